@@ -1,0 +1,121 @@
+// Package lru is a concurrent map with a bound, from which roughly the least
+// recently used entries fall out.
+//
+// Look-ups take no lock and write nothing, because they are on the path of
+// every request; entries keep the time of their own last use. Only an insertion
+// looks for something to remove: there is no timer and no goroutine.
+package lru
+
+import (
+	"sync"
+	"time"
+)
+
+// An Entry is what a [Map] holds.
+type Entry interface {
+	// LastUse returns when the entry was last used, as a duration since a
+	// moment that all entries of one map share.
+	LastUse() time.Duration
+	// Evict retires the entry, and reports whether it did: an entry that is
+	// being worked on says no, and stays. An entry that was evicted must send
+	// those who still hold it back to the map.
+	Evict() bool
+}
+
+// sample is how many entries an insertion looks at. Eight make the victim one
+// of the least used tenth with a probability of more than a half; entries come
+// by in turn, so that each is looked at again and again.
+const sample = 8
+
+// A Map is a bounded map. Make one with [New]. Its methods may be called
+// concurrently.
+type Map[K comparable, V Entry] struct {
+	limit int
+	idle  time.Duration
+
+	entries sync.Map // of K to V
+
+	mu   sync.Mutex
+	ring []slot[K, V] // every entry once, in no order
+	hand int          // where the next look begins
+}
+
+type slot[K comparable, V Entry] struct {
+	key   K
+	entry V
+}
+
+// New returns a map of at most limit entries, from which those that have not
+// been used for the duration idle may be removed earlier. The bound is exceeded
+// only by entries that refuse to be evicted.
+func New[K comparable, V Entry](limit int, idle time.Duration) *Map[K, V] {
+	return &Map[K, V]{limit: limit, idle: idle}
+}
+
+// Load returns the entry for key, if there is one.
+func (m *Map[K, V]) Load(key K) (V, bool) {
+	if entry, ok := m.entries.Load(key); ok {
+		return entry.(V), true
+	}
+	var none V
+	return none, false
+}
+
+// LoadOrCreate returns the entry for key. If there is none, it calls create at
+// the instant now, and keeps what that returns. It always takes the map's lock,
+// so that an entry that was evicted is gone when it returns.
+func (m *Map[K, V]) LoadOrCreate(key K, now time.Duration, create func() V) V {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if entry, ok := m.Load(key); ok {
+		return entry
+	}
+	m.makeRoom(now)
+	entry := create()
+	m.ring = append(m.ring, slot[K, V]{key, entry})
+	m.entries.Store(key, entry)
+	return entry
+}
+
+// Len returns the number of entries.
+func (m *Map[K, V]) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.ring)
+}
+
+// makeRoom looks at the next few entries. It removes those that are idle and,
+// if the map is full all the same, the least recently used of them. Where all
+// refuse, it goes on to the next few, once around at the most.
+func (m *Map[K, V]) makeRoom(now time.Duration) {
+	for looked := 0; ; looked += sample {
+		oldest := -1
+		for range min(sample, len(m.ring)) {
+			i := m.hand % len(m.ring)
+			if now-m.ring[i].entry.LastUse() >= m.idle && m.remove(i) {
+				oldest = -1 // The last slot moved here, which may be the oldest.
+				continue
+			}
+			if oldest < 0 || m.ring[i].entry.LastUse() < m.ring[oldest].entry.LastUse() {
+				oldest = i
+			}
+			m.hand = i + 1
+		}
+		if len(m.ring) < m.limit || oldest >= 0 && m.remove(oldest) || looked >= len(m.ring) {
+			return
+		}
+	}
+}
+
+// remove evicts the entry in slot i and moves the last one there.
+func (m *Map[K, V]) remove(i int) bool {
+	if !m.ring[i].entry.Evict() {
+		return false
+	}
+	m.entries.Delete(m.ring[i].key)
+	last := len(m.ring) - 1
+	m.ring[i] = m.ring[last]
+	m.ring[last] = slot[K, V]{}
+	m.ring = m.ring[:last]
+	return true
+}

@@ -1,0 +1,189 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Kind says why no token could be had. The list is closed. A Kind is an
+// error itself, so that a caller can ask for one by name:
+//
+//	if errors.Is(err, tokensource.ErrRateLimited) { … }
+//
+// Its string value is stable, and fit for an attribute of a metric.
+type Kind string
+
+// The kinds of [Error].
+const (
+	// ErrCredentialsRejected: the token endpoint does not accept the
+	// credentials, or has refused three different accounts in a row.
+	ErrCredentialsRejected Kind = "credentials_rejected"
+	// ErrAccountRejected: the token endpoint refused a token for this account.
+	ErrAccountRejected Kind = "account_rejected"
+	// ErrAccountMismatch: the answer was a token for another account than the
+	// one asked for. It was thrown away.
+	ErrAccountMismatch Kind = "account_mismatch"
+	// ErrRateLimited: the token endpoint answered 429.
+	ErrRateLimited Kind = "rate_limited"
+	// ErrUnavailable: the token endpoint could not be reached, or answered
+	// with a server error or with a page of something in front of it.
+	ErrUnavailable Kind = "unavailable"
+	// ErrTimeout: there was no answer within the issuance's time limit, or
+	// the caller's own deadline passed while it waited.
+	ErrTimeout Kind = "timeout"
+	// ErrMalformedResponse: the token endpoint answered with something that
+	// is not a token.
+	ErrMalformedResponse Kind = "malformed_response"
+	// ErrOverloaded: too many accounts wait for an issuance already.
+	ErrOverloaded Kind = "overloaded"
+	// ErrRenewalLimited: tokens of this account were refused so often that
+	// renewing has to wait; see [Source.Renew].
+	ErrRenewalLimited Kind = "renewal_limited"
+	// ErrIssuerPanic: the [Issuer] panicked.
+	ErrIssuerPanic Kind = "issuer_panic"
+	// ErrCanceled: the caller's context was canceled while it waited.
+	// errors.Is(err, context.Canceled) holds too.
+	ErrCanceled Kind = "canceled"
+	// ErrMisconfigured: the request could not be made as the program is
+	// written or configured. Nothing was sent.
+	ErrMisconfigured Kind = "misconfigured"
+)
+
+// explanations are the texts that [Kind.Error] returns. They say what is wrong
+// and what to do, and hold nothing that came from outside.
+var explanations = map[Kind]string{
+	ErrCredentialsRejected: "the token endpoint rejected the credentials; check the server key and secret",
+	ErrAccountRejected:     "the token endpoint rejected the account, or the credentials",
+	ErrAccountMismatch:     "the token endpoint answered with a token for another account; it was discarded",
+	ErrRateLimited:         "the token endpoint limits the rate of requests",
+	ErrUnavailable:         "the token endpoint is unavailable",
+	ErrTimeout:             "no token within the time limit",
+	ErrMalformedResponse:   "the token endpoint answered with something that is not a token; check the base URL",
+	ErrOverloaded:          "too many token requests are waiting",
+	ErrRenewalLimited:      "tokens of this account are refused too often; renewals are limited",
+	ErrIssuerPanic:         "the issuer panicked",
+	ErrCanceled:            "the caller left before a token could be had",
+	ErrMisconfigured:       "misconfigured; no token request was made",
+}
+
+// Error returns what the kind means, in a sentence.
+func (k Kind) Error() string {
+	if text, ok := explanations[k]; ok {
+		return "pismoauth: " + text
+	}
+	return "pismoauth: " + string(k)
+}
+
+// An Error says why no token could be had. Every error that a [Source] returns
+// is one; find it with errors.As, or ask for its kind with errors.Is.
+//
+// Its text is made of constants and numbers only: no response body, no URL, no
+// account and no cause, because error texts end in span statuses, access logs
+// and error pages. The cause, if there is one, is found by errors.As and
+// errors.Is; its text may name hosts, so log it with care.
+//
+// An Error is immutable once returned: callers who wait for the same issuance
+// get the same one.
+type Error struct {
+	// Kind is why. It is never empty.
+	Kind Kind
+	// StatusCode is that of the token endpoint's answer; 0 if there was none.
+	StatusCode int
+	// RetryAfter is how long asking again is pointless: until then the Source
+	// answers with this error, and leaves the network alone. 0 if unknown.
+	RetryAfter time.Duration
+	// CorrelationID is the x-cid of the token endpoint's answer, for a ticket
+	// with Pismo's support. Empty if there was none.
+	CorrelationID string
+
+	cause error
+}
+
+// NewError returns an Error of the given kind. The cause may be nil; it is
+// never part of the text. It is meant for implementations of [Issuer].
+func NewError(kind Kind, cause error) *Error { return &Error{Kind: kind, cause: cause} }
+
+// Error returns the meaning of the kind, with the numbers of the Error.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Kind.Error())
+	if e.StatusCode != 0 {
+		b.WriteString(" (status ")
+		b.WriteString(strconv.Itoa(e.StatusCode))
+		b.WriteString(")")
+	}
+	if e.RetryAfter > 0 {
+		b.WriteString("; retry after ")
+		b.WriteString(e.RetryAfter.Round(time.Millisecond).String())
+	}
+	return b.String()
+}
+
+// GoString keeps %#v from printing the cause.
+func (e *Error) GoString() string { return "&tokensource.Error{" + strconv.Quote(e.Error()) + "}" }
+
+// Unwrap returns the kind and, if there is one, the cause.
+func (e *Error) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.cause}
+}
+
+// Timeout reports whether the error is a timeout, as net.Error has it.
+func (e *Error) Timeout() bool { return e.Kind == ErrTimeout }
+
+// ErrorType returns the kind. OpenTelemetry's instrumentation of net/http uses
+// it as error.type, without any import on either side.
+func (e *Error) ErrorType() string { return string(e.Kind) }
+
+// after returns a copy of e that says when asking again makes sense.
+func (e *Error) after(wait time.Duration) *Error {
+	later := *e
+	later.RetryAfter = max(wait, 0)
+	return &later
+}
+
+// asError returns err as an *Error: what an issuer gave no kind was its
+// endpoint being unavailable, or the time limit.
+func asError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return NewError(ErrTimeout, err)
+	}
+	return NewError(ErrUnavailable, err)
+}
+
+// callerError returns the error of a caller whose context is done.
+func callerError(ctx context.Context) *Error {
+	err := ctx.Err()
+	kind := ErrCanceled
+	if errors.Is(err, context.DeadlineExceeded) {
+		kind = ErrTimeout
+	}
+	if cause := context.Cause(ctx); cause != err {
+		err = errors.Join(err, cause)
+	}
+	return NewError(kind, err)
+}
+
+// A ConfigError is one fault in a configuration. Constructors report all of
+// them at once, joined by errors.Join.
+type ConfigError struct {
+	// Field is the path of the field, as in "Config.Issuer.BaseURL".
+	Field string
+	// Reason says what is wrong with it, and what to set. It never holds the
+	// value of a secret.
+	Reason string
+}
+
+// Error returns the field and the reason.
+func (e *ConfigError) Error() string { return "pismoauth: " + e.Field + ": " + e.Reason }
+
+// Unwrap returns [ErrMisconfigured].
+func (e *ConfigError) Unwrap() error { return ErrMisconfigured }

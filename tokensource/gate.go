@@ -1,0 +1,117 @@
+package tokensource
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// gateFailures is how many different accounts must fail in a row before their
+// failures are taken for the endpoint's, or the credentials'.
+const gateFailures = 3
+
+// A gate stands between all issuances of a Source and its issuer. It closes
+// when failures look like everybody's: several accounts failed with no success
+// between, or the organization did. When it has cooled, one issuance goes
+// through on trial, and the rest wait for what becomes of it.
+type gate struct {
+	mu      sync.Mutex
+	failed  []Account // different ones, since the last success; at most gateFailures
+	cooling cooling   // closed if it has failures
+	trial   bool      // an issuance is on trial
+	granted Account   // the last account that a token was issued for
+}
+
+// A pass says how an issuance goes through the gate.
+type pass struct {
+	trial bool
+	// probe is an account to try first: on trial, an account that had a token
+	// before says more about the endpoint than one that never had.
+	probe Account
+}
+
+// check returns the error that a closed gate answers with, without asking for
+// passage.
+func (g *gate) check(now time.Duration, revision string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if left := g.cooling.left(now, revision); left > 0 {
+		return g.cooling.cause.after(left)
+	}
+	return nil
+}
+
+// enter asks for passage. Who gets it must call succeed or fail.
+func (g *gate) enter(account Account, now time.Duration, revision string) (pass, *Error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.cooling.failures > 0 && g.cooling.revision != revision {
+		g.open()
+	}
+	if g.cooling.failures == 0 {
+		return pass{}, nil
+	}
+	left := g.cooling.left(now, revision)
+	if g.trial {
+		left = max(left, coolingBase)
+	}
+	if left > 0 {
+		return pass{}, g.cooling.cause.after(left)
+	}
+	g.trial = true
+	if g.granted == account {
+		return pass{trial: true}, nil
+	}
+	return pass{trial: true, probe: g.granted}, nil
+}
+
+// succeed notes that a token was issued for account, which opens the gate.
+func (g *gate) succeed(account Account) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.granted = account
+	g.open()
+}
+
+func (g *gate) open() {
+	g.failed = g.failed[:0]
+	g.cooling = cooling{}
+	g.trial = false
+}
+
+// fail notes that an issuance which had entered has failed. A closed gate cares
+// only about the one on trial: the others had entered before it closed.
+func (g *gate) fail(p pass, account Account, cause *Error, revision string, now time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case cause.Kind == ErrMisconfigured: // The endpoint was not asked.
+		g.trial = g.trial && !p.trial
+		return
+	case p.trial:
+		g.trial = false
+		if cause.Kind == ErrAccountRejected && g.granted == account {
+			g.granted = Account{} // It is closed by now, and proves nothing any more.
+		}
+	case g.cooling.failures > 0:
+		return
+	default:
+		if !slices.Contains(g.failed, account) {
+			g.failed = append(g.failed, account)
+		}
+		if len(g.failed) < gateFailures && account != Organization() {
+			return
+		}
+	}
+	limit := coolingLimit
+	if cause.Kind == ErrAccountRejected {
+		// Passport answers 401 for bad credentials and for a bad account alike.
+		everybody := *cause
+		everybody.Kind = ErrCredentialsRejected
+		cause = &everybody
+	}
+	if cause.Kind == ErrCredentialsRejected {
+		limit = coolingLimitRejected
+	}
+	g.cooling.add(cause, revision, now, limit)
+}

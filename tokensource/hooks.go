@@ -1,0 +1,188 @@
+package tokensource
+
+import (
+	"context"
+	"time"
+)
+
+// Hooks are called at what happens in a [Source]; any may be nil. They are
+// meant for telemetry, and called on the goroutine of the one who acts: they
+// must not block, and must not call the Source.
+//
+// A hook that returns a context has it used for what it announces; that context
+// must be derived from the one it was given. A hook may return a nil function
+// if it does not want to know how the thing ended, and then costs nothing.
+//
+// No hook is given a secret or a token. An [Account] prints as its kind.
+type Hooks struct {
+	// Acquire is called once for each call of Token, as soon as it is known
+	// where the token will come from. For [OriginCached], by far the most
+	// frequent, the function it returns is called at once.
+	Acquire func(ctx context.Context, info AcquireInfo) (context.Context, func(AcquireResult))
+
+	// Issue is called when an issuance begins. The context issue is that of
+	// the issuance, which has none of the caller's values; caller is that of
+	// whoever caused it. It is called before anyone learns of the issuance:
+	// when Acquire or Renew name an issuance by its number, Issue has
+	// returned for it.
+	Issue func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult))
+
+	// Renew is called once for each call of Renew with a usable token.
+	Renew func(ctx context.Context, info RenewInfo) (context.Context, func(RenewResult))
+}
+
+// An Origin says where a caller's token came from.
+type Origin string
+
+// The origins of a token.
+const (
+	// OriginCached: it was there and fresh.
+	OriginCached Origin = "cached"
+	// OriginStale: it was there, and is being renewed in the background.
+	OriginStale Origin = "stale"
+	// OriginIssued: the caller started an issuance and waited for it.
+	OriginIssued Origin = "issued"
+	// OriginJoined: the caller waited for the issuance that another started.
+	OriginJoined Origin = "joined"
+	// OriginSuppressed: issuances failed a moment ago; the caller got the
+	// cause at once.
+	OriginSuppressed Origin = "suppressed"
+)
+
+// A Reason says why a token is issued.
+type Reason string
+
+// The reasons for an issuance.
+const (
+	// ReasonCold: there was none.
+	ReasonCold Reason = "cold"
+	// ReasonExpired: the one there was had expired.
+	ReasonExpired Reason = "expired"
+	// ReasonRejected: the one there was had been refused.
+	ReasonRejected Reason = "rejected"
+	// ReasonAhead: the one there was will expire soon; nobody waits.
+	ReasonAhead Reason = "ahead"
+)
+
+// AcquireInfo describes a call of Token.
+type AcquireInfo struct {
+	Account Account
+	Origin  Origin
+	// Issuance is the number of the issuance the caller waits for; 0 if it
+	// waits for none.
+	Issuance uint64
+}
+
+// AcquireResult says how a call of Token ended.
+type AcquireResult struct {
+	// Serial is that of the token; 0 if there is none.
+	Serial uint64
+	// Err is what the caller gets; nil if it gets a token.
+	Err error
+}
+
+// IssueInfo describes an issuance.
+type IssueInfo struct {
+	Account Account
+	// Issuance is the number of this issuance in its Source, from 1.
+	Issuance uint64
+	Reason   Reason
+}
+
+// IssueResult says how an issuance ended.
+type IssueResult struct {
+	// Serial is that of the token; 0 if there is none.
+	Serial uint64
+	// Lifetime is that of the token.
+	Lifetime time.Duration
+	// Attempts is how often the issuer was asked: 0, 1 or 2.
+	Attempts int
+	// Err is why there is no token. Its RetryAfter is how long the account,
+	// or the whole Source, is cooling.
+	Err error
+}
+
+// RenewInfo describes a call of Renew.
+type RenewInfo struct {
+	Account Account
+	// Serial is that of the refused token.
+	Serial  uint64
+	Outcome RenewOutcome
+	// Issuance is the number of the issuance that is waited for; 0 if none.
+	Issuance uint64
+}
+
+// A RenewOutcome says what a call of Renew led to.
+type RenewOutcome string
+
+// The outcomes of Renew.
+const (
+	// RenewSuperseded: the refused token was not the current one any more;
+	// nothing is issued.
+	RenewSuperseded RenewOutcome = "superseded"
+	// RenewIssued: a new token is being issued.
+	RenewIssued RenewOutcome = "issued"
+	// RenewJoined: one was being issued already.
+	RenewJoined RenewOutcome = "joined"
+	// RenewSuppressed: the budget is spent, or the account or the Source is
+	// cooling.
+	RenewSuppressed RenewOutcome = "suppressed"
+)
+
+// RenewResult says how a call of Renew ended.
+type RenewResult struct {
+	// Serial is that of the new token; 0 if there is none.
+	Serial uint64
+	// Err is what the caller gets; nil if it gets a token.
+	Err error
+}
+
+// JoinHooks returns hooks that call those of a and then those of b. Each sees
+// the context that the one before it returned.
+func JoinHooks(a, b Hooks) Hooks {
+	return Hooks{
+		Acquire: joinHook(a.Acquire, b.Acquire),
+		Renew:   joinHook(a.Renew, b.Renew),
+		Issue:   joinIssue(a.Issue, b.Issue),
+	}
+}
+
+func joinHook[I, R any](a, b func(context.Context, I) (context.Context, func(R))) func(context.Context, I) (context.Context, func(R)) {
+	if a == nil || b == nil {
+		return either(a, b, a == nil)
+	}
+	return func(ctx context.Context, info I) (context.Context, func(R)) {
+		ctx, doneA := a(ctx, info)
+		ctx, doneB := b(ctx, info)
+		return ctx, joinDone(doneA, doneB)
+	}
+}
+
+func joinIssue(a, b func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult))) func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult)) {
+	if a == nil || b == nil {
+		return either(a, b, a == nil)
+	}
+	return func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult)) {
+		issue, doneA := a(issue, caller, info)
+		issue, doneB := b(issue, caller, info)
+		return issue, joinDone(doneA, doneB)
+	}
+}
+
+// joinDone ends in the reverse order, as nested calls do.
+func joinDone[R any](a, b func(R)) func(R) {
+	if a == nil || b == nil {
+		return either(a, b, a == nil)
+	}
+	return func(result R) {
+		b(result)
+		a(result)
+	}
+}
+
+func either[T any](a, b T, second bool) T {
+	if second {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,262 @@
+package tokensource
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pismoauth/pismoauth/internal/backoff"
+)
+
+// firstAttempts is how often the issuer is asked in the first issuance of a
+// series of failures; in the others it is asked once.
+const firstAttempts = 2
+
+// attemptPause is the longest pause between those attempts; half of it is the
+// shortest.
+const attemptPause = 100 * time.Millisecond
+
+// issuingKey marks the context of an issuance with its Source.
+type issuingKey struct{}
+
+// An issuance is one token being issued for one account. Those who wait for it
+// share what comes of it.
+type issuance struct {
+	lease    *lease
+	number   uint64
+	reason   Reason
+	attempts int // how often the issuer may be asked
+
+	announce chan struct{} // closed when the Issue hook has returned
+	observer func(IssueResult)
+
+	// The rest is set before done is closed, and not changed after.
+	done     chan struct{}
+	token    *Token
+	err      error
+	survivor *Token // after a failure, the token that serves on
+}
+
+// announced waits until the Issue hook knows of f, and returns its number. The
+// number of no issuance is 0.
+func (f *issuance) announced() uint64 {
+	if f == nil {
+		return 0
+	}
+	<-f.announce // Hooks do not block.
+	return f.number
+}
+
+// wait returns what the issuance comes to, unless the caller leaves before.
+func (f *issuance) wait(ctx context.Context) (*Token, error) {
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		return nil, callerError(ctx)
+	}
+}
+
+// clear reports whether an issuance may begin for l: neither the account nor
+// the Source is cooling. The caller holds the lease's lock.
+func (s *Source) clear(l *lease, now instant) error {
+	revision := s.revision.current()
+	if left := l.cooling.left(now.mono, revision); left > 0 {
+		return l.cooling.cause.after(left)
+	}
+	return s.gate.check(now.mono, revision)
+}
+
+// beginUnlessRunning is begin, if no issuance is running for l.
+func (s *Source) beginUnlessRunning(ctx context.Context, l *lease, reason Reason, now instant) (*issuance, error) {
+	if l.flight != nil {
+		return l.flight, nil
+	}
+	return s.begin(ctx, l, reason, now)
+}
+
+// begin begins an issuance for l, unless something is cooling or too many are
+// waiting. The caller holds the lease's lock; its context is for hooks only.
+func (s *Source) begin(ctx context.Context, l *lease, reason Reason, now instant) (*issuance, error) {
+	if err := s.clear(l, now); err != nil {
+		return nil, err
+	}
+	if err := s.queue.join(); err != nil {
+		return nil, err
+	}
+	f := &issuance{
+		lease:    l,
+		number:   s.issuances.Add(1),
+		reason:   reason,
+		attempts: firstAttempts,
+		announce: make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	if l.cooling.failures > 0 {
+		f.attempts = 1
+	}
+	l.flight = f
+	go s.run(ctx, f)
+	return f, nil
+}
+
+// run carries an issuance out, on a context of its own: it belongs to all who
+// wait for it, and none of the caller's values must reach the issuer's client
+// (a proxy's dial info would send the secret to the upstream).
+func (s *Source) run(caller context.Context, f *issuance) {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), issuingKey{}, s), s.timeout)
+	defer cancel()
+	if s.hooks.Issue != nil {
+		info := IssueInfo{Account: f.lease.account, Issuance: f.number, Reason: f.reason}
+		ctx, f.observer = s.hooks.Issue(ctx, caller, info)
+	}
+	close(f.announce)
+	s.settle(f, s.issue(ctx, f))
+}
+
+// An outcome is what an issuance comes to.
+type outcome struct {
+	token    *Token
+	err      *Error
+	asked    int    // how often the issuer was asked
+	failed   bool   // the issuer had its chance for this account
+	revision string // of the credentials that failed
+}
+
+// issue waits for its turn, passes the gate, and asks the issuer.
+func (s *Source) issue(ctx context.Context, f *issuance) outcome {
+	place, err := s.queue.enter(ctx)
+	if err != nil {
+		return outcome{err: err}
+	}
+	defer place.release()
+	account := f.lease.account
+	pass, err := s.gate.enter(account, s.now().mono, s.revision.current())
+	if err != nil {
+		return outcome{err: err}
+	}
+	asked := 0
+	if pass.probe != (Account{}) {
+		asked++
+		t, revision, err := s.ask(ctx, place, pass.probe)
+		if err != nil {
+			s.gate.fail(pass, pass.probe, err, revision, s.now().mono)
+			return outcome{err: err, asked: asked}
+		}
+		s.gate.succeed(pass.probe)
+		s.adopt(t)
+		pass.trial = false
+	}
+	for attempt := 1; ; attempt++ {
+		asked++
+		t, revision, err := s.ask(ctx, place, account)
+		if err == nil {
+			s.gate.succeed(account)
+			return outcome{token: t, asked: asked}
+		}
+		if attempt == f.attempts || pass.trial || !transient(err) || !s.mayAskAgain(ctx) {
+			s.gate.fail(pass, account, err, revision, s.now().mono)
+			return outcome{err: err, asked: asked, failed: true, revision: revision}
+		}
+	}
+}
+
+// transient reports whether asking again at once may help.
+func transient(err *Error) bool {
+	return err.Kind == ErrUnavailable || err.Kind == ErrMalformedResponse
+}
+
+// mayAskAgain pauses before another attempt. It reports whether there is time
+// for one, and the endpoint not known by then to fail everybody.
+func (s *Source) mayAskAgain(ctx context.Context) bool {
+	pause := time.NewTimer(backoff.EqualJitter(attemptPause))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return s.gate.check(s.now().mono, s.revision.current()) == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// ask asks the issuer once. An issuer that panics, or ends its goroutine, is an
+// error; one that ignores its context is left behind, with the place it
+// occupies, and its late answer dropped.
+func (s *Source) ask(ctx context.Context, place *place, account Account) (*Token, string, *Error) {
+	type answer struct {
+		grant    Grant
+		revision string
+		err      error
+	}
+	asked := s.now()
+	answers := make(chan answer, 1)
+	place.hold()
+	go func() {
+		defer place.release()
+		a := answer{err: NewError(ErrIssuerPanic, nil)}
+		defer func() {
+			if p := recover(); p != nil {
+				a.err = NewError(ErrIssuerPanic, fmt.Errorf("issuer panicked: %v", p))
+			}
+			answers <- a
+		}()
+		revision := s.revision.read(ctx)
+		grant, err := s.issuer.Issue(ctx, account)
+		a = answer{grant, revision, err}
+	}()
+	select {
+	case a := <-answers:
+		if a.err != nil {
+			return nil, a.revision, asError(a.err)
+		}
+		t, err := s.newToken(account, a.grant, asked)
+		if err != nil {
+			return nil, a.revision, asError(err)
+		}
+		return t, "", nil
+	case <-ctx.Done():
+		return nil, s.revision.current(), NewError(ErrTimeout, ctx.Err())
+	}
+}
+
+// settle ends an issuance: the lease learns what came of it, then those who
+// wait.
+func (s *Source) settle(f *issuance, o outcome) {
+	l, now := f.lease, s.now()
+	result := IssueResult{Attempts: o.asked}
+	l.mu.Lock()
+	l.flight = nil
+	if o.err == nil {
+		l.token = o.token
+		l.cooling = cooling{}
+		f.token = o.token
+		result.Serial, result.Lifetime = o.token.serial, o.token.lifetime
+	} else {
+		if o.failed {
+			l.cooling.add(o.err, o.revision, now.mono, coolingLimit)
+			o.err = o.err.after(l.cooling.until - now.mono)
+		}
+		f.err, f.survivor = o.err, l.token
+		result.Err = o.err
+	}
+	l.current.Store(l.token) // A refused token is back in service if there is no other.
+	l.mu.Unlock()
+	close(f.done)
+	if f.observer != nil {
+		f.observer(result)
+	}
+}
+
+// adopt keeps a token that was issued on trial, if its account has no better.
+func (s *Source) adopt(t *Token) {
+	l, ok := s.leases.Load(t.account)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.flight == nil && !l.evicted {
+		l.token = t
+		l.current.Store(t)
+	}
+}

@@ -1,0 +1,249 @@
+package tokensource
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/pismoauth/pismoauth/internal/lru"
+)
+
+// An Issuer obtains tokens; package passport has the ones for Pismo. A
+// [Source] never asks for two tokens of one account at once, but for several
+// accounts it does: Issue must be safe for concurrent use.
+//
+// Issue returns when ctx is done. An error should be an [*Error], made with
+// [NewError], so that the Source knows what to do about it; any other counts
+// as [ErrUnavailable].
+//
+// An Issuer may have two more methods:
+//
+//   - Validate() error reports every fault in its configuration. [New] calls it.
+//   - Revision(ctx context.Context) string returns something that changes with
+//     its credentials. While issuances fail, a Source asks at most once a
+//     second, and a change makes it try again at once. It is called by several
+//     goroutines, and must not reveal a secret.
+type Issuer interface {
+	Issue(ctx context.Context, account Account) (Grant, error)
+}
+
+// Config is how a [Source] is configured. Only Issuer is required.
+type Config struct {
+	_ [0]func() // No unkeyed literals, no comparisons.
+
+	// Issuer obtains the tokens.
+	Issuer Issuer
+
+	// MaxAccounts is how many accounts' tokens are kept; beyond it, those used
+	// least recently are forgotten, roughly. 0 means 10,000. Tokens that were
+	// not used for 15 minutes may be forgotten earlier.
+	MaxAccounts int
+
+	// MaxIssuances is how many issuances run at once, over all accounts; 64
+	// times as many may wait for their turn. 0 means 16.
+	MaxIssuances int
+
+	// IssueTimeout is how long one issuance may take, waiting for its turn
+	// included. 0 means 10 seconds.
+	IssueTimeout time.Duration
+
+	// Hooks are told what happens.
+	Hooks Hooks
+}
+
+const (
+	defaultMaxAccounts  = 10_000
+	defaultMaxIssuances = 16
+	defaultIssueTimeout = 10 * time.Second
+	queuedPerIssuance   = 64
+	idleAccount         = 15 * time.Minute
+)
+
+// A Source hands out tokens, one per account: each is issued once however many
+// ask for it, kept while it lives, and renewed before it expires. Make one with
+// [New], one for each set of credentials; two Sources share nothing. Its
+// methods are safe for concurrent use. It has nothing to close: its goroutines
+// end with the issuances they run, at the latest after Config.IssueTimeout.
+type Source struct {
+	issuer  Issuer
+	timeout time.Duration
+	hooks   Hooks
+
+	leases    *lru.Map[Account, *lease]
+	serials   atomic.Uint64 // of tokens
+	issuances atomic.Uint64 // numbers of issuances
+
+	queue    *queue
+	gate     gate
+	revision revision
+
+	epoch time.Time
+	clock func() instant // nil outside of tests
+}
+
+// New returns a Source. It contacts no one. Every fault in the configuration
+// is reported, as [*ConfigError] values joined by errors.Join.
+func New(config Config) (*Source, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	issuances := orDefault(config.MaxIssuances, defaultMaxIssuances)
+	s := &Source{
+		issuer:  config.Issuer,
+		timeout: orDefault(config.IssueTimeout, defaultIssueTimeout),
+		hooks:   config.Hooks,
+		leases:  lru.New[Account, *lease](orDefault(config.MaxAccounts, defaultMaxAccounts), idleAccount),
+		queue:   newQueue(issuances, issuances*queuedPerIssuance),
+		epoch:   time.Now(),
+	}
+	s.revision.reviser, _ = config.Issuer.(reviser)
+	return s, nil
+}
+
+func (c *Config) validate() error {
+	var faults []error
+	if c.Issuer == nil {
+		faults = append(faults, &ConfigError{"Config.Issuer", "is not set; use a *passport.S2S"})
+	} else if v, ok := c.Issuer.(interface{ Validate() error }); ok {
+		faults = append(faults, v.Validate())
+	}
+	if c.MaxAccounts < 0 {
+		faults = append(faults, &ConfigError{"Config.MaxAccounts", "is negative; leave it 0 for 10,000"})
+	}
+	if c.MaxIssuances < 0 {
+		faults = append(faults, &ConfigError{"Config.MaxIssuances", "is negative; leave it 0 for 16"})
+	}
+	if c.IssueTimeout < 0 {
+		faults = append(faults, &ConfigError{"Config.IssueTimeout", "is negative; leave it 0 for 10s"})
+	}
+	return errors.Join(faults...)
+}
+
+func orDefault[T ~int | ~int64](value, byDefault T) T {
+	if value == 0 {
+		return byDefault
+	}
+	return value
+}
+
+// Token returns a token for account that is fit to be sent now.
+//
+// A fresh token is returned at once. One that is near its expiry is returned
+// at once too, while another is issued in the background. Without a usable
+// token the caller waits for the one issuance that runs for the account, or
+// starts it; if issuances failed a moment ago, it gets the cause instead, with
+// the time after which asking again makes sense.
+//
+// The context bounds the caller's own wait, and nothing else: an issuance goes
+// on for those who stay. Errors are of type [*Error].
+func (s *Source) Token(ctx context.Context, account Account) (*Token, error) {
+	if l, ok := s.leases.Load(account); ok {
+		if t := l.fresh(s.now()); t != nil {
+			return s.cached(ctx, t), nil
+		}
+	}
+	return s.acquire(ctx, account)
+}
+
+// Renew returns another token for the account of refused, which the platform
+// answered with a 401.
+//
+// If refused is not the current token any more, the current one is returned
+// and nothing is issued. Otherwise one is issued, however many ask, and until
+// it is there new callers of Token wait for it too. Renewals draw on a budget
+// of three per account, one of which comes back with each sixtieth of the
+// token's lifetime (10 s at 10 min). If it is spent, or the renewal fails,
+// Renew says so with an [*Error], and the refused token stays in service until
+// it expires: refused by one endpoint is not revoked.
+func (s *Source) Renew(ctx context.Context, refused *Token) (*Token, error) {
+	return s.renew(ctx, refused)
+}
+
+// RenewInBackground does what Renew does, but waits for nothing, and lets the
+// token be handed out until the new one is there. It is for a refusal that may
+// have been about something else.
+func (s *Source) RenewInBackground(ctx context.Context, refused *Token) {
+	s.renewInBackground(ctx, refused)
+}
+
+// For returns the tokens of one account, without a look-up for each.
+func (s *Source) For(account Account) *AccountSource {
+	return &AccountSource{source: s, account: account}
+}
+
+// An AccountSource is a [Source] for one account. It is safe for concurrent
+// use.
+type AccountSource struct {
+	source  *Source
+	account Account
+	lease   atomic.Pointer[lease]
+}
+
+// Account returns the account.
+func (a *AccountSource) Account() Account { return a.account }
+
+// Token is [Source.Token] for this account.
+func (a *AccountSource) Token(ctx context.Context) (*Token, error) {
+	if l := a.lease.Load(); l != nil {
+		if t := l.fresh(a.source.now()); t != nil {
+			return a.source.cached(ctx, t), nil
+		}
+	}
+	t, err := a.source.acquire(ctx, a.account)
+	if l, ok := a.source.leases.Load(a.account); ok {
+		a.lease.Store(l)
+	}
+	return t, err
+}
+
+// OAuth2 returns the tokens of one account as a [oauth2.TokenSource], for code
+// that takes one. As its Token method has no context, it waits for at most
+// Config.IssueTimeout.
+//
+// Use it as it is. Wrapped in [oauth2.ReuseTokenSource], or handed to
+// oauth2.NewClient, which wraps it so, a token that was revoked stays in that
+// second cache until it expires. What it returns is a plain oauth2.Token,
+// which prints its value.
+func (s *Source) OAuth2(account Account) oauth2.TokenSource {
+	return oauth2Source{s.For(account)}
+}
+
+type oauth2Source struct{ tokens *AccountSource }
+
+func (o oauth2Source) Token() (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), o.tokens.source.timeout)
+	defer cancel()
+	t, err := o.tokens.Token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &oauth2.Token{
+		AccessToken: t.Reveal(),
+		TokenType:   "Bearer",
+		Expiry:      time.Unix(0, t.dead.wall),
+	}, nil
+}
+
+// Len returns the number of accounts that the Source keeps something for.
+func (s *Source) Len() int { return s.leases.Len() }
+
+func (s *Source) now() instant {
+	if s.clock != nil {
+		return s.clock()
+	}
+	now := time.Now()
+	return instant{mono: now.Sub(s.epoch), wall: now.UnixNano()}
+}
+
+// cached tells the hooks that t was there, and returns it.
+func (s *Source) cached(ctx context.Context, t *Token) *Token {
+	if s.hooks.Acquire != nil {
+		if _, done := s.hooks.Acquire(ctx, AcquireInfo{Account: t.account, Origin: OriginCached}); done != nil {
+			done(AcquireResult{Serial: t.serial})
+		}
+	}
+	return t
+}
