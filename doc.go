@@ -1,0 +1,22 @@
+// Package pismoauth is the map of this repository; it holds no code.
+//
+// Pismo's server-to-server authentication hands out tokens that live ten
+// minutes, one per account or one for the whole organization. These packages
+// obtain, keep, renew and attach them:
+//
+//   - tokensource: a Source, which has one token per account: issued once
+//     however many ask, kept while it lives, renewed before it expires. It
+//     knows neither HTTP nor telemetry.
+//   - tokensource/passport: Issuers, which talk to Pismo's Passport API.
+//   - tokensource/passporttest: a double of Passport and of a resource API
+//     behind it, for tests; ours and yours.
+//   - transport: an http.RoundTripper, which attaches the token, retries what
+//     may be retried, and on a 401 decides, renews and replays.
+//   - examples: programs to run: client, proxy, double.
+//
+// A request goes this way:
+//
+//	http.Client → transport.Transport → (tokensource.Source → passport.S2S → Passport) → base → Pismo
+//
+// Start with transport/transport.go and tokensource/source.go.
+package pismoauth

@@ -1,0 +1,134 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// Config is how a [Transport] is configured. Source and Hosts are required.
+type Config struct {
+	_ [0]func() // No unkeyed literals, no comparisons.
+
+	// Source has the tokens.
+	Source *tokensource.Source
+
+	// Hosts are the hosts that receive tokens, each with its port if that is
+	// not the default of https. A request to any other is an error. Hosts on
+	// loopback may be reached with plain http, others not.
+	Hosts []string
+
+	// Account is the account that requests act for whose context names none;
+	// see [tokensource.ContextWithAccount]. The zero Account means that the
+	// context has to name one. A context that names another is an error.
+	Account tokensource.Account
+
+	// Base sends the requests. Nil means a new [NewBase]. Put client
+	// certificates, proxies and tracing here: it sees each request that goes
+	// out, with its token.
+	Base http.RoundTripper
+
+	// MaxAttempts is how often a request is tried in all, if it may be
+	// retried. 0 means 3; 1 switches retries off. The replay of a request that
+	// was refused with a 401 does not count.
+	MaxAttempts int
+
+	// RetryMethods are the methods that are retried as GET, HEAD and OPTIONS
+	// are. Name one only if each of its requests may be executed twice. For a
+	// single request there is [AllowRetry].
+	RetryMethods []string
+
+	// MaxReplayBody is how long a body without GetBody may be, in bytes, to be
+	// read into memory before it is sent, so that it can be sent again. It
+	// applies only to bodies whose length is known; others stream, and are
+	// sent once. 0 means 64 KiB; a negative value means never.
+	MaxReplayBody int64
+
+	// Triage may replace the verdict on a 401. It is called with the verdict
+	// that the rules of this package came to, and returns its own. Nil accepts
+	// all. It must not keep the Refusal.
+	Triage func(*Refusal) Verdict
+
+	// Hooks are told what happens.
+	Hooks Hooks
+}
+
+const (
+	defaultMaxAttempts   = 3
+	defaultMaxReplayBody = 64 << 10
+)
+
+// New returns a Transport. It contacts no one. Every fault in the
+// configuration is reported, as [*tokensource.ConfigError] values joined by
+// errors.Join.
+func New(config Config) (*Transport, error) {
+	hosts, faults := newHosts(config.Hosts)
+	if config.Source == nil {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
+	}
+	if len(config.Hosts) == 0 {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Hosts", Reason: "is empty; list the hosts that may receive a token"})
+	}
+	if config.MaxAttempts < 0 {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.MaxAttempts", Reason: "is negative; 1 switches retries off"})
+	}
+	for _, method := range config.RetryMethods {
+		if method == "" {
+			faults = append(faults, &tokensource.ConfigError{Field: "Config.RetryMethods", Reason: "holds an empty method"})
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	t := &Transport{
+		source:        config.Source,
+		account:       config.Account,
+		hosts:         hosts,
+		base:          config.Base,
+		attempts:      config.MaxAttempts,
+		retryMethods:  map[string]bool{http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true},
+		maxReplayBody: config.MaxReplayBody,
+		triage:        config.Triage,
+		hooks:         config.Hooks,
+	}
+	for _, method := range config.RetryMethods {
+		t.retryMethods[method] = true
+	}
+	if t.base == nil {
+		t.base = NewBase()
+	}
+	if t.attempts == 0 {
+		t.attempts = defaultMaxAttempts
+	}
+	if t.maxReplayBody == 0 {
+		t.maxReplayBody = defaultMaxReplayBody
+	}
+	return t, nil
+}
+
+// NewBase returns a new [http.Transport] sized for one busy host, for
+// Config.Base: set its TLSClientConfig's certificates, or wrap it. It differs
+// from [http.DefaultTransport] in the idle connections that it keeps: two per
+// host make 32 workers open a new TLS connection for more than every second
+// request.
+func NewBase() *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          512,
+		MaxIdleConnsPerHost:   256,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		TLSClientConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(64),
+		},
+	}
+}

@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"context"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// Hooks are called at what happens in a [Transport]; any may be nil. They are
+// meant for telemetry, and must not block. An ordinary request calls none.
+type Hooks struct {
+	// Refused is called for each 401, when its verdict is known and, if it is
+	// [TokenRefused], its body has been read and closed. The context it
+	// returns, which must be derived from the one it is given, is that of the
+	// renewal. The function it returns, which may be nil, is called when it is
+	// known what follows, before the request is replayed.
+	Refused func(ctx context.Context, info RefusedInfo) (context.Context, func(RefusedResult))
+
+	// Retry is called before a request is sent again after a failure, and
+	// before the wait for it.
+	Retry func(ctx context.Context, info RetryInfo)
+}
+
+// RefusedInfo describes a 401.
+type RefusedInfo struct {
+	Account tokensource.Account
+	// Serial is that of the token that was sent.
+	Serial  uint64
+	Verdict Verdict
+	// Replayed says that the request had been replayed already.
+	Replayed bool
+}
+
+// RefusedResult says what follows from a 401.
+type RefusedResult struct {
+	Outcome Outcome
+	// Serial is that of the new token, if there is one.
+	Serial uint64
+	// Err is why there is no new token, if one was asked for.
+	Err error
+}
+
+// An Outcome says what follows from a 401.
+type Outcome string
+
+// The outcomes of a 401.
+const (
+	// OutcomeReplayed: the request is sent once more, with another token.
+	OutcomeReplayed Outcome = "replayed"
+	// OutcomeNotReplayable: there is another token, but the request's body
+	// cannot be sent again, or the request has been replayed already. The
+	// caller gets the 401.
+	OutcomeNotReplayable Outcome = "not_replayable"
+	// OutcomeNotRenewed: there is no other token. The caller gets the 401.
+	OutcomeNotRenewed Outcome = "not_renewed"
+	// OutcomePassed: the 401 is an answer. The caller gets it.
+	OutcomePassed Outcome = "passed"
+)
+
+// RetryInfo describes a retry.
+type RetryInfo struct {
+	// Attempt is the number of the attempt to come; the first retry is 2.
+	Attempt int
+	// Wait is how long it is until then.
+	Wait time.Duration
+	// StatusCode is that of the answer that is retried, Err the error.
+	StatusCode int
+	Err        error
+}
+
+type resendKey struct{}
+
+func contextWithResendCount(ctx context.Context, n int) context.Context {
+	return context.WithValue(ctx, resendKey{}, n)
+}
+
+// ResendCount returns how often a request had been sent before, if ctx is the
+// context of a request that a [Transport] hands to its base: 0 the first time.
+// It is what OpenTelemetry calls http.request.resend_count.
+func ResendCount(ctx context.Context) int {
+	n, _ := ctx.Value(resendKey{}).(int)
+	return n
+}

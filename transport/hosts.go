@@ -1,0 +1,111 @@
+package transport
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/pismoauth/pismoauth/internal/loopback"
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// An Unsent says why a request was not sent. Nothing of it has left the
+// program, not even a token request. All of them are
+// [tokensource.ErrMisconfigured] too: the program has to change.
+type Unsent string
+
+// The reasons not to send a request.
+const (
+	// ErrHostNotListed: a mistyped host must get neither a token nor an
+	// unauthenticated payment.
+	ErrHostNotListed Unsent = "the host is not in Config.Hosts"
+	// ErrPlaintext: the host is listed, but the request would carry the token
+	// in the clear, and not to this machine.
+	ErrPlaintext Unsent = "the scheme is not https, and the host is not loopback"
+	// ErrAuthorizationPresent: the request has an Authorization field already.
+	ErrAuthorizationPresent Unsent = "the request has an Authorization of its own; remove it, or use a client without this transport"
+	// ErrNoAccount: nothing says for whom the request is.
+	ErrNoAccount Unsent = "neither the context nor Config.Account names an account; use tokensource.ContextWithAccount"
+	// ErrAccountConflict: the context and Config.Account name two accounts.
+	ErrAccountConflict Unsent = "the account of the context is not that of Config.Account"
+)
+
+// Error returns the reason.
+func (u Unsent) Error() string { return "pismoauth: request not sent: " + string(u) }
+
+// Unwrap returns [tokensource.ErrMisconfigured].
+func (u Unsent) Unwrap() error { return tokensource.ErrMisconfigured }
+
+// ErrorType returns "misconfigured", for OpenTelemetry's error.type.
+func (u Unsent) ErrorType() string { return string(tokensource.ErrMisconfigured) }
+
+// hosts are the hosts that may get a token, as they can stand in a URL.
+type hosts struct{ https, http map[string]bool }
+
+// newHosts returns the hosts that the configuration lists, or its faults.
+func newHosts(list []string) (hosts, []error) {
+	h := hosts{https: map[string]bool{}, http: map[string]bool{}}
+	var faults []error
+	for _, entry := range list {
+		if reason := h.add(strings.ToLower(entry)); reason != "" {
+			faults = append(faults, &tokensource.ConfigError{Field: "Config.Hosts", Reason: "\"" + entry + "\" " + reason})
+		}
+	}
+	return h, faults
+}
+
+// add adds a host, with or without a port; without one it is the default port
+// of the scheme. It returns what is wrong with the entry.
+func (h hosts) add(entry string) (fault string) {
+	u, err := url.Parse("//" + entry)
+	switch {
+	case strings.Contains(entry, "://"):
+		return "is a URL; give only its host"
+	case err != nil, u.Host != entry, u.Hostname() == "", strings.HasSuffix(entry, ":"):
+		return "is not a host, or a host and port"
+	case strings.Contains(entry, "*"):
+		return "is a pattern; list each host that may receive a token"
+	}
+	addWithDefault(h.https, u, "443")
+	if loopback.Is(u.Hostname()) {
+		addWithDefault(h.http, u, "80")
+	}
+	return ""
+}
+
+// addWithDefault adds the forms in which the host of u can stand in a URL of a
+// scheme with that default port.
+func addWithDefault(set map[string]bool, u *url.URL, defaultPort string) {
+	set[u.Host] = true
+	bare := strings.TrimSuffix(u.Host, ":"+defaultPort)
+	if u.Port() == "" || u.Port() == defaultPort {
+		set[bare] = true
+		set[net.JoinHostPort(u.Hostname(), defaultPort)] = true
+	}
+}
+
+func contains(set map[string]bool, host string) bool {
+	return set[host] || set[strings.ToLower(host)]
+}
+
+// destination reports whether the request gets a token. A request that does
+// not is an error, unless a server redirected a client there: that one is sent
+// as any client would send it, without a token.
+func (t *Transport) destination(req *http.Request) (authorize bool, err error) {
+	u := req.URL
+	switch {
+	case u == nil:
+		return false, ErrHostNotListed
+	case u.Scheme == "https" && contains(t.hosts.https, u.Host):
+		return true, nil
+	case u.Scheme == "http" && contains(t.hosts.http, u.Host):
+		return true, nil
+	case req.Response != nil:
+		return false, nil
+	case contains(t.hosts.https, u.Host):
+		return false, ErrPlaintext
+	default:
+		return false, ErrHostNotListed
+	}
+}

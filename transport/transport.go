@@ -1,0 +1,161 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// A Transport is an [http.RoundTripper] that sends requests to the Pismo
+// platform with a token, renews the token when the platform refuses it, and
+// retries what can be retried without doing anything twice. Make one with
+// [New]. It is safe for concurrent use, and meant to be shared.
+type Transport struct {
+	source        *tokensource.Source
+	account       tokensource.Account // zero: the context has to tell
+	hosts         hosts
+	base          http.RoundTripper
+	attempts      int
+	retryMethods  map[string]bool
+	maxReplayBody int64
+	triage        func(*Refusal) Verdict
+	hooks         Hooks
+}
+
+// RoundTrip sends req, with a token for the account that its context or the
+// configuration names, and returns the response of the platform.
+//
+// It keeps the contract of [http.RoundTripper]: it does not change req, always
+// closes its body, and returns a response for every answer there is, whatever
+// its status. The Request of the response is req, without the token. Errors of
+// the base are returned as they are; a request that was not sent for a reason
+// of ours fails with an [Unsent], and one for which no token could be had with
+// a [*tokensource.Error].
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	authorize, err := t.destination(req)
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	if !authorize {
+		return t.base.RoundTrip(req)
+	}
+	x := exchange{transport: t, req: req}
+	if err := x.prepare(); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	resp, err := x.attempt()
+	if x.worthRetrying(resp, err) {
+		return x.retry(resp, err)
+	}
+	return resp, err
+}
+
+// CloseIdleConnections closes the idle connections of the base, if it can.
+func (t *Transport) CloseIdleConnections() {
+	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
+// An exchange is one request of the caller's, however often it is sent.
+type exchange struct {
+	transport *Transport
+	req       *http.Request // the caller's
+	account   tokensource.Account
+	body      body
+	sent      int  // how often it went out
+	replayed  bool // after a 401; once at the most
+}
+
+// prepare finds out for whom the request is, and how its body can be sent again.
+func (x *exchange) prepare() error {
+	account, err := x.transport.accountFor(x.req.Context())
+	if err != nil {
+		return err
+	}
+	x.account = account
+	x.body, err = newBody(x.req, x.transport.maxReplayBody)
+	return err
+}
+
+// accountFor returns the account of the context, or the configured one; they
+// must not contradict each other.
+func (t *Transport) accountFor(ctx context.Context) (tokensource.Account, error) {
+	account, ok := tokensource.AccountFromContext(ctx)
+	switch configured := t.account != (tokensource.Account{}); {
+	case !ok && !configured:
+		return account, ErrNoAccount
+	case !ok:
+		return t.account, nil
+	case configured && t.account != account:
+		return account, ErrAccountConflict
+	default:
+		return account, nil
+	}
+}
+
+// attempt sends the request with the token of this moment, and deals with a
+// 401.
+func (x *exchange) attempt() (*http.Response, error) {
+	header, err := headerToAuthorize(x.req.Header)
+	if err != nil {
+		x.body.discard()
+		return nil, err
+	}
+	token, err := x.transport.source.Token(x.req.Context(), x.account)
+	if err != nil {
+		x.body.discard()
+		return nil, err
+	}
+	resp, err := x.send(header, token)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	return x.unauthorized(resp, token)
+}
+
+// send sends a copy of the request with its own header and the token in it.
+func (x *exchange) send(header http.Header, token *tokensource.Token) (*http.Response, error) {
+	content, err := x.body.next()
+	if err != nil {
+		return nil, err
+	}
+	out := new(http.Request)
+	*out = *x.req
+	out.Header = header
+	out.Body = content
+	out.GetBody = x.body.get
+	token.SetAuthHeader(header)
+	if x.sent > 0 {
+		out = out.WithContext(contextWithResendCount(out.Context(), x.sent))
+	}
+	x.sent++
+	resp, err := x.transport.base.RoundTrip(out)
+	if resp != nil {
+		resp.Request = x.req // Not out: the token must not reach the caller's logging.
+	}
+	return resp, err
+}
+
+// headerToAuthorize returns a copy of h with room for a token. The values are
+// shared with h, and clipped, so that appending to them does not write there.
+// An Authorization of the caller's own is an error.
+func headerToAuthorize(h http.Header) (http.Header, error) {
+	header := make(http.Header, len(h)+1)
+	for name, values := range h {
+		if len(name) == len("Authorization") && http.CanonicalHeaderKey(name) == "Authorization" {
+			return nil, ErrAuthorizationPresent
+		}
+		header[name] = values[:len(values):len(values)]
+	}
+	return header, nil
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close() // It was never sent: nobody is interested.
+	}
+}
