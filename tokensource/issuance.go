@@ -241,10 +241,10 @@ func (s *Source) settle(f *issuance, o outcome) {
 	}
 	l.current.Store(l.token) // A refused token is back in service if there is no other.
 	l.mu.Unlock()
-	close(f.done)
 	if f.observer != nil {
-		f.observer(result)
+		f.observer(result) // Before anyone goes on: who has the token finds it counted.
 	}
+	close(f.done)
 }
 
 // adopt keeps a token that was issued on trial, if its account has no better.

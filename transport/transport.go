@@ -65,18 +65,22 @@ type exchange struct {
 	transport *Transport
 	req       *http.Request // the caller's
 	account   tokensource.Account
+	header    http.Header // for the first sending, then nil
 	body      body
 	sent      int  // how often it went out
 	replayed  bool // after a 401; once at the most
 }
 
-// prepare finds out for whom the request is, and how its body can be sent again.
+// prepare finds out for whom the request is, and how it can be sent again.
 func (x *exchange) prepare() error {
 	account, err := x.transport.accountFor(x.req.Context())
 	if err != nil {
 		return err
 	}
 	x.account = account
+	if x.header, err = headerToAuthorize(x.req.Header); err != nil {
+		return err
+	}
 	x.body, err = newBody(x.req, x.transport.maxReplayBody)
 	return err
 }
@@ -100,44 +104,62 @@ func (t *Transport) accountFor(ctx context.Context) (tokensource.Account, error)
 // attempt sends the request with the token of this moment, and deals with a
 // 401.
 func (x *exchange) attempt() (*http.Response, error) {
-	header, err := headerToAuthorize(x.req.Header)
-	if err != nil {
-		x.body.discard()
-		return nil, err
-	}
 	token, err := x.transport.source.Token(x.req.Context(), x.account)
 	if err != nil {
 		x.body.discard()
 		return nil, err
 	}
-	resp, err := x.send(header, token)
+	out, err := x.outgoing(token)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := x.send(out)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
 	return x.unauthorized(resp, token)
 }
 
-// send sends a copy of the request with its own header and the token in it.
-func (x *exchange) send(header http.Header, token *tokensource.Token) (*http.Response, error) {
+// outgoing returns a copy of the request for the base, with the token in a
+// header of its own. GetBody is the caller's, and not ours: with it, net/http
+// would send a payment that has an idempotency key again by itself.
+func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
+	header, err := x.nextHeader()
+	if err != nil {
+		return nil, err
+	}
 	content, err := x.body.next()
 	if err != nil {
 		return nil, err
 	}
+	token.SetAuthHeader(header)
 	out := new(http.Request)
 	*out = *x.req
 	out.Header = header
 	out.Body = content
-	out.GetBody = x.body.get
-	token.SetAuthHeader(header)
 	if x.sent > 0 {
 		out = out.WithContext(contextWithResendCount(out.Context(), x.sent))
 	}
+	return out, nil
+}
+
+// send hands a request to the base.
+func (x *exchange) send(out *http.Request) (*http.Response, error) {
 	x.sent++
 	resp, err := x.transport.base.RoundTrip(out)
 	if resp != nil {
 		resp.Request = x.req // Not out: the token must not reach the caller's logging.
 	}
 	return resp, err
+}
+
+// nextHeader returns the header for the next sending, without a token yet.
+func (x *exchange) nextHeader() (http.Header, error) {
+	if header := x.header; header != nil {
+		x.header = nil
+		return header, nil
+	}
+	return headerToAuthorize(x.req.Header)
 }
 
 // headerToAuthorize returns a copy of h with room for a token. The values are

@@ -27,13 +27,13 @@ func (x *exchange) unauthorized(resp *http.Response, token *tokensource.Token) (
 	if renewed == nil {
 		return mark(resp, refusal.Verdict), nil
 	}
-	x.replayed = true
-	header, err := headerToAuthorize(x.req.Header)
+	out, err := x.outgoing(renewed)
 	if err != nil {
-		return nil, err
+		return mark(resp, refusal.Verdict), nil // Its body could not be had again.
 	}
+	x.replayed = true
 	_ = resp.Body.Close() // All of it was read, or nobody wants the rest.
-	resp, err = x.send(header, renewed)
+	resp, err = x.send(out)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}

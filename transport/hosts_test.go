@@ -1,0 +1,232 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+func TestATokenGoesToAListedHostAndToNoOther(t *testing.T) {
+	const (
+		sent      = transport.Unsent("")
+		notListed = transport.ErrHostNotListed
+		plaintext = transport.ErrPlaintext
+	)
+	for _, test := range []struct {
+		listed, url string
+		want        transport.Unsent
+	}{
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io/x", sent},
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io:443/x", sent},
+		{"sandbox.pismolabs.io", "https://SANDBOX.PismoLabs.IO:443/x", sent},
+		{"SandBox.pismolabs.IO", "https://sandbox.pismolabs.io/x", sent},
+		{"sandbox.pismolabs.io:443", "https://sandbox.pismolabs.io/x", sent},
+		{"sandbox.pismolabs.io", "https://user@sandbox.pismolabs.io/x", sent},
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io:8443/x", notListed},
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io:80/x", notListed},
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io./x", notListed},
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io.evil.example/x", notListed},
+		{"sandbox.pismolabs.io", "https://evil-sandbox.pismolabs.io/x", notListed},
+		{"sandbox.pismolabs.io", "https://pismolabs.io/x", notListed},
+		{"sandbox.pismolabs.io", "https://a.sandbox.pismolabs.io/x", notListed},
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io@evil.example/x", notListed},
+		{"sandbox.pismolabs.io", "https://evil.example/sandbox.pismolabs.io", notListed},
+		{"sandbox.pismolabs.io", "https://evil.example?sandbox.pismolabs.io", notListed},
+		{"sandbox.pismolabs.io", "https://evil.example#sandbox.pismolabs.io", notListed},
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io:/x", notListed},
+		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io:0443/x", notListed},
+		{"sandbox.pismolabs.io", "http://sandbox.pismolabs.io/x", plaintext},
+		{"sandbox.pismolabs.io", "http://sandbox.pismolabs.io:443/x", plaintext},
+		{"sandbox.pismolabs.io", "http://sandbox.pismolabs.io:80/x", notListed},
+		{"sandbox.pismolabs.io", "ftp://sandbox.pismolabs.io/x", plaintext},
+		{"sandbox.pismolabs.io", "//sandbox.pismolabs.io/x", plaintext},
+		{"sandbox.pismolabs.io", "/x", notListed},
+		{"sandbox.pismolabs.io", "https:sandbox.pismolabs.io", notListed},
+
+		// What Unicode takes for the same letter, the resolver may not:
+		// net/http dials the first of these as sandbox.xn--pismolabs-ykd.io.
+		{"sandbox.pismolabs.io", "https://sandbox.pİsmolabs.io/x", notListed},
+		{"kiosk.example", "https://\u212aiosk.example/x", notListed},
+		{"kiosk.example", "https://kio\u017fk.example/x", notListed},
+
+		{"sandbox.pismolabs.io:8443", "https://sandbox.pismolabs.io:8443/x", sent},
+		{"sandbox.pismolabs.io:8443", "https://sandbox.pismolabs.io/x", notListed},
+		{"sandbox.pismolabs.io:8443", "https://sandbox.pismolabs.io:443/x", notListed},
+
+		{"[2001:db8::1]", "https://[2001:db8::1]/x", sent},
+		{"[2001:db8::1]", "https://[2001:db8::1]:443/x", sent},
+		{"[2001:db8::1]", "https://[2001:DB8::1]/x", sent},
+		{"[2001:db8::1]", "https://[2001:db8::2]/x", notListed},
+		{"[2001:db8::1]", "https://[2001:db8::1%25eth0]/x", notListed},
+		{"[2001:db8::1]", "http://[2001:db8::1]/x", plaintext},
+		{"[2001:db8::443]", "https://[2001:db8::443]:443/x", sent},
+		{"[2001:db8::443]", "https://[2001:db8:]/x", notListed},
+
+		{"localhost:8080", "http://localhost:8080/x", sent},
+		{"localhost:8080", "https://LOCALHOST:8080/x", sent},
+		{"localhost:8080", "http://localhost:8081/x", notListed},
+		{"localhost", "http://localhost/x", sent},
+		{"localhost", "http://localhost:80/x", sent},
+		{"localhost", "http://localhost:443/x", plaintext},
+		{"127.0.0.1", "http://127.0.0.1/x", sent},
+		{"127.0.0.1", "http://127.0.0.2/x", notListed},
+		{"[::1]:8080", "http://[::1]:8080/x", sent},
+		{"[::1]", "http://[::1]/x", sent},
+		{"localhost.evil.example", "http://localhost.evil.example/x", plaintext},
+		{"sub.localhost", "http://sub.localhost/x", plaintext},
+		{"10.0.0.1", "http://10.0.0.1/x", plaintext},
+		{"0.0.0.0", "http://0.0.0.0/x", plaintext},
+	} {
+		t.Run(test.listed+" "+test.url, func(t *testing.T) {
+			m, w := &mint{}, &wire{}
+			rt := newTransport(t, m, w, func(c *transport.Config) { c.Hosts = []string{test.listed} })
+			u, err := url.Parse(test.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body := &spy{Reader: strings.NewReader("payment")}
+			req := newRequest(t, http.MethodPost, target, body)
+			req.URL = u
+			resp, err := rt.RoundTrip(req)
+			if test.want == sent {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, ok := m.account(w.sendings()[0].header); !ok {
+					t.Error("it went out without a token")
+				}
+				_ = resp.Body.Close()
+				return
+			}
+			wantUnsent(t, err, test.want)
+			wantSent(t, w, 0)
+			wantIssued(t, m, 0)
+			body.wantClosedOnce(t)
+		})
+	}
+}
+
+func wantUnsent(tb testing.TB, err error, want transport.Unsent) {
+	tb.Helper()
+	if err != error(want) {
+		tb.Errorf("got error %v, want %v", err, want)
+	}
+	if !errors.Is(err, tokensource.ErrMisconfigured) {
+		tb.Errorf("%v is not ErrMisconfigured", err)
+	}
+}
+
+func TestHostsThatNoParserMakesGetNothing(t *testing.T) {
+	for _, u := range []*url.URL{
+		nil,
+		{},
+		{Scheme: "https"},
+		{Scheme: "https", Host: host + ":443:443"},
+		{Scheme: "https", Host: " " + host},
+		{Scheme: "https", Host: host + " "},
+		{Scheme: "https", Host: host + "/"},
+		{Scheme: "https", Host: host + "\x00"},
+		{Scheme: "https", Host: host + "\r\nX: y"},
+		{Scheme: "https", Host: "evil.example#" + host},
+		{Scheme: "https", Host: "[" + host + "]"},
+		{Scheme: "https", Opaque: "//" + host + "/x"},
+		{Scheme: "HTTPS", Host: host},
+	} {
+		m, w := &mint{}, &wire{}
+		rt := newTransport(t, m, w)
+		req := newRequest(t, http.MethodPost, target, nil)
+		req.URL = u
+		if _, err := rt.RoundTrip(req); !errors.Is(err, tokensource.ErrMisconfigured) {
+			t.Errorf("%v: got error %v, want one that is ErrMisconfigured", u, err)
+		}
+		wantSent(t, w, 0)
+		wantIssued(t, m, 0)
+	}
+}
+
+// The letter of Turkish was dialled as a host of its own, with a token.
+func TestNoConnectionIsMadeToAHostThatOnlyLooksListed(t *testing.T) {
+	m := &mint{}
+	dialled := ""
+	base := &http.Transport{DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
+		dialled = address
+		return nil, errors.New("no network here")
+	}}
+	rt := newTransport(t, m, base)
+	req := newRequest(t, http.MethodPost, strings.Replace(target, "pismo", "pİsmo", 1), nil)
+	if _, err := rt.RoundTrip(req); err == nil || dialled != "" {
+		t.Errorf("dialled %q, with error %v", dialled, err)
+	}
+}
+
+func TestARedirectToAnUnlistedHostGoesWithoutAToken(t *testing.T) {
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
+		m := &mint{}
+		elsewhere := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "" {
+				t.Error("the other host got a token")
+			}
+			w.WriteHeader(http.StatusUnauthorized) // It must not get one by asking, either.
+		})
+		server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, status)
+		}))
+		client := &http.Client{Transport: newTransport(t, m, transport.NewBase(), at(server))}
+		resp, err := client.Do(newRequest(t, http.MethodPost, server.URL, strings.NewReader("search")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("got status %d, want the other host's 401", resp.StatusCode)
+		}
+		wantIssued(t, m, 1)
+	}
+}
+
+func TestARedirectToAListedHostGetsTheToken(t *testing.T) {
+	m := &mint{}
+	second := newServer(t, m.guard(func(http.ResponseWriter, *http.Request) {}))
+	first := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, second.URL, http.StatusTemporaryRedirect)
+	}))
+	client := &http.Client{Transport: newTransport(t, m, transport.NewBase(), func(c *transport.Config) {
+		c.Hosts = []string{first.Listener.Addr().String(), second.Listener.Addr().String()}
+	})}
+	resp, err := client.Do(newRequest(t, http.MethodPost, first.URL, strings.NewReader("search")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Request.URL.Host != second.Listener.Addr().String() {
+		t.Errorf("got status %d from %s, want 200 from the second", resp.StatusCode, resp.Request.URL.Host)
+	}
+	wantIssued(t, m, 1)
+}
+
+func TestARedirectFromHTTPSToHTTPLosesTheToken(t *testing.T) {
+	m := &mint{}
+	w := &wire{answer: func(s sending) (*http.Response, error) {
+		if s.number == 1 {
+			return respond(http.StatusFound, "", "Location", "http://"+host+"/"), nil
+		}
+		return respond(http.StatusOK, ""), nil
+	}}
+	client := &http.Client{Transport: newTransport(t, m, w)}
+	resp, err := client.Do(newRequest(t, http.MethodGet, target, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	wantSent(t, w, 2)
+	if got := w.sendings()[1].header.Get("Authorization"); got != "" {
+		t.Error("the token went out in the clear")
+	}
+}

@@ -1,0 +1,316 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// host is the host that tokens go to in tests without a network.
+const (
+	host   = "sandbox.pismolabs.io"
+	target = "https://" + host + "/v1/payments"
+)
+
+// lifetime is that of a mint's tokens.
+const lifetime = 10 * time.Minute
+
+// A mint issues tokens, and knows which of them are good.
+type mint struct {
+	// before runs in each issuance, whose context it gets. Its error is that
+	// of the issuance. It must not be changed while the mint is in use.
+	before func(context.Context) error
+
+	mu     sync.Mutex
+	good   map[string]tokensource.Account // by token
+	issued int
+}
+
+func (m *mint) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+	if m.before != nil {
+		if err := m.before(ctx); err != nil {
+			return tokensource.Grant{}, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.issued++
+	token := fmt.Sprintf("sentinel-token-%d", m.issued)
+	if m.good == nil {
+		m.good = map[string]tokensource.Account{}
+	}
+	m.good[token] = account
+	return tokensource.Grant{Token: tokensource.NewSecret(token), ExpiresIn: lifetime}, nil
+}
+
+// revoke takes back all tokens there are.
+func (m *mint) revoke() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.good)
+}
+
+// issuances returns how many tokens were issued.
+func (m *mint) issuances() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.issued
+}
+
+// account returns whose token is in a header, and whether it is good.
+func (m *mint) account(h http.Header) (tokensource.Account, bool) {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return tokensource.Account{}, false
+	}
+	token, ok := strings.CutPrefix(values[0], "Bearer ")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	account, good := m.good[token]
+	return account, ok && good
+}
+
+// guard answers 401, without a body, to those who have no good token.
+func (m *mint) guard(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := m.account(r.Header); !ok {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// A roundTripper is a function that is a base.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A wire is a base without a network: it reads what it is given to the end,
+// keeps it, and answers as it is told.
+type wire struct {
+	answer func(sending) (*http.Response, error) // nil: 200
+
+	mu   sync.Mutex
+	sent []sending
+}
+
+// A sending is a request as it went out.
+type sending struct {
+	number        int // from 1
+	method, url   string
+	header        http.Header
+	body          string
+	contentLength int64
+	resend        int
+	ctx           context.Context
+}
+
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	s := sending{
+		method:        req.Method,
+		url:           req.URL.String(),
+		header:        req.Header.Clone(),
+		contentLength: req.ContentLength,
+		resend:        transport.ResendCount(req.Context()),
+		ctx:           req.Context(),
+	}
+	var err error
+	if req.Body != nil {
+		var body []byte
+		body, err = io.ReadAll(req.Body)
+		s.body = string(body)
+		_ = req.Body.Close()
+	}
+	w.mu.Lock()
+	s.number = len(w.sent) + 1
+	w.sent = append(w.sent, s)
+	w.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if w.answer == nil {
+		return respond(http.StatusOK, ""), nil
+	}
+	return w.answer(s)
+}
+
+// sendings returns what went out so far.
+func (w *wire) sendings() []sending {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent[:len(w.sent):len(w.sent)]
+}
+
+// respond makes a response. Header fields come in pairs of name and value.
+func respond(status int, body string, header ...string) *http.Response {
+	h := http.Header{}
+	for i := 0; i < len(header); i += 2 {
+		h.Add(header[i], header[i+1])
+	}
+	return &http.Response{
+		StatusCode:    status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        h,
+		Body:          io.NopCloser(strings.NewReader(body)),
+		ContentLength: int64(len(body)),
+	}
+}
+
+// always answers every request alike.
+func always(status int, body string, header ...string) func(sending) (*http.Response, error) {
+	return func(sending) (*http.Response, error) { return respond(status, body, header...), nil }
+}
+
+// guarded answers 401, without a body, to those who have no good token, and
+// 200 to others.
+func (m *mint) guarded(s sending) (*http.Response, error) {
+	if _, ok := m.account(s.header); !ok {
+		return respond(http.StatusUnauthorized, ""), nil
+	}
+	return respond(http.StatusOK, "ok"), nil
+}
+
+func newSource(tb testing.TB, issuer tokensource.Issuer) *tokensource.Source {
+	tb.Helper()
+	source, err := tokensource.New(tokensource.Config{Issuer: issuer})
+	if err != nil {
+		tb.Fatal("tokensource.New:", err)
+	}
+	return source
+}
+
+// newTransport returns a Transport that acts for the organization at host, with
+// tokens of m, unless edits say otherwise.
+func newTransport(tb testing.TB, m *mint, base http.RoundTripper, edits ...func(*transport.Config)) *transport.Transport {
+	tb.Helper()
+	config := transport.Config{
+		Source:  newSource(tb, m),
+		Hosts:   []string{host},
+		Account: tokensource.Organization(),
+		Base:    base,
+	}
+	for _, edit := range edits {
+		edit(&config)
+	}
+	rt, err := transport.New(config)
+	if err != nil {
+		tb.Fatal("transport.New:", err)
+	}
+	tb.Cleanup(rt.CloseIdleConnections)
+	return rt
+}
+
+// newServer starts a server on loopback.
+func newServer(tb testing.TB, handler http.HandlerFunc) *httptest.Server {
+	tb.Helper()
+	server := httptest.NewServer(handler)
+	tb.Cleanup(server.Close)
+	return server
+}
+
+// at has tokens go to a server.
+func at(server *httptest.Server) func(*transport.Config) {
+	return func(c *transport.Config) { c.Hosts = []string{server.Listener.Addr().String()} }
+}
+
+// noDefaultAccount leaves it to the context to name an account.
+func noDefaultAccount(c *transport.Config) { c.Account = tokensource.Account{} }
+
+func newRequest(tb testing.TB, method, url string, body io.Reader) *http.Request {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), method, url, body)
+	if err != nil {
+		tb.Fatal("NewRequest:", err)
+	}
+	return req
+}
+
+// A reply is a response that was read to its end.
+type reply struct {
+	status  int
+	header  http.Header
+	body    string
+	verdict transport.Verdict // "" if there is none
+}
+
+// send sends a request, and reads the response. It fails the test on an error.
+func send(tb testing.TB, rt http.RoundTripper, req *http.Request) reply {
+	tb.Helper()
+	r, err := trySend(rt, req)
+	if err != nil {
+		tb.Fatalf("%s %s: %v", req.Method, req.URL, err)
+	}
+	return r
+}
+
+// trySend is send for requests that may fail, and for other goroutines.
+func trySend(rt http.RoundTripper, req *http.Request) (reply, error) {
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return reply{}, err
+	}
+	r := reply{status: resp.StatusCode, header: resp.Header}
+	r.verdict, _ = transport.VerdictOf(resp)
+	body, err := io.ReadAll(resp.Body)
+	r.body = string(body)
+	return r, errors.Join(err, resp.Body.Close())
+}
+
+func get(tb testing.TB, rt http.RoundTripper, url string) reply {
+	tb.Helper()
+	return send(tb, rt, newRequest(tb, http.MethodGet, url, nil))
+}
+
+func post(tb testing.TB, rt http.RoundTripper, url, body string) reply {
+	tb.Helper()
+	return send(tb, rt, newRequest(tb, http.MethodPost, url, strings.NewReader(body)))
+}
+
+// acct returns the account with a number.
+func acct(tb testing.TB, id string) tokensource.Account {
+	tb.Helper()
+	account, err := tokensource.ParseAccountID(id)
+	if err != nil {
+		tb.Fatal("ParseAccountID:", err)
+	}
+	return account
+}
+
+func wantStatus(tb testing.TB, r reply, status int) {
+	tb.Helper()
+	if r.status != status {
+		tb.Errorf("got status %d, want %d", r.status, status)
+	}
+}
+
+func wantSent(tb testing.TB, w *wire, times int) {
+	tb.Helper()
+	if got := len(w.sendings()); got != times {
+		tb.Errorf("the request went out %d times, want %d", got, times)
+	}
+}
+
+func wantIssued(tb testing.TB, m *mint, times int) {
+	tb.Helper()
+	if got := m.issuances(); got != times {
+		tb.Errorf("%d tokens were issued, want %d", got, times)
+	}
+}
+
+// withoutGetBody hides from http.NewRequest what a reader is, so that it sets
+// neither GetBody nor ContentLength.
+func withoutGetBody(r io.Reader) io.Reader { return struct{ io.Reader }{r} }
