@@ -1,4 +1,5 @@
-// Package loopback tells which hosts are this machine.
+// Package loopback tells host names that lead back to this machine, where a
+// secret may travel without TLS, from all others.
 package loopback
 
 import (
@@ -6,12 +7,18 @@ import (
 	"strings"
 )
 
-// Is reports whether host, without a port, is this machine: localhost, an
-// address in 127.0.0.0/8, or ::1. It resolves no names.
+// Is reports whether host is "localhost", in any case, or a loopback address:
+// one of 127.0.0.0/8 or ::1. The host has no port, and an IPv6 address no
+// brackets, as [net/url.URL.Hostname] returns it.
+//
+// No name is looked up: what a resolver says today it may not say tomorrow.
+// Names below localhost and the short forms of addresses (127.1), which
+// resolvers treat each in its own way, are not loopback.
 func Is(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+	// Not EqualFold, to which the long s of U+017F is an s.
+	if strings.ToLower(host) == "localhost" {
 		return true
 	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && addr.Unmap().IsLoopback()
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
 }

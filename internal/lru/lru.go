@@ -84,27 +84,39 @@ func (m *Map[K, V]) Len() int {
 	return len(m.ring)
 }
 
-// makeRoom looks at the next few entries. It removes those that are idle and,
-// if the map is full all the same, the least recently used of them. Where all
-// refuse, it goes on to the next few, once around at the most.
+// makeRoom looks at a few entries and, if the map is full all the same, removes
+// the least recently used of them; and again, until there is room. Where all
+// refuse, it goes around once.
 func (m *Map[K, V]) makeRoom(now time.Duration) {
-	for looked := 0; ; looked += sample {
-		oldest := -1
-		for range min(sample, len(m.ring)) {
-			i := m.hand % len(m.ring)
-			if now-m.ring[i].entry.LastUse() >= m.idle && m.remove(i) {
-				oldest = -1 // The last slot moved here, which may be the oldest.
-				continue
-			}
-			if oldest < 0 || m.ring[i].entry.LastUse() < m.ring[oldest].entry.LastUse() {
-				oldest = i
-			}
-			m.hand = i + 1
+	for refused := 0; refused <= len(m.ring); {
+		oldest := m.look(now)
+		if len(m.ring) >= m.limit && (oldest < 0 || !m.remove(oldest)) {
+			refused += sample
+			continue
 		}
-		if len(m.ring) < m.limit || oldest >= 0 && m.remove(oldest) || looked >= len(m.ring) {
+		if len(m.ring) < m.limit {
 			return
 		}
+		refused = 0
 	}
+}
+
+// look looks at the next few entries and removes those that are idle. It
+// returns the slot of the least recently used of the rest, or -1.
+func (m *Map[K, V]) look(now time.Duration) int {
+	oldest := -1
+	for range min(sample, len(m.ring)) {
+		i := m.hand % len(m.ring)
+		if now-m.ring[i].entry.LastUse() >= m.idle && m.remove(i) {
+			oldest = -1 // The last slot moved here, which may be the oldest.
+			continue
+		}
+		if oldest < 0 || m.ring[i].entry.LastUse() < m.ring[oldest].entry.LastUse() {
+			oldest = i
+		}
+		m.hand = i + 1
+	}
+	return oldest
 }
 
 // remove evicts the entry in slot i and moves the last one there.

@@ -1,0 +1,195 @@
+package lru_test
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/internal/lru"
+)
+
+const idle = 15 * time.Minute
+
+// An entry knows when it was used, and may be busy.
+type entry struct {
+	key     int
+	used    atomic.Int64
+	busy    atomic.Bool
+	evicted atomic.Bool
+}
+
+func (e *entry) LastUse() time.Duration { return time.Duration(e.used.Load()) }
+
+func (e *entry) Evict() bool {
+	if e.busy.Load() {
+		return false
+	}
+	e.evicted.Store(true)
+	return true
+}
+
+// put uses the entry for key, which it creates if there is none.
+func put(m *lru.Map[int, *entry], key int, now time.Duration) *entry {
+	e := m.LoadOrCreate(key, now, func() *entry { return &entry{key: key} })
+	e.used.Store(int64(now))
+	return e
+}
+
+func TestAnEntryIsCreatedOnce(t *testing.T) {
+	m := lru.New[int, *entry](10, idle)
+	if e, ok := m.Load(1); ok || e != nil {
+		t.Errorf("an empty map holds %v", e)
+	}
+	first := put(m, 1, 0)
+	again := m.LoadOrCreate(1, 0, func() *entry { t.Error("created again"); return nil })
+	if loaded, ok := m.Load(1); !ok || loaded != first || again != first || m.Len() != 1 {
+		t.Errorf("got %v and %v, want %v; %d entries", loaded, again, first, m.Len())
+	}
+}
+
+func TestTheBoundHolds(t *testing.T) {
+	for _, limit := range []int{1, 2, 7, 8, 9, 100} {
+		m := lru.New[int, *entry](limit, idle)
+		for i := range 1000 {
+			e := put(m, i, time.Duration(i)*time.Millisecond)
+			if want := min(i+1, limit); m.Len() != want {
+				t.Fatalf("limit %d: %d entries after %d insertions", limit, m.Len(), i+1)
+			}
+			if loaded, _ := m.Load(i); loaded != e {
+				t.Fatalf("limit %d: the newest entry is gone", limit)
+			}
+		}
+	}
+}
+
+func TestAnEvictedEntryIsGoneAndAnotherIsNot(t *testing.T) {
+	m := lru.New[int, *entry](50, idle)
+	var all []*entry
+	for i := range 500 {
+		all = append(all, put(m, i, time.Duration(i)*time.Second))
+		kept := 0
+		for _, e := range all {
+			loaded, ok := m.Load(e.key)
+			if ok == e.evicted.Load() || ok && loaded != e {
+				t.Fatalf("entry %d: in the map is %v, evicted is %v", e.key, ok, e.evicted.Load())
+			}
+			if ok {
+				kept++
+			}
+		}
+		if kept != m.Len() {
+			t.Fatalf("%d entries can be loaded, Len is %d", kept, m.Len())
+		}
+	}
+}
+
+func TestTheLeastRecentlyUsedOfASmallMapGoes(t *testing.T) {
+	m := lru.New[int, *entry](8, idle) // It is looked at whole.
+	for i := range 8 {
+		put(m, i, time.Duration(i))
+	}
+	put(m, 0, 100) // The oldest is used again: now 1 is.
+	put(m, 8, 101)
+	if _, ok := m.Load(1); ok {
+		t.Error("the least recently used entry was kept")
+	}
+	if _, ok := m.Load(0); !ok {
+		t.Error("an entry was removed right after its use")
+	}
+}
+
+func TestEntriesInUseAreMostlyKept(t *testing.T) {
+	const limit, hot, rounds = 1000, 200, 5000
+	m := lru.New[int, *entry](limit, 100*time.Hour)
+	created := 0
+	use := func(key int, now time.Duration) {
+		e := m.LoadOrCreate(key, now, func() *entry { created++; return &entry{key: key} })
+		e.used.Store(int64(now))
+	}
+	for i := range rounds {
+		now := time.Duration(i) * time.Second
+		use(rand.IntN(hot), now) // Each hot one every 200 s, on average.
+		use(hot+i, now)          // One that is never used again.
+	}
+	if again := created - rounds - hot; again > rounds/20 {
+		t.Errorf("of %d uses, %d found that their entry was gone", rounds, again)
+	}
+}
+
+func TestIdleEntriesGoBeforeTheMapIsFull(t *testing.T) {
+	m := lru.New[int, *entry](1000, idle)
+	for i := range 100 {
+		put(m, i, 0)
+	}
+	put(m, 100, idle-1)
+	if m.Len() != 101 {
+		t.Errorf("%d entries, want 101: none is idle yet", m.Len())
+	}
+	for i := range 40 { // A few at a time.
+		before := m.Len()
+		put(m, 200+i, idle)
+		if removed := before + 1 - m.Len(); removed > 8 {
+			t.Errorf("one insertion removed %d entries", removed)
+		}
+	}
+	if m.Len() != 41 {
+		t.Errorf("%d entries, want the 41 that are in use", m.Len())
+	}
+}
+
+func TestABusyEntryStays(t *testing.T) {
+	m := lru.New[int, *entry](10, idle)
+	busy := put(m, 0, 0)
+	busy.busy.Store(true)
+	for i := range 200 {
+		put(m, 1+i, time.Hour+time.Duration(i)) // Idle it is, too.
+	}
+	if loaded, ok := m.Load(0); !ok || loaded != busy {
+		t.Error("the busy entry is gone")
+	}
+	if m.Len() > 10+1 {
+		t.Errorf("%d entries, want 10 and the busy one at most", m.Len())
+	}
+}
+
+func TestTheBoundHoldsAgainWhenEntriesAreNoLongerBusy(t *testing.T) {
+	m := lru.New[int, *entry](10, idle)
+	var all []*entry
+	for i := range 300 {
+		e := put(m, i, time.Duration(i))
+		e.busy.Store(true)
+		all = append(all, e)
+	}
+	if m.Len() != 300 {
+		t.Fatalf("%d entries, want all 300: none can be evicted", m.Len())
+	}
+	for _, e := range all {
+		e.busy.Store(false)
+	}
+	put(m, 300, 300)
+	if m.Len() != 10 {
+		t.Errorf("%d entries, want 10", m.Len())
+	}
+}
+
+func TestManyGoroutinesAgreeOnEveryEntry(t *testing.T) {
+	m := lru.New[int, *entry](16, time.Millisecond)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for n := range 3000 {
+				key := rand.IntN(64)
+				e := put(m, key, time.Duration(n)*time.Microsecond)
+				if e.key != key {
+					t.Errorf("got entry %d for key %d", e.key, key)
+				}
+				if e, ok := m.Load(rand.IntN(64)); ok {
+					e.busy.Store(n%3 == 0)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
