@@ -1,8 +1,8 @@
 package tokensource
 
 import (
-	"context"
 	"strconv"
+	"strings"
 	"unique"
 )
 
@@ -35,21 +35,19 @@ const (
 // when their kinds and identifiers are. Printing an Account shows its kind and
 // never its identifier, which [Account.ID] returns.
 type Account struct {
-	// A handle is one word, whatever the identifier's length: cheap to hash
-	// and to compare; and fmt cannot print what is behind it.
-	identity unique.Handle[identity]
+	// The kind, a slash and the id. A handle is one word, whatever their
+	// length: cheap to hash and to compare. And fmt prints no string behind a
+	// pointer; a struct it does, if the verb is wrong for a pointer.
+	identity unique.Handle[string]
 }
 
-type identity struct {
-	kind AccountKind
-	id   string
+func newAccount(kind AccountKind, id string) Account {
+	return Account{unique.Make(string(kind) + "/" + id)}
 }
 
 // Organization returns the Account of tokens that reach everything the
 // credentials reach.
-func Organization() Account {
-	return Account{unique.Make(identity{kind: KindOrganization})}
-}
+func Organization() Account { return newAccount(KindOrganization, "") }
 
 // ParseAccountID returns the Account with the given Pismo account id.
 //
@@ -65,7 +63,7 @@ func ParseAccountID(id string) (Account, error) {
 			Reason: "is not a positive integer in canonical decimal form (no sign, space or leading zero, below 2^63)",
 		}
 	}
-	return Account{unique.Make(identity{KindAccount, id})}, nil
+	return newAccount(KindAccount, id), nil
 }
 
 // MaxExternalAccountID is the length in bytes of the longest external account
@@ -83,7 +81,7 @@ func ExternalAccountID(id string) (Account, error) {
 			Reason: "is not 1 to 256 printable ASCII characters",
 		}
 	}
-	return Account{unique.Make(identity{KindExternalAccount, id})}, nil
+	return newAccount(KindExternalAccount, id), nil
 }
 
 func printable(s string) bool {
@@ -100,7 +98,8 @@ func (a Account) Kind() AccountKind {
 	if a == (Account{}) {
 		return KindInvalid
 	}
-	return a.identity.Value().kind
+	kind, _, _ := strings.Cut(a.identity.Value(), "/")
+	return AccountKind(kind)
 }
 
 // ID returns the account's identifier, or "" for the organization and for the
@@ -109,7 +108,8 @@ func (a Account) ID() string {
 	if a == (Account{}) {
 		return ""
 	}
-	return a.identity.Value().id
+	_, id, _ := strings.Cut(a.identity.Value(), "/")
+	return id
 }
 
 // String returns the account's kind. The identifier is not part of it.
@@ -117,18 +117,3 @@ func (a Account) String() string { return string(a.Kind()) }
 
 // GoString returns what %#v prints: the kind, without the identifier.
 func (a Account) GoString() string { return "tokensource.Account(" + string(a.Kind()) + ")" }
-
-type accountKey struct{}
-
-// ContextWithAccount returns a copy of ctx that carries account. Requests made
-// with it through a transport act for that account.
-func ContextWithAccount(ctx context.Context, account Account) context.Context {
-	return context.WithValue(ctx, accountKey{}, account)
-}
-
-// AccountFromContext returns the account that ctx carries, and whether it
-// carries one.
-func AccountFromContext(ctx context.Context) (Account, bool) {
-	account, ok := ctx.Value(accountKey{}).(Account)
-	return account, ok
-}

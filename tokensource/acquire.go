@@ -42,9 +42,8 @@ func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 	}
 	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: origin, Issuance: f.announced()})
 	if f != nil {
-		t, err = f.wait(ctx)
-		if err != nil && f.survivor != nil && !f.survivor.dead.passed(s.now()) {
-			t, err = f.survivor, nil
+		if err = f.wait(ctx); err == nil {
+			t, err = f.usable(s.now())
 		}
 	}
 	if done != nil {
@@ -95,7 +94,9 @@ func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 	info := RenewInfo{Account: refused.account, Serial: refused.serial, Outcome: outcome, Issuance: f.announced()}
 	ctx, done := observe(ctx, s.hooks.Renew, info)
 	if f != nil {
-		t, err = f.wait(ctx)
+		if err = f.wait(ctx); err == nil {
+			t, err = f.token, f.err
+		}
 	}
 	if done != nil {
 		done(RenewResult{Serial: t.serialOrZero(), Err: err})

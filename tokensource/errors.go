@@ -95,16 +95,26 @@ type Error struct {
 	// RetryAfter is how long asking again is pointless: until then the Source
 	// answers with this error, and leaves the network alone. 0 if unknown.
 	RetryAfter time.Duration
+	// Suppressed says that nothing was tried: issuances failed a moment ago,
+	// for the reason that Kind and StatusCode tell.
+	Suppressed bool
 	// CorrelationID is the x-cid of the token endpoint's answer, for a ticket
 	// with Pismo's support. Empty if there was none.
 	CorrelationID string
 
-	cause error
+	// Behind a pointer, because fmt prints an error in an unexported field as
+	// the struct it is, if the verb is wrong for one.
+	cause *error
 }
 
 // NewError returns an Error of the given kind. The cause may be nil; it is
 // never part of the text. It is meant for implementations of [Issuer].
-func NewError(kind Kind, cause error) *Error { return &Error{Kind: kind, cause: cause} }
+func NewError(kind Kind, cause error) *Error {
+	if cause == nil {
+		return &Error{Kind: kind}
+	}
+	return &Error{Kind: kind, cause: &cause}
+}
 
 // Error returns the meaning of the kind, with the numbers of the Error.
 func (e *Error) Error() string {
@@ -122,15 +132,12 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// GoString keeps %#v from printing the cause.
-func (e *Error) GoString() string { return "&tokensource.Error{" + strconv.Quote(e.Error()) + "}" }
-
 // Unwrap returns the kind and, if there is one, the cause.
 func (e *Error) Unwrap() []error {
 	if e.cause == nil {
 		return []error{e.Kind}
 	}
-	return []error{e.Kind, e.cause}
+	return []error{e.Kind, *e.cause}
 }
 
 // Timeout reports whether the error is a timeout, as net.Error has it.
@@ -147,16 +154,32 @@ func (e *Error) after(wait time.Duration) *Error {
 	return &later
 }
 
+// suppressed returns a copy of e for those who are not allowed to try again
+// before wait has passed.
+func (e *Error) suppressed(wait time.Duration) *Error {
+	later := e.after(wait)
+	later.Suppressed = true
+	return later
+}
+
 // asError returns err as an *Error: what an issuer gave no kind was its
 // endpoint being unavailable, or the time limit.
 func asError(err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case ok && e == nil: // Typed, and so an error all the same.
+		return NewError(ErrUnavailable, nil)
+	case ok && e.Kind == "":
+		unavailable := *e
+		unavailable.Kind = ErrUnavailable
+		return &unavailable
+	case ok:
 		return e
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	case errors.Is(err, context.DeadlineExceeded):
 		return NewError(ErrTimeout, err)
+	default:
+		return NewError(ErrUnavailable, err)
 	}
-	return NewError(ErrUnavailable, err)
 }
 
 // callerError returns the error of a caller whose context is done.

@@ -32,11 +32,11 @@ type pass struct {
 
 // check returns the error that a closed gate answers with, without asking for
 // passage.
-func (g *gate) check(now time.Duration, revision string) error {
+func (g *gate) check(now time.Duration, revision string) *Error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if left := g.cooling.left(now, revision); left > 0 {
-		return g.cooling.cause.after(left)
+		return g.cooling.cause.suppressed(left)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (g *gate) enter(account Account, now time.Duration, revision string) (pass,
 		left = max(left, coolingBase)
 	}
 	if left > 0 {
-		return pass{}, g.cooling.cause.after(left)
+		return pass{}, g.cooling.cause.suppressed(left)
 	}
 	g.trial = true
 	if g.granted == account {
@@ -88,7 +88,7 @@ func (g *gate) fail(p pass, account Account, cause *Error, revision string, now 
 	case cause.Kind == ErrMisconfigured: // The endpoint was not asked.
 		g.trial = g.trial && !p.trial
 		return
-	case p.trial:
+	case p.trial && g.trial: // Unless a success has opened the gate meanwhile.
 		g.trial = false
 		if cause.Kind == ErrAccountRejected && g.granted == account {
 			g.granted = Account{} // It is closed by now, and proves nothing any more.

@@ -123,11 +123,13 @@ func (g Grant) lifetime(claims jwt.MapClaims) (time.Duration, error) {
 		return 0, err
 	}
 	switch {
-	case hasIssued && hasExpiry && exp <= iat:
-		return 0, errTokenTimes
 	case hasIssued && hasExpiry:
 		seconds := min(exp-iat, maxLifetime.Seconds())
-		return time.Duration(seconds * float64(time.Second)), nil
+		lifetime := time.Duration(seconds * float64(time.Second))
+		if lifetime <= 0 {
+			return 0, errTokenTimes
+		}
+		return lifetime, nil
 	case g.ExpiresIn > 0:
 		return min(g.ExpiresIn, maxLifetime), nil
 	default:

@@ -47,14 +47,23 @@ func (f *issuance) announced() uint64 {
 	return f.number
 }
 
-// wait returns what the issuance comes to, unless the caller leaves before.
-func (f *issuance) wait(ctx context.Context) (*Token, error) {
+// wait waits until the issuance has ended, unless the caller leaves before.
+func (f *issuance) wait(ctx context.Context) error {
 	select {
 	case <-f.done:
-		return f.token, f.err
+		return nil
 	case <-ctx.Done():
-		return nil, callerError(ctx)
+		return callerError(ctx)
 	}
+}
+
+// usable returns the token that was issued or, where that failed, the one that
+// serves on. The issuance must have ended.
+func (f *issuance) usable(now instant) (*Token, error) {
+	if f.survivor != nil && !f.survivor.dead.passed(now) {
+		return f.survivor, nil
+	}
+	return f.token, f.err
 }
 
 // clear reports whether an issuance may begin for l: neither the account nor
@@ -62,9 +71,12 @@ func (f *issuance) wait(ctx context.Context) (*Token, error) {
 func (s *Source) clear(l *lease, now instant) error {
 	revision := s.revision.current()
 	if left := l.cooling.left(now.mono, revision); left > 0 {
-		return l.cooling.cause.after(left)
+		return l.cooling.cause.suppressed(left)
 	}
-	return s.gate.check(now.mono, revision)
+	if err := s.gate.check(now.mono, revision); err != nil {
+		return err
+	}
+	return nil
 }
 
 // beginUnlessRunning is begin, if no issuance is running for l.
@@ -140,7 +152,12 @@ func (s *Source) issue(ctx context.Context, f *issuance) outcome {
 		asked++
 		t, revision, err := s.ask(ctx, place, pass.probe)
 		if err != nil {
-			s.gate.fail(pass, pass.probe, err, revision, s.now().mono)
+			now := s.now().mono
+			s.gate.fail(pass, pass.probe, err, revision, now)
+			// What the probe was told is not what its caller should be.
+			if closed := s.gate.check(now, revision); closed != nil {
+				err = closed
+			}
 			return outcome{err: err, asked: asked}
 		}
 		s.gate.succeed(pass.probe)
@@ -193,16 +210,15 @@ func (s *Source) ask(ctx context.Context, place *place, account Account) (*Token
 	place.hold()
 	go func() {
 		defer place.release()
-		a := answer{err: NewError(ErrIssuerPanic, nil)}
+		a := answer{revision: s.revision.current(), err: NewError(ErrIssuerPanic, nil)}
 		defer func() {
 			if p := recover(); p != nil {
 				a.err = NewError(ErrIssuerPanic, fmt.Errorf("issuer panicked: %v", p))
 			}
 			answers <- a
 		}()
-		revision := s.revision.read(ctx)
-		grant, err := s.issuer.Issue(ctx, account)
-		a = answer{grant, revision, err}
+		a.revision = s.revision.read(ctx)
+		a.grant, a.err = s.issuer.Issue(ctx, account)
 	}()
 	select {
 	case a := <-answers:
@@ -257,6 +273,7 @@ func (s *Source) adopt(t *Token) {
 	defer l.mu.Unlock()
 	if l.flight == nil && !l.evicted {
 		l.token = t
+		l.cooling = cooling{}
 		l.current.Store(t)
 	}
 }

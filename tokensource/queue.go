@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 )
 
@@ -12,7 +13,10 @@ type queue struct {
 	limit   int64
 }
 
-func newQueue(places, limit int) *queue {
+// newQueue returns a queue in which perPlace times as many as there are places
+// may wait. There may be any number of places: "no limit" is not too many.
+func newQueue(places, perPlace int) *queue {
+	limit := min(places, math.MaxInt/perPlace) * perPlace
 	return &queue{places: make(chan struct{}, places), limit: int64(limit)}
 }
 

@@ -73,8 +73,9 @@ type Source struct {
 	hooks   Hooks
 
 	leases    *lru.Map[Account, *lease]
-	serials   atomic.Uint64 // of tokens
-	issuances atomic.Uint64 // numbers of issuances
+	serials   atomic.Uint64         // of tokens
+	longest   atomic.Pointer[Token] // of all tokens issued, the one that lives longest
+	issuances atomic.Uint64         // numbers of issuances
 
 	queue    *queue
 	gate     gate
@@ -96,7 +97,7 @@ func New(config Config) (*Source, error) {
 		timeout: orDefault(config.IssueTimeout, defaultIssueTimeout),
 		hooks:   config.Hooks,
 		leases:  lru.New[Account, *lease](orDefault(config.MaxAccounts, defaultMaxAccounts), idleAccount),
-		queue:   newQueue(issuances, issuances*queuedPerIssuance),
+		queue:   newQueue(issuances, queuedPerIssuance),
 		epoch:   time.Now(),
 	}
 	s.revision.reviser, _ = config.Issuer.(reviser)
@@ -225,6 +226,13 @@ func (o oauth2Source) Token() (*oauth2.Token, error) {
 		TokenType:   "Bearer",
 		Expiry:      time.Unix(0, t.dead.wall),
 	}, nil
+}
+
+// Live reports whether any token that the Source has issued may still be handed
+// out, for a readiness probe: it issues nothing, and does not know of refusals.
+func (s *Source) Live() bool {
+	t := s.longest.Load()
+	return t != nil && !t.dead.passed(s.now())
 }
 
 // Len returns the number of accounts that the Source keeps something for.

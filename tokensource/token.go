@@ -66,6 +66,12 @@ func (t *Token) SetAuthHeader(h http.Header) {
 	h["Authorization"] = []string{t.authorization.Reveal()}
 }
 
+// IsIn reports whether the Authorization of h is this token, and only it.
+func (t *Token) IsIn(h http.Header) bool {
+	values := h["Authorization"]
+	return len(values) == 1 && values[0] == t.authorization.Reveal()
+}
+
 // Reveal returns the token's value, without a scheme. It is for the rare
 // caller who needs the string; whatever prints it leaks it.
 func (t *Token) Reveal() string { return t.authorization.Reveal()[t.scheme:] }
@@ -165,5 +171,20 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 		return nil, NewError(ErrMalformedResponse, errDeadOnArrival)
 	}
 	t.serial = s.serials.Add(1)
+	s.outlives(t)
 	return t, nil
+}
+
+// outlives notes t if it lives longer than all tokens that still live.
+func (s *Source) outlives(t *Token) {
+	for {
+		longest := s.longest.Load()
+		// After a suspend, one that is dead may seem to live longest.
+		if longest != nil && !longest.dead.passed(s.now()) && longest.dead.mono >= t.dead.mono {
+			return
+		}
+		if s.longest.CompareAndSwap(longest, t) {
+			return
+		}
+	}
 }

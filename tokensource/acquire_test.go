@@ -1,0 +1,502 @@
+package tokensource_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+func TestAThousandCallersCostOneIssuance(t *testing.T) {
+	for name, tt := range map[string]struct {
+		latency, pause time.Duration
+	}{
+		"all at once":                            {0, 0},
+		"all at once, 200 ms issuance":           {200 * time.Millisecond, 0},
+		"staggered over 200 ms":                  {0, 200 * time.Microsecond},
+		"staggered over 200 ms, 200 ms issuance": {200 * time.Millisecond, 200 * time.Microsecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{latency: tt.latency}
+				src := newSource(t, d)
+				one := src.For(acct(t, 1))
+				all := together(1000, tt.pause, func(i int) (*tokensource.Token, error) {
+					if i%2 == 0 {
+						return one.Token(t.Context())
+					}
+					return src.Token(t.Context(), acct(t, 1))
+				})
+				if got := serials(t, all); len(got) != 1 {
+					t.Errorf("the callers got %d different tokens", len(got))
+				}
+				wantAsked(t, d, 1)
+			})
+		})
+	}
+}
+
+func TestATokenIsKeptAsLongAsItIsFresh(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		for range 400 {
+			token(t, src, acct(t, 1))
+			time.Sleep(time.Second)
+		}
+		wantAsked(t, d, 1)
+	})
+}
+
+func TestAnAccountNobodyAsksForCostsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		token(t, src, acct(t, 1))
+		time.Sleep(24 * time.Hour)
+		wantAsked(t, d, 1)
+	})
+}
+
+func TestCallersShareAFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 50 * time.Millisecond}
+		d.fail(errDown)
+		src := newSource(t, d)
+		all := together(20, 0, func(int) (*tokensource.Token, error) {
+			return src.Token(t.Context(), acct(t, 1))
+		})
+		for _, g := range all {
+			wantKind(t, g.err, tokensource.ErrUnavailable)
+			if g.err != all[0].err { //nolint:errorlint // It is the very same one.
+				t.Errorf("the callers got different errors: %v and %v", g.err, all[0].err)
+			}
+			// Two attempts and the pause between them: not one after the other.
+			between(t, "a caller's wait", g.waited, 150*time.Millisecond, 200*time.Millisecond)
+		}
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestACallerWhoLeavesCancelsOnlyItsOwnWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 200 * time.Millisecond}
+		src := newSource(t, d)
+		all := together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
+			ctx := t.Context()
+			if i == 0 { // The one who causes the issuance is the one who leaves.
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithCancel(ctx)
+				time.AfterFunc(10*time.Millisecond, cancel)
+			}
+			return src.Token(ctx, acct(t, 1))
+		})
+		wantKind(t, all[0].err, tokensource.ErrCanceled)
+		between(t, "the wait of the one who left", all[0].waited, 10*time.Millisecond, 10*time.Millisecond)
+		if all[1].err != nil {
+			t.Errorf("the one who stayed got %v", all[1].err)
+		}
+		between(t, "the wait of the one who stayed", all[1].waited, 199*time.Millisecond, 199*time.Millisecond)
+		wantAsked(t, d, 1)
+	})
+}
+
+func TestWhenAllLeaveTheTokenIsThereForTheNext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 200 * time.Millisecond}
+		src := newSource(t, d)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := src.Token(ctx, acct(t, 1)); err == nil {
+			t.Fatal("a caller got a token in no time")
+		}
+		time.Sleep(time.Second)
+		token(t, src, acct(t, 1))
+		wantAsked(t, d, 1)
+	})
+}
+
+func TestACallersDeadlineIsHonoured(t *testing.T) {
+	for name, ask := range map[string]func(context.Context, *tokensource.Source, *tokensource.Token) error{
+		"Token": func(ctx context.Context, src *tokensource.Source, refused *tokensource.Token) error {
+			account, _ := tokensource.ParseAccountID("2")
+			_, err := src.Token(ctx, account)
+			return err
+		},
+		"Renew": func(ctx context.Context, src *tokensource.Source, refused *tokensource.Token) error {
+			_, err := src.Renew(ctx, refused)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{latency: 400 * time.Millisecond}
+				src := newSource(t, d)
+				refused := token(t, src, acct(t, 1))
+
+				start := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+				defer cancel()
+				err := wantKind(t, ask(ctx, src, refused), tokensource.ErrTimeout)
+				between(t, "the wait", time.Since(start), 30*time.Millisecond, 30*time.Millisecond)
+				if !errors.Is(err, context.DeadlineExceeded) || !err.Timeout() {
+					t.Errorf("%v does not count as a timeout", err)
+				}
+			})
+		})
+	}
+}
+
+func TestACallerLearnsWhyItWasCanceled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := newSource(t, &desk{latency: time.Second})
+		reason := errors.New("the client went away")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Millisecond, func() { cancel(reason) })
+		_, err := src.Token(ctx, acct(t, 1))
+		wantKind(t, err, tokensource.ErrCanceled)
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, reason) {
+			t.Errorf("neither context.Canceled nor the cause is found in %v", err)
+		}
+	})
+}
+
+// Whoever leaves at the very moment at which the issuance ends must not look at
+// what is being written; the race detector watches.
+func TestLeavingWhileAnIssuanceEndsIsSafe(t *testing.T) {
+	src := newSource(t, issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
+		runtime.Gosched()
+		return tokensource.Grant{}, tokensource.NewError(tokensource.ErrAccountMismatch, nil)
+	}))
+	for i := range 300 {
+		account := acct(t, 1+i)
+		ctx, cancel := context.WithCancel(t.Context())
+		together(4, 0, func(i int) (*tokensource.Token, error) {
+			if i == 0 {
+				cancel()
+			}
+			return src.Token(ctx, account)
+		})
+		cancel()
+	}
+}
+
+func TestTheCallersValuesDoNotReachTheIssuer(t *testing.T) {
+	type key struct{}
+	var seen any
+	src := newSource(t, issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
+		seen = ctx.Value(key{})
+		return opaque("x", 0), nil
+	}))
+	tok, err := src.Token(context.WithValue(t.Context(), key{}, "dial info"), acct(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen != nil {
+		t.Errorf("Token: the issuer sees %v", seen)
+	}
+	if _, err := src.Renew(context.WithValue(t.Context(), key{}, "dial info"), tok); err != nil {
+		t.Fatal(err)
+	}
+	if seen != nil {
+		t.Errorf("Renew: the issuer sees %v", seen)
+	}
+}
+
+func TestAnIssuanceHasATimeLimitOfItsOwn(t *testing.T) {
+	for name, tt := range map[string]struct{ configured, want time.Duration }{
+		"by default": {0, 10 * time.Second},
+		"configured": {3 * time.Second, 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				src := newSource(t, &desk{latency: time.Hour}, func(c *tokensource.Config) { c.IssueTimeout = tt.configured })
+				start := time.Now()
+				err := wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
+				between(t, "the wait", time.Since(start), tt.want, tt.want)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v is not a deadline that was exceeded", err)
+				}
+			})
+		})
+	}
+}
+
+func TestAnIssuerThatPanicsHarmsNobody(t *testing.T) {
+	for name, end := range map[string]func(){
+		"panic":           func() { panic("SENTINEL") },
+		"panic with nil":  func() { panic(nil) }, //nolint:govet // It happens.
+		"runtime error":   func() { _ = []int{}[len(name)] },
+		"runtime.Goexit":  runtime.Goexit,
+		"panic in a call": func() { panic(errors.New("SENTINEL")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{latency: time.Millisecond}
+				broken := true
+				src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+					grant, err := d.Issue(ctx, account)
+					if broken {
+						end()
+					}
+					return grant, err
+				}))
+				all := together(10, 0, func(int) (*tokensource.Token, error) {
+					return src.Token(t.Context(), acct(t, 1))
+				})
+				for _, g := range all {
+					err := wantKind(t, g.err, tokensource.ErrIssuerPanic)
+					wantHidden(t, "the error of an issuer that panicked", err, sentinel)
+				}
+				wantAsked(t, d, 1)
+				wantNoToken(t, src, acct(t, 1), tokensource.ErrIssuerPanic)
+				wantAsked(t, d, 1) // It cools like any other.
+
+				broken = false
+				time.Sleep(time.Second)
+				token(t, src, acct(t, 1))
+			})
+		})
+	}
+}
+
+// name is not a constant to the compiler.
+var name = "an index out of range"
+
+func TestAnIssuerThatIgnoresItsContextIsLeftBehind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		var calls atomic.Int64
+		src := newSource(t, issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
+			if calls.Add(1) == 1 {
+				<-hang
+				return opaque("late", 0), nil
+			}
+			return opaque("newer", 0), nil
+		}))
+		start := time.Now()
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
+		between(t, "the wait", time.Since(start), 10*time.Second, 10*time.Second)
+
+		time.Sleep(time.Second)
+		if tok := token(t, src, acct(t, 1)); tok.Reveal() != "newer" {
+			t.Fatalf("got the token %q", tok.Reveal())
+		}
+		close(hang)
+		synctest.Wait()
+		if tok := token(t, src, acct(t, 1)); tok.Reveal() != "newer" {
+			t.Errorf("the late answer became the token: %q", tok.Reveal())
+		}
+	})
+}
+
+func TestALateAnswerIsDropped(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		var calls atomic.Int64
+		src := newSource(t, issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
+			calls.Add(1)
+			<-hang
+			return opaque("late", 0), nil
+		}))
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
+		close(hang)
+		synctest.Wait()
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
+		if calls.Load() != 1 {
+			t.Errorf("the issuer was asked %d times", calls.Load())
+		}
+	})
+}
+
+func TestAnIssuerThatAsksItsOwnSourceIsToldAtOnce(t *testing.T) {
+	one, other := acct(t, 1), acct(t, 2)
+	for name, ask := range map[string]func(context.Context, *tokensource.Source) error{
+		"the same account": func(ctx context.Context, src *tokensource.Source) error {
+			_, err := src.Token(ctx, one)
+			return err
+		},
+		"another account": func(ctx context.Context, src *tokensource.Source) error {
+			_, err := src.Token(ctx, other)
+			return err
+		},
+		"through a handle": func(ctx context.Context, src *tokensource.Source) error {
+			_, err := src.For(one).Token(ctx)
+			return err
+		},
+		"in a derived context": func(ctx context.Context, src *tokensource.Source) error {
+			ctx, cancel := context.WithTimeout(context.WithValue(ctx, struct{}{}, 1), time.Minute)
+			defer cancel()
+			_, err := src.Token(ctx, one)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var src *tokensource.Source
+				src = newSource(t, issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
+					return opaque("x", 0), ask(ctx, src)
+				}))
+				start := time.Now()
+				wantNoToken(t, src, one, tokensource.ErrMisconfigured)
+				between(t, "the wait", time.Since(start), 0, 0)
+			})
+		})
+	}
+}
+
+func TestAnIssuerMayAskAnotherSource(t *testing.T) {
+	inner := newSource(t, &desk{})
+	outer := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+		tok, err := inner.Token(ctx, account)
+		if err != nil {
+			return tokensource.Grant{}, err
+		}
+		return opaque("exchanged-"+tok.Reveal(), 0), nil
+	}))
+	if tok := token(t, outer, acct(t, 1)); !strings.HasPrefix(tok.Reveal(), "exchanged-") {
+		t.Errorf("got %q", tok.Reveal())
+	}
+}
+
+func TestNobodyWaitsForARenewalAheadOfExpiry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 200 * time.Millisecond}
+		src := newSource(t, d)
+		one := src.For(acct(t, 1))
+		token(t, src, acct(t, 1))
+		time.Sleep(500 * time.Second)
+		all := together(1000, 200*time.Microsecond, func(i int) (*tokensource.Token, error) {
+			if i%2 == 0 {
+				return one.Token(t.Context())
+			}
+			return src.Token(t.Context(), acct(t, 1))
+		})
+		for i, g := range all {
+			between(t, "a caller's wait", g.waited, 0, 0)
+			if g.err != nil || i < 999 && g.token.Serial() != 1 {
+				t.Fatalf("caller %d: got %v, %v", i, g.token, g.err)
+			}
+		}
+		time.Sleep(time.Second)
+		if tok := token(t, src, acct(t, 1)); tok.Serial() != 2 {
+			t.Errorf("got %v, want token 2", tok)
+		}
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestAFailedRenewalIsTriedAgainWhileTheTokenServes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		start := time.Now()
+		first := token(t, src, acct(t, 1))
+		d.fail(errDown)
+
+		time.Sleep(time.Until(start.Add(lifetime * 80 / 100)))
+		outage := time.Now()
+		for time.Now().Before(start.Add(585 * time.Second)) {
+			if tok := token(t, src, acct(t, 1)); tok != first {
+				t.Fatalf("got %v, want the first token", tok)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := d.askedBetween(outage, time.Now()); n < 6 || n > 14 {
+			t.Errorf("in 105 s of outage, the issuer was asked %d times", n)
+		}
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+
+		d.fail(nil)
+		time.Sleep(30 * time.Second)
+		if tok := token(t, src, acct(t, 1)); tok == first {
+			t.Error("the token was not renewed after the outage")
+		}
+	})
+}
+
+func TestARenewalAheadThatRecoversIsSeenByNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		d.fail(errDown)
+		time.Sleep(lifetime * 80 / 100)
+		token(t, src, acct(t, 1))
+		time.Sleep(200 * time.Millisecond) // Both attempts have failed.
+		d.fail(nil)
+		time.Sleep(time.Second) // The account has cooled.
+		if token(t, src, acct(t, 1)) != first {
+			t.Error("the token is not served while it is being renewed again")
+		}
+		synctest.Wait()
+		if token(t, src, acct(t, 1)) == first {
+			t.Error("the token was not renewed after cooling")
+		}
+	})
+}
+
+// Whatever the endpoint does and however callers come by, what they get without
+// an error can be sent.
+func TestAnExpiredTokenIsNeverReturned(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 2 * time.Second, lifetime: 20 * time.Second}
+		src := newSource(t, d)
+		account := acct(t, 1)
+		var callers sync.WaitGroup
+		for i := range 10 {
+			callers.Go(func() {
+				var last *tokensource.Token
+				for n := range 500 {
+					time.Sleep(time.Duration(1+(n*7+i*13)%23) * 100 * time.Millisecond)
+					if i == 0 && n%20 == 0 {
+						d.fail([]error{nil, errDown}[n/20%2])
+					}
+					tok, err := src.Token(t.Context(), account)
+					if err == nil && time.Until(tok.Expiry()) <= 2*time.Second {
+						t.Errorf("got a token that expires in %v", time.Until(tok.Expiry()))
+					}
+					if i == 1 && n%50 == 0 && last != nil {
+						if tok, err := src.Renew(t.Context(), last); err == nil && tok.Expired() {
+							t.Error("Renew returned an expired token")
+						}
+					}
+					last = tok
+				}
+			})
+		}
+		callers.Wait()
+	})
+}
+
+func TestTheZeroAccountGetsNoToken(t *testing.T) {
+	d := &desk{}
+	src := newSource(t, d)
+	var zero tokensource.Account
+	wantNoToken(t, src, zero, tokensource.ErrMisconfigured)
+	_, err := src.For(zero).Token(t.Context())
+	wantKind(t, err, tokensource.ErrMisconfigured)
+	_, err = src.OAuth2(zero).Token()
+	wantKind(t, err, tokensource.ErrMisconfigured)
+	wantAsked(t, d, 0)
+	if src.Len() != 0 {
+		t.Error("something is kept for nobody")
+	}
+}
+
+func TestTheOrganizationIsAnAccountLikeAnyOther(t *testing.T) {
+	d := &desk{}
+	src := newSource(t, d)
+	if tok := token(t, src, tokensource.Organization()); tok.Account() != tokensource.Organization() {
+		t.Errorf("the token is for %v", tok.Account())
+	}
+	token(t, src, tokensource.Organization())
+	wantAsked(t, d, 1)
+}

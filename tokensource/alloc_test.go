@@ -1,0 +1,57 @@
+package tokensource_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+func TestAFreshTokenCostsNoAllocation(t *testing.T) {
+	for name, hooks := range map[string]tokensource.Hooks{
+		"without hooks":                  {},
+		"with hooks that return nothing": silent,
+		"with two of them":               tokensource.JoinHooks(silent, silent),
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := newSource(t, &desk{}, withHooks(hooks))
+			account := acct(t, 1)
+			one := src.For(account)
+			ctx := context.Background()
+			token(t, src, account)
+			for what, ask := range map[string]func() (*tokensource.Token, error){
+				"Source.Token":        func() (*tokensource.Token, error) { return src.Token(ctx, account) },
+				"AccountSource.Token": func() (*tokensource.Token, error) { return one.Token(ctx) },
+			} {
+				allocs := testing.AllocsPerRun(1000, func() {
+					if _, err := ask(); err != nil {
+						t.Fatal(err)
+					}
+				})
+				if allocs != 0 {
+					t.Errorf("%s allocates %v times", what, allocs)
+				}
+			}
+		})
+	}
+}
+
+func TestTheParsedAccountOfAKnownIDCostsNoAllocation(t *testing.T) {
+	keep := acct(t, 102681871)
+	allocs := testing.AllocsPerRun(1000, func() {
+		if account, err := tokensource.ParseAccountID("102681871"); err != nil || account != keep {
+			t.Fatal(account, err)
+		}
+	})
+	if allocs > 3 {
+		t.Errorf("ParseAccountID allocates %v times", allocs)
+	}
+	allocs = testing.AllocsPerRun(1000, func() {
+		if keep.Kind() != tokensource.KindAccount || keep.ID() == "" {
+			t.Fatal(keep)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("Kind and ID allocate %v times", allocs)
+	}
+}

@@ -1,0 +1,30 @@
+package tokensource_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+func TestAContextCarriesAnAccount(t *testing.T) {
+	if account, ok := tokensource.AccountFromContext(context.Background()); ok {
+		t.Errorf("a bare context carries %v", account)
+	}
+	want := acct(t, 7)
+	ctx := tokensource.ContextWithAccount(t.Context(), tokensource.Organization())
+	ctx = tokensource.ContextWithAccount(ctx, want)
+	if account, ok := tokensource.AccountFromContext(ctx); !ok || account != want {
+		t.Errorf("got %v (id %q), %v", account, account.ID(), ok)
+	}
+}
+
+func TestAContextCarriesAToken(t *testing.T) {
+	if tok, ok := tokensource.TokenFromContext(context.Background()); ok {
+		t.Errorf("a bare context carries %v", tok)
+	}
+	want := token(t, newSource(t, &desk{}), acct(t, 7))
+	if tok, ok := tokensource.TokenFromContext(tokensource.ContextWithToken(t.Context(), want)); !ok || tok != want {
+		t.Errorf("got %v, %v", tok, ok)
+	}
+}

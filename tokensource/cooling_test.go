@@ -1,0 +1,427 @@
+package tokensource_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// failure returns an error as an issuer makes it.
+func failure(kind tokensource.Kind, status int, retryAfter time.Duration) *tokensource.Error {
+	err := tokensource.NewError(kind, errors.New("the cause"))
+	err.StatusCode, err.RetryAfter, err.CorrelationID = status, retryAfter, "cid-1"
+	return err
+}
+
+func TestTenCallersInARowCostNoMoreThanOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(errDown)
+		src := newSource(t, d)
+		one := src.For(acct(t, 1))
+		for range 10 {
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+			_, err := one.Token(t.Context())
+			wantKind(t, err, tokensource.ErrUnavailable)
+		}
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestWhatIsWorthAnotherAttemptGetsOne(t *testing.T) {
+	for kind, attempts := range map[tokensource.Kind]int{
+		tokensource.ErrUnavailable:         2,
+		tokensource.ErrMalformedResponse:   2,
+		tokensource.ErrCredentialsRejected: 1,
+		tokensource.ErrAccountRejected:     1,
+		tokensource.ErrAccountMismatch:     1,
+		tokensource.ErrRateLimited:         1,
+		tokensource.ErrTimeout:             1,
+		tokensource.ErrIssuerPanic:         1,
+		tokensource.ErrMisconfigured:       1,
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{}
+				d.fail(failure(kind, 0, 0))
+				src := newSource(t, d)
+				wantNoToken(t, src, acct(t, 1), kind)
+				wantAsked(t, d, attempts)
+
+				// Only the first issuance of a series gets two.
+				time.Sleep(time.Second)
+				wantNoToken(t, src, acct(t, 1), kind)
+				wantAsked(t, d, attempts+1)
+			})
+		})
+	}
+}
+
+func TestASecondAttemptHealsAHiccup(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.refuseIf(func(tokensource.Account) error {
+			if len(d.calls) == 1 {
+				return errDown
+			}
+			return nil
+		})
+		src := newSource(t, d)
+		start := time.Now()
+		token(t, src, acct(t, 1))
+		between(t, "the pause", time.Since(start), 50*time.Millisecond, 100*time.Millisecond)
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestCoolingDoublesWithJitterUpToThirtySeconds(t *testing.T) {
+	const sources = 60
+	for failures, full := range []time.Duration{1, 2, 4, 8, 16, 30, 30, 30} {
+		full *= time.Second
+		least, most := full, time.Duration(0)
+		for range sources {
+			bubble(t, func(t *testing.T) {
+				d := &desk{}
+				d.fail(errDown)
+				src := newSource(t, d)
+				var err *tokensource.Error
+				for range failures + 1 {
+					if err != nil {
+						time.Sleep(err.RetryAfter)
+					}
+					err = wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+				}
+				wantAsked(t, d, failures+2)
+				least, most = min(least, err.RetryAfter), max(most, err.RetryAfter)
+			})
+		}
+		if least < full/2 || most > full {
+			t.Errorf("after %d failures, cooling takes %v to %v, want %v to %v", failures+1, least, most, full/2, full)
+		}
+		if least > full*65/100 || most < full*85/100 {
+			t.Errorf("after %d failures, cooling takes %v to %v: it is not spread over %v to %v", failures+1, least, most, full/2, full)
+		}
+	}
+}
+
+func TestACoolingAccountSaysHowLongAndWhy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(failure(tokensource.ErrRateLimited, 429, 20*time.Second))
+		src := newSource(t, d)
+		start := time.Now()
+		for _, passed := range []time.Duration{0, 0, 5, 19} {
+			passed *= time.Second
+			time.Sleep(time.Until(start.Add(passed)))
+			left := 20*time.Second - passed
+			err := wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+			between(t, "RetryAfter", err.RetryAfter, left, left)
+			if err.StatusCode != 429 || err.CorrelationID != "cid-1" {
+				t.Errorf("the cause is lost: status %d, correlation id %q", err.StatusCode, err.CorrelationID)
+			}
+		}
+		wantAsked(t, d, 1)
+		d.fail(nil)
+		time.Sleep(time.Second)
+		token(t, src, acct(t, 1))
+	})
+}
+
+func TestARetryAfterIsHonouredUpToAMinute(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{
+		time.Millisecond: time.Millisecond,
+		5 * time.Second:  5 * time.Second,
+		45 * time.Second: 45 * time.Second,
+		time.Hour:        time.Minute,
+		1<<63 - 1:        time.Minute,
+	} {
+		t.Run(asked.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{}
+				d.fail(failure(tokensource.ErrRateLimited, 429, asked))
+				src := newSource(t, d)
+				for range 2 {
+					err := wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+					between(t, "RetryAfter", err.RetryAfter, want, want)
+				}
+				wantAsked(t, d, 1)
+				d.fail(nil)
+				time.Sleep(want)
+				token(t, src, acct(t, 1))
+			})
+		})
+	}
+}
+
+func TestANegativeRetryAfterIsNone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(failure(tokensource.ErrRateLimited, 429, -time.Hour))
+		src := newSource(t, d)
+		err := wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		between(t, "RetryAfter", err.RetryAfter, 500*time.Millisecond, time.Second)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		wantAsked(t, d, 1)
+	})
+}
+
+func TestSuccessEndsASeriesOfFailures(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(errDown)
+		src := newSource(t, d)
+		for range 6 {
+			time.Sleep(wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable).RetryAfter)
+		}
+		d.fail(nil)
+		token(t, src, acct(t, 1))
+
+		d.fail(errDown)
+		time.Sleep(lifetime)
+		before := d.asked()
+		err := wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+		between(t, "RetryAfter", err.RetryAfter, 500*time.Millisecond, time.Second)
+		if n := d.asked() - before; n != 2 {
+			t.Errorf("the issuer was asked %d times, want 2", n)
+		}
+	})
+}
+
+func TestAnAccountThatIsAlwaysRefusedDelaysNoOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const latency = 100 * time.Millisecond
+		d := &desk{latency: latency, lifetime: 2 * time.Second}
+		bad := acct(t, 1)
+		d.refuseIf(func(account tokensource.Account) error {
+			if account == bad {
+				return failure(tokensource.ErrAccountRejected, 401, 0)
+			}
+			return nil
+		})
+		src := newSource(t, d)
+		accounts := accts(t, 20)
+		together(1000, 50*time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i%2 == 0 {
+				wantNoToken(t, src, bad, tokensource.ErrAccountRejected)
+				return nil, nil
+			}
+			start := time.Now()
+			tok := token(t, src, accounts[i%len(accounts)])
+			between(t, "the wait of another account", time.Since(start), 0, latency)
+			return tok, nil
+		})
+	})
+}
+
+// The figures of a minute without a token endpoint: one account, 100 requests a
+// second, a valid token in hand for the first part.
+func TestAMinuteOfOutageIsSurvivedAndLeftAlone(t *testing.T) {
+	for name, account := range map[string]tokensource.Account{
+		"account": acct(t, 1), "organization": tokensource.Organization(),
+	} {
+		for how, down := range map[string]error{
+			"unreachable": errDown,
+			"malformed":   failure(tokensource.ErrMalformedResponse, 200, 0),
+			"500":         failure(tokensource.ErrUnavailable, 500, 0),
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					d := &desk{}
+					src := newSource(t, d)
+					first := token(t, src, account)
+					dies := first.Expiry().Add(-15 * time.Second)
+					time.Sleep(time.Until(dies.Add(-20 * time.Second)))
+
+					outage := time.Now()
+					d.fail(down)
+					for time.Since(outage) < time.Minute {
+						tok, err := src.Token(t.Context(), account)
+						if alive := time.Now().Before(dies); alive != (err == nil) {
+							t.Fatalf("%v before the token dies: got %v, %v", time.Until(dies), tok, err)
+						}
+						time.Sleep(10 * time.Millisecond)
+					}
+					if n := d.askedBetween(outage, time.Now()); n > 12 {
+						t.Errorf("in a minute of outage, the issuer was asked %d times, want at most 12", n)
+					}
+
+					recovery := time.Now()
+					d.fail(nil)
+					for {
+						if _, err := src.Token(t.Context(), account); err == nil {
+							break
+						}
+						time.Sleep(10 * time.Millisecond)
+					}
+					between(t, "the time to the first success", time.Since(recovery), 0, 35*time.Second)
+				})
+			})
+		}
+	}
+}
+
+func TestAColdMinuteOfOutageIsLeftAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 10 * time.Millisecond}
+		d.fail(errDown)
+		src := newSource(t, d)
+		start := time.Now()
+		for time.Since(start) < time.Minute {
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if d.asked() > 12 {
+			t.Errorf("the issuer was asked %d times, want at most 12", d.asked())
+		}
+	})
+}
+
+// A revised issuer can tell when its credentials have changed.
+type revised struct {
+	tokensource.Issuer
+
+	revision atomic.Pointer[string]
+	asked    atomic.Int64
+}
+
+func revise(issuer tokensource.Issuer, revision string) *revised {
+	r := &revised{Issuer: issuer}
+	r.revision.Store(&revision)
+	return r
+}
+
+func (r *revised) Revision(context.Context) string {
+	r.asked.Add(1)
+	return *r.revision.Load()
+}
+
+func TestNewCredentialsEndTheCooling(t *testing.T) {
+	for name, account := range map[string]tokensource.Account{
+		"of an account": acct(t, 1), "of the Source": tokensource.Organization(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{}
+				d.fail(failure(tokensource.ErrCredentialsRejected, 401, time.Minute))
+				issuer := revise(d, "1")
+				src := newSource(t, issuer)
+				wantNoToken(t, src, account, tokensource.ErrCredentialsRejected)
+				time.Sleep(5 * time.Second)
+				wantNoToken(t, src, account, tokensource.ErrCredentialsRejected)
+				wantAsked(t, d, 1)
+
+				d.fail(nil)
+				two := "2"
+				issuer.revision.Store(&two)
+				time.Sleep(time.Second)
+				token(t, src, account)
+				wantAsked(t, d, 2)
+			})
+		})
+	}
+}
+
+func TestNewCredentialsThatFailTooCoolAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(failure(tokensource.ErrCredentialsRejected, 401, time.Minute))
+		issuer := revise(d, "1")
+		src := newSource(t, issuer)
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
+		two := "2"
+		issuer.revision.Store(&two)
+		time.Sleep(2 * time.Second)
+		for range 10 {
+			wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
+			time.Sleep(2 * time.Second)
+		}
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestNewCredentialsMakeARenewalPossible(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		issuer := revise(d, "1")
+		src := newSource(t, issuer)
+		tok := token(t, src, acct(t, 1))
+		d.fail(failure(tokensource.ErrAccountRejected, 401, time.Minute))
+		wantNotRenewed(t, src, tok, tokensource.ErrAccountRejected)
+		time.Sleep(2 * time.Second)
+		wantNotRenewed(t, src, tok, tokensource.ErrAccountRejected)
+
+		d.fail(nil)
+		two := "2"
+		issuer.revision.Store(&two)
+		time.Sleep(2 * time.Second)
+		if renew(t, src, tok) == tok {
+			t.Error("the token was not renewed")
+		}
+	})
+}
+
+func TestTheRevisionIsAskedForOnceASecond(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
+		issuer := revise(d, "1")
+		src := newSource(t, issuer)
+		time.Sleep(5 * time.Second)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		before := issuer.asked.Load()
+		for range 2000 { // 200 a second
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+			time.Sleep(5 * time.Millisecond)
+		}
+		if n := issuer.asked.Load() - before; n < 9 || n > 11 {
+			t.Errorf("in 10 s of cooling, the revision was asked for %d times", n)
+		}
+	})
+}
+
+func TestTheRevisionIsNotAskedForWhileAllIsWell(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		issuer := revise(&desk{}, "1")
+		src := newSource(t, issuer)
+		for range 400 {
+			token(t, src, acct(t, 1))
+			time.Sleep(time.Second)
+		}
+		if n := issuer.asked.Load(); n != 1 { // With the issuance.
+			t.Errorf("the revision was asked for %d times", n)
+		}
+	})
+}
+
+func TestAnIssuerWithARevisionCoolsAfterAPanicToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		calls := 0
+		src := newSource(t, revise(issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
+			calls++
+			panic("broken")
+		}), "1"))
+		for range 10 {
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrIssuerPanic)
+		}
+		synctest.Wait()
+		if calls != 1 {
+			t.Errorf("the issuer was asked %d times", calls)
+		}
+	})
+}
+
+func TestAnIssuerWithARevisionCoolsAfterATimeoutToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: time.Hour}
+		src := newSource(t, revise(d, "1"))
+		for range 10 {
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
+		}
+		wantAsked(t, d, 1)
+	})
+}

@@ -1,0 +1,77 @@
+package tokensource_test
+
+import (
+	"errors"
+	"math/big"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// headerSafe is a b64token of RFC 6750.
+var headerSafe = regexp.MustCompile(`\A[A-Za-z0-9._~+/-]+=*\z`)
+
+func FuzzGrant(f *testing.F) {
+	for _, grant := range malformed {
+		f.Add(grant.Token.Reveal(), int64(grant.ExpiresIn), "", "", "42")
+	}
+	for _, claims := range []string{
+		`{"iat":1700000000,"exp":1700000600}`, `{"iat":0.1,"exp":0.2}`, `{"account_id":42,"aid":"42"}`, `{"account-id":null}`, `null`, `{} {}`,
+	} {
+		f.Add(jwtOf(claims), int64(0), "42", "", "42")
+		f.Add(jwtOf(claims), int64(0), "", "", "")
+	}
+	f.Add("opaque", int64(time.Hour), "7", "ext", "8")
+	f.Fuzz(func(t *testing.T, token string, expiresIn int64, internal, external, id string) {
+		account, err := tokensource.ParseAccountID(id)
+		if err != nil {
+			account = tokensource.Organization()
+		}
+		grant := opaque(token, time.Duration(expiresIn))
+		grant.AccountID, grant.ExternalAccountID = internal, external
+		life, err := grant.Verify(account)
+		if err != nil {
+			if !errors.Is(err, tokensource.ErrMalformedResponse) && !errors.Is(err, tokensource.ErrAccountMismatch) {
+				t.Fatalf("the error is of no kind that fits: %v", err)
+			}
+			if len(token) > 12 && strings.Contains(err.Error(), token) {
+				t.Fatalf("the error shows the token: %v", err)
+			}
+			return
+		}
+		if !headerSafe.MatchString(token) {
+			t.Errorf("%q is accepted", token)
+		}
+		if life <= 0 || life > time.Hour {
+			t.Errorf("a lifetime of %v is accepted", life)
+		}
+		if internal != "" && account.Kind() == tokensource.KindAccount && internal != id {
+			t.Errorf("the token of account %q is accepted for %q", internal, id)
+		}
+		if account == tokensource.Organization() && internal+external != "" {
+			t.Errorf("the token of account %q, %q is accepted for the organization", internal, external)
+		}
+	})
+}
+
+func FuzzParseAccountID(f *testing.F) {
+	for _, id := range []string{"1", "0", "01", "-1", "+1", "9223372036854775807", "9223372036854775808", "1_0", " 1", "１"} {
+		f.Add(id)
+	}
+	canonical := regexp.MustCompile(`\A[1-9][0-9]*\z`)
+	limit := new(big.Int).Lsh(big.NewInt(1), 63)
+	f.Fuzz(func(t *testing.T, id string) {
+		n, ok := new(big.Int).SetString(id, 10)
+		want := ok && canonical.MatchString(id) && n.Cmp(limit) < 0
+		account, err := tokensource.ParseAccountID(id)
+		if want != (err == nil) {
+			t.Fatalf("%q: got error %v", id, err)
+		}
+		if want && (account.ID() != id || account.Kind() != tokensource.KindAccount) {
+			t.Fatalf("%q became %q, a %v", id, account.ID(), account.Kind())
+		}
+	})
+}

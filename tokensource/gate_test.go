@@ -1,0 +1,399 @@
+package tokensource_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// close makes three accounts fail with err, and so the Source cool. None of
+// them is among the accounts of the test.
+func closeGate(t *testing.T, d *desk, src *tokensource.Source, err *tokensource.Error) {
+	t.Helper()
+	d.fail(err)
+	for i := range 3 {
+		wantNoToken(t, src, acct(t, 900+i), err.Kind)
+	}
+}
+
+func TestTwoAccountsThatFailSayNothingAboutTheOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		d.fail(failure(tokensource.ErrAccountRejected, 401, 0))
+		for range 5 { // However often they fail.
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrAccountRejected)
+			wantNoToken(t, src, acct(t, 2), tokensource.ErrAccountRejected)
+			time.Sleep(time.Minute)
+		}
+		d.fail(nil)
+		token(t, src, acct(t, 3))
+	})
+}
+
+func TestThreeAccountsThatFailCloseTheSource(t *testing.T) {
+	for _, tt := range []struct{ kind, closed tokensource.Kind }{
+		{tokensource.ErrUnavailable, tokensource.ErrUnavailable},
+		{tokensource.ErrRateLimited, tokensource.ErrRateLimited},
+		{tokensource.ErrTimeout, tokensource.ErrTimeout},
+		{tokensource.ErrMalformedResponse, tokensource.ErrMalformedResponse},
+		{tokensource.ErrCredentialsRejected, tokensource.ErrCredentialsRejected},
+		// One account's 401 is three accounts' bad credentials.
+		{tokensource.ErrAccountRejected, tokensource.ErrCredentialsRejected},
+	} {
+		t.Run(string(tt.kind), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{}
+				src := newSource(t, d)
+				closeGate(t, d, src, failure(tt.kind, 418, 0))
+				asked := d.asked()
+				for i := range 10 {
+					err := wantNoToken(t, src, acct(t, 1+i), tt.closed)
+					between(t, "RetryAfter", err.RetryAfter, time.Nanosecond, time.Second)
+					if err.StatusCode != 418 {
+						t.Errorf("the status is %d", err.StatusCode)
+					}
+				}
+				wantNoToken(t, src, tokensource.Organization(), tt.closed)
+				wantAsked(t, d, asked)
+			})
+		})
+	}
+}
+
+func TestAnAccountThatFailsAfterASuccessIsTheFirstAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		bad := failure(tokensource.ErrAccountRejected, 401, 0)
+		for i := range 10 {
+			d.fail(bad)
+			wantNoToken(t, src, acct(t, 100+2*i), tokensource.ErrAccountRejected)
+			wantNoToken(t, src, acct(t, 101+2*i), tokensource.ErrAccountRejected)
+			d.fail(nil)
+			token(t, src, acct(t, 1+i))
+		}
+	})
+}
+
+func TestWhatFailsForTheOrganizationFailsForAll(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		d.fail(failure(tokensource.ErrAccountRejected, 401, 0))
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrAccountRejected)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrCredentialsRejected)
+		wantAsked(t, d, 1)
+	})
+}
+
+func TestAMisconfiguredAccountDoesNotCloseTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		closeGate(t, d, src, tokensource.NewError(tokensource.ErrMisconfigured, nil))
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrMisconfigured)
+		d.fail(nil)
+		token(t, src, acct(t, 1))
+	})
+}
+
+func TestAMisconfiguredTrialLetsTheNextTry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		closeGate(t, d, src, errDown)
+		time.Sleep(time.Second)
+		d.fail(tokensource.NewError(tokensource.ErrMisconfigured, nil))
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrMisconfigured)
+		d.fail(nil)
+		token(t, src, acct(t, 2))
+	})
+}
+
+func TestTokensInHandServeWhileTheSourceCools(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		time.Sleep(500 * time.Second) // It is stale, too.
+		closeGate(t, d, src, errDown)
+		asked := d.asked()
+		if token(t, src, acct(t, 1)) != first {
+			t.Error("the token is not served")
+		}
+		synctest.Wait()
+		wantAsked(t, d, asked)
+	})
+}
+
+func TestACoolingSourceIsTriedOnceAtATime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 100 * time.Millisecond}
+		src := newSource(t, d)
+		closeGate(t, d, src, failure(tokensource.ErrUnavailable, 503, 0))
+		time.Sleep(time.Second)
+		asked := d.asked()
+		all := together(50, time.Millisecond, func(i int) (*tokensource.Token, error) {
+			return src.Token(t.Context(), acct(t, 1+i))
+		})
+		for i, g := range all {
+			err := wantKind(t, g.err, tokensource.ErrUnavailable)
+			if i > 0 { // The others do not wait for what becomes of the first.
+				between(t, "a caller's wait", g.waited, 0, 0)
+				between(t, "RetryAfter", err.RetryAfter, time.Nanosecond, time.Second)
+			}
+		}
+		wantAsked(t, d, asked+1)
+	})
+}
+
+func TestATrialThatSucceedsOpensTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		closeGate(t, d, src, errDown)
+		d.fail(nil)
+		time.Sleep(time.Second)
+		for i := range 10 {
+			token(t, src, acct(t, 1+i))
+		}
+	})
+}
+
+func TestTheSourcesCoolingDoublesToThirtySecondsOrFiveMinutes(t *testing.T) {
+	for kind, want := range map[tokensource.Kind][]time.Duration{
+		tokensource.ErrUnavailable:         {1, 2, 4, 8, 16, 30, 30},
+		tokensource.ErrCredentialsRejected: {1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300},
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{}
+				src := newSource(t, d)
+				closeGate(t, d, src, failure(kind, 0, 0))
+				for i, full := range want {
+					full *= time.Second
+					err := wantNoToken(t, src, acct(t, 1+i), kind)
+					between(t, "RetryAfter", err.RetryAfter, full/2, full)
+					asked := d.asked()
+					time.Sleep(err.RetryAfter - time.Nanosecond)
+					wantNoToken(t, src, acct(t, 50+i), kind)
+					wantAsked(t, d, asked)
+					time.Sleep(time.Nanosecond)
+					wantNoToken(t, src, acct(t, 50+i), kind) // The trial.
+					wantAsked(t, d, asked+1)
+				}
+			})
+		})
+	}
+}
+
+func TestASourcesRetryAfterIsHonouredUpToAMinute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		closeGate(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Hour))
+		err := wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		between(t, "RetryAfter", err.RetryAfter, time.Minute, time.Minute)
+	})
+}
+
+// Sixteen issuances are under way when the third fails: the thirteen others say
+// nothing new.
+func TestLateFailuresDoNotProlongTheCooling(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 100 * time.Millisecond}
+		d.fail(failure(tokensource.ErrCredentialsRejected, 401, 0))
+		src := newSource(t, d)
+		all := together(16, time.Millisecond, func(i int) (*tokensource.Token, error) {
+			return src.Token(t.Context(), acct(t, 1+i))
+		})
+		wantAsked(t, d, 16)
+		for _, g := range all {
+			wantKind(t, g.err, tokensource.ErrCredentialsRejected)
+		}
+		err := wantNoToken(t, src, acct(t, 99), tokensource.ErrCredentialsRejected)
+		between(t, "RetryAfter", err.RetryAfter, 1, time.Second)
+	})
+}
+
+func TestASuccessOfAnEarlierIssuanceOpensTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		slow := acct(t, 1)
+		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+			if account == slow {
+				time.Sleep(100 * time.Millisecond)
+				return opaque("slow", 0), nil
+			}
+			return d.Issue(ctx, account)
+		}))
+		together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i == 1 {
+				closeGate(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
+				return nil, nil
+			}
+			return src.Token(t.Context(), slow)
+		})
+		d.fail(nil)
+		token(t, src, acct(t, 2))
+	})
+}
+
+// A trial that fails when another issuance has opened the Source meanwhile is
+// one account's failure, and no more.
+func TestATrialThatIsOvertakenByASuccessDoesNotCloseTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		early, trial := acct(t, 1), acct(t, 2)
+		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+			switch account {
+			case early: // Enters before the gate closes, succeeds during the trial.
+				time.Sleep(2 * time.Second)
+				return opaque("early", 0), nil
+			case trial:
+				time.Sleep(3 * time.Second)
+				return tokensource.Grant{}, failure(tokensource.ErrAccountRejected, 401, 0)
+			default:
+				return d.Issue(ctx, account)
+			}
+		}))
+		together(3, time.Millisecond, func(i int) (*tokensource.Token, error) {
+			switch i {
+			case 0:
+				token(t, src, early)
+			case 1:
+				closeGate(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
+			case 2:
+				time.Sleep(time.Second)
+				wantNoToken(t, src, trial, tokensource.ErrAccountRejected)
+			}
+			return nil, nil
+		})
+		d.fail(nil)
+		token(t, src, acct(t, 3))
+	})
+}
+
+func TestATrialIsMadeWithAnAccountThatWasGrantedBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		granted, unknown := acct(t, 1), acct(t, 2)
+		token(t, src, granted)
+		closeGate(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
+		time.Sleep(time.Second)
+
+		// The credentials are good; only the new account is not.
+		d.refuseIf(func(account tokensource.Account) error {
+			if account == unknown {
+				return failure(tokensource.ErrAccountRejected, 401, 0)
+			}
+			return nil
+		})
+		wantNoToken(t, src, unknown, tokensource.ErrAccountRejected)
+		if d.askedFor(granted) != 2 || d.askedFor(unknown) != 1 {
+			t.Errorf("the issuer was asked %d times for the granted account and %d times for the other",
+				d.askedFor(granted), d.askedFor(unknown))
+		}
+		token(t, src, acct(t, 3)) // The Source is open.
+	})
+}
+
+func TestATrialsTokenIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		granted := acct(t, 1)
+		token(t, src, granted)
+		time.Sleep(lifetime) // Its token is dead.
+		closeGate(t, d, src, errDown)
+		time.Sleep(time.Second)
+		d.fail(nil)
+		token(t, src, acct(t, 2))
+		asked := d.asked()
+		token(t, src, granted)
+		wantAsked(t, d, asked)
+	})
+}
+
+func TestATrialThatFailsTellsItsCallerWhatTheSourceSaysNotTheProbe(t *testing.T) {
+	for _, tt := range []struct {
+		kind, want tokensource.Kind
+		retryAfter time.Duration
+		low, high  time.Duration
+	}{
+		{tokensource.ErrAccountRejected, tokensource.ErrCredentialsRejected, 0, time.Second, 2 * time.Second},
+		{tokensource.ErrUnavailable, tokensource.ErrUnavailable, 0, time.Second, 2 * time.Second},
+		{tokensource.ErrRateLimited, tokensource.ErrRateLimited, time.Hour, time.Minute, time.Minute},
+	} {
+		t.Run(string(tt.kind), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{}
+				src := newSource(t, d)
+				token(t, src, acct(t, 1))
+				closeGate(t, d, src, failure(tokensource.ErrUnavailable, 0, 0))
+				time.Sleep(time.Second)
+				d.fail(failure(tt.kind, 0, tt.retryAfter))
+				err := wantNoToken(t, src, acct(t, 2), tt.want)
+				between(t, "RetryAfter", err.RetryAfter, tt.low, tt.high)
+				if n := d.askedFor(acct(t, 2)); n != 0 {
+					t.Errorf("the issuer was asked %d times for an account that had no chance", n)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAccountThatWasClosedSinceIsNoProbeAnyMore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		granted := acct(t, 1)
+		token(t, src, granted)
+		rejected := failure(tokensource.ErrAccountRejected, 401, 0)
+		closeGate(t, d, src, rejected)
+		d.refuseIf(func(account tokensource.Account) error {
+			if account == granted {
+				return rejected
+			}
+			return nil
+		})
+		time.Sleep(time.Second)
+		err := wantNoToken(t, src, acct(t, 2), tokensource.ErrCredentialsRejected)
+		time.Sleep(err.RetryAfter)
+		token(t, src, acct(t, 2))
+	})
+}
+
+func TestAThousandAccountsWithoutATokenLeaveADeadEndpointAlone(t *testing.T) {
+	for name, latency := range map[string]time.Duration{
+		"refused at once": 0, "after 10 ms": 10 * time.Millisecond, "after 200 ms": 200 * time.Millisecond,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{latency: latency}
+				d.fail(errDown)
+				src := newSource(t, d)
+				accounts := accts(t, 1000)
+				start := time.Now()
+				for time.Since(start) < time.Second {
+					for _, g := range together(len(accounts), 0, func(i int) (*tokensource.Token, error) {
+						return src.Token(t.Context(), accounts[i])
+					}) {
+						if g.err == nil {
+							t.Fatal("somebody got a token")
+						}
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				if n := d.askedBetween(start, start.Add(time.Second)); n > 40 {
+					t.Errorf("in a second, the issuer was asked %d times, want at most 40", n)
+				}
+			})
+		})
+	}
+}

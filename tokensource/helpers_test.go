@@ -1,0 +1,296 @@
+package tokensource_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// lifetime is that of the tokens of a desk which does not say otherwise.
+const lifetime = 600 * time.Second
+
+// errDown is what a desk answers while its endpoint is down.
+var errDown = tokensource.NewError(tokensource.ErrUnavailable, errors.New("connection refused"))
+
+// An issuerFunc is an Issuer.
+type issuerFunc func(context.Context, tokensource.Account) (tokensource.Grant, error)
+
+func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+	return f(ctx, account)
+}
+
+// A desk is an Issuer that stands for a token endpoint: it takes its time,
+// grants tokens that name their account and a number, or refuses, and remembers
+// who asked when.
+type desk struct {
+	latency  time.Duration
+	lifetime time.Duration // 600 s if 0
+
+	mu     sync.Mutex
+	refuse func(tokensource.Account) error // nil if it grants
+	calls  []deskCall
+	atWork int
+	most   int // at work at once
+}
+
+type deskCall struct {
+	account tokensource.Account
+	at      time.Time
+}
+
+func (d *desk) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+	d.mu.Lock()
+	d.calls = append(d.calls, deskCall{account, time.Now()})
+	number := len(d.calls)
+	d.atWork++
+	d.most = max(d.most, d.atWork)
+	d.mu.Unlock()
+
+	var err error
+	if d.latency > 0 {
+		select {
+		case <-time.After(d.latency):
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.atWork--
+	if err == nil && d.refuse != nil {
+		err = d.refuse(account)
+	}
+	if err != nil {
+		return tokensource.Grant{}, err
+	}
+	life := d.lifetime
+	if life == 0 {
+		life = lifetime
+	}
+	return opaque(tokenFor(account)+strconv.Itoa(number), life), nil
+}
+
+// fail makes the desk answer everybody with err; nil makes it grant again.
+func (d *desk) fail(err error) {
+	if err == nil {
+		d.refuseIf(nil)
+		return
+	}
+	d.refuseIf(func(tokensource.Account) error { return err })
+}
+
+func (d *desk) refuseIf(refuse func(tokensource.Account) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuse = refuse
+}
+
+// asked returns how often the desk was asked.
+func (d *desk) asked() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.calls)
+}
+
+func (d *desk) askedFor(account tokensource.Account) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for _, call := range d.calls {
+		if call.account == account {
+			n++
+		}
+	}
+	return n
+}
+
+// askedBetween returns how often the desk was asked in a span of time.
+func (d *desk) askedBetween(from, to time.Time) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for _, call := range d.calls {
+		if !call.at.Before(from) && call.at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
+// tokenFor returns how the tokens of account begin.
+func tokenFor(account tokensource.Account) string {
+	return string(account.Kind()) + "-" + account.ID() + "-"
+}
+
+// opaque is the grant of a token that is no JWT.
+func opaque(value string, life time.Duration) tokensource.Grant {
+	return tokensource.Grant{Token: tokensource.NewSecret(value), ExpiresIn: life}
+}
+
+// jwtOf returns a JWT with the given JSON as its claims. Nobody verifies the
+// signature, so it needs none that is valid.
+func jwtOf(claims string) string { return segments(`{"alg":"HS512","typ":"JWT"}`, claims, "signature") }
+
+// segments returns the parts base64url-encoded, with dots between them.
+func segments(parts ...string) string {
+	var token []byte
+	for i, part := range parts {
+		if i > 0 {
+			token = append(token, '.')
+		}
+		token = base64.RawURLEncoding.AppendEncode(token, []byte(part))
+	}
+	return string(token)
+}
+
+// granting returns an issuer that grants the same to everybody.
+func granting(grant tokensource.Grant) issuerFunc {
+	return func(context.Context, tokensource.Account) (tokensource.Grant, error) { return grant, nil }
+}
+
+// failing returns an issuer that fails for everybody.
+func failing(err error) issuerFunc {
+	return func(context.Context, tokensource.Account) (tokensource.Grant, error) { return tokensource.Grant{}, err }
+}
+
+func newSource(t testing.TB, issuer tokensource.Issuer, edits ...func(*tokensource.Config)) *tokensource.Source {
+	t.Helper()
+	config := tokensource.Config{Issuer: issuer}
+	for _, edit := range edits {
+		edit(&config)
+	}
+	src, err := tokensource.New(config)
+	if err != nil {
+		t.Fatal("New:", err)
+	}
+	return src
+}
+
+// acct returns the account with a number.
+func acct(t testing.TB, number int) tokensource.Account {
+	t.Helper()
+	account, err := tokensource.ParseAccountID(strconv.Itoa(number))
+	if err != nil {
+		t.Fatal("ParseAccountID:", err)
+	}
+	return account
+}
+
+// accts returns n accounts, numbered from 1000.
+func accts(t testing.TB, n int) []tokensource.Account {
+	t.Helper()
+	accounts := make([]tokensource.Account, n)
+	for i := range accounts {
+		accounts[i] = acct(t, 1000+i)
+	}
+	return accounts
+}
+
+// token asks for a token, and fails the test if there is none.
+func token(t testing.TB, src *tokensource.Source, account tokensource.Account) *tokensource.Token {
+	t.Helper()
+	tok, err := src.Token(t.Context(), account)
+	if err != nil {
+		t.Fatal("Token:", err)
+	}
+	return tok
+}
+
+// wantNoToken asks for a token, and fails the test unless the answer is an
+// error of the given kind, which it returns.
+func wantNoToken(t testing.TB, src *tokensource.Source, account tokensource.Account, kind tokensource.Kind) *tokensource.Error {
+	t.Helper()
+	tok, err := src.Token(t.Context(), account)
+	if tok != nil {
+		t.Errorf("got %v with error %v, want no token", tok, err)
+	}
+	return wantKind(t, err, kind)
+}
+
+// wantKind fails the test unless err is an *Error of the given kind.
+func wantKind(t testing.TB, err error, kind tokensource.Kind) *tokensource.Error {
+	t.Helper()
+	e, ok := errors.AsType[*tokensource.Error](err)
+	if !ok {
+		t.Fatalf("got error %v (%T), want an *Error", err, err)
+	}
+	if e.Kind != kind {
+		t.Fatalf("got an error of kind %q (%v), want %q", e.Kind, e, kind)
+	}
+	return e
+}
+
+// wantAsked fails the test unless the desk was asked so often.
+func wantAsked(t testing.TB, d *desk, times int) {
+	t.Helper()
+	if got := d.asked(); got != times {
+		t.Fatalf("the issuer was asked %d times, want %d", got, times)
+	}
+}
+
+// A got is what one of several callers got, and how long it waited.
+type got struct {
+	token  *tokensource.Token
+	err    error
+	waited time.Duration
+}
+
+// together calls ask n times at once, each a pause after the one before, and
+// returns what they got in that order.
+func together(n int, pause time.Duration, ask func(i int) (*tokensource.Token, error)) []got {
+	all := make([]got, n)
+	var callers sync.WaitGroup
+	for i := range n {
+		callers.Go(func() {
+			time.Sleep(time.Duration(i) * pause)
+			start := time.Now()
+			tok, err := ask(i)
+			all[i] = got{tok, err, time.Since(start)}
+		})
+	}
+	callers.Wait()
+	return all
+}
+
+// serials returns the serial numbers of the tokens that were got, each once.
+func serials(t testing.TB, all []got) []uint64 {
+	t.Helper()
+	var numbers []uint64
+	for i, g := range all {
+		if g.err != nil {
+			t.Fatalf("caller %d: %v", i, g.err)
+		}
+		if !slices.Contains(numbers, g.token.Serial()) {
+			numbers = append(numbers, g.token.Serial())
+		}
+	}
+	return numbers
+}
+
+// between fails the test unless low ≤ d ≤ high.
+func between(t testing.TB, what string, d, low, high time.Duration) {
+	t.Helper()
+	if d < low || d > high {
+		t.Errorf("%s is %v, want %v to %v", what, d, low, high)
+	}
+}
+
+// bubble runs a test on a clock of its own. When it is over, all that the Source
+// started must end by itself within IssueTimeout, or the test fails: synctest
+// takes a goroutine that stays blocked for a deadlock.
+func bubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(10 * time.Second)
+		test(t)
+	})
+}

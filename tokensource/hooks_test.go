@@ -1,0 +1,324 @@
+package tokensource_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// A diary is what hooks were called with, in the order of the calls.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) note(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
+
+// read returns the lines since the last call.
+func (d *diary) read() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	lines := d.lines
+	d.lines = nil
+	return lines
+}
+
+// ended says how something ended, in a word.
+func ended(serial uint64, err error) string {
+	if err != nil {
+		e, _ := errors.AsType[*tokensource.Error](err)
+		return string(e.Kind)
+	}
+	return fmt.Sprint("token ", serial)
+}
+
+func (d *diary) hooks() tokensource.Hooks {
+	return tokensource.Hooks{
+		Acquire: func(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
+			d.note("acquire %s %s #%d", info.Account.ID(), info.Origin, info.Issuance)
+			return ctx, func(r tokensource.AcquireResult) {
+				d.note("acquired %s: %s", info.Account.ID(), ended(r.Serial, r.Err))
+			}
+		},
+		Issue: func(issue, _ context.Context, info tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+			d.note("issue %s %s #%d", info.Account.ID(), info.Reason, info.Issuance)
+			return issue, func(r tokensource.IssueResult) {
+				d.note("issued #%d: %s for %v, %d attempts", info.Issuance, ended(r.Serial, r.Err), r.Lifetime, r.Attempts)
+			}
+		},
+		Renew: func(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
+			d.note("renew %s token %d: %s #%d", info.Account.ID(), info.Serial, info.Outcome, info.Issuance)
+			return ctx, func(r tokensource.RenewResult) { d.note("renewed %s: %s", info.Account.ID(), ended(r.Serial, r.Err)) }
+		},
+	}
+}
+
+func withHooks(hooks tokensource.Hooks) func(*tokensource.Config) {
+	return func(c *tokensource.Config) { c.Hooks = hooks }
+}
+
+func wantLines(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got\n\t%s\nwant\n\t%s", what, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+func TestHooksAreToldWhatHappens(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var diary diary
+		d := &desk{latency: 100 * time.Millisecond}
+		src := newSource(t, d, withHooks(diary.hooks()))
+		account := acct(t, 7)
+
+		together(2, 10*time.Millisecond, func(int) (*tokensource.Token, error) { return src.Token(t.Context(), account) })
+		synctest.Wait()
+		lines := diary.read()
+		slices.Sort(lines[3:]) // Who waits for one thing wakes in any order.
+		wantLines(t, "two cold callers", lines,
+			"issue 7 cold #1", "acquire 7 issued #1", "acquire 7 joined #1",
+			"acquired 7: token 1", "acquired 7: token 1", "issued #1: token 1 for 10m0s, 1 attempts")
+
+		first := token(t, src, account)
+		wantLines(t, "a cached token", diary.read(), "acquire 7 cached #0", "acquired 7: token 1")
+
+		if _, err := src.For(account).Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantLines(t, "a handle", diary.read(), "acquire 7 cached #0", "acquired 7: token 1")
+
+		time.Sleep(500 * time.Second)
+		token(t, src, account)
+		time.Sleep(time.Second)
+		lines = diary.read()
+		slices.Sort(lines) // The issuance runs beside the caller.
+		wantLines(t, "a stale token", lines,
+			"acquire 7 stale #0", "acquired 7: token 1",
+			"issue 7 ahead #2", "issued #2: token 2 for 10m0s, 1 attempts")
+
+		renew(t, src, first)
+		wantLines(t, "a renewal that came too late", diary.read(), "renew 7 token 1: superseded #0", "renewed 7: token 2")
+
+		second := token(t, src, account)
+		diary.read()
+		together(3, 10*time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i < 2 {
+				return src.Renew(t.Context(), second)
+			}
+			return src.Token(t.Context(), account)
+		})
+		synctest.Wait()
+		lines = diary.read()
+		slices.Sort(lines[4:])
+		wantLines(t, "two refusals and a caller", lines,
+			"issue 7 rejected #3", "renew 7 token 2: issued #3", "renew 7 token 2: joined #3", "acquire 7 joined #3",
+			"acquired 7: token 3", "issued #3: token 3 for 10m0s, 1 attempts", "renewed 7: token 3", "renewed 7: token 3")
+
+		time.Sleep(time.Hour)
+		d.fail(errDown)
+		wantNoToken(t, src, account, tokensource.ErrUnavailable)
+		synctest.Wait()
+		lines = diary.read()
+		slices.Sort(lines[2:])
+		wantLines(t, "an outage", lines,
+			"issue 7 expired #4", "acquire 7 issued #4",
+			"acquired 7: unavailable", "issued #4: unavailable for 0s, 2 attempts")
+
+		wantNoToken(t, src, account, tokensource.ErrUnavailable)
+		wantLines(t, "a cooling account", diary.read(), "acquire 7 suppressed #0", "acquired 7: unavailable")
+
+		wantNotRenewed(t, src, second, tokensource.ErrUnavailable)
+		wantLines(t, "a renewal while cooling", diary.read(), "renew 7 token 2: suppressed #0", "renewed 7: unavailable")
+	})
+}
+
+func TestACallerWhoLeavesIsToldToTheHooksAsWell(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var diary diary
+		src := newSource(t, &desk{latency: time.Second}, withHooks(diary.hooks()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := src.Token(ctx, acct(t, 7))
+		wantKind(t, err, tokensource.ErrTimeout)
+		wantLines(t, "the caller", diary.read(), "issue 7 cold #1", "acquire 7 issued #1", "acquired 7: timeout")
+		time.Sleep(time.Second)
+		wantLines(t, "the issuance", diary.read(), "issued #1: token 1 for 10m0s, 1 attempts")
+	})
+}
+
+func TestAnIssuanceThatASourceSuppressesAskedNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var diary diary
+		d := &desk{latency: 100 * time.Millisecond}
+		src := newSource(t, d, withHooks(diary.hooks()))
+		closeGate(t, d, src, errDown)
+		time.Sleep(time.Second)
+		diary.read()
+		together(2, time.Millisecond, func(i int) (*tokensource.Token, error) { // One is on trial.
+			return src.Token(t.Context(), acct(t, 1+i))
+		})
+		synctest.Wait()
+		if lines := diary.read(); !slices.Contains(lines, "issued #5: unavailable for 0s, 0 attempts") {
+			t.Errorf("the hooks were told %q", lines)
+		}
+	})
+}
+
+func TestTheContextOfAHookIsUsedForWhatItAnnounces(t *testing.T) {
+	type key string
+	bubble(t, func(t *testing.T) {
+		var seen []any
+		var tok *tokensource.Token
+		issuer := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
+			seen = append(seen, ctx.Value(key("issue")), ctx.Value(key("caller")))
+			return opaque("x", 0), nil
+		})
+		src := newSource(t, issuer, withHooks(tokensource.Hooks{
+			Issue: func(issue, caller context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+				if issue.Value(key("caller")) != nil {
+					t.Error("the issuance's context has the caller's values")
+				}
+				if _, limited := issue.Deadline(); !limited {
+					t.Error("the issuance's context has no time limit")
+				}
+				seen = append(seen, caller.Value(key("caller")))
+				return context.WithValue(issue, key("issue"), "span"), nil
+			},
+			Acquire: func(ctx context.Context, _ tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
+				ctx, cancel := context.WithCancel(ctx)
+				if tok != nil { // Later, the hook's context ends the wait.
+					cancel()
+				}
+				t.Cleanup(cancel)
+				return ctx, nil
+			},
+		}))
+		var err error
+		tok, err = src.Token(context.WithValue(t.Context(), key("caller"), "request"), acct(t, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []any{"request", "span", nil}; !slices.Equal(seen, want) {
+			t.Errorf("got %v, want %v", seen, want)
+		}
+	})
+}
+
+func TestTheContextOfARenewHookBoundsTheWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: time.Second}
+		src := newSource(t, d, withHooks(tokensource.Hooks{
+			Renew: func(ctx context.Context, _ tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
+				ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
+				return ctx, func(tokensource.RenewResult) { cancel() }
+			},
+		}))
+		wantNotRenewed(t, src, token(t, src, acct(t, 1)), tokensource.ErrTimeout)
+	})
+}
+
+func TestAHookMayReturnNoFunction(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d, withHooks(silent))
+		tok := token(t, src, acct(t, 1))
+		token(t, src, acct(t, 1))
+		renew(t, src, tok)
+		d.fail(errDown)
+		wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
+		wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
+	})
+}
+
+// silent are hooks that do not want to know how anything ends.
+var silent = tokensource.Hooks{
+	Acquire: func(ctx context.Context, _ tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
+		return ctx, nil
+	},
+	Issue: func(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+		return issue, nil
+	},
+	Renew: func(ctx context.Context, _ tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
+		return ctx, nil
+	},
+}
+
+func TestJoinedHooksNest(t *testing.T) {
+	type key struct{}
+	var lines []string
+	named := func(name string) tokensource.Hooks {
+		// The context tells who has come before.
+		begin := func(ctx context.Context, what string) context.Context {
+			path, _ := ctx.Value(key{}).(string)
+			lines = append(lines, fmt.Sprintf("%s %s after %q", name, what, path))
+			return context.WithValue(ctx, key{}, path+name)
+		}
+		end := func(what string) { lines = append(lines, name+" "+what) }
+		return tokensource.Hooks{
+			Acquire: func(ctx context.Context, _ tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
+				return begin(ctx, "acquire"), func(tokensource.AcquireResult) { end("acquired") }
+			},
+			Issue: func(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+				return begin(issue, "issue"), func(tokensource.IssueResult) { end("issued") }
+			},
+			Renew: func(ctx context.Context, _ tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
+				return begin(ctx, "renew"), func(tokensource.RenewResult) { end("renewed") }
+			},
+		}
+	}
+	call := func(hooks tokensource.Hooks) []string {
+		lines = nil
+		ctx := t.Context()
+		if ctx, done := hooks.Acquire(ctx, tokensource.AcquireInfo{}); done != nil {
+			lines = append(lines, fmt.Sprint(ctx.Value(key{})))
+			done(tokensource.AcquireResult{})
+		}
+		if ctx, done := hooks.Issue(ctx, ctx, tokensource.IssueInfo{}); done != nil {
+			lines = append(lines, fmt.Sprint(ctx.Value(key{})))
+			done(tokensource.IssueResult{})
+		}
+		if ctx, done := hooks.Renew(ctx, tokensource.RenewInfo{}); done != nil {
+			lines = append(lines, fmt.Sprint(ctx.Value(key{})))
+			done(tokensource.RenewResult{})
+		}
+		return lines
+	}
+	a, b, none := named("a"), named("b"), tokensource.Hooks{}
+
+	wantLines(t, "a and b", call(tokensource.JoinHooks(a, b)),
+		`a acquire after ""`, `b acquire after "a"`, "ab", "b acquired", "a acquired",
+		`a issue after ""`, `b issue after "a"`, "ab", "b issued", "a issued",
+		`a renew after ""`, `b renew after "a"`, "ab", "b renewed", "a renewed")
+	for what, hooks := range map[string]tokensource.Hooks{
+		"a and none": tokensource.JoinHooks(a, none),
+		"none and a": tokensource.JoinHooks(none, a),
+	} {
+		wantLines(t, what, call(hooks),
+			`a acquire after ""`, "a", "a acquired", `a issue after ""`, "a", "a issued", `a renew after ""`, "a", "a renewed")
+	}
+	for what, hooks := range map[string]tokensource.Hooks{
+		"a and silent ones": tokensource.JoinHooks(a, silent),
+		"silent ones and a": tokensource.JoinHooks(silent, a),
+	} {
+		wantLines(t, what, call(hooks),
+			`a acquire after ""`, "a", "a acquired", `a issue after ""`, "a", "a issued", `a renew after ""`, "a", "a renewed")
+	}
+	if got := tokensource.JoinHooks(none, none); got.Acquire != nil || got.Issue != nil || got.Renew != nil {
+		t.Error("hooks joined of none are not none")
+	}
+	if got := call(tokensource.JoinHooks(silent, silent)); len(got) != 0 {
+		t.Errorf("two that do not want to know are told %q", got)
+	}
+}

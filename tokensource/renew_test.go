@@ -1,0 +1,411 @@
+package tokensource_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// renew renews a token, and fails the test if there is no other.
+func renew(t *testing.T, src *tokensource.Source, refused *tokensource.Token) *tokensource.Token {
+	t.Helper()
+	tok, err := src.Renew(t.Context(), refused)
+	if err != nil {
+		t.Fatal("Renew:", err)
+	}
+	return tok
+}
+
+// wantNotRenewed fails the test unless renewing a token fails as it should.
+func wantNotRenewed(t *testing.T, src *tokensource.Source, refused *tokensource.Token, kind tokensource.Kind) *tokensource.Error {
+	t.Helper()
+	tok, err := src.Renew(t.Context(), refused)
+	if tok != nil {
+		t.Errorf("got %v with error %v, want no token", tok, err)
+	}
+	return wantKind(t, err, kind)
+}
+
+func TestARefusedTokenIsReplaced(t *testing.T) {
+	d := &desk{}
+	src := newSource(t, d)
+	first := token(t, src, acct(t, 1))
+	second := renew(t, src, first)
+	if second == first || second.Account() != first.Account() {
+		t.Errorf("%v was renewed with %v", first, second)
+	}
+	if token(t, src, acct(t, 1)) != second {
+		t.Error("the new token is not handed out")
+	}
+	wantAsked(t, d, 2)
+}
+
+func TestSixteenRefusalsAtOnceCostOneIssuance(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"at once": 0, "staggered": 20 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{latency: 200 * time.Millisecond}
+				src := newSource(t, d)
+				first := token(t, src, acct(t, 1))
+				all := together(16, pause, func(int) (*tokensource.Token, error) {
+					return src.Renew(t.Context(), first)
+				})
+				if got := serials(t, all); len(got) != 1 || got[0] != 2 {
+					t.Errorf("the callers got the tokens %d, want 2", got)
+				}
+				wantAsked(t, d, 2)
+			})
+		})
+	}
+}
+
+func TestAThousandCallersAndOneRevocationCostOneIssuance(t *testing.T) {
+	for name, tt := range map[string]struct {
+		latency, pause time.Duration
+	}{
+		"all at once":                            {0, 0},
+		"all at once, 200 ms issuance":           {200 * time.Millisecond, 0},
+		"staggered over 200 ms":                  {0, 200 * time.Microsecond},
+		"staggered over 200 ms, 200 ms issuance": {200 * time.Millisecond, 200 * time.Microsecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{latency: tt.latency}
+				src := newSource(t, d)
+				revoked := token(t, src, acct(t, 1))
+				all := together(1000, tt.pause, func(int) (*tokensource.Token, error) {
+					tok, err := src.Token(t.Context(), acct(t, 1))
+					if err != nil || tok != revoked {
+						return tok, err
+					}
+					time.Sleep(5 * time.Millisecond) // There, and back with a 401.
+					return src.Renew(t.Context(), tok)
+				})
+				if got := serials(t, all); len(got) != 1 || got[0] != 2 {
+					t.Errorf("the callers got the tokens %d, want 2", got)
+				}
+				wantAsked(t, d, 2)
+			})
+		})
+	}
+}
+
+func TestEightRefusalsOneAfterAnotherCostOneIssuance(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 100 * time.Millisecond}
+		src := newSource(t, d)
+		// All eight have gone out with the first token, and come back late.
+		first := token(t, src, acct(t, 1))
+		for range 8 {
+			if tok := renew(t, src, first); tok.Serial() != 2 {
+				t.Errorf("got %v, want token 2", tok)
+			}
+			token(t, src, acct(t, 1)) // Traffic flows.
+			time.Sleep(time.Second)
+		}
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestAnOldRefusalDoesNotReplaceTheCurrentToken(t *testing.T) {
+	d := &desk{}
+	src := newSource(t, d)
+	first := token(t, src, acct(t, 1))
+	second := renew(t, src, first)
+	if tok := renew(t, src, first); tok != second {
+		t.Errorf("got %v, want the current token", tok)
+	}
+	src.RenewInBackground(t.Context(), first)
+	if tok := token(t, src, acct(t, 1)); tok != second {
+		t.Errorf("got %v, want the current token", tok)
+	}
+	wantAsked(t, d, 2)
+}
+
+func TestNewCallersDoNotGoOutWithARefusedToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 200 * time.Millisecond}
+		src := newSource(t, d)
+		one := src.For(acct(t, 1))
+		first := token(t, src, acct(t, 1))
+		if _, err := one.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all := together(3, 10*time.Millisecond, func(i int) (*tokensource.Token, error) {
+			switch i {
+			case 0:
+				return src.Renew(t.Context(), first)
+			case 1:
+				return src.Token(t.Context(), acct(t, 1))
+			default:
+				return one.Token(t.Context())
+			}
+		})
+		if got := serials(t, all); len(got) != 1 || got[0] != 2 {
+			t.Errorf("the callers got the tokens %d, want 2", got)
+		}
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestARefusalJoinsTheRenewalAheadOfExpiry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 200 * time.Millisecond}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		time.Sleep(500 * time.Second)
+		token(t, src, acct(t, 1)) // Begins the renewal.
+		all := together(2, 10*time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i == 0 {
+				return src.Renew(t.Context(), first)
+			}
+			return src.Token(t.Context(), acct(t, 1))
+		})
+		if got := serials(t, all); len(got) != 1 || got[0] != 2 {
+			t.Errorf("the callers got the tokens %d, want 2", got)
+		}
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestAFailedRenewalLeavesTheTokenInService(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 100 * time.Millisecond}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		d.fail(errDown)
+		all := together(3, 10*time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i == 0 {
+				return src.Renew(t.Context(), first)
+			}
+			// These wait for the renewal, and are served when it has failed.
+			return src.Token(t.Context(), acct(t, 1))
+		})
+		wantKind(t, all[0].err, tokensource.ErrUnavailable)
+		if all[0].token != nil {
+			t.Errorf("the failed renewal returned %v", all[0].token)
+		}
+		for _, g := range all[1:] {
+			if g.token != first || g.err != nil {
+				t.Errorf("who waited got %v, %v", g.token, g.err)
+			}
+		}
+		if token(t, src, acct(t, 1)) != first {
+			t.Error("the token is out of service")
+		}
+	})
+}
+
+func TestADeadTokenDoesNotServeOnAfterAFailedRenewal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		time.Sleep(584 * time.Second)
+		d.latency = 9 * time.Second // It dies while it is being renewed.
+		d.fail(tokensource.NewError(tokensource.ErrAccountRejected, nil))
+		all := together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i == 0 {
+				return src.Renew(t.Context(), first)
+			}
+			return src.Token(t.Context(), acct(t, 1))
+		})
+		for _, g := range all {
+			wantKind(t, g.err, tokensource.ErrAccountRejected)
+		}
+	})
+}
+
+func TestRenewalsDrawOnABudget(t *testing.T) {
+	for name, life := range map[string]time.Duration{"600 s": 600 * time.Second, "6 s": 6 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{lifetime: life}
+				src := newSource(t, d)
+				tok := token(t, src, acct(t, 1))
+				for range 3 {
+					tok = renew(t, src, tok)
+				}
+				err := wantNotRenewed(t, src, tok, tokensource.ErrRenewalLimited)
+				refill := life / 60
+				between(t, "RetryAfter", err.RetryAfter, refill, refill)
+				if token(t, src, acct(t, 1)) != tok {
+					t.Error("the token is out of service")
+				}
+				wantAsked(t, d, 4)
+
+				// One comes back with each sixtieth of the lifetime.
+				time.Sleep(refill - time.Nanosecond)
+				err = wantNotRenewed(t, src, tok, tokensource.ErrRenewalLimited)
+				between(t, "RetryAfter", err.RetryAfter, time.Nanosecond, time.Nanosecond)
+				time.Sleep(err.RetryAfter)
+				tok = renew(t, src, tok)
+				wantNotRenewed(t, src, tok, tokensource.ErrRenewalLimited)
+
+				time.Sleep(time.Hour) // But no more than three.
+				tok = token(t, src, acct(t, 1))
+				for range 3 {
+					tok = renew(t, src, tok)
+				}
+				wantNotRenewed(t, src, tok, tokensource.ErrRenewalLimited)
+			})
+		})
+	}
+}
+
+func TestOneAccountsRefusalsDoNotSpendAnothersBudget(t *testing.T) {
+	src := newSource(t, &desk{})
+	tok := token(t, src, acct(t, 1))
+	for range 3 {
+		tok = renew(t, src, tok)
+	}
+	wantNotRenewed(t, src, tok, tokensource.ErrRenewalLimited)
+	renew(t, src, token(t, src, acct(t, 2)))
+}
+
+// An endpoint that answers 401 whatever the token.
+func TestAnEndpointThatRefusesEveryTokenDrivesFewIssuances(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 10 * time.Millisecond}
+		src := newSource(t, d)
+		start := time.Now()
+		for range 1000 {
+			_, _ = src.Renew(t.Context(), token(t, src, acct(t, 1)))
+		}
+		if d.asked() > 4 {
+			t.Errorf("1,000 refusals in a row drove %d issuances", d.asked())
+		}
+		for time.Since(start) < time.Hour {
+			_, _ = src.Renew(t.Context(), token(t, src, acct(t, 1)))
+			time.Sleep(time.Second)
+		}
+		// Six in a minute, at most, for as long as it goes on.
+		if most := 4 + 360; d.asked() > most {
+			t.Errorf("an hour of refusals drove %d issuances, want at most %d", d.asked(), most)
+		}
+	})
+}
+
+func TestARenewalInTheBackgroundKeepsTheTokenInService(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 200 * time.Millisecond}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		start := time.Now()
+		for range 10 {
+			src.RenewInBackground(t.Context(), first)
+		}
+		if tok := token(t, src, acct(t, 1)); tok != first {
+			t.Errorf("got %v, want the first token", tok)
+		}
+		between(t, "the wait", time.Since(start), 0, 0)
+		time.Sleep(time.Second)
+		if tok := token(t, src, acct(t, 1)); tok.Serial() != 2 {
+			t.Errorf("got %v, want token 2", tok)
+		}
+		wantAsked(t, d, 2)
+	})
+}
+
+func TestARenewalInTheBackgroundSurvivesItsRequest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := newSource(t, &desk{latency: 200 * time.Millisecond})
+		ctx, cancel := context.WithCancel(t.Context())
+		src.RenewInBackground(ctx, token(t, src, acct(t, 1)))
+		cancel()
+		time.Sleep(time.Second)
+		if tok := token(t, src, acct(t, 1)); tok.Serial() != 2 {
+			t.Errorf("got %v, want token 2", tok)
+		}
+	})
+}
+
+func TestRenewalsInTheBackgroundDrawOnTheSameBudget(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		for range 100 {
+			src.RenewInBackground(t.Context(), token(t, src, acct(t, 1)))
+			synctest.Wait()
+		}
+		wantAsked(t, d, 4)
+		wantNotRenewed(t, src, token(t, src, acct(t, 1)), tokensource.ErrRenewalLimited)
+	})
+}
+
+func TestARefusedRenewalCools(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		d.fail(tokensource.NewError(tokensource.ErrAccountRejected, nil))
+		for range 10 {
+			wantNotRenewed(t, src, first, tokensource.ErrAccountRejected)
+		}
+		src.RenewInBackground(t.Context(), first)
+		synctest.Wait()
+		wantAsked(t, d, 2)
+		if token(t, src, acct(t, 1)) != first {
+			t.Error("the token is out of service")
+		}
+	})
+}
+
+func TestAFailedRenewalIsOnlyTakenFromTheBudgetOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		tok := token(t, src, acct(t, 1))
+		d.fail(errDown)
+		for range 10 { // One fails, nine find the account cooling.
+			wantNotRenewed(t, src, tok, tokensource.ErrUnavailable)
+		}
+		d.fail(nil)
+		time.Sleep(time.Second)
+		tok = renew(t, src, tok)
+		tok = renew(t, src, tok)
+		wantNotRenewed(t, src, tok, tokensource.ErrRenewalLimited)
+	})
+}
+
+func TestAnExpiredTokenCanBeRenewed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := newSource(t, &desk{})
+		first := token(t, src, acct(t, 1))
+		time.Sleep(time.Hour)
+		if tok := renew(t, src, first); tok == first || tok.Expired() {
+			t.Errorf("got %v", tok)
+		}
+	})
+}
+
+func TestATokenOfAnotherSourceIsNotRenewed(t *testing.T) {
+	d := &desk{}
+	src, other := newSource(t, d), newSource(t, &desk{})
+	wantNotRenewed(t, src, token(t, other, acct(t, 1)), tokensource.ErrMisconfigured)
+	wantNotRenewed(t, src, nil, tokensource.ErrMisconfigured)
+	src.RenewInBackground(t.Context(), token(t, other, acct(t, 1)))
+	src.RenewInBackground(t.Context(), nil)
+	wantAsked(t, d, 0)
+}
+
+func TestAnIssuerCannotRenewWithItsOwnSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var src *tokensource.Source
+		var first *tokensource.Token
+		d := &desk{}
+		src = newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+			if first == nil {
+				return d.Issue(ctx, account)
+			}
+			src.RenewInBackground(ctx, first)
+			_, err := src.Renew(ctx, first)
+			return tokensource.Grant{}, err
+		}))
+		first = token(t, src, acct(t, 1))
+		wantNotRenewed(t, src, first, tokensource.ErrMisconfigured)
+	})
+}

@@ -1,0 +1,363 @@
+package tokensource_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// The renewal window begins somewhere between these parts of a life.
+const (
+	earliestRenewal = 0.70
+	latestRenewal   = 0.80
+)
+
+func TestATokenOfTwoSecondsAgesAsOneOfTenMinutes(t *testing.T) {
+	tests := map[string]struct {
+		life, dead time.Duration
+	}{
+		"2 s":                       {2 * time.Second, 1800 * time.Millisecond},
+		"100 s":                     {100 * time.Second, 90 * time.Second},
+		"150 s":                     {150 * time.Second, 135 * time.Second},
+		"600 s, margin of 15 s":     {600 * time.Second, 585 * time.Second},
+		"an hour, margin of 15 s":   {time.Hour, time.Hour - 15*time.Second},
+		"half a second, in a hurry": {500 * time.Millisecond, 450 * time.Millisecond},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{lifetime: tt.life}
+				src := newSource(t, d)
+				account := acct(t, 1)
+				start := time.Now()
+				goTo := func(age time.Duration) {
+					time.Sleep(time.Until(start.Add(age)))
+				}
+				first := token(t, src, account)
+				tick := tt.life / 1000
+
+				goTo(time.Duration(float64(tt.life)*earliestRenewal) - tick)
+				if token(t, src, account) != first {
+					t.Error("the token was replaced while fresh")
+				}
+				synctest.Wait()
+				wantAsked(t, d, 1)
+
+				d.fail(errDown) // From here on the first token is all there is.
+				goTo(time.Duration(float64(tt.life)*latestRenewal) + tick)
+				if token(t, src, account) != first {
+					t.Error("the token was not served while stale")
+				}
+				synctest.Wait()
+				if d.asked() == 1 {
+					t.Error("the token was not renewed in its renewal window")
+				}
+
+				goTo(tt.dead - time.Nanosecond)
+				if token(t, src, account) != first {
+					t.Error("the token was not served to the end")
+				}
+				goTo(tt.dead)
+				wantNoToken(t, src, account, tokensource.ErrUnavailable)
+				if first.Expired() {
+					t.Error("the token has expired before its end")
+				}
+				goTo(tt.life)
+				if !first.Expired() {
+					t.Error("the token has not expired at its end")
+				}
+			})
+		})
+	}
+}
+
+func TestTokensIssuedTogetherAreRenewedApart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		accounts := accts(t, 200)
+		start := time.Now()
+		for _, account := range accounts {
+			token(t, src, account)
+		}
+		renewedAt := func(part float64) int {
+			time.Sleep(time.Until(start.Add(time.Duration(part * float64(lifetime)))))
+			for _, account := range accounts {
+				token(t, src, account)
+			}
+			synctest.Wait()
+			return d.asked() - len(accounts)
+		}
+		if n := renewedAt(0.70); n != 0 {
+			t.Errorf("before the window, %d of 200 tokens are renewed", n)
+		}
+		// Evenly spread; five standard deviations to either side.
+		if n := renewedAt(0.75); n < 65 || n > 135 {
+			t.Errorf("in the middle of the window, %d of 200 tokens are renewed, want about half", n)
+		}
+		if n := renewedAt(0.80); n != 200 {
+			t.Errorf("at the end of the window, %d of 200 tokens are renewed", n)
+		}
+	})
+}
+
+func TestAWrongLocalClockDoesNotChangeALife(t *testing.T) {
+	for name, wrong := range map[string]time.Duration{
+		"right":          0,
+		"a day ahead":    24 * time.Hour,
+		"a day behind":   -24 * time.Hour,
+		"a minute ahead": time.Minute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				issued := time.Now().Add(-wrong)
+				grant := tokensource.Grant{
+					Token:     tokensource.NewSecret(jwtOf(claimsOf("iat", issued.Unix(), "exp", issued.Unix()+600))),
+					ExpiresIn: time.Minute, // What the token tells counts first.
+				}
+				tok := token(t, newSource(t, granting(grant)), acct(t, 1))
+				if tok.Lifetime() != lifetime || !tok.Expiry().Equal(time.Now().Add(lifetime)) {
+					t.Errorf("got a lifetime of %v until %v", tok.Lifetime(), tok.Expiry())
+				}
+			})
+		})
+	}
+}
+
+func TestALifeCountsFromBeforeTheRequest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		start := time.Now()
+		src := newSource(t, &desk{latency: 5 * time.Second})
+		if tok := token(t, src, acct(t, 1)); !tok.Expiry().Equal(start.Add(lifetime)) {
+			t.Errorf("the token expires %v after the request", tok.Expiry().Sub(start))
+		}
+	})
+}
+
+func TestATokenThatDiedOnItsWayIsNotHandedOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := newSource(t, &desk{lifetime: 2 * time.Second, latency: 1801 * time.Millisecond})
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrMalformedResponse)
+	})
+}
+
+func TestALifeIsOneHourAtMost(t *testing.T) {
+	day := 24 * time.Hour
+	for name, grant := range map[string]tokensource.Grant{
+		"exp − iat":            {Token: tokensource.NewSecret(jwtOf(`{"iat":1700000000,"exp":1700086400}`))},
+		"to the end of times":  {Token: tokensource.NewSecret(jwtOf(`{"iat":0,"exp":253402300799}`))},
+		"expires_in":           opaque("opaque", day),
+		"the largest there is": opaque("opaque", 1<<63-1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tok := token(t, newSource(t, granting(grant)), acct(t, 1)); tok.Lifetime() != time.Hour {
+				t.Errorf("the token lives for %v", tok.Lifetime())
+			}
+		})
+	}
+}
+
+func TestALifeIsToldByTheTokenThenByTheAnswerThenByDefault(t *testing.T) {
+	jwt := func(claims string, expiresIn time.Duration) tokensource.Grant {
+		return opaque(jwtOf(claims), expiresIn)
+	}
+	for name, tt := range map[string]struct {
+		grant tokensource.Grant
+		want  time.Duration
+	}{
+		"iat and exp":                 {jwt(`{"iat":1700000000,"exp":1700000090}`, 0), 90 * time.Second},
+		"iat and exp over expires_in": {jwt(`{"iat":1700000000,"exp":1700000090}`, time.Minute), 90 * time.Second},
+		"fractions":                   {jwt(`{"iat":1700000000.25,"exp":1700000090.75}`, 0), 90500 * time.Millisecond},
+		"exponents":                   {jwt(`{"iat":1.7e9,"exp":1.70000009e9}`, 0), 90 * time.Second},
+		"expires_in, opaque":          {opaque("opaque", time.Minute), time.Minute},
+		"expires_in, exp alone":       {jwt(`{"exp":1700000090}`, time.Minute), time.Minute},
+		"expires_in, iat alone":       {jwt(`{"iat":1700000000}`, time.Minute), time.Minute},
+		"expires_in, iat null":        {jwt(`{"iat":null,"exp":1700000090}`, time.Minute), time.Minute},
+		"nothing, opaque":             {opaque("opaque", 0), 10 * time.Minute},
+		"nothing, JWT":                {jwt(`{}`, 0), 10 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tok := token(t, newSource(t, granting(tt.grant)), acct(t, 1))
+			if off := tok.Lifetime() - tt.want; off.Abs() > time.Microsecond {
+				t.Errorf("the token lives for %v, want %v", tok.Lifetime(), tt.want)
+			}
+		})
+	}
+}
+
+func TestATokenAgesWhileTheMachineIsSuspended(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		clocks := src.PartClocks()
+		first := token(t, src, acct(t, 1))
+		d.fail(errDown)
+
+		clocks.Suspend(584 * time.Second)
+		if token(t, src, acct(t, 1)) != first {
+			t.Error("the token is not served 1 s before it is dead")
+		}
+		clocks.Suspend(time.Second)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+		clocks.Suspend(15 * time.Second)
+		if !first.Expired() {
+			t.Error("the token has not expired")
+		}
+	})
+}
+
+func TestAClockSetBackDoesNotLengthenALife(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		clocks := src.PartClocks()
+		first := token(t, src, acct(t, 1))
+		d.fail(errDown)
+
+		clocks.SetWall(-24 * time.Hour)
+		clocks.PassWithWallStopped(584 * time.Second)
+		if token(t, src, acct(t, 1)) != first {
+			t.Error("the token is not served 1 s before it is dead")
+		}
+		clocks.PassWithWallStopped(time.Second)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+		clocks.PassWithWallStopped(15 * time.Second)
+		if !first.Expired() {
+			t.Error("the token has not expired")
+		}
+	})
+}
+
+func TestATokenGoesIntoTheHeaderAsItWasGranted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		bare bool
+		want string
+	}{
+		"with the scheme": {false, "Bearer secret-token"},
+		"bare":            {true, "secret-token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			grant := opaque("secret-token", 0)
+			grant.Bare = tt.bare
+			tok := token(t, newSource(t, granting(grant)), acct(t, 1))
+
+			h := http.Header{"Authorization": {"Basic one", "Basic two"}}
+			tok.SetAuthHeader(h)
+			if got := h.Values("Authorization"); !slices.Equal(got, []string{tt.want}) {
+				t.Errorf("Authorization is %q, want %q alone", got, tt.want)
+			}
+			if tok.Reveal() != "secret-token" {
+				t.Errorf("Reveal returns %q", tok.Reveal())
+			}
+		})
+	}
+}
+
+func TestWritingIntoOneHeaderDoesNotReachAnother(t *testing.T) {
+	tok := token(t, newSource(t, &desk{}), acct(t, 1))
+	one, other := http.Header{}, http.Header{}
+	tok.SetAuthHeader(one)
+	tok.SetAuthHeader(other)
+	one["Authorization"][0] = "changed"
+	if got := other.Get("Authorization"); got != "Bearer "+tok.Reveal() {
+		t.Errorf("the other header holds %q", got)
+	}
+}
+
+func TestATokenKnowsWhoseItIs(t *testing.T) {
+	src := newSource(t, &desk{})
+	a, b := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
+	if a.Account() != acct(t, 1) || b.Account() != acct(t, 2) {
+		t.Errorf("the accounts are %q and %q", a.Account().ID(), b.Account().ID())
+	}
+	if a.Serial() != 1 || b.Serial() != 2 {
+		t.Errorf("the serial numbers are %d and %d, want 1 and 2", a.Serial(), b.Serial())
+	}
+}
+
+func TestClaimsCanBeRead(t *testing.T) {
+	grant := opaque(jwtOf(`{"iss":"Passport","aid":"7","n":9007199254740993}`), 0)
+	claims := token(t, newSource(t, granting(grant)), acct(t, 7)).Claims()
+	if claims["iss"] != "Passport" {
+		t.Errorf("iss is %v", claims["iss"])
+	}
+	// An id beyond 2^53 must not be rounded to that of another account.
+	if n, ok := claims["n"].(interface{ String() string }); !ok || n.String() != "9007199254740993" {
+		t.Errorf("a large number is %v", claims["n"])
+	}
+	if claims := token(t, newSource(t, &desk{}), acct(t, 7)).Claims(); claims != nil {
+		t.Errorf("an opaque token has the claims %v", claims)
+	}
+}
+
+func TestATokenSaysHowLongItLives(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tok := token(t, newSource(t, &desk{}), acct(t, 1))
+		if want := "token 1, expires 2000-01-01T00:10:00Z"; tok.String() != want {
+			t.Errorf("got %q, want %q", tok, want)
+		}
+		if none := (*tokensource.Token)(nil); !strings.Contains(none.String(), "nil") {
+			t.Errorf("no token prints as %q", none)
+		}
+	})
+}
+
+func TestATokenIsInAHeaderOnlyIfItIsAloneThere(t *testing.T) {
+	src := newSource(t, &desk{})
+	tok, other := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
+	mine, others := "Bearer "+tok.Reveal(), "Bearer "+other.Reveal()
+	for name, tt := range map[string]struct {
+		values []string
+		want   bool
+	}{
+		"none":         {nil, false},
+		"empty":        {[]string{""}, false},
+		"alone":        {[]string{mine}, true},
+		"another":      {[]string{others}, false},
+		"two":          {[]string{mine, others}, false},
+		"twice":        {[]string{mine, mine}, false},
+		"without word": {[]string{tok.Reveal()}, false},
+	} {
+		if got := tok.IsIn(http.Header{"Authorization": tt.values}); got != tt.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+	h := http.Header{}
+	tok.SetAuthHeader(h)
+	if !tok.IsIn(h) || tok.IsIn(http.Header{}) {
+		t.Error("a token is not where it was put, or is where it was not")
+	}
+}
+
+func TestASourceIsLiveWhileAnyOfItsTokensIs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{lifetime: time.Hour}
+		src := newSource(t, d)
+		clocks := src.PartClocks()
+		live := func(when string, want bool) {
+			t.Helper()
+			if src.Live() != want {
+				t.Errorf("%s, the Source is live: %v", when, src.Live())
+			}
+		}
+		live("without a token", false)
+		token(t, src, acct(t, 1))
+		live("with a token", true)
+		d.lifetime = time.Minute
+		token(t, src, acct(t, 2))
+		time.Sleep(2 * time.Minute)
+		live("when the shorter of two lives has ended", true)
+
+		clocks.Suspend(time.Hour) // The longest life has ended, by the wall clock alone.
+		live("after a long sleep", false)
+		token(t, src, acct(t, 2))
+		live("with a new token, however short its life", true)
+		time.Sleep(time.Minute)
+		live("when all have ended", false)
+	})
+}
