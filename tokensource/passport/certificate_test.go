@@ -1,0 +1,268 @@
+package passport_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+)
+
+func TestAReplacedCertificateIsPresentedAtTheNextHandshake(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	c := newClientCertificate(t, files)
+
+	serials := make(chan string, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serials <- r.TLS.PeerCertificates[0].SerialNumber.String()
+		answer(http.StatusCreated, `{"token":"t"}`)(w, r)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // It says who had no certificate.
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+
+	s := issuer(server.URL)
+	s.Client = server.Client()
+	if _, err := s.Issue(t.Context(), tokensource.Organization()); err == nil {
+		t.Fatal("the server takes clients without a certificate")
+	}
+	transport := server.Client().Transport.(*http.Transport).Clone()
+	transport.TLSClientConfig.GetClientCertificate = c.GetClientCertificate
+	transport.DisableKeepAlives = true // A handshake for each request.
+	s.Client = &http.Client{Transport: transport}
+	for serial := int64(1); serial <= 3; serial++ {
+		if serial > 1 {
+			cert, key := newPair(t, serial)
+			replace(t, files.certFile, cert)
+			replace(t, files.keyFile, key)
+		}
+		if _, err := s.Issue(t.Context(), tokensource.Organization()); err != nil {
+			t.Fatalf("%v (%v)", err, cause(failure(t, err)))
+		}
+		if got := <-serials; got != fmt.Sprint(serial) {
+			t.Errorf("presented certificate %s, want %d", got, serial)
+		}
+	}
+}
+
+func TestTheLastGoodPairServesWhileTheFilesAreBroken(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	c := newClientCertificate(t, files)
+	cert, key := newPair(t, 2)
+	for _, step := range []struct {
+		name string
+		do   func()
+		want int64
+	}{
+		{"untouched", func() {}, 1},
+		{"certificate replaced, key not yet", func() { replace(t, files.certFile, cert) }, 1},
+		{"key half-written", func() { writeFile(t, files.keyFile, string(key[:len(key)/2])) }, 1},
+		{"key empty", func() { writeFile(t, files.keyFile, "") }, 1},
+		{"key missing", func() { _ = os.Remove(files.keyFile) }, 1},
+		{"key complete", func() { replace(t, files.keyFile, key) }, 2},
+		{"certificate missing", func() { _ = os.Remove(files.certFile) }, 2},
+		{"certificate half-written", func() { writeFile(t, files.certFile, string(cert[:len(cert)/2])) }, 2},
+		{"certificate complete", func() { replace(t, files.certFile, cert) }, 2},
+	} {
+		step.do()
+		for range 2 {
+			if got := presented(t, c); got != step.want {
+				t.Errorf("%s: certificate %d, want %d", step.name, got, step.want)
+			}
+		}
+	}
+}
+
+func TestAPairThatIsMendedWithoutAnyTraceIsReadAgain(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	c := newClientCertificate(t, files)
+	cert, key := newPair(t, 2)
+	garbage := strings.Repeat("x", len(key))
+	at := time.Now().Add(-time.Minute)
+
+	replace(t, files.certFile, cert)
+	writeFile(t, files.keyFile, garbage)
+	if err := os.Chtimes(files.keyFile, at, at); err != nil {
+		t.Fatal(err)
+	}
+	if got := presented(t, c); got != 1 {
+		t.Fatalf("certificate %d, want 1", got)
+	}
+	writeFile(t, files.keyFile, string(key)) // Same file, same size, same time.
+	if err := os.Chtimes(files.keyFile, at, at); err != nil {
+		t.Fatal(err)
+	}
+	if got := presented(t, c); got != 2 {
+		t.Errorf("certificate %d, want 2", got)
+	}
+}
+
+func TestEachKindOfChangeIsNoticed(t *testing.T) {
+	at := time.Now().Add(-time.Minute)
+	for name, change := range map[string]func(t *testing.T, path string, content []byte){
+		"written in place": func(t *testing.T, path string, content []byte) {
+			t.Helper()
+			writeFile(t, path, string(content)+"\n\n")
+			_ = os.Chtimes(path, at, at) // Told by its size.
+		},
+		"written in place, of the same size": func(t *testing.T, path string, content []byte) {
+			t.Helper()
+			writeFile(t, path, string(content))
+			_ = os.Chtimes(path, at, at.Add(time.Second)) // Told by its time.
+		},
+		"renamed over it, with size and time kept": func(t *testing.T, path string, content []byte) {
+			t.Helper()
+			replace(t, path, content)
+			_ = os.Chtimes(path, at, at) // Told by its being another.
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := newPairOnDisk(t, 1)
+			var cert, key []byte
+			for { // Signatures differ in length by a byte or two.
+				cert, key = newPair(t, 2)
+				if info, err := os.Stat(files.certFile); err == nil && info.Size() == int64(len(cert)) {
+					break
+				}
+			}
+			for _, path := range []string{files.certFile, files.keyFile} {
+				if err := os.Chtimes(path, at, at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c := newClientCertificate(t, files)
+			change(t, files.certFile, cert)
+			change(t, files.keyFile, key)
+			if got := presented(t, c); got != 2 {
+				t.Errorf("certificate %d, want 2", got)
+			}
+		})
+	}
+}
+
+func TestACertificateRenewedForTheSameKeyIsNoticed(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	c := newClientCertificate(t, files)
+	read := func() *tls.Certificate {
+		certificate, err := c.GetClientCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return certificate
+	}
+	for _, path := range []string{files.certFile, files.keyFile} {
+		before := read()
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace(t, path, content)
+		if read() == before {
+			t.Errorf("a change of %s alone was not noticed", path)
+		}
+	}
+}
+
+func TestAnUnchangedPairIsNotReadAgain(t *testing.T) {
+	c := newClientCertificate(t, newPairOnDisk(t, 1))
+	first, err := c.GetClientCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, _ := c.GetClientCertificate(nil); second != first {
+		t.Error("the pair was read again")
+	}
+}
+
+func TestACertificateMayShareItsFileWithItsKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "client.pem")
+	cert, key := newPair(t, 1)
+	replace(t, path, append(cert, key...))
+	c := newClientCertificate(t, pairOnDisk{path, path})
+	cert, key = newPair(t, 2)
+	replace(t, path, append(key, cert...))
+	if got := presented(t, c); got != 2 {
+		t.Errorf("certificate %d, want 2", got)
+	}
+}
+
+func TestAPairThatIsNoneIsRefusedAtOnce(t *testing.T) {
+	files, other := newPairOnDisk(t, 1), newPairOnDisk(t, 2)
+	missing := filepath.Join(t.TempDir(), "missing")
+	for name, pair := range map[string]pairOnDisk{
+		"not set":                {},
+		"certificate missing":    {missing, files.keyFile},
+		"key missing":            {files.certFile, missing},
+		"of two pairs":           {files.certFile, other.keyFile},
+		"the wrong way round":    {files.keyFile, files.certFile},
+		"certificate, no key":    {files.certFile, files.certFile},
+		"a directory for a file": {t.TempDir(), files.keyFile},
+	} {
+		c, err := passport.NewClientCertificate(pair.certFile, pair.keyFile)
+		if c != nil || !errors.Is(err, tokensource.ErrMisconfigured) {
+			t.Errorf("%s: %v, error %v", name, c, err)
+			continue
+		}
+		if !strings.Contains(err.Error(), pair.certFile) || !strings.Contains(err.Error(), pair.keyFile) {
+			t.Errorf("%s: error does not name the files: %v", name, err)
+		}
+	}
+}
+
+func TestAZeroClientCertificateIsAnErrorAndNoPanic(t *testing.T) {
+	var c passport.ClientCertificate
+	if certificate, err := c.GetClientCertificate(nil); err == nil {
+		t.Errorf("certificate = %v", certificate)
+	}
+}
+
+func TestHandshakesAndARotationGoTogether(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	c := newClientCertificate(t, files)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				certificate, err := c.GetClientCertificate(nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				key := certificate.PrivateKey.(*ecdsa.PrivateKey)
+				if !key.PublicKey.Equal(certificate.Leaf.PublicKey) {
+					t.Error("a certificate came with another's key")
+				}
+			}
+		})
+	}
+	for serial := int64(2); serial <= 20; serial++ {
+		cert, key := newPair(t, serial)
+		replace(t, files.certFile, cert)
+		replace(t, files.keyFile, key)
+		if serial == 20 {
+			break
+		}
+		presented(t, c)
+	}
+	cancel()
+	wg.Wait()
+	presented(t, c) // An older pair may have been stored by the last of them.
+	if got := presented(t, c); got != 20 {
+		t.Errorf("certificate %d, want 20", got)
+	}
+}

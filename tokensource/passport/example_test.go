@@ -1,0 +1,194 @@
+package passport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+)
+
+// A token for one account, from a server that stands in for Pismo.
+func Example() {
+	pismo := httptest.NewServer(answer(http.StatusCreated, `{"token":"example","account_id":102681871}`))
+	defer pismo.Close()
+
+	source, err := tokensource.New(tokensource.Config{
+		Issuer: &passport.S2S{
+			BaseURL:     pismo.URL, // "https://sandbox.pismolabs.io"
+			Credentials: passport.StaticCredentials("5d8252ea2e6729223f30d477d79a5c3cb45f8e03", "not in a program, please"),
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	account, err := tokensource.ParseAccountID("102681871")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token, err := source.Token(context.Background(), account)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	header := make(http.Header)
+	token.SetAuthHeader(header)
+	fmt.Println(header.Get("Authorization"))
+	// Output: Bearer example
+}
+
+// What is wrong is said before anything is sent, and all at once.
+func ExampleS2S_incorrect() {
+	_, err := tokensource.New(tokensource.Config{
+		Issuer: &passport.S2S{
+			BaseURL:     "http://sandbox.pismolabs.io", // ⚠️ plaintext
+			Credentials: passport.StaticCredentials("5d8252ea2e6729223f30d477d79a5c3cb45f8e03", os.Getenv("NOT_SET")),
+			Header:      http.Header{"Authorization": {"Basic a2V5OnNlY3JldA=="}}, // ⚠️ the credentials, again
+			Fields:      map[string]any{"account_id": 102681871},                  // ⚠️ the account, for all accounts
+		},
+	})
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, tokensource.ErrMisconfigured))
+	// Output:
+	// pismoauth: S2S.BaseURL: scheme "http" would send the credentials in the clear; use "https"
+	// pismoauth: S2S.Credentials.Secret: is not set; use StaticCredentials, EnvCredentials or FileCredentials, with arguments that are not empty
+	// pismoauth: S2S.Header["Authorization"]: is not yours to set: it decides how the request is framed, understood or authenticated
+	// pismoauth: S2S.Fields["account_id"]: is a field that S2S sets itself
+	// true
+}
+
+// An error says what to do, and can be asked for more.
+func ExampleS2S_Issue_errors() {
+	pismo := httptest.NewServer(answer(http.StatusUnauthorized, `{"message":"Invalid credentials"}`, "x-cid", "b7c6d5e4"))
+	defer pismo.Close()
+
+	source, err := tokensource.New(tokensource.Config{
+		Issuer: &passport.S2S{
+			BaseURL:     pismo.URL,
+			Credentials: passport.StaticCredentials("key", "a revoked secret"),
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = source.Token(context.Background(), tokensource.Organization())
+	if failure, ok := errors.AsType[*tokensource.Error](err); ok {
+		fmt.Println(failure.Kind, failure.StatusCode, failure.CorrelationID)
+	}
+	fmt.Println(errors.Is(err, tokensource.ErrCredentialsRejected))
+	// Output:
+	// pismoauth: the token endpoint rejected the credentials; check the server key and secret 401 b7c6d5e4
+	// true
+}
+
+// Files are read for each token that is issued, so that secrets mounted by an
+// orchestrator can be rotated while the program runs.
+func ExampleFileCredentials() {
+	issuer := &passport.S2S{
+		BaseURL:     "https://sandbox.pismolabs.io",
+		Credentials: passport.FileCredentials("/run/secrets/pismo-key", "/run/secrets/pismo-secret"),
+	}
+	fmt.Println(issuer.Validate())
+	fmt.Println(issuer.Credentials)
+	// Output:
+	// <nil>
+	// [redacted]
+}
+
+func ExampleEnvCredentials() {
+	issuer := &passport.S2S{
+		BaseURL:     "https://sandbox.pismolabs.io",
+		Credentials: passport.EnvCredentials("PISMO_SERVER_KEY", "PISMO_SERVER_SECRET"),
+	}
+	_, err := issuer.Issue(context.Background(), tokensource.Organization())
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, tokensource.ErrMisconfigured))
+	// Output:
+	// pismoauth: misconfigured; no token request was made
+	// true
+}
+
+// The secret comes from a vault, and the key from the environment.
+func ExampleValue() {
+	vault := func(context.Context, string) (string, error) { return "", errors.New("vault is sealed") }
+
+	credentials := passport.Credentials{
+		Key: passport.Literal("5d8252ea2e6729223f30d477d79a5c3cb45f8e03"),
+		Secret: func(ctx context.Context) (tokensource.Secret, error) {
+			secret, err := vault(ctx, "pismo/server-secret")
+			if err != nil {
+				// A sealed vault is an outage, not a misconfiguration.
+				return tokensource.Secret{}, tokensource.NewError(tokensource.ErrUnavailable, err)
+			}
+			return tokensource.NewSecret(secret), nil
+		},
+	}
+
+	issuer := &passport.S2S{BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials}
+	_, err := issuer.Issue(context.Background(), tokensource.Organization())
+	fmt.Println(err)
+	// Output: pismoauth: the token endpoint is unavailable
+}
+
+// The client certificate goes into the transport of the issuer's client, and is
+// read again when its files change.
+func ExampleClientCertificate() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	certFile, keyFile := filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key")
+
+	_, err = passport.NewClientCertificate(certFile, keyFile)
+	fmt.Println("without the files:", errors.Is(err, tokensource.ErrMisconfigured))
+
+	writeExampleCertificate(certFile, keyFile)
+	certificate, err := passport.NewClientCertificate(certFile, keyFile)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{
+		GetClientCertificate: certificate.GetClientCertificate,
+	}
+	issuer := &passport.S2S{
+		BaseURL:     "https://sandbox.pismolabs.io",
+		Credentials: passport.FileCredentials("/run/secrets/pismo-key", "/run/secrets/pismo-secret"),
+		Client:      &http.Client{Transport: transport},
+	}
+	fmt.Println(issuer, issuer.Validate())
+	// Output:
+	// without the files: true
+	// passport.S2S(sandbox.pismolabs.io) <nil>
+}
+
+// The only way out is a proxy that is not in the environment.
+func ExampleS2S_proxy() {
+	proxy, err := url.Parse("http://proxy.internal:3128")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = http.ProxyURL(proxy)
+	issuer := &passport.S2S{
+		BaseURL:     "https://sandbox.pismolabs.io",
+		Credentials: passport.EnvCredentials("PISMO_SERVER_KEY", "PISMO_SERVER_SECRET"),
+		Client:      &http.Client{Transport: transport},
+	}
+	fmt.Println(issuer.Validate())
+	// Output: <nil>
+}

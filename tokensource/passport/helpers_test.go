@@ -1,0 +1,167 @@
+package passport_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+)
+
+// The credentials of Pismo's published samples, with every character that its
+// secrets were seen to hold and that a shell, JSON or HTML has a use for.
+const (
+	sampleKey    = "5d8252ea2e6729223f30d477d79a5c3cb45f8e03"
+	sampleSecret = "$ ) ( ; % _ & =\"'\\<>{}`#é"
+)
+
+// serve returns the URL of a server on loopback.
+func serve(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// answer returns a handler that always answers the same. The headers are names
+// and values in turn.
+func answer(status int, body string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// issuer returns an S2S for the sample credentials.
+func issuer(baseURL string) *passport.S2S {
+	return &passport.S2S{
+		BaseURL:     baseURL,
+		Credentials: passport.StaticCredentials(sampleKey, sampleSecret),
+	}
+}
+
+// listen returns a listener on loopback, for answers that net/http would not
+// give.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener
+}
+
+func account(t *testing.T, id string) tokensource.Account {
+	t.Helper()
+	account, err := tokensource.ParseAccountID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account
+}
+
+// failure returns err as the *tokensource.Error it must be.
+func failure(t *testing.T, err error) *tokensource.Error {
+	t.Helper()
+	var failure *tokensource.Error
+	if !errors.As(err, &failure) {
+		t.Fatalf("error is a %T, want a *tokensource.Error: %v", err, err)
+	}
+	return failure
+}
+
+// wantKind fails the test unless err is of the kind.
+func wantKind(t *testing.T, err error, kind tokensource.Kind) {
+	t.Helper()
+	_ = failedWith(t, err, kind)
+}
+
+// failedWith returns err as the *tokensource.Error of that kind which it must
+// be.
+func failedWith(t *testing.T, err error, kind tokensource.Kind) *tokensource.Error {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %s", kind)
+	}
+	failure := failure(t, err)
+	if failure.Kind != kind {
+		t.Errorf("kind = %s, want %s (cause: %v)", failure.Kind, kind, cause(failure))
+	}
+	return failure
+}
+
+// cause returns what an Error keeps out of its text.
+func cause(err *tokensource.Error) error {
+	return errors.Join(err.Unwrap()...)
+}
+
+// A pipe connects a client to a server without a network, so that both can be
+// in a bubble of testing/synctest.
+type pipe struct {
+	conns chan net.Conn
+	done  chan struct{}
+	close func()
+}
+
+// overPipe returns a client all of whose requests go to the handler.
+func overPipe(t *testing.T, handler http.HandlerFunc) *http.Client {
+	t.Helper()
+	p := &pipe{conns: make(chan net.Conn), done: make(chan struct{})}
+	p.close = sync.OnceFunc(func() { close(p.done) })
+	server := &http.Server{Handler: handler}
+	go func() { _ = server.Serve(p) }()
+	transport := &http.Transport{DialContext: p.dial}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+	})
+	return &http.Client{Transport: transport}
+}
+
+func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *pipe) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipe) Close() error   { p.close(); return nil }
+func (p *pipe) Addr() net.Addr { return &net.IPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// A tripper is an http.RoundTripper made of a function.
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// untouchable returns a client that fails the test when it is used.
+func untouchable(t *testing.T) *http.Client {
+	t.Helper()
+	return &http.Client{Transport: tripper(func(req *http.Request) (*http.Response, error) {
+		t.Errorf("a request was sent to %s", req.URL)
+		return nil, errors.New("refused")
+	})}
+}
