@@ -1,0 +1,110 @@
+package passporttest_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+func TestCountsAreExactAndByAccountForRequestsAtOnce(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	const accounts, rounds = 8, 10
+	var all sync.WaitGroup
+	for id := 1; id <= accounts; id++ {
+		all.Go(func() {
+			account := fmt.Sprint(id)
+			for range rounds {
+				good := token(t, s, account)
+				get(t, s, good, "/v1/accounts/"+account)
+				get(t, s, good, "/v1/accounts/0")
+				get(t, s, good, "/v1/refusals/EUPI0120")
+				get(t, s, "bad", "/v1/accounts/"+account)
+			}
+		})
+	}
+	all.Wait()
+	token(t, s, "")
+	c := s.Counts()
+	const n = accounts * rounds
+	check(t, "token requests", c.TokenRequests, n+1)
+	check(t, "issued", c.Issued, n+1)
+	check(t, "rejected", c.Rejected, 0)
+	check(t, "resource requests", c.ResourceRequests, 4*n)
+	check(t, "accepted", c.Accepted, n)
+	check(t, "scripted", c.Scripted, n)
+	check(t, "refused for the account", c.Refused[passporttest.ReasonAccount], n)
+	check(t, "refused as unknown", c.Refused[passporttest.ReasonUnknown], n)
+	check(t, "refused", c.TotalRefused(), 2*n)
+	check(t, "accounts", len(c.Accounts), accounts+1)
+	check(t, "account 1", c.Accounts["1"], passporttest.AccountCounts{
+		TokenRequests: rounds, Issued: rounds,
+		ResourceRequests: 3 * rounds, Accepted: rounds, Refused: rounds, Scripted: rounds,
+	})
+	check(t, "organization", c.Accounts[""], passporttest.AccountCounts{TokenRequests: 1, Issued: 1})
+}
+
+func TestARequestThatFailsIsCountedForItsAccount(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{Accounts: []string{}})
+	s.Fail(passporttest.Status(503))
+	ask(t, s, "1")
+	ask(t, s, "1")
+	c := s.Counts()
+	check(t, "faults", c.Faults, 1)
+	check(t, "rejected", c.Rejected, 1)
+	check(t, "account 1", c.Accounts["1"], passporttest.AccountCounts{TokenRequests: 2})
+}
+
+func TestARequestThatCannotBeReadIsCountedForNoAccount(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	if _, err := try(t, s.Client(), request(t, s, http.MethodPost, tokenPath, "{}")); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "token requests", s.Counts().TokenRequests, 1)
+	check(t, "accounts", len(s.Counts().Accounts), 0)
+}
+
+func TestCountsAreACopy(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	token(t, s, "1")
+	s.Counts().Accounts["1"] = passporttest.AccountCounts{}
+	check(t, "issued", s.Counts().Accounts["1"].Issued, 1)
+}
+
+func TestAwaitReturnsWhenTheCountsAreReached(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	waiting := make(chan error, 1)
+	go func() {
+		waiting <- s.Await(t.Context(), func(c passporttest.Counts) bool { return c.Issued == 3 })
+	}()
+	for range 3 {
+		token(t, s, "")
+	}
+	if err := <-waiting; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAwaitEndsWithItsContext(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	check(t, "error", s.Await(ctx, func(passporttest.Counts) bool { return false }), context.Canceled)
+}
+
+func TestTheLast10000DeliveriesAreKept(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	value := token(t, s, "1")
+	for range 20_001 {
+		do(t, s, value, http.MethodPost, "/v1/payments", "")
+	}
+	do(t, s, value, http.MethodPost, "/v1/payments", "last")
+	deliveries := s.Deliveries()
+	if len(deliveries) < 10_000 || len(deliveries) > 20_000 {
+		t.Errorf("%d are kept", len(deliveries))
+	}
+	check(t, "length of the last", deliveries[len(deliveries)-1].Length, 4)
+}

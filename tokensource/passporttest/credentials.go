@@ -1,0 +1,81 @@
+package passporttest
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"sync"
+)
+
+// credentials are the keys that are active, and their secrets.
+type credentials struct {
+	mu      sync.Mutex
+	newest  string
+	secrets map[string]string // key: secret
+}
+
+func (c *credentials) set(key, secret string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.secrets == nil {
+		c.secrets = map[string]string{}
+	}
+	c.newest, c.secrets[key] = key, secret
+}
+
+// valid reports whether key is active and secret is its secret.
+func (c *credentials) valid(key, secret string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	active, ok := c.secrets[key]
+	return ok && active == secret
+}
+
+// ServerKey returns the newest of the keys.
+func (s *Server) ServerKey() string {
+	s.credentials.mu.Lock()
+	defer s.credentials.mu.Unlock()
+	return s.credentials.newest
+}
+
+// ServerSecret returns the secret of the newest of the keys.
+func (s *Server) ServerSecret() string {
+	s.credentials.mu.Lock()
+	defer s.credentials.mu.Unlock()
+	return s.credentials.secrets[s.credentials.newest]
+}
+
+// RotateSecret gives the newest key a new secret, and returns it. The old one
+// is wrong at once. Tokens issued with it stay good.
+func (s *Server) RotateSecret() string {
+	secret := newServerSecret()
+	s.credentials.set(s.ServerKey(), secret)
+	return secret
+}
+
+// AddCredentials makes a second key with a secret of its own, as in Pismo's
+// Control Center. Those there are stay active, until DropCredentials.
+func (s *Server) AddCredentials() (key, secret string) {
+	key, secret = newServerKey(), newServerSecret()
+	s.credentials.set(key, secret)
+	return key, secret
+}
+
+// DropCredentials revokes a key. Tokens issued with it stay good.
+func (s *Server) DropCredentials(key string) {
+	s.credentials.mu.Lock()
+	defer s.credentials.mu.Unlock()
+	delete(s.credentials.secrets, key)
+}
+
+// newServerKey returns 40 hexadecimal digits.
+func newServerKey() string {
+	key := make([]byte, 20)
+	_, _ = rand.Read(key) // It never fails.
+	return hex.EncodeToString(key)
+}
+
+// newServerSecret returns 32 printable characters, among them every mark of
+// punctuation that Pismo's secrets were seen to have.
+func newServerSecret() string {
+	return rand.Text()[:13] + "$)" + rand.Text()[:5] + "(;" + rand.Text()[:3] + "%_" + rand.Text()[:3] + "&="
+}

@@ -1,0 +1,282 @@
+package passporttest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+func TestFaultsAreMetOneEachInOrderAndThenThingsAreWell(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	s.Fail(passporttest.Status(500), passporttest.Fault{})
+	s.Fail(passporttest.Status(503))
+	for _, want := range []int{500, 201, 503, 201, 201} {
+		check(t, "status", ask(t, s, "").status, want)
+	}
+	check(t, "faults", s.Counts().Faults, 2)
+}
+
+func TestAPermanentFaultComesAfterTheScriptAndLastsUntilHealed(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	s.FailAlways(passporttest.Status(503))
+	s.Fail(passporttest.Status(500))
+	for _, want := range []int{500, 503, 503, 503} {
+		check(t, "status", ask(t, s, "").status, want)
+	}
+	s.Fail(passporttest.Status(500))
+	s.Heal()
+	check(t, "status when healed", ask(t, s, "").status, http.StatusCreated)
+}
+
+func TestAScriptIsSpentExactlyOnceByRequestsAtOnce(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	const faults, requests = 20, 60
+	for range faults {
+		s.Fail(passporttest.Status(503))
+	}
+	var ended []<-chan outcome
+	for range requests {
+		ended = append(ended, askMeanwhile(t, s, asking(t, s, "")))
+	}
+	seen := map[int]int{}
+	for _, end := range ended {
+		seen[(<-end).status]++
+	}
+	check(t, "503s", seen[503], faults)
+	check(t, "201s", seen[201], requests-faults)
+}
+
+func TestAnAnswerOfAFaultIsAsDescribed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault                      passporttest.Fault
+		status                     int
+		header, value, contentType string
+		body                       string
+		withoutCID                 bool
+	}{
+		"documented 500":         {passporttest.Status(500), 500, "", "", "application/json", `{"message":"Error authenticating server"}`, false},
+		"503":                    {passporttest.Status(503), 503, "", "", "application/json", `{"message":"Service Unavailable"}`, false},
+		"429":                    {passporttest.RateLimited(0), 429, "Retry-After", "", "application/json", `{"message":"Too many requests"}`, false},
+		"429 with Retry-After":   {passporttest.RateLimited(2 * time.Second), 429, "Retry-After", "2", "application/json", `{"message":"Too many requests"}`, false},
+		"429 with half a second": {passporttest.RateLimited(500 * time.Millisecond), 429, "Retry-After", "1", "application/json", `{"message":"Too many requests"}`, false},
+		"a page":                 {passporttest.HTML(403), 403, "Server", "cloudflare", "text/html; charset=UTF-8", "<!DOCTYPE html>", true},
+		"a redirect":             {passporttest.Redirect307("https://elsewhere.invalid/"), 307, "Location", "https://elsewhere.invalid/", "", "", false},
+		"an empty 403":           {passporttest.Body(403, "", ""), 403, "", "", "", "", false},
+		"something else":         {passporttest.Body(200, "text/plain", "hello"), 200, "", "", "text/plain", "hello", false},
+		"slow headers":           {passporttest.SlowHeaders(time.Millisecond), 201, "", "", "application/json", `{"tenant":`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+				s.Fail(tt.fault)
+				response, err := s.Client().Transport.RoundTrip(asking(t, s, ""))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer response.Body.Close()
+				body, err := io.ReadAll(response.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				check(t, "status", response.StatusCode, tt.status)
+				check(t, "content type", response.Header.Get("Content-Type"), tt.contentType)
+				check(t, "without x-cid", response.Header.Get("X-Cid") == "", tt.withoutCID)
+				if tt.header != "" {
+					check(t, tt.header, response.Header.Get(tt.header), tt.value)
+				}
+				if !strings.HasPrefix(string(body), tt.body) || tt.body == "" && len(body) > 0 {
+					t.Errorf("the body is %q, want %q", body, tt.body)
+				}
+			})
+		})
+	}
+}
+
+func TestAResetIsAResetConnection(t *testing.T) {
+	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+		s.Fail(passporttest.Reset())
+		if _, err := try(t, s.Client(), asking(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestAResetReachesThroughTLS(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{TLS: true})
+	s.Fail(passporttest.Reset())
+	if _, err := try(t, s.Client(), asking(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAResetIsAnErrorWithHTTP2(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{TLS: true, HTTP2: true})
+	s.Fail(passporttest.Reset())
+	if a, err := try(t, s.Client(), asking(t, s, "")); err == nil {
+		t.Errorf("got an answer: %d", a.status)
+	}
+	check(t, "status after that", ask(t, s, "").status, http.StatusCreated)
+}
+
+func TestATruncatedAnswerBreaksOffInItsBody(t *testing.T) {
+	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+		s.Fail(passporttest.Truncated())
+		a, err := try(t, s.Client(), asking(t, s, ""))
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("got %v", err)
+		}
+		check(t, "status", a.status, http.StatusCreated)
+		if len(a.body) == 0 || json.Valid(a.body) {
+			t.Errorf("the body is %q", a.body)
+		}
+	})
+}
+
+func TestAHangingRequestEndsWhenTheClientLeaves(t *testing.T) {
+	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+		s.Fail(passporttest.Hang())
+		ctx, leave := context.WithCancel(t.Context())
+		left := askMeanwhile(t, s, asking(t, s, "1").WithContext(ctx))
+		until(t, s, func(c passporttest.Counts) bool { return c.Faults == 1 })
+		leave()
+		if err := (<-left).err; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestCloseEndsHangingRequests(t *testing.T) {
+	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+		s.FailAlways(passporttest.Hang())
+		const requests = 5
+		var ended []<-chan outcome
+		for range requests {
+			ended = append(ended, askMeanwhile(t, s, asking(t, s, "1")))
+		}
+		until(t, s, func(c passporttest.Counts) bool { return c.Faults == requests })
+		s.Close()
+		for _, end := range ended {
+			if (<-end).err == nil {
+				t.Error("a hanging request was answered")
+			}
+		}
+	})
+}
+
+func TestAnOversizedAnswerHasExactlyItsSize(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	for asked, want := range map[int]int{0: 64<<10 + 1, 64 << 10: 64 << 10, 1 << 20: 1 << 20} {
+		s.Fail(passporttest.Oversized(asked))
+		a := ask(t, s, "1")
+		check(t, "size", len(a.body), want)
+		check(t, "status of its token", get(t, s, a.field(t, "token").(string), "/v1/accounts/1"), http.StatusOK)
+	}
+}
+
+func TestATokenForTheWrongAccountIsAGoodOne(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	s.Fail(passporttest.WrongAccount("2"), passporttest.WrongAccountInToken("2"), passporttest.WrongAccountInAnswer("2"))
+	for _, want := range []struct{ answer, token string }{{"2", "2"}, {"1", "2"}, {"2", "1"}} {
+		a := ask(t, s, "1")
+		check(t, "account of the answer", a.field(t, "account_id"), any(json.Number(want.answer)))
+		value := a.field(t, "token").(string)
+		_, c := claims(t, value)
+		check(t, "account of the token", c["account-id"], any(want.token))
+		check(t, "status at that account", get(t, s, value, "/v1/accounts/"+want.token), http.StatusOK)
+	}
+}
+
+func TestAnOrganizationTokenCanBeTheWrongOne(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	s.Fail(passporttest.WrongAccount(""))
+	a := ask(t, s, "1")
+	check(t, "account of the answer", a.field(t, "account_id"), nil)
+	check(t, "status at the organization", get(t, s, a.field(t, "token").(string), "/v1/organization"), http.StatusOK)
+}
+
+func TestMixedUpRequestsGetEachOthersAnswers(t *testing.T) {
+	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+		s.Fail(passporttest.MixUp())
+		first := askMeanwhile(t, s, asking(t, s, "1"))
+		until(t, s, func(c passporttest.Counts) bool { return c.Faults == 1 })
+		check(t, "account of the second", ask(t, s, "2").field(t, "account_id"), any(json.Number("1")))
+		check(t, "account of the first", (<-first).field(t, "account_id"), any(json.Number("2")))
+		check(t, "account of the third", ask(t, s, "3").field(t, "account_id"), any(json.Number("3")))
+	})
+}
+
+func TestWhoLeavesAMixUpIsNotMixedUpWithThoseWhoCome(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s.Fail(passporttest.MixUp(), passporttest.MixUp())
+	ctx, cancel := context.WithCancel(t.Context())
+	left := askMeanwhile(t, s, asking(t, s, "1").WithContext(ctx))
+	until(t, s, func(c passporttest.Counts) bool { return c.Issued == 1 })
+	cancel()
+	if (<-left).err == nil {
+		t.Error("it was answered")
+	}
+	second := askMeanwhile(t, s, asking(t, s, "2"))
+	until(t, s, func(c passporttest.Counts) bool { return c.Issued == 2 })
+	check(t, "account of the third", ask(t, s, "3").field(t, "account_id"), any(json.Number("2")))
+	check(t, "account of the second", (<-second).field(t, "account_id"), any(json.Number("3")))
+}
+
+func TestWhatIsMalformedIsNoToken(t *testing.T) {
+	for _, m := range passporttest.Malformations() {
+		t.Run(string(m), func(t *testing.T) {
+			s := passporttest.NewServer(t, passporttest.Config{})
+			s.Fail(passporttest.Malformed(m))
+			a := ask(t, s, "1")
+			check(t, "status", a.status, http.StatusCreated)
+			check(t, "issued", s.Counts().Issued, 0)
+			if m == passporttest.NotJSON {
+				check(t, "JSON", json.Valid(a.body), false)
+				return
+			}
+			value := a.field(t, "token").(string)
+			switch m {
+			case passporttest.EmptyToken:
+				check(t, "token", value, "")
+			case passporttest.TokenWithNewline:
+				check(t, "has a newline", strings.Contains(value, "\n"), true)
+			case passporttest.UndecodableToken:
+				check(t, "parts", strings.Count(value, ".")+1, 3)
+			case passporttest.ExpiredBeforeIssued:
+				_, c := claims(t, value)
+				check(t, "exp before iat", whole(t, c["exp"]) < whole(t, c["iat"]), true)
+			case passporttest.ExpiresNever:
+				_, c := claims(t, value)
+				check(t, "year of exp", time.Unix(whole(t, c["exp"]), 0).UTC().Year(), 292277026596)
+			}
+			if m != passporttest.TokenWithNewline { // net/http would not send it.
+				check(t, "status of the token", get(t, s, value, "/v1/accounts/1"), http.StatusUnauthorized)
+			}
+		})
+	}
+}
+
+func TestAFaultOfTheAnswerDoesNotHelpAWrongRequest(t *testing.T) {
+	for _, fault := range []passporttest.Fault{
+		passporttest.WrongAccount("2"), passporttest.MixUp(), passporttest.Oversized(0),
+		passporttest.Malformed(passporttest.ExpiresNever), passporttest.SlowHeaders(0),
+	} {
+		t.Run(fault.String(), func(t *testing.T) {
+			s := passporttest.NewServer(t, passporttest.Config{})
+			wrong := asking(t, s, "1")
+			s.RotateSecret()
+			s.Fail(fault)
+			a, err := try(t, s.Client(), wrong)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, "status", a.status, http.StatusUnauthorized)
+		})
+	}
+}

@@ -1,0 +1,106 @@
+package passporttest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// Where the resource API has what.
+const (
+	accountsPath     = "/v1/accounts/"
+	organizationPath = "/v1/organization"
+	paymentsPath     = "/v1/payments"
+	uploadsPath      = "/v1/uploads"
+	refusalsPath     = "/v1/refusals/"
+)
+
+// maxBody is how many bytes a body may have, unless it is an upload.
+const maxBody = 1 << 20
+
+// resourceAPI returns the resource API, behind the check of the token.
+func (s *Server) resourceAPI() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+accountsPath+"{id}", s.serveAccount)
+	mux.HandleFunc("GET "+organizationPath, s.serveOrganization)
+	mux.HandleFunc("POST "+paymentsPath, s.servePayment)
+	mux.HandleFunc("POST "+uploadsPath, s.serveUpload)
+	mux.HandleFunc("PUT "+uploadsPath, s.serveUpload)
+	return mux
+}
+
+func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	if _, err := tokensource.ParseAccountID(id); err != nil || !s.exists(id) {
+		writeJSON(w, http.StatusNotFound, message{"Account not found"})
+		return
+	}
+	writeJSON(w, http.StatusOK, struct {
+		AccountID json.Number `json:"account_id"`
+		Status    string      `json:"status"`
+	}{json.Number(id), "NORMAL"})
+}
+
+func (s *Server) serveOrganization(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, struct {
+		Tenant string `json:"tenant"`
+		Name   string `json:"name"`
+	}{tenant, "passporttest"})
+}
+
+// A receipt says what has been carried out.
+type receipt struct {
+	ID      string `json:"id"`
+	Account string `json:"account_id,omitempty"`
+	Length  int64  `json:"length"`
+	SHA256  string `json:"sha256"`
+}
+
+func (s *Server) servePayment(w http.ResponseWriter, r *http.Request) {
+	s.carryOut(w, r, http.StatusCreated)
+}
+
+func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request) {
+	s.carryOut(w, r, http.StatusOK)
+}
+
+// carryOut reads the body, and answers with a receipt.
+func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, status int) {
+	token, _ := TokenFromContext(r.Context())
+	if d, ok := s.receive(w, r, token, status); ok {
+		writeJSON(w, status, receipt{newUUID(), d.Account, d.Length, d.SHA256})
+	}
+}
+
+// receive reads the body, and keeps the delivery. It reports whether the body
+// arrived; if not, the request has been answered.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, token Token, status int) (Delivery, bool) {
+	body := r.Body
+	if r.URL.Path != uploadsPath {
+		body = http.MaxBytesReader(w, body, maxBody)
+	}
+	digest := sha256.New()
+	n, err := io.Copy(digest, body)
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		writeJSON(w, http.StatusRequestEntityTooLarge, message{"The body is too large"})
+		return Delivery{}, false
+	}
+	if err != nil {
+		abort()
+	}
+	d := Delivery{
+		Method:  r.Method,
+		Path:    r.URL.Path,
+		Account: token.Account,
+		Length:  n,
+		SHA256:  hex.EncodeToString(digest.Sum(nil)),
+		Status:  status,
+	}
+	s.tally.deliver(d)
+	return d, true
+}

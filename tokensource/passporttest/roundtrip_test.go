@@ -1,0 +1,127 @@
+package passporttest_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+func TestLatencyPassesInTheTimeOfABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := passporttest.NewUnstarted(t, passporttest.Config{Latency: 3 * time.Second})
+		s.Fail(passporttest.SlowHeaders(time.Minute))
+		start := time.Now()
+		token(t, s, "1")
+		check(t, "time with a slow header", time.Since(start), 63*time.Second)
+		start = time.Now()
+		value := token(t, s, "1")
+		check(t, "time of a token request", time.Since(start), 3*time.Second)
+		start = time.Now()
+		get(t, s, value, "/v1/accounts/1")
+		check(t, "time of a resource request", time.Since(start), 0)
+	})
+}
+
+func TestADeadlineEndsARequestInABubble(t *testing.T) {
+	for _, config := range []passporttest.Config{{Latency: time.Hour}, {}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := passporttest.NewUnstarted(t, passporttest.Config{Latency: config.Latency})
+			s.FailAlways(passporttest.Hang())
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			_, err := try(t, s.Client(), asking(t, s, "1").WithContext(ctx))
+			check(t, "deadline exceeded", errors.Is(err, context.DeadlineExceeded), true)
+			check(t, "time", time.Since(start), time.Second)
+		})
+	}
+}
+
+func TestARequestWhoseContextIsDoneDoesNotArrive(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("enough")
+	cancel(cause)
+	body := &closed{Reader: strings.NewReader("{}")}
+	r := request(t, s, http.MethodPost, "/v1/payments", "").WithContext(ctx)
+	r.Body = body
+	_, err := s.RoundTripper().RoundTrip(r)
+	check(t, "error", err, cause)
+	check(t, "closings of the body", body.times, 1)
+	check(t, "resource requests", s.Counts().ResourceRequests, 0)
+}
+
+// closed counts how often it was closed.
+type closed struct {
+	io.Reader
+	times int
+}
+
+func (c *closed) Close() error { c.times++; return nil }
+
+func TestTheRequestIsClosedAndNotChanged(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	body := &closed{Reader: strings.NewReader("{}")}
+	r := request(t, s, http.MethodPost, "/v1/payments?x=1", "")
+	r.Body, r.ContentLength = body, -1
+	url := r.URL.String()
+	response, err := s.RoundTripper().RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	check(t, "closings of the body", body.times, 1)
+	check(t, "header fields", len(r.Header), 0)
+	check(t, "URL", r.URL.String(), url)
+	check(t, "request of the response", response.Request, r)
+}
+
+func TestAHandlerSeesWhatAServerShowsIt(t *testing.T) {
+	var seen *http.Request
+	s := passporttest.NewUnstarted(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		seen = r
+	})})
+	r := request(t, s, "", "/a%2Fb?x=1", "")
+	r.Header.Set("Authorization", "Bearer "+token(t, s, "1"))
+	if _, err := try(t, s.Client(), r); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "method", seen.Method, http.MethodGet)
+	check(t, "request URI", seen.RequestURI, "/a%2Fb?x=1")
+	check(t, "URL", seen.URL.String(), "/a%2Fb?x=1")
+	check(t, "host", seen.Host, s.Host())
+	check(t, "body", seen.Body != nil, true)
+	check(t, "protocol", seen.Proto, "HTTP/1.1")
+}
+
+func TestAHandlerThatPanicsIsAnErrorWithItsText(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{Resource: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic("out of cheese")
+	})})
+	r := request(t, s, http.MethodGet, "/", "")
+	r.Header.Set("Authorization", "Bearer "+token(t, s, "1"))
+	if _, err := try(t, s.Client(), r); err == nil || !strings.Contains(err.Error(), "out of cheese") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnAnswerToHEADHasNoBodyInProcess(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	a := do(t, s, token(t, s, "1"), http.MethodHead, "/v1/accounts/1", "")
+	check(t, "status", a.status, http.StatusOK)
+	check(t, "body", len(a.body), 0)
+}
+
+func TestAnUnstartedServerHasAHostThatResolvesNowhere(t *testing.T) {
+	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	check(t, "URL", s.URL(), "https://passporttest.invalid")
+	check(t, "host", s.Host(), "passporttest.invalid")
+	check(t, "certificate", s.Certificate() == nil, true)
+}
