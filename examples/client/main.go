@@ -1,0 +1,70 @@
+// Client reads one account from the platform: the ten lines that a program
+// needs, and nothing else.
+//
+//	go run ./examples/client
+//
+// Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
+// PISMO_SERVER_SECRET_FILE) in the environment it talks to a double of the
+// platform, in its own process.
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/pismoauth/pismoauth/examples/internal/platform"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+func main() {
+	account := flag.String("account", "102681871", "the `id` of the account")
+	path := flag.String("path", "/v1/accounts/102681871", "what to read")
+	flag.Parse()
+	pismo, err := platform.FromEnvironment(passporttest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pismo.Close()
+	if err := read(pismo, *account, *path); err != nil {
+		log.Print(err)
+		pismo.Close()
+		os.Exit(1)
+	}
+}
+
+func read(pismo *platform.Platform, id, path string) error {
+	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer})
+	if err != nil {
+		return err
+	}
+	authenticated, err := transport.New(transport.Config{Source: source, Hosts: []string{pismo.URL.Host}})
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: authenticated, Timeout: 30 * time.Second}
+
+	account, err := tokensource.ParseAccountID(id)
+	if err != nil {
+		return err
+	}
+	ctx := tokensource.ContextWithAccount(context.Background(), account)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, pismo.URL.JoinPath(path).String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	log.Print(resp.Status)
+	_, err = io.Copy(os.Stdout, resp.Body)
+	return err
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/pismoauth/pismoauth/examples/internal/platform"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// lifetime is that of the demo's tokens: short enough to see one renewed, and
+// long enough for the other steps to pass before that on a busy machine.
+const lifetime = 5 * time.Second
+
+// A walk is a demonstration on its way.
+type walk struct {
+	log    *slog.Logger
+	double *passporttest.Server
+	url    string // of the proxy
+	login  *login
+	count  *figures
+	table  []row
+}
+
+// A row is what one step of the walk came to, and what it had to.
+type row struct {
+	step      string
+	got, want tallies
+}
+
+type tallies struct{ requests, issuances, replays, passed, failures int }
+
+// asNeeded is how many requests a step wants that makes as many as it needs.
+const asNeeded = -1
+
+// demo walks through what the proxy does, and checks the figures of each step.
+// It always talks to a double, and listens on a port that is free.
+func demo(log *slog.Logger, _ string, accounts map[string]string) error {
+	double, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	pismo := platform.OfDouble(double)
+	defer pismo.Close()
+	count := new(figures)
+	login := newLogin(accounts)
+	handler, err := newProxy(pismo, login, observe(log, count))
+	if err != nil {
+		return err
+	}
+	proxy := httptest.NewServer(handler)
+	defer proxy.Close()
+
+	w := &walk{log: log, double: double, url: proxy.URL, login: login, count: count}
+	w.firstToken()
+	w.cached()
+	w.ahead()
+	w.revoked()
+	w.businessAnswer()
+	w.twoAccounts()
+	w.nobody()
+	w.outage()
+	return w.print(os.Stdout)
+}
+
+func (w *walk) firstToken() {
+	w.step("100 at once, no token yet", tallies{requests: 100, issuances: 1}, func() tallies {
+		return w.read(100)
+	})
+}
+
+func (w *walk) cached() {
+	w.step("200 more, one after another", tallies{requests: 200}, func() tallies {
+		var sum tallies
+		for range 200 {
+			sum.add(w.read(1))
+		}
+		return sum
+	})
+}
+
+// ahead asks now and then, until the token has been renewed in the background.
+func (w *walk) ahead() {
+	w.step("time passes: renewed before expiry", tallies{requests: asNeeded, issuances: 1}, func() tallies {
+		var sum tallies
+		for begin := time.Now(); w.count.issuances.Load() == 1 && time.Since(begin) < lifetime; {
+			sum.add(w.read(1))
+			time.Sleep(lifetime / 100)
+		}
+		return sum
+	})
+}
+
+func (w *walk) revoked() {
+	w.step("revoked: renewed, and replayed", tallies{requests: 1, issuances: 1, replays: 1}, func() tallies {
+		w.double.RevokeAll()
+		return w.send(alice, http.MethodPost, "/v1/payments", http.StatusCreated)
+	})
+}
+
+func (w *walk) businessAnswer() {
+	w.step("a 401 that is a business answer", tallies{requests: 1, passed: 1}, func() tallies {
+		return w.send(alice, http.MethodPost, "/v1/refusals/EUPI0120", http.StatusUnauthorized)
+	})
+}
+
+// twoAccounts has each user read both accounts: their own they get, the other's
+// they do not.
+func (w *walk) twoAccounts() {
+	w.step("two users, each with an account", tallies{requests: 4, issuances: 1, passed: 2}, func() tallies {
+		var sum tallies
+		sum.add(w.send(alice, http.MethodGet, w.account(alice), http.StatusOK))
+		sum.add(w.send(alice, http.MethodGet, w.account(bob), http.StatusUnauthorized))
+		sum.add(w.send(bob, http.MethodGet, w.account(bob), http.StatusOK))
+		sum.add(w.send(bob, http.MethodGet, w.account(alice), http.StatusUnauthorized))
+		return sum
+	})
+}
+
+// nobody asks without having logged in. That does not get as far as the
+// platform.
+func (w *walk) nobody() {
+	w.step("nobody: not let in", tallies{requests: 1}, func() tallies {
+		before := w.double.Counts()
+		sum := w.send("", http.MethodGet, w.account(alice), http.StatusUnauthorized)
+		if w.double.Counts().ResourceRequests != before.ResourceRequests {
+			sum.failures++
+		}
+		return sum
+	})
+}
+
+// outage takes the token endpoint away. While the token lives, nobody notices.
+func (w *walk) outage() {
+	w.step("token endpoint down, token alive", tallies{requests: 50}, func() tallies {
+		w.double.FailAlways(passporttest.Status(http.StatusInternalServerError))
+		defer w.double.Heal()
+		return w.read(50)
+	})
+}
+
+// account returns the path of a user's account.
+func (w *walk) account(user string) string { return "/v1/accounts/" + w.login.accounts[user] }
+
+// read has alice read her account n times at once.
+func (w *walk) read(n int) tallies {
+	var (
+		all sync.WaitGroup
+		mu  sync.Mutex
+		sum tallies
+	)
+	for range n {
+		all.Go(func() {
+			one := w.send(alice, http.MethodGet, w.account(alice), http.StatusOK)
+			mu.Lock()
+			defer mu.Unlock()
+			sum.add(one)
+		})
+	}
+	all.Wait()
+	return sum
+}
+
+// send sends one request through the proxy, as a user or as nobody. Anything
+// but the wanted status is a failure.
+func (w *walk) send(user, method, path string, want int) tallies {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	status, err := w.status(ctx, user, method, path)
+	if err == nil && status != want {
+		err = fmt.Errorf("%s %s as %q: status %d, want %d", method, path, user, status, want)
+	}
+	if err != nil {
+		w.log.Error("request failed", "error", err)
+		return tallies{requests: 1, failures: 1}
+	}
+	return tallies{requests: 1}
+}
+
+// status returns the status of the answer to one request.
+func (w *walk) status(ctx context.Context, user, method, path string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, w.url+path, strings.NewReader(`{"amount":100}`))
+	if err != nil {
+		return 0, err
+	}
+	if token, ok, err := w.login.token(user); err != nil {
+		return 0, err
+	} else if ok {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}
+
+// step runs one step, and notes what it came to.
+func (w *walk) step(name string, want tallies, run func() tallies) {
+	w.log.Info("— " + name)
+	before := w.count.tallies()
+	got := run()
+	after := w.count.tallies()
+	got.issuances = after.issuances - before.issuances
+	got.replays = after.replays - before.replays
+	got.passed = after.passed - before.passed
+	if want.requests == asNeeded {
+		want.requests = got.requests
+	}
+	w.table = append(w.table, row{name, got, want})
+}
+
+func (f *figures) tallies() tallies {
+	return tallies{issuances: int(f.issuances.Load()), replays: int(f.replays.Load()), passed: int(f.passed.Load())}
+}
+
+func (t *tallies) add(other tallies) {
+	t.requests += other.requests
+	t.failures += other.failures
+}
+
+// print prints the table. It fails if a figure is not what it has to be, or if
+// the double has counted another number of tokens than the proxy.
+func (w *walk) print(out io.Writer) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintln(t, "\nstep\trequests\tissuances\treplays\t401 passed on\tfailures\t\t")
+	wrong := false
+	issued := 0
+	for _, r := range w.table {
+		mark := "ok"
+		if r.got != r.want {
+			wrong = true
+			mark = fmt.Sprintf("WRONG, want %+v", r.want)
+		}
+		issued += r.got.issuances
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t\n", r.step, r.got.requests, r.got.issuances, r.got.replays, r.got.passed, r.got.failures, mark)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if made := w.double.Counts().Issued; made != issued {
+		return fmt.Errorf("the double has issued %d tokens, the proxy has seen %d", made, issued)
+	}
+	if wrong {
+		return errors.New("the figures are not as they must be")
+	}
+	return nil
+}

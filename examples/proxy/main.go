@@ -1,0 +1,128 @@
+// Proxy is an authenticating reverse proxy in front of the platform: requests
+// come in with a token of its own, and go out with one of Pismo's.
+//
+//	go run ./examples/proxy          starts it, and prints what to try
+//	go run ./examples/proxy -demo    walks through it, and checks the figures
+//
+// Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
+// PISMO_SERVER_SECRET_FILE) in the environment it starts a double of the
+// platform, and stands in front of that.
+//
+// Its two users, alice and bob, have an account each, and reach nothing else.
+// They log in without a password: this is an example, it listens on loopback
+// only, and a proxy that others can reach needs an authentication of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/pismoauth/pismoauth/examples/internal/platform"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// The users of the example.
+const (
+	alice = "alice"
+	bob   = "bob"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8480", "the loopback `address` to listen on")
+	alicesAccount := flag.String(alice, "102681871", "the `account` of alice")
+	bobsAccount := flag.String(bob, "102681872", "the `account` of bob")
+	walk := flag.Bool("demo", false, "walk through everything with short-lived tokens, and exit")
+	flag.Parse()
+
+	// The demo makes hundreds of requests; a line for each would hide the rest.
+	run, level := serve, slog.LevelDebug
+	if *walk {
+		run, level = demo, slog.LevelInfo
+	}
+	log := newLogger(os.Stderr, level)
+	accounts := map[string]string{alice: *alicesAccount, bob: *bobsAccount}
+	if err := run(log, *addr, accounts); err != nil {
+		log.Error(err.Error())
+		os.Exit(1)
+	}
+}
+
+// serve runs the proxy until it is interrupted.
+func serve(log *slog.Logger, addr string, accounts map[string]string) error {
+	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute})
+	if err != nil {
+		return err
+	}
+	defer pismo.Close()
+	proxy, err := newProxy(pismo, newLogin(accounts), observe(log, new(figures)))
+	if err != nil {
+		return err
+	}
+	listener, err := listen(addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
+	printUsage(listener.Addr(), pismo, accounts)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// listen listens on loopback, and nowhere else: this proxy asks nobody for a
+// password.
+func listen(addr string) (net.Listener, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if !tcp.IP.IsLoopback() {
+		return nil, fmt.Errorf("%s is not a loopback address; this proxy lets everybody in", addr)
+	}
+	return net.ListenTCP("tcp", tcp)
+}
+
+func printUsage(addr net.Addr, pismo *platform.Platform, accounts map[string]string) {
+	fmt.Printf(usage, addr, pismo.URL, accounts[alice])
+	if pismo.Double != nil {
+		fmt.Printf(usageDouble, addr, accounts[alice], accounts[bob])
+	}
+}
+
+const usage = `A proxy for %[2]s listens on http://%[1]s. Stop it with Ctrl-C.
+
+Log in as alice, whose account is %[3]s, and read it:
+
+  TOKEN=$(curl -s -X POST http://%[1]s/login/alice)
+  curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/accounts/%[3]s
+`
+
+const usageDouble = `
+Behind it is a double of Pismo, with tokens of one minute. A payment; bob's
+account, which is not hers; a 401 that is a business answer; nobody at all:
+
+  curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/payments -d '{"amount":100}'
+  curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/accounts/%[3]s
+  curl -i -H "Authorization: Bearer $TOKEN" -X POST http://%[1]s/v1/refusals/EUPI0120
+  curl -i http://%[1]s/v1/accounts/%[2]s
+
+Revoke every token of Pismo's, and see the next request healed:
+
+  curl -X POST http://%[1]s/double/revoke
+  curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/accounts/%[2]s
+
+`

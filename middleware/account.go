@@ -1,0 +1,140 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"net/textproto"
+	"regexp"
+	"strings"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// An AccountFunc says for which account a request is. The request is a copy,
+// whose header may be changed: what is removed there is not passed on.
+//
+// An error that is [ErrUnauthenticated] is answered 401, any other 403, as is
+// the zero Account. The text of the error reaches nobody but an [ErrorHandler].
+// It must be safe for concurrent use.
+type AccountFunc func(r *http.Request) (tokensource.Account, error)
+
+// A Denial is why a request is not let in.
+type Denial string
+
+// The denials.
+const (
+	// ErrUnauthenticated: the request does not prove who sent it. The client
+	// is told to authenticate, and can try again.
+	ErrUnauthenticated Denial = "unauthenticated"
+	// ErrForbidden: the request names no account, or not one that its sender
+	// may act for.
+	ErrForbidden Denial = "account_forbidden"
+	// ErrMethodNotProxied: a proxy does not pass on TRACE, whose answer repeats
+	// the request, our token included (RFC 9110, section 9.3.8), nor CONNECT,
+	// which asks for a tunnel.
+	ErrMethodNotProxied Denial = "method_not_proxied"
+)
+
+// Error returns what is wrong, in a sentence.
+func (d Denial) Error() string {
+	switch d {
+	case ErrUnauthenticated:
+		return "pismoauth: the request does not carry valid credentials"
+	case ErrMethodNotProxied:
+		return "pismoauth: requests with this method are not passed on"
+	default:
+		return "pismoauth: the request is for no account that it may act for"
+	}
+}
+
+// ErrorType returns the denial's name, for OpenTelemetry's error.type.
+func (d Denial) ErrorType() string { return string(d) }
+
+// Fixed has every request act for one account. Whoever can reach the handler
+// can act for it.
+func Fixed(account tokensource.Account) AccountFunc {
+	return func(*http.Request) (tokensource.Account, error) { return account, nil }
+}
+
+// FromContext takes the account that the program's own authentication has put
+// in the request's context, with tokensource.ContextWithAccount or, if a key is
+// given, under that key: a [tokensource.Account], or the id of one as a string.
+// It trusts whatever runs before it.
+func FromContext(key any) AccountFunc {
+	return func(r *http.Request) (tokensource.Account, error) {
+		if key == nil {
+			account, _ := tokensource.AccountFromContext(r.Context())
+			return account, nil
+		}
+		switch value := r.Context().Value(key).(type) {
+		case tokensource.Account:
+			return value, nil
+		case string:
+			return parse(value)
+		default:
+			return tokensource.Account{}, ErrForbidden
+		}
+	}
+}
+
+// FromPath takes the account id from a wildcard of the pattern that the request
+// matched, as in "/accounts/{accountID}/". The path is what the client says: it
+// is safe only behind an authorization that has compared it with who the client
+// is.
+func FromPath(wildcard string) AccountFunc {
+	return func(r *http.Request) (tokensource.Account, error) { return parse(r.PathValue(wildcard)) }
+}
+
+// FromHeader takes the account id from a header field, which must match pattern
+// from beginning to end; a nil pattern matches nothing. It is for a header that something in front of this
+// program sets, and takes from every client; where clients reach this program
+// past it, each of them can act for every account.
+//
+// The field is removed, and with it the one that differs in underscores for
+// hyphens, which other programs may take for the same. A request that has such
+// a twin, or the field more than once, is refused.
+func FromHeader(name string, pattern *regexp.Regexp) AccountFunc {
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	if pattern != nil {
+		// Leftmost-longest, so that an alternative which matches less does not
+		// hide one that matches all.
+		pattern = pattern.Copy()
+		pattern.Longest()
+	}
+	return func(r *http.Request) (tokensource.Account, error) {
+		values := r.Header[name]
+		forged := false
+		for other := range r.Header {
+			if other != name && plain(other) == plain(name) {
+				forged = true
+				delete(r.Header, other)
+			}
+		}
+		delete(r.Header, name)
+		if forged || len(values) != 1 || pattern == nil || !matchesWhole(pattern, values[0]) {
+			return tokensource.Account{}, ErrForbidden
+		}
+		return parse(values[0])
+	}
+}
+
+// plain returns a field's name as programs see it that do not tell hyphens from
+// underscores, as CGI does (RFC 3875, section 4.1.18).
+func plain(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+// matchesWhole reports whether value matches a pattern that prefers the longest
+// match, from beginning to end.
+func matchesWhole(pattern *regexp.Regexp, value string) bool {
+	at := pattern.FindStringIndex(value)
+	return at != nil && at[0] == 0 && at[1] == len(value)
+}
+
+// parse returns the account with that id, which nothing but its canonical form
+// names.
+func parse(id string) (tokensource.Account, error) {
+	account, err := tokensource.ParseAccountID(id)
+	if err != nil {
+		return account, errors.Join(ErrForbidden, err)
+	}
+	return account, nil
+}

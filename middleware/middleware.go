@@ -1,0 +1,149 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// Config is how a [Middleware] is configured. Source and Account are required.
+type Config struct {
+	_ [0]func() // No unkeyed literals, no comparisons.
+
+	// Source has the tokens. It should be the one of the transport that the
+	// handlers use.
+	Source *tokensource.Source
+
+	// Account says for which account a request is.
+	Account AccountFunc
+
+	// ErrorHandler answers requests that are not passed on. Nil means
+	// [AnswerProblem].
+	ErrorHandler ErrorHandler
+}
+
+// An ErrorHandler answers a request that failed with err: an error of an
+// [AccountFunc], such as [ErrUnauthenticated] and [ErrForbidden]; a
+// [*tokensource.Error]; or, in a proxy, [ErrMethodNotProxied], [ErrUnhealed], an
+// error of the transport, or one of reading the request's body. [ProblemOf]
+// tells what they come to. In a proxy, r may be the request as it was to go out.
+//
+// It is not called for a client that has gone: the connection is aborted then,
+// with http.ErrAbortHandler, and nothing written. To just return would be a 200,
+// and a context can be canceled while somebody still waits: by a server that
+// shuts down, or that has lost patience with a slow upload.
+type ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
+
+// A Middleware authenticates what handlers do in the name of those who call
+// them. Make one with [New]. It is safe for concurrent use.
+type Middleware struct {
+	source  *tokensource.Source
+	account AccountFunc
+	fail    ErrorHandler
+}
+
+// New returns a Middleware. It contacts no one. Every fault in the
+// configuration is reported, as [*tokensource.ConfigError] values joined by
+// errors.Join.
+func New(config Config) (*Middleware, error) {
+	var faults []error
+	if config.Source == nil {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
+	}
+	if config.Account == nil {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Account", Reason: "is not set; use FromContext, FromJWT, FromPath, FromHeader or Fixed"})
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	m := &Middleware{source: config.Source, account: config.Account, fail: config.ErrorHandler}
+	if m.fail == nil {
+		m.fail = AnswerProblem
+	}
+	return m, nil
+}
+
+// Wrap returns a handler that passes requests on to next, each with the account
+// that it is for in its context, and with a token in its Authorization, in
+// place of whatever was there. Requests made with that context through a
+// transport act for that account.
+//
+// A request whose account is not known or not allowed, or for which no token
+// can be had, is answered and not passed on.
+func (m *Middleware) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authenticated, err := m.Authenticate(r)
+		if err != nil {
+			m.answer(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, authenticated)
+	})
+}
+
+// Authenticate returns a copy of r as Wrap would pass it on, or the error that
+// Wrap would answer: it is Wrap for callers with error handling of their own.
+// It does not change r.
+func (m *Middleware) Authenticate(r *http.Request) (*http.Request, error) {
+	out, token, err := m.admit(r)
+	if err != nil {
+		return nil, err
+	}
+	token.SetAuthHeader(out.Header)
+	return out.WithContext(tokensource.ContextWithToken(out.Context(), token)), nil
+}
+
+// admit returns a copy of r for its account, with a header of its own that has
+// no Authorization, and a token that proves that one can be had.
+func (m *Middleware) admit(r *http.Request) (*http.Request, *tokensource.Token, error) {
+	out := new(http.Request)
+	*out = *r
+	if out.Header = r.Header.Clone(); out.Header == nil {
+		out.Header = http.Header{}
+	}
+	account, err := m.accountOf(out)
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := m.source.Token(r.Context(), account)
+	if err != nil {
+		return nil, nil, err
+	}
+	for name := range out.Header {
+		if strings.EqualFold(name, "Authorization") { // Not every map is canonical.
+			delete(out.Header, name)
+		}
+	}
+	return out.WithContext(tokensource.ContextWithAccount(r.Context(), account)), token, nil
+}
+
+// accountOf returns the account that a request is for. It returns no error but
+// denials: what else a function of the user's says keeps nobody from 403.
+func (m *Middleware) accountOf(r *http.Request) (tokensource.Account, error) {
+	account, err := m.account(r)
+	var denial Denial
+	switch {
+	case err == nil && account == (tokensource.Account{}):
+		return account, ErrForbidden
+	case err != nil && !errors.As(err, &denial):
+		return account, errors.Join(ErrForbidden, err)
+	}
+	return account, err
+}
+
+// answer answers a request that failed, unless its client has gone.
+func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case !gone(r):
+		m.fail(w, r, err)
+	case r.Context().Value(http.ServerContextKey) != nil:
+		panic(http.ErrAbortHandler) // There is a server, which takes it as it is meant.
+	}
+}
+
+// gone reports whether a request's client has left, and waits for no answer. A
+// deadline that has passed is another matter: somebody waits to be told.
+func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }

@@ -1,0 +1,446 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+func TestEveryFaultOfAConfigurationIsReportedAtOnce(t *testing.T) {
+	source := newSource(t, tokensource.Config{Issuer: granting("token")})
+	secure := newTransport(t, transport.Config{Source: source, Hosts: []string{"sandbox.pismolabs.io"}})
+	account := middleware.Fixed(tokensource.Organization())
+	for _, test := range []struct {
+		name   string
+		make   func() error
+		fields []string
+	}{
+		{"middleware", func() error {
+			_, err := middleware.New(middleware.Config{})
+			return err
+		}, []string{"Config.Source", "Config.Account"}},
+		{"proxy", func() error {
+			_, err := middleware.NewProxy(middleware.ProxyConfig{})
+			return err
+		}, []string{"ProxyConfig.Account", "ProxyConfig.Transport", "ProxyConfig.Target"}},
+		{"proxy to a host that gets no token", func() error {
+			_, err := middleware.NewProxy(middleware.ProxyConfig{Transport: secure, Target: parseURL(t, "https://sandbox.pismolabs.io.example"), Account: account})
+			return err
+		}, []string{"ProxyConfig.Target"}},
+		{"proxy in the clear", func() error {
+			_, err := middleware.NewProxy(middleware.ProxyConfig{Transport: secure, Target: parseURL(t, "http://sandbox.pismolabs.io")})
+			return err
+		}, []string{"ProxyConfig.Account", "ProxyConfig.Target"}},
+		{"readiness", func() error {
+			_, err := middleware.NewReadiness(middleware.ReadinessConfig{Interval: -1})
+			return err
+		}, []string{"ReadinessConfig.Source", "ReadinessConfig.Account", "ReadinessConfig.Interval"}},
+		{"JWT", func() error {
+			_, err := middleware.FromJWT(middleware.JWTConfig{})
+			return err
+		}, []string{"JWTConfig.Algorithms", "JWTConfig.Key", "JWTConfig.Issuer", "JWTConfig.Audience", "JWTConfig.Claim"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.make()
+			if err == nil {
+				t.Fatal("no fault was found")
+			}
+			check(t, "errors.Is misconfigured", errors.Is(err, tokensource.ErrMisconfigured), true)
+			joined, ok := err.(interface{ Unwrap() []error })
+			if !ok {
+				t.Fatalf("not joined: %v", err)
+			}
+			var fields []string
+			for _, fault := range joined.Unwrap() {
+				var config *tokensource.ConfigError
+				if !errors.As(fault, &config) || config.Reason == "" {
+					t.Fatalf("not a ConfigError: %v", fault)
+				}
+				fields = append(fields, config.Field)
+			}
+			if !slices.Equal(fields, test.fields) {
+				t.Errorf("got faults in %v, want %v", fields, test.fields)
+			}
+		})
+	}
+}
+
+func TestAHandlerFindsTheAccountAndATokenForIt(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	handler := p.wrap(t, func(w http.ResponseWriter, r *http.Request) {
+		account, ok := tokensource.AccountFromContext(r.Context())
+		check(t, "an account in the context", ok, true)
+		check(t, "the account", account, acct(t, alice))
+		token, ok := tokensource.TokenFromContext(r.Context())
+		check(t, "a token in the context", ok, true)
+		check(t, "the token's account", token.Account(), acct(t, alice))
+		check(t, "the token in the header", token.IsIn(r.Header), true)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	check(t, "status", call(handler, inbound(t)).status, http.StatusNoContent)
+}
+
+func TestWhatAHandlerAsksThePlatformIsForTheAccountWithoutAnotherLine(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	client := &http.Client{Transport: p.transport}
+	handler := p.wrap(t, func(w http.ResponseWriter, r *http.Request) {
+		req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, p.URL()+"/v1/accounts/"+alice, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		w.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(w, resp.Body)
+	})
+	r := serve(t, handler).get(t, "/", "Authorization", "Bearer the client's own")
+	check(t, "status", r.status, http.StatusOK)
+	check(t, "body", r.body, `{"account_id":`+alice+`,"status":"NORMAL"}`)
+	check(t, "requests for the account", p.Counts().Accounts[alice].Accepted, 1)
+}
+
+// forward is a handler that merely forwards, header and all.
+func forward(t *testing.T, rt http.RoundTripper, to *url.URL, edit func(*http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		out := r.Clone(r.Context())
+		out.RequestURI, out.URL.Scheme, out.URL.Host, out.Host = "", to.Scheme, to.Host, ""
+		edit(out)
+		resp, err := rt.RoundTrip(out)
+		if err != nil {
+			middleware.AnswerProblem(w, r, err)
+			return
+		}
+		defer resp.Body.Close()
+		maps.Copy(w.Header(), resp.Header)
+		w.WriteHeader(resp.StatusCode)
+		if _, err := io.Copy(w, resp.Body); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestATransportTakesTheTokenOfAForwardedRequestForItsOwn(t *testing.T) {
+	for name, edit := range map[string]func(p *platform, out *http.Request){
+		"as it came":          func(*platform, *http.Request) {},
+		"revoked on the way":  func(p *platform, _ *http.Request) { p.RevokeAll() },
+		"of a child context":  func(_ *platform, out *http.Request) { *out = *out.WithContext(httptraceless(out.Context())) },
+		"without its header":  func(_ *platform, out *http.Request) { out.Header.Del("Authorization") },
+		"with another's form": func(_ *platform, out *http.Request) { out.Header["authorization"] = []string{"Bearer forged"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{})
+			s := serve(t, p.wrap(t, forward(t, p.transport, p.target, func(out *http.Request) { edit(p, out) })))
+			check(t, "status", s.get(t, "/v1/accounts/"+alice, "Authorization", "Bearer the client's own").status, http.StatusOK)
+		})
+	}
+}
+
+func httptraceless(ctx context.Context) context.Context {
+	return context.WithValue(ctx, new(int), "anything")
+}
+
+func TestATransportRefusesAnAuthorizationThatIsNotOurs(t *testing.T) {
+	for name, edit := range map[string]func(http.Header){
+		"another":           func(h http.Header) { h.Set("Authorization", "Bearer forged") },
+		"another beside it": func(h http.Header) { h.Add("Authorization", "Bearer forged") },
+		"another scheme":    func(h http.Header) { h.Set("Authorization", "Basic Zm9yZ2Vk") },
+		"none in the field": func(h http.Header) { h["Authorization"] = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{})
+			s := serve(t, p.wrap(t, forward(t, p.transport, p.target, func(out *http.Request) { edit(out.Header) })))
+			wantProblem(t, s.get(t, "/v1/accounts/"+alice), http.StatusInternalServerError, "misconfigured")
+			check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
+		})
+	}
+}
+
+func TestAnInboundAuthorizationIsDroppedHoweverItIsSpelt(t *testing.T) {
+	source := newSource(t, tokensource.Config{Issuer: granting("ours")})
+	m := newMiddleware(t, middleware.Config{Source: source, Account: middleware.Fixed(acct(t, alice))})
+	for _, header := range []http.Header{
+		{},
+		nil,
+		{"Authorization": {"Bearer theirs"}},
+		{"Authorization": {"Bearer theirs", "Basic dGhlaXJz"}},
+		{"Authorization": {}},
+		{"authorization": {"Bearer theirs"}, "AUTHORIZATION": {"Bearer theirs"}, "Authorization": {"Bearer theirs"}},
+	} {
+		r := inbound(t)
+		r.Header = header
+		out, err := m.Authenticate(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (http.Header{"Authorization": {"Bearer ours"}}); !reflect.DeepEqual(out.Header, want) {
+			t.Errorf("%v became %v", header, out.Header)
+		}
+	}
+}
+
+func TestTheInboundRequestIsNotChanged(t *testing.T) {
+	granted := newSource(t, tokensource.Config{Issuer: granting("ours")})
+	refused := newSource(t, tokensource.Config{Issuer: failing(tokensource.NewError(tokensource.ErrUnavailable, nil))})
+	for name, config := range map[string]middleware.Config{
+		"passed on":         {Source: granted, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`\d+`))},
+		"without a token":   {Source: refused, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`\d+`))},
+		"without an answer": {Source: granted, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`z`))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			make := func() *http.Request {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/a%2Fb?c=d", http.NoBody)
+				r.Header = http.Header{"Authorization": {"Bearer theirs"}, "X-Account": {alice}, "X-Values": make([]string, 1, 8)}
+				r.Trailer = http.Header{"X-Trailer": nil}
+				r.SetPathValue("accountID", bob)
+				return r
+			}
+			r, want := make(), make()
+			body, ctx := r.Body, r.Context()
+			m := newMiddleware(t, config)
+			m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, out *http.Request) {
+				out.Header["X-Values"] = append(out.Header["X-Values"], "theirs")
+				out.Header.Set("X-More", "more")
+			})).ServeHTTP(httptest.NewRecorder(), r)
+			if !reflect.DeepEqual(r, want) {
+				t.Errorf("changed to %+v", r)
+			}
+			if values := r.Header["X-Values"]; values[:8][1] != "" {
+				t.Error("an append wrote into the inbound header's array")
+			}
+			check(t, "the same body", r.Body == body, true)
+			check(t, "the same context", r.Context() == ctx, true)
+		})
+	}
+}
+
+func TestARequestWithoutAnAccountIsRefusedAndNeverActsForTheOrganization(t *testing.T) {
+	someone := acct(t, alice)
+	for name, account := range map[string]middleware.AccountFunc{
+		"none":                     func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, nil },
+		"forbidden":                func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, middleware.ErrForbidden },
+		"forbidden, wrapped":       denying(errors.Join(errors.New("because"), middleware.ErrForbidden)),
+		"a denial of the user's":   denying(middleware.Denial("blocked")),
+		"an error of the user's":   denying(errors.New("database down")),
+		"an account and an error":  func(*http.Request) (tokensource.Account, error) { return someone, errors.New("no") },
+		"organization, but denied": func(*http.Request) (tokensource.Account, error) { return tokensource.Organization(), errors.New("no") },
+		"a deadline":               denying(context.DeadlineExceeded),
+		"canceled":                 denying(context.Canceled),
+		"a timeout":                denying(&net.DNSError{IsTimeout: true}),
+		"a token's error":          denying(tokensource.NewError(tokensource.ErrUnavailable, nil)),
+		"a transport's error":      denying(transport.ErrNoAccount),
+		"a faulty id":              func(*http.Request) (tokensource.Account, error) { return tokensource.ParseAccountID("007") },
+		"unhealed":                 denying(middleware.ErrUnhealed),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{})
+			next := func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") }
+			wrapped := p.wrap(t, next, func(c *middleware.Config) { c.Account = account })
+			proxied := p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = account })
+			for _, handler := range []http.Handler{wrapped, proxied} {
+				r := call(handler, inbound(t))
+				wantProblem(t, r, http.StatusForbidden, "account-forbidden")
+				check(t, "WWW-Authenticate", r.header.Get("WWW-Authenticate"), "")
+				check(t, "Retry-After", r.header.Get("Retry-After"), "")
+			}
+			check(t, "token requests", p.Counts().TokenRequests, 0)
+		})
+	}
+}
+
+func denying(err error) middleware.AccountFunc {
+	return func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, err }
+}
+
+func TestTheOrganizationActsWhereItIsSpeltOut(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = middleware.Fixed(tokensource.Organization()) }))
+	check(t, "status", s.get(t, "/v1/organization").status, http.StatusOK)
+}
+
+func TestAnUnauthenticatedRequestIsToldToAuthenticate(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	next := func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") }
+	for _, err := range []error{
+		middleware.ErrUnauthenticated,
+		errors.Join(errors.New("expired"), middleware.ErrUnauthenticated),
+		errors.Join(middleware.ErrForbidden, middleware.ErrUnauthenticated),
+	} {
+		handler := p.wrap(t, next, func(c *middleware.Config) { c.Account = denying(err) })
+		r := call(handler, inbound(t))
+		wantProblem(t, r, http.StatusUnauthorized, "unauthenticated")
+		check(t, "WWW-Authenticate", r.header.Get("WWW-Authenticate"), "Bearer")
+	}
+	check(t, "token requests", p.Counts().TokenRequests, 0)
+}
+
+func TestAnErrorHandlerGetsTheTypedError(t *testing.T) {
+	type reason struct{ error }
+	for name, test := range map[string]struct {
+		account middleware.AccountFunc
+		issuer  tokensource.Issuer
+		is      func(error) bool
+	}{
+		"of the account": {
+			denying(reason{errors.New("no")}), granting("token"),
+			func(err error) bool {
+				var mine reason
+				return errors.As(err, &mine) && errors.Is(err, middleware.ErrForbidden)
+			},
+		},
+		"unauthenticated": {
+			denying(middleware.ErrUnauthenticated), granting("token"),
+			func(err error) bool { return err == middleware.ErrUnauthenticated },
+		},
+		"of the token": {
+			middleware.Fixed(acct(t, alice)), failing(tokensource.NewError(tokensource.ErrRateLimited, reason{errors.New("429")})),
+			func(err error) bool {
+				var mine reason
+				var token *tokensource.Error
+				return errors.As(err, &token) && token.Kind == tokensource.ErrRateLimited && errors.As(err, &mine)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got error
+			m := newMiddleware(t, middleware.Config{
+				Source:  newSource(t, tokensource.Config{Issuer: test.issuer}),
+				Account: test.account,
+				ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+					got = err
+					w.WriteHeader(http.StatusTeapot)
+				},
+			})
+			r := call(m.Wrap(http.NotFoundHandler()), inbound(t))
+			check(t, "status", r.status, http.StatusTeapot)
+			check(t, "body", r.body, "")
+			if !test.is(got) {
+				t.Errorf("got %v (%T)", got, got)
+			}
+			_, err := m.Authenticate(inbound(t))
+			if !test.is(err) {
+				t.Errorf("Authenticate: got %v (%T)", err, err)
+			}
+		})
+	}
+}
+
+// untouched is a ResponseWriter that must not be written to.
+type untouched struct{ tb testing.TB }
+
+func (u untouched) Header() http.Header { return http.Header{} }
+func (u untouched) WriteHeader(status int) {
+	u.tb.Errorf("status %d was written", status)
+}
+
+func (u untouched) Write(b []byte) (int, error) {
+	u.tb.Errorf("%q was written", b)
+	return len(b), nil
+}
+
+func TestNothingIsWrittenToAClientThatHasGone(t *testing.T) {
+	for name, server := range map[string]any{"beneath a server": new(http.Server), "by itself": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hanging := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
+					<-ctx.Done()
+					return tokensource.Grant{}, ctx.Err()
+				})
+				m := newMiddleware(t, middleware.Config{
+					Source:       newSource(t, tokensource.Config{Issuer: hanging}),
+					Account:      middleware.Fixed(acct(t, alice)),
+					ErrorHandler: func(http.ResponseWriter, *http.Request, error) { t.Error("the error handler was called") },
+				})
+				ctx, leave := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second, leave)
+				if server != nil {
+					ctx = context.WithValue(ctx, http.ServerContextKey, server)
+				}
+				defer func() {
+					check(t, "aborted", recover() == http.ErrAbortHandler, server != nil)
+					synctest.Wait()
+					time.Sleep(time.Minute) // The issuance ends by itself.
+				}()
+				m.Wrap(http.NotFoundHandler()).ServeHTTP(untouched{t}, inbound(t).WithContext(ctx))
+			})
+		})
+	}
+}
+
+// A program that ends cancels the contexts of its requests: whoever sent them
+// still waits, and must not take an empty 200 for a payment that was made.
+func TestAClientThatHasNotGoneIsNotAnswered200WithNothing(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	p.FailAlways(passporttest.Hang())
+	for name, handler := range map[string]http.Handler{
+		"wrapped": p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") }),
+		"proxied": p.proxy(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, shutdown := context.WithCancel(t.Context())
+			before := p.Counts().TokenRequests
+			s := serve(t, handler, func(server *http.Server) { server.BaseContext = func(net.Listener) context.Context { return ctx } })
+			req := s.request(t, http.MethodPost, "/v1/payments", strings.NewReader("payment"))
+			answered := make(chan error)
+			go func() {
+				r, err := s.try(req)
+				if err == nil {
+					err = errors.Join(errAnswered, errors.New(http.StatusText(r.status)))
+				}
+				answered <- err
+			}()
+			if name == "wrapped" { // The second joins the issuance of the first.
+				if err := p.Await(t.Context(), func(c passporttest.Counts) bool { return c.TokenRequests > before }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			shutdown()
+			if err := <-answered; err == nil || errors.Is(err, errAnswered) {
+				t.Errorf("got %v, want the connection to be closed", err)
+			}
+		})
+	}
+}
+
+var errAnswered = errors.New("answered")
+
+func TestADeadlineThatHasPassedIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hanging := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
+			<-ctx.Done()
+			return tokensource.Grant{}, ctx.Err()
+		})
+		m := newMiddleware(t, middleware.Config{
+			Source:  newSource(t, tokensource.Config{Issuer: hanging}),
+			Account: middleware.Fixed(acct(t, alice)),
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		r := call(m.Wrap(http.NotFoundHandler()), inbound(t).WithContext(ctx))
+		wantProblem(t, r, http.StatusGatewayTimeout, "timeout")
+		check(t, "answered after", time.Since(begin), time.Second)
+		time.Sleep(time.Minute) // The issuance ends by itself.
+	})
+}

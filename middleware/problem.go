@@ -1,0 +1,191 @@
+package middleware
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// ErrUnhealed is the failure of a proxied request that the platform refused
+// with a 401 because of its token, where neither a renewal nor a replay could
+// help. The client must not take it for a refusal of its own credentials.
+var ErrUnhealed error = unhealed{}
+
+type unhealed struct{}
+
+func (unhealed) Error() string {
+	return "pismoauth: the platform refused the token, and it could not be replaced"
+}
+
+// ErrorType names the error, for OpenTelemetry's error.type.
+func (unhealed) ErrorType() string { return "token_refused" }
+
+// typePrefix is where the types of problems are documented.
+const typePrefix = "https://github.com/pismoauth/pismoauth#"
+
+// A Problem is the answer to a request that failed (RFC 9457). It is made of
+// constants: what went wrong in detail is for the operator, and not for
+// whoever sent the request.
+type Problem struct {
+	// Type is a URI that names the kind of problem, and does not change.
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+
+	// RetryAfter is how long it makes sense to wait; 0 if that is not known.
+	RetryAfter time.Duration `json:"-"`
+}
+
+// A situation is what has no error of its own, but an answer.
+type situation string
+
+func (s situation) Error() string { return "pismoauth: " + string(s) }
+
+const (
+	timedOutBefore      situation = "cooling after a timeout"
+	upstreamTimeout     situation = "the upstream took too long"
+	upstreamUnreachable situation = "the upstream could not be reached"
+	bodyTooLarge        situation = "the request's body is too large"
+	bodyTimeout         situation = "the request's body took too long"
+	bodyUnreadable      situation = "the request's body could not be read"
+)
+
+// problems are the answers there are, by what they are the answer to.
+var problems = map[error]Problem{
+	ErrUnauthenticated:  problem("unauthenticated", http.StatusUnauthorized, "The request does not carry valid credentials."),
+	ErrForbidden:        problem("account-forbidden", http.StatusForbidden, "The request is for no account that it may act for."),
+	ErrMethodNotProxied: problem("method-not-proxied", http.StatusNotImplemented, "Requests with this method are not passed on."),
+	bodyTooLarge:        problem("body-too-large", http.StatusRequestEntityTooLarge, "The body of the request is too large."),
+	bodyTimeout:         problem("body-timeout", http.StatusRequestTimeout, "The body of the request did not arrive in time."),
+	bodyUnreadable:      problem("body-unreadable", http.StatusBadRequest, "The body of the request could not be read to its end."),
+	upstreamTimeout:     problem("upstream-timeout", http.StatusGatewayTimeout, "The platform did not answer in time."),
+	upstreamUnreachable: problem("upstream-unreachable", http.StatusBadGateway, "The platform could not be reached."),
+	ErrUnhealed:         problem("token-refused", http.StatusBadGateway, "The platform refused this server's token."),
+
+	tokensource.ErrCredentialsRejected: problem("credentials-rejected", http.StatusBadGateway, "The platform rejected this server's credentials."),
+	tokensource.ErrAccountRejected:     problem("account-rejected", http.StatusBadGateway, "The platform gave no token for the account."),
+	tokensource.ErrAccountMismatch:     problem("account-mismatch", http.StatusBadGateway, "The platform gave a token for another account, which was discarded."),
+	tokensource.ErrMalformedResponse:   problem("malformed-response", http.StatusBadGateway, "The platform's token endpoint gave an answer that is no token."),
+	tokensource.ErrUnavailable:         problem("unavailable", http.StatusBadGateway, "The platform's token endpoint is unavailable."),
+	tokensource.ErrTimeout:             problem("timeout", http.StatusGatewayTimeout, "The platform's token endpoint did not answer in time."),
+	timedOutBefore:                     problem("timed-out-before", http.StatusServiceUnavailable, "The platform's token endpoint did not answer in time, a moment ago."),
+	tokensource.ErrRateLimited:         problem("rate-limited", http.StatusServiceUnavailable, "The platform limits the rate of token requests."),
+	tokensource.ErrOverloaded:          problem("overloaded", http.StatusServiceUnavailable, "Too many token requests are waiting."),
+	tokensource.ErrRenewalLimited:      problem("renewal-limited", http.StatusServiceUnavailable, "Tokens of the account are refused too often."),
+	tokensource.ErrCanceled:            problem("canceled", http.StatusServiceUnavailable, "The request was given up before there was a token for it."),
+	tokensource.ErrIssuerPanic:         problem("internal", http.StatusInternalServerError, "This server failed."),
+	tokensource.ErrMisconfigured:       problem("misconfigured", http.StatusInternalServerError, "This server is not configured correctly."),
+}
+
+func problem(name string, status int, detail string) Problem {
+	return Problem{Type: typePrefix + name, Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+// Problems returns every Problem there is, by type: for documentation, and for
+// clients that are generated.
+func Problems() []Problem {
+	return slices.SortedFunc(maps.Values(problems), func(a, b Problem) int { return strings.Compare(a.Type, b.Type) })
+}
+
+// minRetryAfter is what a 503 asks for that knows nothing better.
+const minRetryAfter = time.Second
+
+// ProblemOf returns the answer to an error that a [Middleware] or a proxy came
+// to.
+func ProblemOf(err error) Problem {
+	p, ok := problems[essence(err)]
+	if !ok {
+		p = problems[tokensource.ErrMisconfigured] // A Kind that an Issuer made up.
+	}
+	var token *tokensource.Error
+	if p.Status >= http.StatusInternalServerError && errors.As(err, &token) {
+		p.RetryAfter = token.RetryAfter
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		p.RetryAfter = max(p.RetryAfter, minRetryAfter)
+	}
+	return p
+}
+
+// essence returns what decides how err is answered.
+func essence(err error) error {
+	var denial Denial
+	var token *tokensource.Error
+	var body *bodyError
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		return ErrUnauthenticated
+	case errors.As(err, &denial):
+		if _, known := problems[denial]; !known {
+			return ErrForbidden
+		}
+		return denial
+	case errors.As(err, &token):
+		return essenceOfToken(token)
+	case errors.As(err, &body):
+		return body.essence()
+	case errors.Is(err, ErrUnhealed):
+		return ErrUnhealed
+	case errors.Is(err, tokensource.ErrMisconfigured): // As every transport.Unsent is.
+		return tokensource.ErrMisconfigured
+	case timedOut(err):
+		return upstreamTimeout
+	default:
+		return upstreamUnreachable
+	}
+}
+
+// essenceOfToken is essence where no token could be had. Whether it was tried
+// makes a difference for a timeout only: most other causes are not mended by
+// trying again, and the rest are 503 anyhow.
+func essenceOfToken(err *tokensource.Error) error {
+	if err.Kind == tokensource.ErrTimeout && err.Suppressed {
+		return timedOutBefore
+	}
+	return err.Kind
+}
+
+// timedOut reports whether err is a timeout, of a context or of the network.
+func timedOut(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// AnswerProblem answers a request with the [Problem] of an error. It is the
+// default [ErrorHandler].
+func AnswerProblem(w http.ResponseWriter, r *http.Request, err error) {
+	ProblemOf(err).Answer(w, r)
+}
+
+// Answer writes p to w. A request with the method HEAD gets no body.
+func (p Problem) Answer(w http.ResponseWriter, r *http.Request) {
+	body, err := json.Marshal(p)
+	if err != nil {
+		body = nil // Not reached: p is strings and a number.
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(p.RetryAfter.Seconds())), 10))
+	}
+	w.WriteHeader(p.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // The client may have gone; there is nobody to tell.
+	}
+}

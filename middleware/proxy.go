@@ -1,0 +1,186 @@
+package middleware
+
+import (
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// ProxyConfig is how a proxy is configured. Target, Transport and Account are
+// required.
+type ProxyConfig struct {
+	_ [0]func() // No unkeyed literals, no comparisons.
+
+	// Target is the platform: its scheme and host, and a path that requests
+	// are put below. The host must be one of the transport's.
+	Target *url.URL
+
+	// Transport sends the requests, with tokens of its own Source.
+	Transport *transport.Transport
+
+	// Account says for which account a request is.
+	Account AccountFunc
+
+	// Rewrite may change a request further, after the proxy has: r.Out goes to
+	// the platform. It must not set an Authorization.
+	Rewrite func(r *httputil.ProxyRequest)
+
+	// ErrorHandler answers requests that are not passed on, or not answered.
+	// Nil means [AnswerProblem].
+	ErrorHandler ErrorHandler
+
+	// ErrorLog is told of responses that broke off. Nil means no one.
+	ErrorLog *log.Logger
+}
+
+// NewProxy returns a reverse proxy to the platform: for each request it finds
+// the account, gets a token, and forwards the request with it and without the
+// client's own Authorization. Responses are streamed; protocol upgrades,
+// trailers and informational responses pass; TRACE and CONNECT do not, see
+// [ErrMethodNotProxied]. Every fault in the configuration is reported.
+//
+// X-Forwarded-For, -Host and -Proto are set to what this program has seen; what
+// a client claims in them, or in Forwarded, is dropped.
+//
+// The platform's answers pass unchanged, also a 401 or 403 that is an answer of
+// its business. Only a 401 that was due to our token, and could not be healed,
+// becomes a 502: see [ErrUnhealed].
+//
+// It is an [http.Handler] for any router. With net/http, mount it behind a
+// pattern with a wildcard; with chi, r.Mount("/", proxy); with gorilla/mux,
+// r.PathPrefix("/").Handler(proxy). Where the router has put the account
+// elsewhere than in the request's path values, use an [AccountFunc] of your own:
+// chi.URLParam(r, "accountID") and mux.Vars(r)["accountID"] are one line.
+func NewProxy(config ProxyConfig) (http.Handler, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	m, err := New(Config{Source: config.Transport.Source(), Account: config.Account, ErrorHandler: config.ErrorHandler})
+	if err != nil {
+		return nil, err
+	}
+	if config.ErrorLog == nil {
+		config.ErrorLog = log.New(io.Discard, "", 0)
+	}
+	p := &proxy{Middleware: m, forward: httputil.ReverseProxy{
+		Transport:      config.Transport,
+		BufferPool:     new(buffers),
+		ModifyResponse: hideOurFailure,
+		ErrorLog:       config.ErrorLog,
+		ErrorHandler:   m.answer,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(config.Target)
+			r.SetXForwarded()
+			if config.Rewrite != nil {
+				config.Rewrite(r)
+			}
+		},
+	}}
+	return p, nil
+}
+
+func (c *ProxyConfig) validate() error {
+	var faults []error
+	missing := func(field, remedy string) {
+		faults = append(faults, &tokensource.ConfigError{Field: "ProxyConfig." + field, Reason: remedy})
+	}
+	if c.Account == nil {
+		missing("Account", "is not set; use FromContext, FromJWT, FromPath, FromHeader or Fixed")
+	}
+	if c.Transport == nil {
+		missing("Transport", "is not set; use transport.New")
+	}
+	if c.Target == nil {
+		missing("Target", "is not set; give the URL of the platform")
+	}
+	if c.Transport != nil && c.Target != nil {
+		var unsent transport.Unsent
+		if errors.As(c.Transport.Accepts(c.Target), &unsent) {
+			missing("Target", "gets no token: "+string(unsent))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+type proxy struct {
+	*Middleware
+	forward httputil.ReverseProxy
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		p.answer(w, r, ErrMethodNotProxied)
+		return
+	}
+	out, _, err := p.admit(r)
+	if err != nil {
+		p.answer(w, r, err)
+		return
+	}
+	if out.Body != nil && out.Body != http.NoBody {
+		out.Body = incoming{out.Body}
+	}
+	p.forward.ServeHTTP(w, out)
+}
+
+// incoming is the body of an inbound request. Its errors say that they are of
+// the client's making: without it, they would look like the platform's.
+type incoming struct{ io.ReadCloser }
+
+func (b incoming) Read(buffer []byte) (int, error) {
+	n, err := b.ReadCloser.Read(buffer)
+	if err != nil && err != io.EOF { //nolint:errorlint // A reader's EOF is itself.
+		err = &bodyError{err}
+	}
+	return n, err
+}
+
+type bodyError struct{ cause error }
+
+func (e *bodyError) Error() string { return "pismoauth: " + string(e.essence()) }
+
+func (e *bodyError) Unwrap() error { return e.cause }
+
+// essence returns what decides how the error is answered.
+func (e *bodyError) essence() situation {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(e.cause, &tooLarge):
+		return bodyTooLarge
+	case timedOut(e.cause):
+		return bodyTimeout
+	default:
+		return bodyUnreadable
+	}
+}
+
+// hideOurFailure turns a 401 that speaks of our token into a failure of ours.
+func hideOurFailure(resp *http.Response) error {
+	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
+		return ErrUnhealed
+	}
+	return nil
+}
+
+// buffers are what bodies are copied through.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+// Get returns a buffer. It implements [httputil.BufferPool].
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return buffer[:]
+	}
+	return make([]byte, bufferSize)
+}
+
+// Put takes a buffer back. It implements [httputil.BufferPool].
+func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferSize]byte)(buffer)) }

@@ -1,0 +1,304 @@
+package middleware_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// The accounts of two clients.
+const (
+	alice = "102681871"
+	bob   = "102681872"
+)
+
+// A platform is the double, with a Source and a Transport for it.
+type platform struct {
+	*passporttest.Server
+
+	source    *tokensource.Source
+	transport *transport.Transport
+	base      *http.Transport
+	target    *url.URL
+}
+
+func newPlatform(tb testing.TB, config passporttest.Config) *platform {
+	tb.Helper()
+	return dress(tb, passporttest.NewServer(tb, config), tokensource.Config{})
+}
+
+// dress makes a platform of a double. The configuration needs no issuer.
+func dress(tb testing.TB, double *passporttest.Server, config tokensource.Config) *platform {
+	tb.Helper()
+	p := &platform{Server: double, base: transport.NewBase()}
+	if config.Issuer == nil {
+		config.Issuer = double.Issuer()
+	}
+	p.source = newSource(tb, config)
+	p.transport = newTransport(tb, transport.Config{Source: p.source, Hosts: []string{double.Host()}, Base: p.base})
+	p.target = parseURL(tb, double.URL())
+	return p
+}
+
+func newSource(tb testing.TB, config tokensource.Config) *tokensource.Source {
+	tb.Helper()
+	source, err := tokensource.New(config)
+	if err != nil {
+		tb.Fatal("tokensource.New:", err)
+	}
+	return source
+}
+
+func newTransport(tb testing.TB, config transport.Config) *transport.Transport {
+	tb.Helper()
+	rt, err := transport.New(config)
+	if err != nil {
+		tb.Fatal("transport.New:", err)
+	}
+	tb.Cleanup(rt.CloseIdleConnections)
+	return rt
+}
+
+func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middleware {
+	tb.Helper()
+	m, err := middleware.New(config)
+	if err != nil {
+		tb.Fatal("middleware.New:", err)
+	}
+	return m
+}
+
+// wrap wraps next for an account, or as edits say.
+func (p *platform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*middleware.Config)) http.Handler {
+	tb.Helper()
+	config := middleware.Config{Source: p.source, Account: middleware.Fixed(acct(tb, alice))}
+	for _, edit := range edits {
+		edit(&config)
+	}
+	return newMiddleware(tb, config).Wrap(next)
+}
+
+// proxy returns a proxy to the platform for an account, or as edits say.
+func (p *platform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) http.Handler {
+	tb.Helper()
+	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.Fixed(acct(tb, alice))}
+	for _, edit := range edits {
+		edit(&config)
+	}
+	proxy, err := middleware.NewProxy(config)
+	if err != nil {
+		tb.Fatal("NewProxy:", err)
+	}
+	return proxy
+}
+
+// byPath has the account be the one that the path names, as in
+// /v1/accounts/{accountID}.
+func byPath(tb testing.TB) func(*middleware.ProxyConfig) {
+	return func(c *middleware.ProxyConfig) {
+		c.Account = func(r *http.Request) (tokensource.Account, error) {
+			id := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+			return acct(tb, id), nil
+		}
+	}
+}
+
+// A service is an HTTP server on loopback that must have nothing to complain
+// about.
+type service struct {
+	*httptest.Server
+
+	log *records
+}
+
+// serve starts a service.
+func serve(tb testing.TB, handler http.Handler, edits ...func(*http.Server)) *service {
+	tb.Helper()
+	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(records)}
+	s.Config.ErrorLog = log.New(s.log, "", 0)
+	for _, edit := range edits {
+		edit(s.Config)
+	}
+	s.Start()
+	tb.Cleanup(func() {
+		s.Close()
+		if logged := s.log.String(); logged != "" {
+			tb.Errorf("the server logged: %s", logged)
+		}
+	})
+	return s
+}
+
+// records are what was written, by whomever.
+type records struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *records) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(b)
+}
+
+func (r *records) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+// A reply is a response that was read to its end.
+type reply struct {
+	status  int
+	header  http.Header
+	trailer http.Header
+	body    string
+}
+
+// send sends a request, and reads the response. It fails the test on an error.
+func (s *service) send(tb testing.TB, req *http.Request) reply {
+	tb.Helper()
+	r, err := s.try(req)
+	if err != nil {
+		tb.Fatalf("%s %s: %v", req.Method, req.URL, err)
+	}
+	return r
+}
+
+// try is send for requests that may fail, and for other goroutines. Redirects
+// are not followed.
+func (s *service) try(req *http.Request) (reply, error) {
+	resp, err := s.Client().Transport.RoundTrip(req)
+	if err != nil {
+		return reply{}, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	r := reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
+	return r, errors.Join(err, resp.Body.Close())
+}
+
+// request returns a request to the service. Header fields come in pairs of
+// name and value.
+func (s *service) request(tb testing.TB, method, path string, body io.Reader, header ...string) *http.Request {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), method, s.URL+path, body)
+	if err != nil {
+		tb.Fatal("NewRequest:", err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	return req
+}
+
+func (s *service) get(tb testing.TB, path string, header ...string) reply {
+	tb.Helper()
+	return s.send(tb, s.request(tb, http.MethodGet, path, nil, header...))
+}
+
+func (s *service) post(tb testing.TB, path, body string, header ...string) reply {
+	tb.Helper()
+	return s.send(tb, s.request(tb, http.MethodPost, path, strings.NewReader(body), header...))
+}
+
+// call has a handler answer a request without a network.
+func call(handler http.Handler, r *http.Request) reply {
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return reply{status: w.Code, header: w.Result().Header, body: w.Body.String()}
+}
+
+// inbound returns a request as a handler gets it. Header fields come in pairs
+// of name and value.
+func inbound(tb testing.TB, header ...string) *http.Request {
+	tb.Helper()
+	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/", nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return r
+}
+
+// An issuerFunc is a function that is an issuer.
+type issuerFunc func(context.Context, tokensource.Account) (tokensource.Grant, error)
+
+func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+	return f(ctx, account)
+}
+
+// failing is an issuer that always fails.
+func failing(err error) tokensource.Issuer {
+	return issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
+		return tokensource.Grant{}, err
+	})
+}
+
+// granting is an issuer that always grants.
+func granting(token string) tokensource.Issuer {
+	return issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
+		return tokensource.Grant{Token: tokensource.NewSecret(token)}, nil
+	})
+}
+
+// acct returns the account with a number.
+func acct(tb testing.TB, id string) tokensource.Account {
+	account, err := tokensource.ParseAccountID(id)
+	if err != nil {
+		tb.Error("ParseAccountID:", err)
+	}
+	return account
+}
+
+func parseURL(tb testing.TB, text string) *url.URL {
+	tb.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		tb.Fatal("url.Parse:", err)
+	}
+	return u
+}
+
+func check[T comparable](tb testing.TB, what string, got, want T) {
+	tb.Helper()
+	if got != want {
+		tb.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// wantProblem checks that an answer is a problem of a kind, as RFC 9457 has it.
+func wantProblem(tb testing.TB, r reply, status int, name string) {
+	tb.Helper()
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(r.body), &fields); err != nil {
+		tb.Errorf("status %d, and no JSON object: %q", r.status, r.body)
+		return
+	}
+	check(tb, "status", r.status, status)
+	check[any](tb, "type", fields["type"], "https://github.com/pismoauth/pismoauth#"+name)
+	check[any](tb, "status in the body", fields["status"], float64(status))
+	check(tb, "Content-Type", r.header.Get("Content-Type"), "application/problem+json")
+	check(tb, "Cache-Control", r.header.Get("Cache-Control"), "no-store")
+}
+
+// crowd calls do n times at once.
+func crowd(n int, do func(i int)) {
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() { do(i) })
+	}
+	running.Wait()
+}
