@@ -65,8 +65,10 @@ func (s *Source) board(ctx context.Context, account Account) (*Token, *issuance,
 	case t != nil && !t.stale.passed(now):
 		return t, nil, OriginCached, nil
 	case t != nil && !t.dead.passed(now):
-		// If no renewal may begin now, the token serves on all the same.
-		_, _ = s.beginUnlessRunning(ctx, l, ReasonAhead, now)
+		if l.flight == nil {
+			// If no renewal may begin now, the token serves on all the same.
+			_, _ = s.begin(ctx, l, ReasonAhead, now)
+		}
 		return t, nil, OriginStale, nil
 	case l.flight != nil:
 		return nil, l.flight, OriginJoined, nil

@@ -59,7 +59,7 @@ type revision struct {
 
 	mu    sync.Mutex
 	known string
-	asked time.Duration // on the Source's monotonic clock
+	asked time.Duration // on the Source's monotonic clock; 0: never
 }
 
 // revisionInterval is how often a cooling Source asks for the revision.
@@ -91,7 +91,7 @@ func (r *revision) changed(ctx context.Context, now time.Duration) bool {
 		return false
 	}
 	r.mu.Lock()
-	known, due := r.known, now-r.asked >= revisionInterval
+	known, due := r.known, r.asked == 0 || now-r.asked >= revisionInterval
 	if due {
 		r.asked = now
 	}

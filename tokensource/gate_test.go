@@ -397,3 +397,34 @@ func TestAThousandAccountsWithoutATokenLeaveADeadEndpointAlone(t *testing.T) {
 		})
 	}
 }
+
+func TestAFailedCallIsToldAsLongAsTheNextWillBe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		d.fail(tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
+		for range 10 {
+			failed := wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
+			suppressed := wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
+			if failed.Suppressed || !suppressed.Suppressed || failed.RetryAfter != suppressed.RetryAfter {
+				t.Fatalf("the one that failed is told %v, the one after it %v", failed.RetryAfter, suppressed.RetryAfter)
+			}
+			time.Sleep(failed.RetryAfter)
+		}
+	})
+}
+
+func TestNewCredentialsEndTheCoolingInTheFirstSecondToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
+		issuer := revise(d, "1")
+		src := newSource(t, issuer)
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
+		d.fail(nil)
+		two := "2"
+		issuer.revision.Store(&two)
+		time.Sleep(time.Millisecond)
+		token(t, src, tokensource.Organization())
+	})
+}

@@ -67,24 +67,20 @@ func (f *issuance) usable(now instant) (*Token, error) {
 }
 
 // clear reports whether an issuance may begin for l: neither the account nor
-// the Source is cooling. The caller holds the lease's lock.
+// the Source is cooling. If both are, the error has the account's cause, and
+// the longer wait. The caller holds the lease's lock.
 func (s *Source) clear(l *lease, now instant) error {
 	revision := s.revision.current()
-	if left := l.cooling.left(now.mono, revision); left > 0 {
+	left, closed := l.cooling.left(now.mono, revision), s.gate.check(now.mono, revision)
+	switch {
+	case left > 0 && closed != nil:
+		return l.cooling.cause.suppressed(max(left, closed.RetryAfter))
+	case left > 0:
 		return l.cooling.cause.suppressed(left)
-	}
-	if err := s.gate.check(now.mono, revision); err != nil {
-		return err
+	case closed != nil:
+		return closed
 	}
 	return nil
-}
-
-// beginUnlessRunning is begin, if no issuance is running for l.
-func (s *Source) beginUnlessRunning(ctx context.Context, l *lease, reason Reason, now instant) (*issuance, error) {
-	if l.flight != nil {
-		return l.flight, nil
-	}
-	return s.begin(ctx, l, reason, now)
 }
 
 // begin begins an issuance for l, unless something is cooling or too many are
@@ -250,7 +246,11 @@ func (s *Source) settle(f *issuance, o outcome) {
 	} else {
 		if o.failed {
 			l.cooling.add(o.err, o.revision, now.mono, coolingLimit)
-			o.err = o.err.after(l.cooling.until - now.mono)
+			wait := l.cooling.until - now.mono
+			if closed := s.gate.check(now.mono, o.revision); closed != nil {
+				wait = max(wait, closed.RetryAfter)
+			}
+			o.err = o.err.after(wait)
 		}
 		f.err, f.survivor = o.err, l.token
 		result.Err = o.err
