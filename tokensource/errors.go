@@ -184,15 +184,11 @@ func asError(err error) *Error {
 
 // callerError returns the error of a caller whose context is done.
 func callerError(ctx context.Context) *Error {
-	err := ctx.Err()
 	kind := ErrCanceled
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		kind = ErrTimeout
 	}
-	if cause := context.Cause(ctx); cause != err {
-		err = errors.Join(err, cause)
-	}
-	return NewError(kind, err)
+	return NewError(kind, errors.Join(ctx.Err(), context.Cause(ctx)))
 }
 
 // A ConfigError is one fault in a configuration. Constructors report all of

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
@@ -39,7 +40,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if !authorize {
-		return t.base.RoundTrip(req)
+		return t.sendBare(req)
 	}
 	x := exchange{transport: t, req: req}
 	if err := x.prepare(); err != nil {
@@ -52,6 +53,28 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, err
 }
+
+// sendBare sends a request without a token. One that middleware of ours put into
+// its header is left out: a client that follows a redirect takes it along to
+// other ports and subdomains.
+func (t *Transport) sendBare(req *http.Request) (*http.Response, error) {
+	token, ok := tokensource.TokenFromContext(req.Context())
+	if !ok || !token.IsIn(req.Header) {
+		return t.base.RoundTrip(req)
+	}
+	out := new(http.Request)
+	*out = *req
+	out.Header = req.Header.Clone()
+	out.Header.Del("Authorization")
+	resp, err := t.base.RoundTrip(out)
+	if resp != nil {
+		resp.Request = req
+	}
+	return resp, err
+}
+
+// Source returns the Source that the tokens come from.
+func (t *Transport) Source() *tokensource.Source { return t.source }
 
 // CloseIdleConnections closes the idle connections of the base, if it can.
 func (t *Transport) CloseIdleConnections() {
@@ -78,7 +101,7 @@ func (x *exchange) prepare() error {
 		return err
 	}
 	x.account = account
-	if x.header, err = headerToAuthorize(x.req.Header); err != nil {
+	if x.header, err = headerToAuthorize(x.req); err != nil {
 		return err
 	}
 	x.body, err = newBody(x.req, x.transport.maxReplayBody)
@@ -126,6 +149,7 @@ func (x *exchange) attempt() (*http.Response, error) {
 func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	header, err := x.nextHeader()
 	if err != nil {
+		x.body.discard()
 		return nil, err
 	}
 	content, err := x.body.next()
@@ -149,6 +173,9 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 	resp, err := x.transport.base.RoundTrip(out)
 	if resp != nil {
 		resp.Request = x.req // Not out: the token must not reach the caller's logging.
+		if resp.Body == nil {
+			resp.Body = http.NoBody // As http.Client does for doubles that leave it out.
+		}
 	}
 	return resp, err
 }
@@ -159,19 +186,23 @@ func (x *exchange) nextHeader() (http.Header, error) {
 		x.header = nil
 		return header, nil
 	}
-	return headerToAuthorize(x.req.Header)
+	return headerToAuthorize(x.req)
 }
 
-// headerToAuthorize returns a copy of h with room for a token. The values are
-// shared with h, and clipped, so that appending to them does not write there.
-// An Authorization of the caller's own is an error.
-func headerToAuthorize(h http.Header) (http.Header, error) {
-	header := make(http.Header, len(h)+1)
-	for name, values := range h {
+// headerToAuthorize returns a copy of the request's header with room for a
+// token. The values are shared, and clipped, so that appending to them does not
+// write there. An Authorization of the caller's own is an error; one that
+// middleware of ours put there is left out.
+func headerToAuthorize(req *http.Request) (http.Header, error) {
+	header := make(http.Header, len(req.Header)+1)
+	for name, values := range req.Header {
 		if len(name) == len("Authorization") && http.CanonicalHeaderKey(name) == "Authorization" {
+			if token, ok := tokensource.TokenFromContext(req.Context()); ok && token.IsIn(req.Header) {
+				continue
+			}
 			return nil, ErrAuthorizationPresent
 		}
-		header[name] = values[:len(values):len(values)]
+		header[name] = slices.Clip(values)
 	}
 	return header, nil
 }

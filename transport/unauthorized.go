@@ -29,7 +29,7 @@ func (x *exchange) unauthorized(resp *http.Response, token *tokensource.Token) (
 	}
 	out, err := x.outgoing(renewed)
 	if err != nil {
-		return mark(resp, refusal.Verdict), nil // Its body could not be had again.
+		return mark(resp, refusal.Verdict), nil //nolint:nilerr // What cannot be sent again leaves the caller the 401.
 	}
 	x.replayed = true
 	_ = resp.Body.Close() // All of it was read, or nobody wants the rest.
@@ -57,7 +57,7 @@ func (x *exchange) renew(verdict Verdict, refused *tokensource.Token) *tokensour
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused:
 		token, result = x.successor(ctx, refused)
-	case verdict == Unclear:
+	case verdict == Unclear && !x.replayed:
 		t.source.RenewInBackground(ctx, refused)
 	}
 	if done != nil {
@@ -76,7 +76,7 @@ func (x *exchange) successor(ctx context.Context, refused *tokensource.Token) (*
 		return nil, RefusedResult{Outcome: OutcomeNotRenewed, Err: err}
 	}
 	outcome := OutcomeReplayed
-	if !x.body.replayable() {
+	if !x.body.rewind() {
 		outcome = OutcomeNotReplayable
 	}
 	return token, RefusedResult{Outcome: outcome, Serial: token.Serial()}

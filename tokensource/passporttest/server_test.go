@@ -181,6 +181,14 @@ func TestCloseLeavesNoGoroutineAndNoListener(t *testing.T) {
 	}
 }
 
+func TestCloseWaitsForConnectionsThatAreOnTheirWayOut(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	const lingering = "net/http.(*conn).closeWriteAndWait("
+	do(t, s, token(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 2<<20)) // Answered before it is read.
+	s.Close()
+	check(t, "connections that linger", strings.Count(stacks(), lingering), 0)
+}
+
 // serving returns how many goroutines serve connections or requests.
 func serving() int {
 	text := stacks()
