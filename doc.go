@@ -12,6 +12,8 @@
 //     behind it, for tests; ours and yours.
 //   - transport: an http.RoundTripper, which attaches the token, retries what
 //     may be retried, and on a 401 decides, renews and replays.
+//   - middleware: the inbound side of a server in between: for which account is
+//     this request? And a whole reverse proxy.
 //   - examples: programs to run: client, proxy, double.
 //
 // A request goes this way:
