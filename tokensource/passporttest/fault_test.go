@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
@@ -213,19 +214,20 @@ func TestMixedUpRequestsGetEachOthersAnswers(t *testing.T) {
 }
 
 func TestWhoLeavesAMixUpIsNotMixedUpWithThoseWhoCome(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
-	s.Fail(passporttest.MixUp(), passporttest.MixUp())
-	ctx, cancel := context.WithCancel(t.Context())
-	left := askMeanwhile(t, s, asking(t, s, "1").WithContext(ctx))
-	until(t, s, func(c passporttest.Counts) bool { return c.Issued == 1 })
-	cancel()
-	if (<-left).err == nil {
-		t.Error("it was answered")
-	}
-	second := askMeanwhile(t, s, asking(t, s, "2"))
-	until(t, s, func(c passporttest.Counts) bool { return c.Issued == 2 })
-	check(t, "account of the third", ask(t, s, "3").field(t, "account_id"), any(json.Number("2")))
-	check(t, "account of the second", (<-second).field(t, "account_id"), any(json.Number("3")))
+	synctest.Test(t, func(t *testing.T) {
+		s := passporttest.NewUnstarted(t, passporttest.Config{})
+		s.Fail(passporttest.MixUp(), passporttest.MixUp())
+		ctx, cancel := context.WithCancel(t.Context())
+		left := askMeanwhile(t, s, asking(t, s, "1").WithContext(ctx))
+		synctest.Wait()
+		cancel()
+		check(t, "the error of who left", errors.Is((<-left).err, context.Canceled), true)
+		synctest.Wait() // A request outlives its client by a moment.
+		second := askMeanwhile(t, s, asking(t, s, "2"))
+		synctest.Wait()
+		check(t, "account of the third", ask(t, s, "3").field(t, "account_id"), any(json.Number("2")))
+		check(t, "account of the second", (<-second).field(t, "account_id"), any(json.Number("3")))
+	})
 }
 
 func TestWhatIsMalformedIsNoToken(t *testing.T) {
