@@ -2,13 +2,13 @@ package transport_test
 
 import (
 	"errors"
-	"net/http"
-	"strings"
-	"sync/atomic"
 	"net"
-	"sync"
-	"testing"
+	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/transport"

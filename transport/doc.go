@@ -45,7 +45,7 @@
 //     for all other methods.
 //
 // Only [TokenRefused] leads to a replay. A body in another encoding than gzip,
-// or of more than 64 KiB, falls under rule 5.
+// of more than 64 KiB, or of JSON that breaks off, falls under rule 5.
 //
 // # What is retried
 //
@@ -59,4 +59,9 @@
 // nothing was sent; or when the caller allows it, with [AllowRetry] or
 // Config.RetryMethods. On this platform a 429 or a 503 to a payment can be an
 // answer of its business.
+//
+// The base may have habits of its own. A [net/http.Transport] that finds a kept
+// connection dead sends a request with the field Idempotency-Key or
+// X-Idempotency-Key once more, whatever its method, if its body can be had
+// again: it takes the field for the caller's permission.
 package transport

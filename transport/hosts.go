@@ -4,7 +4,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pismoauth/pismoauth/internal/loopback"
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -48,8 +50,8 @@ func newHosts(list []string) (hosts, []error) {
 	h := hosts{https: map[string]bool{}, http: map[string]bool{}}
 	var faults []error
 	for _, entry := range list {
-		if reason := h.add(strings.ToLower(entry)); reason != "" {
-			faults = append(faults, &tokensource.ConfigError{Field: "Config.Hosts", Reason: "\"" + entry + "\" " + reason})
+		if reason := h.add(entry); reason != "" {
+			faults = append(faults, &tokensource.ConfigError{Field: "Config.Hosts", Reason: strconv.Quote(entry) + " " + reason})
 		}
 	}
 	return h, faults
@@ -58,12 +60,18 @@ func newHosts(list []string) (hosts, []error) {
 // add adds a host, with or without a port; without one it is the default port
 // of the scheme. It returns what is wrong with the entry.
 func (h hosts) add(entry string) (fault string) {
+	if !ascii(entry) {
+		return "is not ASCII; write it as it is looked up, with xn--"
+	}
+	entry = strings.ToLower(entry)
 	u, err := url.Parse("//" + entry)
 	switch {
 	case strings.Contains(entry, "://"):
 		return "is a URL; give only its host"
 	case err != nil, u.Host != entry, u.Hostname() == "", strings.HasSuffix(entry, ":"):
 		return "is not a host, or a host and port"
+	case strings.Contains(u.Hostname(), ":") && entry[0] != '[':
+		return "is an IPv6 address without brackets"
 	case strings.Contains(entry, "*"):
 		return "is a pattern; list each host that may receive a token"
 	}
@@ -85,27 +93,46 @@ func addWithDefault(set map[string]bool, u *url.URL, defaultPort string) {
 	}
 }
 
+// contains reports whether host is in the set, whatever its case. Only ASCII has
+// one here: to Unicode, the lower case of some other letters is i or k, but the
+// resolver is asked for another host.
 func contains(set map[string]bool, host string) bool {
-	return set[host] || set[strings.ToLower(host)]
+	return set[host] || ascii(host) && set[strings.ToLower(host)]
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// Accepts returns nil if requests to u get a token, and the error they fail
+// with if not.
+func (t *Transport) Accepts(u *url.URL) error {
+	switch {
+	case u == nil:
+		return ErrHostNotListed
+	case u.Scheme == "https" && contains(t.hosts.https, u.Host):
+		return nil
+	case u.Scheme == "http" && contains(t.hosts.http, u.Host):
+		return nil
+	case contains(t.hosts.https, u.Host):
+		return ErrPlaintext
+	default:
+		return ErrHostNotListed
+	}
 }
 
 // destination reports whether the request gets a token. A request that does
 // not is an error, unless a server redirected a client there: that one is sent
 // as any client would send it, without a token.
 func (t *Transport) destination(req *http.Request) (authorize bool, err error) {
-	u := req.URL
-	switch {
-	case u == nil:
-		return false, ErrHostNotListed
-	case u.Scheme == "https" && contains(t.hosts.https, u.Host):
-		return true, nil
-	case u.Scheme == "http" && contains(t.hosts.http, u.Host):
-		return true, nil
-	case req.Response != nil:
+	err = t.Accepts(req.URL)
+	if err != nil && req.URL != nil && req.Response != nil {
 		return false, nil
-	case contains(t.hosts.https, u.Host):
-		return false, ErrPlaintext
-	default:
-		return false, ErrHostNotListed
 	}
+	return err == nil, err
 }

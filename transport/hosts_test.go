@@ -67,7 +67,6 @@ func TestATokenGoesToAListedHostAndToNoOther(t *testing.T) {
 		{"[2001:db8::1]", "https://[2001:db8::1%25eth0]/x", notListed},
 		{"[2001:db8::1]", "http://[2001:db8::1]/x", plaintext},
 		{"[2001:db8::443]", "https://[2001:db8::443]:443/x", sent},
-		{"[2001:db8::443]", "https://[2001:db8:]/x", notListed},
 
 		{"localhost:8080", "http://localhost:8080/x", sent},
 		{"localhost:8080", "https://LOCALHOST:8080/x", sent},
@@ -95,6 +94,9 @@ func TestATokenGoesToAListedHostAndToNoOther(t *testing.T) {
 			req := newRequest(t, http.MethodPost, target, body)
 			req.URL = u
 			resp, err := rt.RoundTrip(req)
+			if accepted := rt.Accepts(u); accepted != err {
+				t.Errorf("Accepts says %v, RoundTrip %v", accepted, err)
+			}
 			if test.want == sent {
 				if err != nil {
 					t.Fatal(err)
@@ -228,5 +230,42 @@ func TestARedirectFromHTTPSToHTTPLosesTheToken(t *testing.T) {
 	wantSent(t, w, 2)
 	if got := w.sendings()[1].header.Get("Authorization"); got != "" {
 		t.Error("the token went out in the clear")
+	}
+}
+
+// A handler behind our middleware forwards a request that has the token in its
+// header, and net/http takes that along to other ports and subdomains.
+func TestARedirectTakesNoTokenOfTheMiddlewareAlong(t *testing.T) {
+	for _, location := range []string{"https://" + host + ":8443/", "https://evil." + host + "/", "http://" + host + "/"} {
+		m := &mint{}
+		w := &wire{answer: func(s sending) (*http.Response, error) {
+			if s.number == 1 {
+				return respond(http.StatusTemporaryRedirect, "", "Location", location), nil
+			}
+			return respond(http.StatusOK, ""), nil
+		}}
+		rt := newTransport(t, m, w)
+		token, err := rt.Source().Token(t.Context(), tokensource.Organization())
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := newRequest(t, http.MethodPost, target, strings.NewReader("search"))
+		req = req.WithContext(tokensource.ContextWithToken(req.Context(), token))
+		token.SetAuthHeader(req.Header)
+		req.Header.Set("X-Other", "kept")
+		client := &http.Client{Transport: rt}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		wantSent(t, w, 2)
+		redirected := w.sendings()[1]
+		if redirected.url != location || redirected.header.Get("Authorization") != "" || redirected.header.Get("X-Other") != "kept" || redirected.body != "search" {
+			t.Errorf("what was redirected to %s went out as %+v", location, redirected)
+		}
+		if resp.Request == nil || resp.Request.URL.String() != location {
+			t.Errorf("the response is to %+v", resp.Request)
+		}
 	}
 }

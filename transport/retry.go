@@ -142,10 +142,15 @@ func ours(err error) bool {
 }
 
 // unsent reports whether nothing of the request can have reached a server: no
-// connection was made.
+// connection was made. It does not look into errors that were joined: a base
+// that tried in several places may have reached one of them.
 func unsent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
+	for ; err != nil; err = errors.Unwrap(err) {
+		if op, ok := err.(*net.OpError); ok { //nolint:errorlint // link by link, see above
+			return op.Op == "dial" || op.Op == "proxyconnect"
+		}
+	}
+	return false
 }
 
 // permanent reports whether an error will not go away by itself.

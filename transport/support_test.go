@@ -1,12 +1,14 @@
 package transport_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +24,7 @@ const (
 	target = "https://" + host + "/v1/payments"
 )
 
-// lifetime is that of a mint's tokens.
+// lifetime is that of a mint's tokens, if nothing else is said.
 const lifetime = 10 * time.Minute
 
 // A mint issues tokens, and knows which of them are good.
@@ -30,6 +32,7 @@ type mint struct {
 	// before runs in each issuance, whose context it gets. Its error is that
 	// of the issuance. It must not be changed while the mint is in use.
 	before func(context.Context) error
+	life   time.Duration // of its tokens; 0 means lifetime
 
 	mu     sync.Mutex
 	good   map[string]tokensource.Account // by token
@@ -50,7 +53,7 @@ func (m *mint) Issue(ctx context.Context, account tokensource.Account) (tokensou
 		m.good = map[string]tokensource.Account{}
 	}
 	m.good[token] = account
-	return tokensource.Grant{Token: tokensource.NewSecret(token), ExpiresIn: lifetime}, nil
+	return tokensource.Grant{Token: tokensource.NewSecret(token), ExpiresIn: cmp.Or(m.life, lifetime)}, nil
 }
 
 // revoke takes back all tokens there are.
@@ -150,7 +153,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 func (w *wire) sendings() []sending {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.sent[:len(w.sent):len(w.sent)]
+	return slices.Clip(w.sent)
 }
 
 // respond makes a response. Header fields come in pairs of name and value.
@@ -314,3 +317,6 @@ func wantIssued(tb testing.TB, m *mint, times int) {
 // withoutGetBody hides from http.NewRequest what a reader is, so that it sets
 // neither GetBody nor ContentLength.
 func withoutGetBody(r io.Reader) io.Reader { return struct{ io.Reader }{r} }
+
+// passTime lets time pass. It is for tests inside of a bubble.
+func passTime(d time.Duration) { time.Sleep(d) }

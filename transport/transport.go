@@ -47,6 +47,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
+	if x.body, err = newBody(req, t.maxReplayBody); err != nil {
+		return nil, err
+	}
 	resp, err := x.attempt()
 	if x.worthRetrying(resp, err) {
 		return x.retry(resp, err)
@@ -94,17 +97,14 @@ type exchange struct {
 	replayed  bool // after a 401; once at the most
 }
 
-// prepare finds out for whom the request is, and how it can be sent again.
+// prepare finds out for whom the request is, and makes a header for it.
 func (x *exchange) prepare() error {
 	account, err := x.transport.accountFor(x.req.Context())
 	if err != nil {
 		return err
 	}
 	x.account = account
-	if x.header, err = headerToAuthorize(x.req); err != nil {
-		return err
-	}
-	x.body, err = newBody(x.req, x.transport.maxReplayBody)
+	x.header, err = headerToAuthorize(x.req)
 	return err
 }
 

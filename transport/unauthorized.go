@@ -159,6 +159,9 @@ func mark(resp *http.Response, verdict Verdict) *http.Response {
 // renewed, that the request could not be replayed, or that its replay was
 // refused as well: a failure of this program's, which a proxy must not pass on
 // as if the client's own credentials were bad.
+//
+// The verdict comes with the body: who wraps that, as an [http.Client] with a
+// Timeout does, hides it.
 func VerdictOf(resp *http.Response) (Verdict, bool) {
 	body, ok := resp.Body.(marked)
 	return body.verdict, ok

@@ -77,10 +77,8 @@ var knownCodes = map[string]Verdict{
 func (r *Refusal) judge() Verdict {
 	answer := parseAnswer(r.Body, r.Complete)
 	// 1. The platform says what it is.
-	for _, code := range answer.codes {
-		if verdict, ok := knownCodes[code]; ok {
-			return verdict
-		}
+	if verdict, ok := answer.verdict(); ok {
+		return verdict
 	}
 	// 2. The token has expired: nothing else is to be expected.
 	if r.TokenExpired {
@@ -94,7 +92,7 @@ func (r *Refusal) judge() Verdict {
 		return AccountRefused
 	}
 	// 4. A gateway's answer: it never got as far as the business.
-	if r.Complete && (!answer.isJSON || answer.onlyMessage) {
+	if answer.gateway {
 		return TokenRefused
 	}
 	// 5. Anything else: asking twice harms nobody if it only asks.
@@ -109,42 +107,60 @@ func (r *Refusal) judge() Verdict {
 // forms: {code,message,details}, {error_code,message}, {message},
 // {correlationId,errors[]}.
 type answer struct {
-	isJSON      bool
-	onlyMessage bool
-	codes       []string
+	gateway bool // it is empty, or plain text, or a message and nothing else
+	codes   []string
 }
 
 func parseAnswer(body []byte, complete bool) answer {
-	body = bytes.TrimSpace(body)
-	if !complete || !json.Valid(body) {
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
+	switch {
+	case !complete:
 		return answer{}
+	case !json.Valid(body):
+		// JSON that breaks off is no plain text: it may have lost its code.
+		return answer{gateway: !bytes.HasPrefix(body, []byte("{")) && !bytes.HasPrefix(body, []byte("["))}
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(body, &fields) != nil {
-		return answer{isJSON: true} // JSON, but not an object.
+		return answer{} // JSON, but not an object.
 	}
-	a := answer{isJSON: true, codes: codes(fields)}
-	_, message := fields["message"]
-	a.onlyMessage = message && len(fields) == 1
-	var nested []map[string]json.RawMessage
-	if json.Unmarshal(fields["errors"], &nested) == nil {
-		for _, fields := range nested {
-			a.codes = append(a.codes, codes(fields)...)
-		}
+	a := answer{codes: codes(fields)}
+	var message string
+	a.gateway = len(fields) == 1 && json.Unmarshal(fields["message"], &message) == nil
+	var nested []json.RawMessage
+	_ = json.Unmarshal(fields["errors"], &nested) // There may be none.
+	for _, element := range nested {
+		var fields map[string]json.RawMessage
+		_ = json.Unmarshal(element, &fields) // It may be something else.
+		a.codes = append(a.codes, codes(fields)...)
 	}
 	return a
 }
 
-// codes returns the error codes of an object. A code may be a number.
+// codes returns the error codes of an object. One that is a number is none that
+// is known.
 func codes(fields map[string]json.RawMessage) []string {
 	var found []string
 	for _, name := range []string{"code", "error_code"} {
-		code := strings.Trim(string(fields[name]), `"`)
-		if code != "" {
+		var code string
+		if json.Unmarshal(fields[name], &code) == nil {
 			found = append(found, code)
 		}
 	}
 	return found
+}
+
+// verdict returns what the codes say, and whether they say anything. If they
+// contradict each other, nothing is replayed.
+func (a *answer) verdict() (verdict Verdict, ok bool) {
+	for _, code := range a.codes {
+		if known, ok := knownCodes[code]; ok && known != TokenRefused {
+			return known, true
+		} else if ok {
+			verdict = known
+		}
+	}
+	return verdict, verdict != ""
 }
 
 // bearerError returns the error of the Bearer challenge among the values of
@@ -154,8 +170,10 @@ func bearerError(challenges []string) string {
 		bearer := false
 		for _, part := range splitUnquoted(value) {
 			if scheme, rest, ok := strings.Cut(part, " "); ok && !strings.ContainsAny(scheme, `="`) {
-				bearer = strings.EqualFold(scheme, "Bearer")
-				part = strings.TrimSpace(rest)
+				if rest = strings.TrimSpace(rest); !strings.HasPrefix(rest, "=") { // "error = x" has no scheme.
+					bearer = strings.EqualFold(scheme, "Bearer")
+					part = rest
+				}
 			}
 			name, value, _ := strings.Cut(part, "=")
 			if bearer && strings.EqualFold(strings.TrimSpace(name), "error") {

@@ -1,0 +1,75 @@
+package transport_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestAnOrdinaryRequestAllocatesLittle(t *testing.T) {
+	resp := respond(http.StatusOK, "")
+	rt := newTransport(t, &mint{}, roundTripper(func(*http.Request) (*http.Response, error) { return resp, nil }))
+	req := newRequest(t, http.MethodGet, target, nil)
+	for i := range 8 {
+		req.Header.Set(fmt.Sprintf("X-Field-%d", i), "value")
+	}
+	allocations := testing.AllocsPerRun(1000, func() {
+		if _, err := rt.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations > 8 {
+		t.Errorf("it allocates %v times, want at most 8", allocations)
+	}
+}
+
+// retryablehttp's FromRequest allocated 2.2 MB for it.
+func TestABodyThatCanBeHadAgainIsNotCopied(t *testing.T) {
+	const requests = 100
+	resp := respond(http.StatusOK, "")
+	rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+		_, err := io.Copy(io.Discard, req.Body)
+		return resp, err
+	}))
+	content := bytes.Repeat([]byte("x"), 1<<20)
+	reqs := make([]*http.Request, requests+1)
+	for i := range reqs {
+		reqs[i] = newRequest(t, http.MethodPost, target, bytes.NewReader(content))
+	}
+	roundTrip := func(req *http.Request) {
+		if _, err := rt.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	roundTrip(reqs[0]) // Which gets the token.
+	all := allocated(func() {
+		for _, req := range reqs[1:] {
+			roundTrip(req)
+		}
+	})
+	if each := all / requests; each > 4<<10 {
+		t.Errorf("each request allocates %d bytes, want at most 4096", each)
+	}
+}
+
+func TestABombIsNotUnpacked(t *testing.T) {
+	bomb := zip(t, strings.Repeat(" ", 64<<20))
+	w := answers401(bomb, "Content-Encoding", "gzip")
+	rt := newTransport(t, &mint{}, w)
+	if n := allocated(func() { post(t, rt, target, "payment") }); n > 4<<20 {
+		t.Errorf("%d bytes of an answer were unpacked into %d", len(bomb), n)
+	}
+}
+
+// allocated returns how many bytes do allocates.
+func allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}

@@ -1,0 +1,328 @@
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// A spy is a body that notes how it is used.
+type spy struct {
+	io.Reader
+	fail   error // once the reader is at its end, instead of io.EOF
+	read   atomic.Int64
+	closed atomic.Int32
+}
+
+func (s *spy) Read(p []byte) (int, error) {
+	if s.closed.Load() > 0 {
+		return 0, errors.New("read after close")
+	}
+	n, err := s.Reader.Read(p)
+	s.read.Add(int64(n))
+	if err == io.EOF && s.fail != nil {
+		err = s.fail
+	}
+	return n, err
+}
+
+func (s *spy) Close() error {
+	s.closed.Add(1)
+	return nil
+}
+
+func (s *spy) wantClosedOnce(tb testing.TB) {
+	tb.Helper()
+	if n := s.closed.Load(); n != 1 {
+		tb.Errorf("the body was closed %d times, want once", n)
+	}
+}
+
+// spies makes bodies of one content, and keeps them all.
+type spies struct {
+	content string
+	fail    error
+	made    []*spy
+}
+
+func (s *spies) body() *spy {
+	b := &spy{Reader: strings.NewReader(s.content), fail: s.fail}
+	s.made = append(s.made, b)
+	return b
+}
+
+func TestEveryBodyIsClosedExactlyOnce(t *testing.T) {
+	failure := errors.New("of the base")
+	known := func(req *http.Request) { req.ContentLength = int64(len("payment")) }
+	for _, test := range []struct {
+		name   string
+		edit   func(*http.Request)
+		answer func(sending) (*http.Response, error)
+		fail   error // of the body
+		rewind bool  // give it a GetBody
+		bodies int   // how many are made
+	}{
+		{"streamed", nil, nil, nil, false, 1},
+		{"read before sending", known, nil, nil, false, 1},
+		{"known, and with GetBody", known, nil, nil, true, 1},
+		{"failing while it is streamed", nil, nil, failure, false, 1},
+		{"failing while it is read before sending", known, nil, failure, false, 1},
+		{"failing base", nil, func(sending) (*http.Response, error) { return nil, failure }, nil, true, 1},
+		{"unlisted host", func(r *http.Request) { r.URL.Host = "evil.example" }, nil, nil, true, 1},
+		{"plaintext", func(r *http.Request) { r.URL.Scheme = "http" }, nil, nil, true, 1},
+		{"own Authorization", func(r *http.Request) { r.Header.Set("Authorization", "x") }, nil, nil, true, 1},
+		{"own Authorization, body of known length", func(r *http.Request) { known(r); r.Header.Set("Authorization", "x") }, nil, nil, false, 1},
+		{"account conflict", func(r *http.Request) {
+			*r = *r.WithContext(tokensource.ContextWithAccount(r.Context(), acct(t, "1")))
+		}, nil, nil, true, 1},
+		{"sent bare after a redirect", func(r *http.Request) { r.URL.Host, r.Response = "evil.example", &http.Response{} }, nil, nil, true, 1},
+		{"refused for good", nil, always(http.StatusUnauthorized, ""), nil, true, 2},
+		{"refused, and streamed", nil, always(http.StatusUnauthorized, ""), nil, false, 1},
+		{"passed", nil, always(http.StatusUnauthorized, `{"code":"EUPI0120"}`), nil, true, 1},
+		{"retried to the end", func(r *http.Request) { *r = *r.WithContext(transport.AllowRetry(r.Context())) },
+			always(http.StatusServiceUnavailable, ""), nil, true, 3},
+		{"refused, replayed and retried", func(r *http.Request) { *r = *r.WithContext(transport.AllowRetry(r.Context())) },
+			func(s sending) (*http.Response, error) {
+				if s.number == 1 {
+					return respond(http.StatusUnauthorized, ""), nil
+				}
+				return nil, failure
+			}, nil, true, 4},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				made := &spies{content: "payment", fail: test.fail}
+				req := newRequest(t, http.MethodPost, target, made.body())
+				if test.rewind {
+					req.GetBody = func() (io.ReadCloser, error) { return made.body(), nil }
+				}
+				if test.edit != nil {
+					test.edit(req)
+				}
+				_, _ = trySend(newTransport(t, &mint{}, &wire{answer: test.answer}), req)
+				if len(made.made) != test.bodies {
+					t.Errorf("%d bodies were made, want %d", len(made.made), test.bodies)
+				}
+				for _, body := range made.made {
+					body.wantClosedOnce(t)
+				}
+			})
+		})
+	}
+}
+
+func TestABodyIsClosedWhenNoTokenCanBeHadForARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		w := &wire{answer: always(http.StatusServiceUnavailable, "", "Retry-After", "10")}
+		rt := newTransport(t, m, w)
+		get(t, rt, target) // A token is there now,
+		m.before = func(context.Context) error { return errors.New("down") }
+		passTime(lifetime) // and gone.
+		made := &spies{content: "payment"}
+		req := newRequest(t, http.MethodPut, target, made.body())
+		req.GetBody = func() (io.ReadCloser, error) { return made.body(), nil }
+		if _, err := trySend(rt, req); !errors.Is(err, tokensource.ErrUnavailable) {
+			t.Errorf("got error %v, want ErrUnavailable", err)
+		}
+		for _, body := range made.made {
+			body.wantClosedOnce(t)
+		}
+	})
+}
+
+func TestWhatCanBeReplayedIsAndTheRestStreams(t *testing.T) {
+	const limit = 64 << 10
+	type kind struct{ length, getBody bool }
+	for _, size := range []int{0, 1, limit, limit + 1} {
+		for _, k := range []kind{{true, true}, {true, false}, {false, true}, {false, false}} {
+			for _, max := range []int64{0, -1, 1} {
+				m := &mint{}
+				w := &wire{answer: func(s sending) (*http.Response, error) {
+					if s.number == 1 {
+						m.revoke()
+					}
+					return m.guarded(s)
+				}}
+				rt := newTransport(t, m, w, func(c *transport.Config) { c.MaxReplayBody = max })
+				content := strings.Repeat("x", size)
+				req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader(content)))
+				if k.length {
+					req.ContentLength = int64(size)
+				}
+				if k.getBody {
+					req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }
+				}
+				effective := max
+				if max == 0 {
+					effective = limit
+				}
+				// A length of 0 with a body means that it is not known.
+				buffered := k.length && size > 0 && int64(size) <= effective
+				want, sendings := http.StatusUnauthorized, 1
+				if k.getBody || buffered {
+					want, sendings = http.StatusOK, 2
+				}
+				r := send(t, rt, req)
+				if r.status != want || len(w.sendings()) != sendings {
+					t.Errorf("%d bytes, %+v, MaxReplayBody %d: got status %d after %d sendings, want %d after %d",
+						size, k, max, r.status, len(w.sendings()), want, sendings)
+				}
+				for _, s := range w.sendings() {
+					if s.body != content || s.contentLength != req.ContentLength {
+						t.Errorf("%d bytes, %+v: sending %d had %d bytes, Content-Length %d", size, k, s.number, len(s.body), s.contentLength)
+					}
+				}
+				wantIssued(t, m, 2) // The token is renewed in any case: for the next.
+			}
+		}
+	}
+}
+
+func TestARequestWithoutABodyIsReplayedWithoutOne(t *testing.T) {
+	for name, body := range map[string]io.ReadCloser{"nil": nil, "NoBody": http.NoBody} {
+		m := &mint{}
+		base := roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Body != nil && req.Body != http.NoBody {
+				t.Errorf("%s: it went out with a body of type %T", name, req.Body)
+			}
+			if m.issuances() == 1 {
+				m.revoke()
+			}
+			return m.guarded(sending{header: req.Header})
+		})
+		req := newRequest(t, http.MethodPost, target, nil)
+		req.Body = body
+		wantStatus(t, send(t, newTransport(t, m, base), req), http.StatusOK)
+	}
+}
+
+func TestABodyThatBeliesItsLengthIsNotSentAsIfItDidNot(t *testing.T) {
+	var received atomic.Value
+	server := newServer(t, func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			received.Store(string(body))
+		}
+	})
+	rt := newTransport(t, &mint{}, transport.NewBase(), at(server))
+	for _, length := range []int64{3, 11} {
+		req := newRequest(t, http.MethodPost, server.URL, withoutGetBody(strings.NewReader("payment")))
+		req.ContentLength = length
+		ours, err := trySend(rt, req)
+		if err == nil {
+			t.Errorf("Content-Length %d for 7 bytes: got status %d, want an error", length, ours.status)
+		}
+	}
+	if body := received.Load(); body != nil && body != "pay" {
+		t.Errorf("the server received %q", body)
+	}
+}
+
+func TestABodyThatCannotBeReadIsNotSentInPart(t *testing.T) {
+	failure := errors.New("the disk is gone")
+	m, w := &mint{}, &wire{}
+	body := &spy{Reader: strings.NewReader("pay"), fail: failure}
+	req := newRequest(t, http.MethodPost, target, body)
+	req.ContentLength = int64(len("payment"))
+	if _, err := trySend(newTransport(t, m, w), req); err != failure {
+		t.Errorf("got error %v, want the body's", err)
+	}
+	wantSent(t, w, 0)
+	wantIssued(t, m, 0)
+}
+
+// net/http reads a body on a goroutine of its own, and returns when the context
+// is done; to read it before sending must not change that.
+func TestABodyThatDoesNotComeKeepsNobodyBeyondTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, w := &mint{}, &wire{}
+		stalled := make(chan struct{})
+		body := &spy{Reader: readerFunc(func([]byte) (int, error) { <-stalled; return 0, io.EOF })}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req := newRequest(t, http.MethodPost, target, body).WithContext(ctx)
+		req.ContentLength = int64(len("payment"))
+		start := time.Now()
+		_, err := trySend(newTransport(t, m, w), req)
+		if waited := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || waited != time.Second {
+			t.Errorf("got error %v after %v, want the deadline's after 1s", err, waited)
+		}
+		wantSent(t, w, 0)
+		close(stalled)
+		synctest.Wait()
+		body.wantClosedOnce(t)
+	})
+}
+
+// retryablehttp kept all of it, 243 MiB in memory.
+func TestALargeUploadStreams(t *testing.T) {
+	const size, bound = 100 << 20, 32 << 20 // The kernel may buffer some of it, on both sides.
+	upload := &spy{Reader: io.LimitReader(zeros{}, size)}
+	var received, inFlight int64
+	m := &mint{}
+	server := newServer(t, m.guard(func(_ http.ResponseWriter, r *http.Request) {
+		chunk := make([]byte, 256<<10)
+		for {
+			n, err := r.Body.Read(chunk)
+			received += int64(n)
+			inFlight = max(inFlight, upload.read.Load()-received)
+			if err != nil {
+				return
+			}
+		}
+	}))
+	rt := newTransport(t, m, transport.NewBase(), at(server))
+	req := newRequest(t, http.MethodPost, server.URL, upload)
+	req.ContentLength = size
+	wantStatus(t, send(t, rt, req), http.StatusOK)
+	if received != size {
+		t.Errorf("%d bytes arrived, want %d", received, size)
+	}
+	if inFlight > bound {
+		t.Errorf("%d bytes were read ahead, want at most %d", inFlight, bound)
+	}
+	if n := upload.closed.Load(); n == 0 {
+		t.Error("the body was not closed")
+	}
+}
+
+// zeros is endless.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestABodyThatCannotBeHadAgainLeavesTheCallerThe401(t *testing.T) {
+	m := &mint{}
+	w := &wire{answer: always(http.StatusUnauthorized, "refused", "X-Cid", "1")}
+	var outcome transport.RefusedResult
+	rt := newTransport(t, m, w, func(c *transport.Config) {
+		c.Hooks.Refused = func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+			return ctx, func(r transport.RefusedResult) { outcome = r }
+		}
+	})
+	req := newRequest(t, http.MethodPost, target, bytes.NewReader([]byte("payment")))
+	req.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("the file is gone") }
+	r := send(t, rt, req)
+	if r.status != http.StatusUnauthorized || r.body != "refused" || r.header.Get("X-Cid") != "1" {
+		t.Errorf("got %+v, want the 401", r)
+	}
+	if outcome.Outcome != transport.OutcomeNotReplayable {
+		t.Errorf("the outcome is %q, want %q", outcome.Outcome, transport.OutcomeNotReplayable)
+	}
+	wantSent(t, w, 1)
+	wantIssued(t, m, 2) // It heals by the next request.
+}

@@ -1,0 +1,183 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+func TestHooksAreToldWhatFollowsFromA401(t *testing.T) {
+	type told struct {
+		info   transport.RefusedInfo
+		result transport.RefusedResult
+	}
+	org := tokensource.Organization()
+	for _, test := range []struct {
+		name   string
+		answer func(*mint, sending) (*http.Response, error)
+		down   bool // no token but the first
+		stream bool
+		want   []told
+	}{
+		{"healed", func(m *mint, s sending) (*http.Response, error) {
+			if s.number == 1 {
+				m.revoke()
+			}
+			return m.guarded(s)
+		}, false, false, []told{
+			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.TokenRefused}, transport.RefusedResult{Outcome: transport.OutcomeReplayed, Serial: 2}},
+		}},
+		{"refused again", func(*mint, sending) (*http.Response, error) { return respond(http.StatusUnauthorized, ""), nil }, false, false, []told{
+			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.TokenRefused}, transport.RefusedResult{Outcome: transport.OutcomeReplayed, Serial: 2}},
+			{transport.RefusedInfo{Account: org, Serial: 2, Verdict: transport.TokenRefused, Replayed: true}, transport.RefusedResult{Outcome: transport.OutcomeNotReplayable}},
+		}},
+		{"a stream", func(*mint, sending) (*http.Response, error) { return respond(http.StatusUnauthorized, ""), nil }, false, true, []told{
+			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.TokenRefused}, transport.RefusedResult{Outcome: transport.OutcomeNotReplayable, Serial: 2}},
+		}},
+		{"not renewed", func(*mint, sending) (*http.Response, error) { return respond(http.StatusUnauthorized, ""), nil }, true, false, []told{
+			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.TokenRefused}, transport.RefusedResult{Outcome: transport.OutcomeNotRenewed, Err: tokensource.ErrCredentialsRejected}},
+		}},
+		{"business", func(*mint, sending) (*http.Response, error) {
+			return respond(http.StatusUnauthorized, `{"code":"EUPI0120"}`), nil
+		}, false, false, []told{
+			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.RequestRefused}, transport.RefusedResult{Outcome: transport.OutcomePassed}},
+		}},
+		{"unclear", func(*mint, sending) (*http.Response, error) {
+			return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
+		}, false, false, []told{
+			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.Unclear}, transport.RefusedResult{Outcome: transport.OutcomePassed}},
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &mint{}
+				m.before = func(context.Context) error {
+					if test.down && m.issuances() > 0 {
+						return tokensource.NewError(tokensource.ErrCredentialsRejected, nil)
+					}
+					return nil
+				}
+				w := &wire{answer: func(s sending) (*http.Response, error) { return test.answer(m, s) }}
+				var got []told
+				rt := newTransport(t, m, w, func(c *transport.Config) {
+					c.Hooks.Refused = func(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+						sent := len(w.sendings())
+						return ctx, func(result transport.RefusedResult) {
+							if len(w.sendings()) != sent {
+								t.Error("the end was told after the replay")
+							}
+							got = append(got, told{info, result})
+						}
+					}
+				})
+				var body io.Reader = strings.NewReader("payment")
+				if test.stream {
+					body = withoutGetBody(body)
+				}
+				send(t, rt, newRequest(t, http.MethodPost, target, body))
+				synctest.Wait()
+				same := slices.EqualFunc(got, test.want, func(got, want told) bool {
+					if !errors.Is(got.result.Err, want.result.Err) {
+						return false
+					}
+					got.result.Err, want.result.Err = nil, nil
+					return got == want
+				})
+				if !same {
+					t.Errorf("the hooks were told %+v, want %+v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// A span of the renewal hangs on the context that the hook returns, and the
+// renewal reaches the Source's hooks with it.
+func TestTheRenewalRunsOnTheHooksContext(t *testing.T) {
+	type key struct{}
+	m, w := &mint{}, answers401("")
+	renewals := 0
+	source, err := tokensource.New(tokensource.Config{Issuer: m, Hooks: tokensource.Hooks{
+		Renew: func(ctx context.Context, _ tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
+			renewals++
+			if ctx.Value(key{}) != "span" {
+				t.Error("the renewal has another context")
+			}
+			return ctx, nil
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rt := newTransport(t, m, w, func(c *transport.Config) {
+		c.Source = source
+		c.Hooks.Refused = func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+			return context.WithValue(ctx, key{}, "span"), nil
+		}
+	})
+	get(t, rt, target)
+	if renewals != 1 {
+		t.Errorf("%d renewals, want 1", renewals)
+	}
+	for _, s := range w.sendings() {
+		if s.ctx.Value(key{}) != nil {
+			t.Error("the request went out with the renewal's context")
+		}
+	}
+}
+
+func TestHooksAreToldOfARetryBeforeTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failure := errors.New("of the base")
+		w := &wire{answer: func(s sending) (*http.Response, error) {
+			if s.number == 1 {
+				return respond(http.StatusServiceUnavailable, "", "Retry-After", "3"), nil
+			}
+			return nil, failure
+		}}
+		var got []transport.RetryInfo
+		var at []time.Time
+		rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+			c.Hooks.Retry = func(_ context.Context, info transport.RetryInfo) {
+				got, at = append(got, info), append(at, time.Now())
+			}
+		})
+		if _, err := trySend(rt, newRequest(t, http.MethodGet, target, nil)); err != failure {
+			t.Errorf("got error %v", err)
+		}
+		if len(got) != 2 {
+			t.Fatalf("got %+v, want two retries", got)
+		}
+		if first := got[0]; first != (transport.RetryInfo{Attempt: 2, Wait: 3 * time.Second, StatusCode: http.StatusServiceUnavailable}) {
+			t.Errorf("the first is %+v", first)
+		}
+		if second := got[1]; second.Attempt != 3 || second.Wait > 200*time.Millisecond || second.StatusCode != 0 || second.Err != failure {
+			t.Errorf("the second is %+v", second)
+		}
+		if at[1].Sub(at[0]) != 3*time.Second || !time.Now().Equal(at[1].Add(got[1].Wait)) {
+			t.Error("they were not told before the waits")
+		}
+	})
+}
+
+func TestAnOrdinaryRequestCallsNoHook(t *testing.T) {
+	rt := newTransport(t, &mint{}, &wire{}, func(c *transport.Config) {
+		c.Hooks = transport.Hooks{
+			Refused: func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+				t.Error("Refused was called")
+				return ctx, nil
+			},
+			Retry: func(context.Context, transport.RetryInfo) { t.Error("Retry was called") },
+		}
+	})
+	wantStatus(t, get(t, rt, target), http.StatusOK)
+}

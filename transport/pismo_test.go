@@ -1,0 +1,114 @@
+package transport_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// These tests run against the double of the platform.
+
+// through returns a Transport with its tokens from pismo.
+func through(t *testing.T, pismo *passporttest.Server, base http.RoundTripper) *transport.Transport {
+	t.Helper()
+	issuer := pismo.Issuer()
+	issuer.Client = &http.Client{Transport: pismo.Client().Transport}
+	return newTransport(t, &mint{}, base, func(c *transport.Config) {
+		c.Source = newSource(t, issuer)
+		c.Hosts = []string{pismo.Host()}
+		c.Account = tokensource.Account{}
+	})
+}
+
+func TestAPaymentIsCarriedOutOnceThroughARevocation(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	rt := through(t, pismo, transport.NewBase())
+	ctx := tokensource.ContextWithAccount(t.Context(), acct(t, "102681871"))
+	sum := sha256.Sum256([]byte("payment"))
+	for i := range 3 {
+		for _, getBody := range []bool{true, false} {
+			req := newRequest(t, http.MethodPost, pismo.URL()+"/v1/payments", strings.NewReader("payment"))
+			if !getBody {
+				req.GetBody = nil
+			}
+			wantStatus(t, send(t, rt, req.WithContext(ctx)), http.StatusCreated)
+		}
+		if carriedOut := carriedOut(pismo); carriedOut != 2*(i+1) {
+			t.Errorf("%d payments were carried out, want %d", carriedOut, 2*(i+1))
+		}
+		pismo.RevokeAll()
+	}
+	for _, d := range pismo.Deliveries() {
+		if d.SHA256 != hex.EncodeToString(sum[:]) || d.Length != int64(len("payment")) || d.Account != "102681871" {
+			t.Errorf("what arrived is %+v", d)
+		}
+	}
+	if counts := pismo.Counts(); counts.Issued != 3 || counts.TotalRefused() != 2 {
+		t.Errorf("%d tokens were issued, %d refused; want 3 and 2", counts.Issued, counts.TotalRefused())
+	}
+}
+
+func carriedOut(pismo *passporttest.Server) int {
+	n := 0
+	for _, d := range pismo.Deliveries() {
+		if d.Status == http.StatusCreated {
+			n++
+		}
+	}
+	return n
+}
+
+// A token of ten minutes serves for an hour of requests, and none of them is
+// refused, whatever the platform's clock says.
+func TestNobodySeesATokenExpire(t *testing.T) {
+	for _, skew := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			pismo := passporttest.NewUnstarted(t, passporttest.Config{ClockSkew: skew, Latency: 200 * time.Millisecond})
+			rt := through(t, pismo, pismo.RoundTripper())
+			ctx := tokensource.ContextWithAccount(t.Context(), acct(t, "1"))
+			for range 360 {
+				r := send(t, rt, newRequest(t, http.MethodGet, pismo.URL()+"/v1/accounts/1", nil).WithContext(ctx))
+				wantStatus(t, r, http.StatusOK)
+				passTime(10 * time.Second)
+			}
+			if counts := pismo.Counts(); counts.TotalRefused() != 0 || counts.Issued < 6 || counts.Issued > 10 {
+				t.Errorf("skew %v: %d tokens were issued, %d refused", skew, counts.Issued, counts.TotalRefused())
+			}
+		})
+	}
+}
+
+func TestEveryDocumented401IsMetOnItsOperation(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{
+		Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }),
+	})
+	for _, c := range passporttest.Documented() {
+		rt := through(t, pismo, transport.NewBase()) // With a budget of its own.
+		ctx := tokensource.ContextWithAccount(t.Context(), acct(t, "1"))
+		before := pismo.Counts()
+		pismo.Refuse(c.Refusal.On(c.Method + " " + c.Path))
+		r := send(t, rt, newRequest(t, c.Method, pismo.URL()+c.Path, strings.NewReader("payment")).WithContext(ctx))
+		status, body, sent := http.StatusUnauthorized, c.Refusal.Body, 1
+		if c.Refusal.Kind == passporttest.KindToken {
+			status, body, sent = http.StatusAccepted, "", 2
+		}
+		after := pismo.Counts()
+		if r.status != status || r.body != body {
+			t.Errorf("%s %s: got status %d with %q, want %d with %q", c.Method, c.Refusal.Name, r.status, r.body, status, body)
+		}
+		if n := after.ResourceRequests - before.ResourceRequests; n != sent {
+			t.Errorf("%s %s: %d requests arrived, want %d", c.Method, c.Refusal.Name, n, sent)
+		}
+		if n := after.Issued - before.Issued; n != sent {
+			t.Errorf("%s %s: %d tokens were issued, want %d", c.Method, c.Refusal.Name, n, sent)
+		}
+	}
+}

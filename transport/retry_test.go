@@ -1,0 +1,304 @@
+package transport_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// opError is an error of net, as net/http wraps it.
+func opError(op string) error {
+	return fmt.Errorf("of the base: %w", &net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNREFUSED})
+}
+
+// payment returns a request that can be sent any number of times, if it may.
+func payment(tb testing.TB, method string) *http.Request {
+	tb.Helper()
+	req := newRequest(tb, http.MethodPost, target, strings.NewReader("payment"))
+	req.Method = method
+	return req
+}
+
+func TestNothingIsDeliveredTwiceThatMayNotBe(t *testing.T) {
+	const attempts = 3
+	safe := map[string]bool{"": true, http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true}
+	for _, method := range []string{
+		"", http.MethodGet, http.MethodHead, http.MethodOptions,
+		http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, http.MethodConnect, "get", "PURGE",
+	} {
+		for _, opted := range []string{"", "request", "method", "another method"} {
+			t.Run(strings.TrimSpace(method+" "+opted), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					deliver := func(answer func(sending) (*http.Response, error)) (*wire, reply, error) {
+						w := &wire{answer: answer}
+						rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+							switch opted {
+							case "method":
+								c.RetryMethods = []string{cmp.Or(method, http.MethodGet)}
+							case "another method":
+								c.RetryMethods = []string{"REPORT"}
+							}
+						})
+						req := payment(t, method)
+						if opted == "request" {
+							req = req.WithContext(transport.AllowRetry(req.Context()))
+						}
+						r, err := trySend(rt, req)
+						for _, s := range w.sendings() {
+							if s.body != "payment" || s.resend != s.number-1 {
+								t.Errorf("sending %d had the body %q and the resend count %d", s.number, s.body, s.resend)
+							}
+						}
+						return w, r, err
+					}
+					repeatable := safe[method] || opted == "request" || opted == "method"
+					for status := 200; status < 600; status++ {
+						if status == http.StatusUnauthorized {
+							continue
+						}
+						times := 1
+						switch status {
+						case 429, 502, 503, 504:
+							if repeatable {
+								times = attempts
+							}
+						}
+						w, r, err := deliver(always(status, "answer"))
+						if err != nil || r.status != status || r.body != "answer" {
+							t.Errorf("%d: got %+v with error %v", status, r, err)
+						}
+						if got := len(w.sendings()); got != times {
+							t.Errorf("%d: it was delivered %d times, want %d", status, got, times)
+						}
+					}
+					for _, test := range []struct {
+						err    error
+						unsent bool
+						final  bool
+					}{
+						{err: opError("dial"), unsent: true},
+						{err: opError("proxyconnect"), unsent: true},
+						{err: opError("read")},
+						{err: opError("write")},
+						{err: opError("remote error")},
+						{err: io.EOF},
+						{err: io.ErrUnexpectedEOF},
+						{err: context.DeadlineExceeded},                          // of the base's own
+						{err: errors.Join(io.ErrUnexpectedEOF, opError("dial"))}, // of a base that tried elsewhere
+						{err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, final: true},
+						{err: tokensource.NewError(tokensource.ErrUnavailable, opError("dial")), final: true},
+						{err: transport.ErrHostNotListed, final: true},
+					} {
+						times := 1
+						if test.unsent || repeatable && !test.final {
+							times = attempts
+						}
+						w, _, err := deliver(func(sending) (*http.Response, error) { return nil, test.err })
+						if err != test.err {
+							t.Errorf("%v: got error %v", test.err, err)
+						}
+						if got := len(w.sendings()); got != times {
+							t.Errorf("%v: it was delivered %d times, want %d", test.err, got, times)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestAPaymentIsDeliveredOnceWhateverHappensToIt(t *testing.T) {
+	hijack := func(w http.ResponseWriter) *net.TCPConn {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+		}
+		return conn.(*net.TCPConn)
+	}
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"500":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
+		"503":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"429":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
+		"hang-up": func(w http.ResponseWriter) { _ = hijack(w).Close() },
+		"reset": func(w http.ResponseWriter) {
+			conn := hijack(w)
+			_ = conn.SetLinger(0)
+			_ = conn.Close()
+		},
+		"half an answer": func(w http.ResponseWriter) {
+			conn := hijack(w)
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 O")
+			_ = conn.Close()
+		},
+		"nonsense": func(w http.ResponseWriter) {
+			conn := hijack(w)
+			_, _ = io.WriteString(conn, "SSH-2.0-x\r\n\r\n")
+			_ = conn.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &mint{}
+			var deliveries atomic.Int32
+			server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					return
+				}
+				deliveries.Add(1)
+				_, _ = io.Copy(io.Discard, r.Body)
+				answer(w)
+			}))
+			rt := newTransport(t, m, transport.NewBase(), at(server))
+			for i, body := range []io.Reader{
+				strings.NewReader("payment"),
+				withoutGetBody(strings.NewReader("payment")),
+				nil,
+			} {
+				get(t, rt, server.URL) // net/http has a connection at hand now.
+				req := newRequest(t, http.MethodPost, server.URL, body)
+				if i == 1 {
+					req.ContentLength = int64(len("payment"))
+					req.Header.Set("Idempotency-Key", "k") // For which net/http would send it again.
+				}
+				_, _ = trySend(rt, req)
+				if n := deliveries.Swap(0); n != 1 {
+					t.Errorf("payment %d was delivered %d times, want once", i, n)
+				}
+			}
+		})
+	}
+}
+
+func TestAPaymentForWhichNoConnectionCouldBeMadeIsTriedAgain(t *testing.T) {
+	m := &mint{}
+	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	failures := 2
+	base := transport.NewBase()
+	dial := base.DialContext
+	base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if failures--; failures >= 0 {
+			address = "127.0.0.1:0" // Nobody can listen there.
+		}
+		return dial(ctx, network, address)
+	}
+	r := post(t, newTransport(t, m, base, at(server)), server.URL, "payment")
+	if r.status != http.StatusOK || r.body != "payment" {
+		t.Errorf("got %+v, want 200", r)
+	}
+}
+
+func TestAStreamIsNeverSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, answer := range []func(sending) (*http.Response, error){
+			always(http.StatusServiceUnavailable, ""),
+			func(sending) (*http.Response, error) { return nil, opError("dial") },
+		} {
+			w := &wire{answer: answer}
+			req := newRequest(t, http.MethodPut, target, withoutGetBody(strings.NewReader("payment")))
+			_, _ = trySend(newTransport(t, &mint{}, w), req.WithContext(transport.AllowRetry(req.Context())))
+			wantSent(t, w, 1)
+		}
+	})
+}
+
+// As those of a server are that a reverse proxy passes on; http.Client, which
+// drives the retries, refuses them.
+func TestARequestOfAServersIsRetriedToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{answer: func(s sending) (*http.Response, error) {
+			if s.number == 1 {
+				return respond(http.StatusServiceUnavailable, ""), nil
+			}
+			return respond(http.StatusOK, ""), nil
+		}}
+		req := newRequest(t, http.MethodGet, target, nil)
+		req.RequestURI = "/v1/payments"
+		wantStatus(t, send(t, newTransport(t, &mint{}, w), req), http.StatusOK)
+		wantSent(t, w, 2)
+	})
+}
+
+func TestOneAttemptMeansNoRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for attempts := 1; attempts < 6; attempts++ {
+			w := &wire{answer: always(http.StatusServiceUnavailable, "")}
+			get(t, newTransport(t, &mint{}, w, func(c *transport.Config) { c.MaxAttempts = attempts }), target)
+			wantSent(t, w, attempts)
+		}
+	})
+}
+
+func TestARetryIsReplayedTooAndAReplayIsNoAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		w := &wire{answer: func(s sending) (*http.Response, error) {
+			switch s.number {
+			case 2:
+				return respond(http.StatusUnauthorized, ""), nil
+			case 4:
+				return respond(http.StatusOK, ""), nil
+			default:
+				return respond(http.StatusServiceUnavailable, ""), nil
+			}
+		}}
+		wantStatus(t, get(t, newTransport(t, m, w), target), http.StatusOK)
+		wantSent(t, w, 4)
+		wantIssued(t, m, 2)
+		for i, s := range w.sendings() {
+			if s.resend != i {
+				t.Errorf("sending %d has the resend count %d", i, s.resend)
+			}
+		}
+	})
+}
+
+// retryablehttp followed the redirects of the upstream itself, and failed on
+// those it could not follow.
+func TestARedirectAfterARetryIsTheCallersToFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, location := range []string{target + "/other", "https://evil.example/", "http://[::1", "%zz", ""} {
+			for _, status := range []int{301, 302, 303, 304, 307, 308} {
+				w := &wire{answer: func(s sending) (*http.Response, error) {
+					if s.number == 1 {
+						return respond(http.StatusServiceUnavailable, ""), nil
+					}
+					return respond(status, "moved", "Location", location), nil
+				}}
+				r := send(t, newTransport(t, &mint{}, w), newRequest(t, http.MethodGet, target, nil))
+				if r.status != status || r.body != "moved" || r.header.Get("Location") != location {
+					t.Errorf("got %+v, want the redirect to %q", r, location)
+				}
+				wantSent(t, w, 2)
+			}
+		}
+	})
+}
+
+func TestAFailingHostCostsOthersNoConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, answer := range []func(sending) (*http.Response, error){
+			always(http.StatusServiceUnavailable, ""),
+			func(sending) (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
+		} {
+			closed := 0
+			rt := newTransport(t, &mint{}, closer{&wire{answer: answer}, &closed})
+			_, _ = trySend(rt, newRequest(t, http.MethodGet, target, nil))
+			if closed != 0 {
+				t.Errorf("idle connections were closed %d times", closed)
+			}
+		}
+	})
+}

@@ -1,0 +1,276 @@
+package transport_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// crowd calls do n times at once.
+func crowd(n int, do func(i int)) {
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() { do(i) })
+	}
+	running.Wait()
+}
+
+func TestOneRevocationCostsOneIssuanceHoweverManyMeetIt(t *testing.T) {
+	const callers = 1000
+	for _, test := range []struct {
+		name     string
+		spread   time.Duration // over which the callers come
+		latency  time.Duration // of the platform, at most
+		issuance time.Duration
+	}{
+		{"at once", 0, 0, 0},
+		{"staggered", 200 * time.Millisecond, 0, 0},
+		{"staggered, slow issuance", 200 * time.Millisecond, 0, 200 * time.Millisecond},
+		{"at once, slow issuance", 0, 0, 200 * time.Millisecond},
+		{"overtaking each other", 200 * time.Millisecond, 50 * time.Millisecond, 20 * time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &mint{}
+				m.before = func(context.Context) error { passTime(test.issuance); return nil }
+				w := &wire{answer: func(s sending) (*http.Response, error) {
+					// The platform judges a request before or after it thinks
+					// about it: answers come in any order.
+					if s.number%2 == 0 {
+						passTime(rand.N(test.latency + 1))
+					}
+					resp, err := m.guarded(s)
+					passTime(rand.N(test.latency + 1))
+					return resp, err
+				}}
+				rt := newTransport(t, m, w)
+				get(t, rt, target)
+				m.revoke()
+				crowd(callers, func(i int) {
+					passTime(time.Duration(i) * test.spread / callers)
+					method := []string{http.MethodGet, http.MethodPost}[i%2]
+					r, err := trySend(rt, newRequest(t, method, target, strings.NewReader("payment")))
+					if err != nil || r.status != http.StatusOK {
+						t.Errorf("got status %d, error %v", r.status, err)
+					}
+				})
+				wantIssued(t, m, 2)
+			})
+		})
+	}
+}
+
+func TestOneRevocationCostsOneIssuanceOverRealConnections(t *testing.T) {
+	m := &mint{}
+	server := newServer(t, m.guard(func(http.ResponseWriter, *http.Request) {}))
+	rt := newTransport(t, m, transport.NewBase(), at(server))
+	get(t, rt, server.URL)
+	m.revoke()
+	crowd(1000, func(int) {
+		r, err := trySend(rt, newRequest(t, http.MethodPost, server.URL, strings.NewReader("payment")))
+		if err != nil || r.status != http.StatusOK {
+			t.Errorf("got status %d, error %v", r.status, err)
+		}
+	})
+	wantIssued(t, m, 2)
+}
+
+// go-containerregistry fetches sixteen.
+func TestSixteenConcurrent401sCostOneIssuance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		var refused sync.WaitGroup
+		refused.Add(16)
+		w := &wire{}
+		w.answer = func(s sending) (*http.Response, error) {
+			resp, err := m.guarded(s)
+			if resp.StatusCode == http.StatusUnauthorized {
+				refused.Done()
+				refused.Wait() // All have been refused before any learns of it.
+			}
+			return resp, err
+		}
+		rt := newTransport(t, m, w)
+		get(t, rt, target)
+		m.revoke()
+		crowd(16, func(int) {
+			if r, err := trySend(rt, newRequest(t, http.MethodGet, target, nil)); err != nil || r.status != http.StatusOK {
+				t.Errorf("got status %d, error %v", r.status, err)
+			}
+		})
+		wantIssued(t, m, 2)
+	})
+}
+
+// Eight refusals one after another while traffic flows made azcore ask eight
+// to ten times.
+func TestALate401OfAnOldTokenCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		w := &wire{}
+		w.answer = func(s sending) (*http.Response, error) {
+			resp, err := m.guarded(s)
+			if strings.HasSuffix(s.url, "/slow") {
+				passTime(time.Duration(s.number) * time.Second)
+			}
+			return resp, err
+		}
+		rt := newTransport(t, m, w)
+		get(t, rt, target)
+		m.revoke()
+		crowd(9, func(i int) {
+			url := target
+			if i > 0 { // Their refusals arrive when the new token has long been in use.
+				url += "/slow"
+			}
+			if r, err := trySend(rt, newRequest(t, http.MethodGet, url, nil)); err != nil || r.status != http.StatusOK {
+				t.Errorf("got status %d, error %v", r.status, err)
+			}
+		})
+		wantIssued(t, m, 2)
+	})
+}
+
+// Requests overtake each other: that another request with the same token was
+// accepted after this one was sent says nothing about this refusal.
+func TestARefusalCountsAlthoughALaterRequestWasAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		w := &wire{}
+		w.answer = func(s sending) (*http.Response, error) {
+			if strings.HasSuffix(s.url, "/slow") && s.number == 2 {
+				passTime(time.Second)
+				m.revoke()
+			}
+			return m.guarded(s)
+		}
+		rt := newTransport(t, m, w)
+		get(t, rt, target)
+		crowd(2, func(i int) {
+			passTime(time.Duration(i) * time.Millisecond)
+			url := target
+			if i == 0 {
+				url += "/slow"
+			}
+			if r, err := trySend(rt, newRequest(t, http.MethodPost, url, nil)); err != nil || r.status != http.StatusOK {
+				t.Errorf("%s: got status %d, error %v", url, r.status, err)
+			}
+		})
+		wantIssued(t, m, 2)
+	})
+}
+
+// azcore sends those who come during a renewal out with the refused token: a
+// quarter of all requests in a storm were for nothing.
+func TestNobodyGoesOutWithATokenThatIsBeingRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		m.before = func(context.Context) error { passTime(200 * time.Millisecond); return nil }
+		w := &wire{}
+		w.answer = m.guarded
+		rt := newTransport(t, m, w)
+		get(t, rt, target)
+		m.revoke()
+		crowd(101, func(i int) {
+			passTime(time.Duration(i) * time.Millisecond)
+			if r, err := trySend(rt, newRequest(t, http.MethodGet, target, nil)); err != nil || r.status != http.StatusOK {
+				t.Errorf("got status %d, error %v", r.status, err)
+			}
+		})
+		wantSent(t, w, 1+1+101)
+		wantIssued(t, m, 2)
+	})
+}
+
+// docker/hub-feedback#647: issue, 401, issue, 401, …
+func TestAnEndpointThatAlwaysAnswers401NeitherDrivesIssuancesNorStopsTheAccount(t *testing.T) {
+	m := &mint{}
+	w := &wire{}
+	w.answer = func(s sending) (*http.Response, error) {
+		if strings.HasSuffix(s.url, "/broken") {
+			return respond(http.StatusUnauthorized, ""), nil
+		}
+		return m.guarded(s)
+	}
+	rt := newTransport(t, m, w)
+	for i := range 1000 {
+		method := []string{http.MethodGet, http.MethodPost}[i%2]
+		r := send(t, rt, newRequest(t, method, target+"/broken", nil))
+		if r.status != http.StatusUnauthorized || r.verdict != transport.TokenRefused {
+			t.Fatalf("request %d: got %+v, want the 401", i, r)
+		}
+		if r := send(t, rt, newRequest(t, method, target, nil)); r.status != http.StatusOK {
+			t.Fatalf("request %d to another endpoint: got status %d, want 200", i, r.status)
+		}
+	}
+	if n := m.issuances(); n > 4 {
+		t.Errorf("%d tokens were issued, want at most 4", n)
+	}
+}
+
+func TestAnEndpointThatAlwaysAnswers401StopsNobodyElseAtTheSameTime(t *testing.T) {
+	m := &mint{}
+	w := &wire{}
+	w.answer = func(s sending) (*http.Response, error) {
+		if strings.HasSuffix(s.url, "/broken") {
+			return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
+		}
+		return m.guarded(s)
+	}
+	rt := newTransport(t, m, w)
+	crowd(200, func(i int) {
+		want, url := http.StatusOK, target
+		if i%2 == 0 {
+			want, url = http.StatusUnauthorized, target+"/broken"
+		}
+		for range 10 {
+			r, err := trySend(rt, newRequest(t, http.MethodPost, url, nil))
+			if err != nil || r.status != want {
+				t.Errorf("got status %d, error %v; want %d", r.status, err, want)
+			}
+		}
+	})
+	if n := m.issuances(); n > 4 {
+		t.Errorf("%d tokens were issued, want at most 4", n)
+	}
+}
+
+func TestNoAccountEverGetsAnothersToken(t *testing.T) {
+	const accounts, callers = 8, 400
+	m := &mint{}
+	var mixedUp atomic.Int32
+	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
+		// Another request may have revoked it in between.
+		if account, good := m.account(r.Header); good && "/"+account.ID() != r.URL.Path {
+			mixedUp.Add(1)
+		}
+		if rand.N(200) == 0 {
+			m.revoke()
+		}
+		w.WriteHeader([]int{http.StatusOK, http.StatusServiceUnavailable}[rand.N(20)/19])
+	}))
+	rt := newTransport(t, m, transport.NewBase(), at(server), noDefaultAccount)
+	crowd(callers, func(i int) {
+		id := strconv.Itoa(1 + i%accounts)
+		ctx := tokensource.ContextWithAccount(t.Context(), acct(t, id))
+		for range 10 {
+			req := newRequest(t, http.MethodPost, server.URL+"/"+id, strings.NewReader("payment")).WithContext(ctx)
+			if _, err := trySend(rt, req); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if n := mixedUp.Load(); n > 0 {
+		t.Errorf("%d requests went out with the token of another account", n)
+	}
+}

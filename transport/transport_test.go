@@ -1,0 +1,305 @@
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// A snapshot is all that can be seen of a request.
+type snapshot map[string]string
+
+func snap(req *http.Request) snapshot {
+	s := snapshot{"context": fmt.Sprintf("%p", req.Context())}
+	v := reflect.ValueOf(req).Elem()
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		switch value := v.Field(i); {
+		case !field.IsExported():
+		case field.Name == "Body" || field.Type.Kind() == reflect.Func:
+			s[field.Name] = fmt.Sprintf("%p", value.Interface()) // which one it is
+		default:
+			s[field.Name] = fmt.Sprintf("%#v", value.Interface())
+		}
+	}
+	for name, values := range req.Header { // and what lies behind the values
+		s["Header "+name] = fmt.Sprintf("%q", values[:cap(values)])
+	}
+	s["URL"] = req.URL.String()
+	return s
+}
+
+func TestTheCallersRequestIsNeverChanged(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer func(*mint, sending) (*http.Response, error)
+		body   func() io.Reader
+	}{
+		{"answered", nil, func() io.Reader { return strings.NewReader("payment") }},
+		{"failed", func(*mint, sending) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, func() io.Reader { return strings.NewReader("payment") }},
+		{"replayed", func(m *mint, s sending) (*http.Response, error) {
+			if s.number == 1 {
+				m.revoke()
+			}
+			return m.guarded(s)
+		}, func() io.Reader { return strings.NewReader("payment") }},
+		{"read before sending", nil, func() io.Reader { return withoutGetBody(strings.NewReader("payment")) }},
+		{"retried", func(_ *mint, s sending) (*http.Response, error) {
+			if s.number == 1 {
+				return respond(http.StatusServiceUnavailable, ""), nil
+			}
+			return respond(http.StatusOK, ""), nil
+		}, func() io.Reader { return strings.NewReader("payment") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &mint{}
+				w := &wire{}
+				if test.answer != nil {
+					w.answer = func(s sending) (*http.Response, error) { return test.answer(m, s) }
+				}
+				// A base that does to its header what bases do.
+				base := roundTripper(func(req *http.Request) (*http.Response, error) {
+					for name := range req.Header {
+						req.Header.Add(name, "added")
+					}
+					req.Header.Set("X-Field-1", "set")
+					req.Header.Del("X-Field-2")
+					req.Header.Set("X-Own", "new")
+					resp, err := w.RoundTrip(req)
+					req.Host, req.ContentLength, req.Body = "changed", 7, nil
+					return resp, err
+				})
+				rt := newTransport(t, m, base)
+				ctx := transport.AllowRetry(t.Context())
+				req := newRequest(t, http.MethodPost, target, test.body()).WithContext(ctx)
+				req.ContentLength = int64(len("payment"))
+				for i := range 10 {
+					req.Header[fmt.Sprintf("X-Field-%d", i)] = append(make([]string, 0, 4), "one", "two")
+				}
+				req.Header["Date"] = nil // net/http takes this for "leave it out".
+				before := snap(req)
+				if _, err := trySend(rt, req); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+					t.Fatal(err)
+				}
+				after := snap(req)
+				for name := range before {
+					if before[name] != after[name] {
+						t.Errorf("%s was %s, is %s", name, before[name], after[name])
+					}
+				}
+				if len(after) != len(before) {
+					t.Errorf("there were %d fields, are %d", len(before), len(after))
+				}
+			})
+		})
+	}
+}
+
+func TestTheResponsesRequestIsTheCallersAndHoldsNoToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, answer := range map[string]func(*mint, sending) *http.Response{
+			"answered": func(*mint, sending) *http.Response { return respond(http.StatusOK, "") },
+			"refused":  func(*mint, sending) *http.Response { return respond(http.StatusUnauthorized, "") },
+			"passed":   func(*mint, sending) *http.Response { return respond(http.StatusUnauthorized, `{"code":"EUPI0120"}`) },
+			"retried":  func(*mint, sending) *http.Response { return respond(http.StatusServiceUnavailable, "") },
+		} {
+			m := &mint{}
+			w := &wire{answer: func(s sending) (*http.Response, error) {
+				resp := answer(m, s)
+				resp.Request = &http.Request{Header: s.header} // As net/http sets it.
+				return resp, nil
+			}}
+			req := newRequest(t, http.MethodGet, target, nil)
+			resp, err := newTransport(t, m, w).RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.Request != req {
+				t.Errorf("%s: the response's Request is another than the caller's", name)
+			}
+			dump, err := httputil.DumpRequestOut(resp.Request, true)
+			if err != nil || bytes.Contains(dump, []byte("Authorization")) {
+				t.Errorf("%s: error %v, or the token shows:\n%s", name, err, dump)
+			}
+		}
+	})
+}
+
+func TestErrorsOfTheBaseArriveAsTheyAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failure := errors.New("of the base")
+		for _, method := range []string{http.MethodGet, http.MethodPost} { // GET takes the way of the retries.
+			w := &wire{answer: func(sending) (*http.Response, error) { return nil, failure }}
+			_, err := newTransport(t, &mint{}, w).RoundTrip(newRequest(t, method, target, nil))
+			if err != failure {
+				t.Errorf("%s: got error %#v, want the very one of the base", method, err)
+			}
+		}
+	})
+}
+
+func TestWithoutATokenNothingIsSent(t *testing.T) {
+	rejected := tokensource.NewError(tokensource.ErrCredentialsRejected, nil)
+	m := &mint{before: func(context.Context) error { return rejected }}
+	w := &wire{}
+	body := &spy{Reader: strings.NewReader("payment")}
+	_, err := newTransport(t, m, w).RoundTrip(newRequest(t, http.MethodPost, target, body))
+	if e, ok := errors.AsType[*tokensource.Error](err); !ok || e != err || e.Kind != tokensource.ErrCredentialsRejected {
+		t.Errorf("got error %#v, want the *tokensource.Error itself", err)
+	}
+	wantSent(t, w, 0)
+	body.wantClosedOnce(t)
+}
+
+func TestAnAuthorizationOfTheCallersOwnIsRefused(t *testing.T) {
+	for _, name := range []string{"Authorization", "authorization", "AUTHORIZATION", "aUtHoRiZaTiOn"} {
+		for _, values := range [][]string{{"Basic c2VjcmV0"}, {""}, {}, nil} {
+			m, w := &mint{}, &wire{}
+			body := &spy{Reader: strings.NewReader("payment")}
+			req := newRequest(t, http.MethodPost, target, body)
+			req.ContentLength = int64(len("payment"))
+			req.Header[name] = values
+			_, err := newTransport(t, m, w).RoundTrip(req)
+			wantUnsent(t, err, transport.ErrAuthorizationPresent)
+			wantSent(t, w, 0)
+			wantIssued(t, m, 0)
+			body.wantClosedOnce(t)
+		}
+	}
+}
+
+func TestATokenThatMiddlewarePutThereIsReplacedByOneOfThisMoment(t *testing.T) {
+	m, w := &mint{}, &wire{}
+	w.answer = m.guarded
+	rt := newTransport(t, m, w)
+	token, err := rt.Source().Token(t.Context(), tokensource.Organization())
+	if err != nil {
+		t.Fatal(err)
+	}
+	marked := func() *http.Request {
+		req := newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
+		token.SetAuthHeader(req.Header)
+		return req.WithContext(tokensource.ContextWithToken(req.Context(), token))
+	}
+	m.revoke()
+	for range 2 { // Renewed and replayed, then sent with the new one at once.
+		wantStatus(t, send(t, rt, marked()), http.StatusOK)
+	}
+	wantSent(t, w, 3)
+	wantIssued(t, m, 2)
+
+	for name, spoil := range map[string]func(*http.Request){
+		"another value": func(r *http.Request) { r.Header.Set("Authorization", "Bearer another") },
+		"a second one":  func(r *http.Request) { r.Header.Add("Authorization", "Bearer another") },
+		"no mark":       func(r *http.Request) { *r = *r.WithContext(t.Context()) },
+	} {
+		req := marked()
+		spoil(req)
+		if _, err := trySend(rt, req); err != error(transport.ErrAuthorizationPresent) {
+			t.Errorf("%s: got error %v, want ErrAuthorizationPresent", name, err)
+		}
+	}
+	wantSent(t, w, 3)
+}
+
+// The mark says that the header is ours, and not whom to act for.
+func TestATokenThatMiddlewarePutThereDoesNotNameTheAccount(t *testing.T) {
+	m, w := &mint{}, &wire{}
+	rt := newTransport(t, m, w, noDefaultAccount)
+	token, err := rt.Source().Token(t.Context(), acct(t, "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := newRequest(t, http.MethodGet, target, nil)
+	token.SetAuthHeader(req.Header)
+	ctx := tokensource.ContextWithToken(req.Context(), token)
+	_, err = trySend(rt, req.WithContext(ctx))
+	wantUnsent(t, err, transport.ErrNoAccount)
+	wantSent(t, w, 0)
+	wantStatus(t, send(t, rt, req.WithContext(tokensource.ContextWithAccount(ctx, acct(t, "2")))), http.StatusOK)
+	if got, _ := m.account(w.sendings()[0].header); got != acct(t, "2") {
+		t.Errorf("it acted for account %q, want 2", got.ID())
+	}
+}
+
+// http.Client makes an Authorization of a password in the URL.
+func TestAPasswordInTheURLIsAnAuthorizationToo(t *testing.T) {
+	w := &wire{}
+	client := &http.Client{Transport: newTransport(t, &mint{}, w)}
+	req := newRequest(t, http.MethodGet, "https://user:secret@"+host, nil)
+	resp, err := client.Do(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	if !errors.Is(err, transport.ErrAuthorizationPresent) {
+		t.Errorf("got error %v, want ErrAuthorizationPresent", err)
+	}
+	wantSent(t, w, 0)
+}
+
+func TestCloseIdleConnectionsReachesTheBase(t *testing.T) {
+	closed := 0
+	client := &http.Client{Transport: newTransport(t, &mint{}, closer{&wire{}, &closed})}
+	client.CloseIdleConnections()
+	if closed != 1 {
+		t.Errorf("the base was told %d times, want once", closed)
+	}
+	newTransport(t, &mint{}, &wire{}).CloseIdleConnections() // It has no such method.
+}
+
+type closer struct {
+	*wire
+	closed *int
+}
+
+func (c closer) CloseIdleConnections() { *c.closed++ }
+
+// Doubles that people write leave the Body out; http.Client puts one in.
+func TestABaseThatAnswersWithoutABodyBreaksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusServiceUnavailable} {
+			base := roundTripper(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: status}, nil
+			})
+			wantStatus(t, get(t, newTransport(t, &mint{}, base), target), status)
+		}
+	})
+}
+
+func TestTheAnswerPassesUntouched(t *testing.T) {
+	m := &mint{}
+	for status := 200; status < 600; status++ {
+		want := respond(status, "answer", "X-Answer", "1", "X-Answer", "2", "Retry-After", "11")
+		if status == http.StatusUnauthorized {
+			continue // A story of its own.
+		}
+		body := want.Body
+		w := &wire{answer: func(sending) (*http.Response, error) { return want, nil }}
+		resp, err := newTransport(t, m, w).RoundTrip(newRequest(t, http.MethodPost, target, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp != want || resp.Body != body || !slices.Equal(resp.Header["X-Answer"], []string{"1", "2"}) {
+			t.Errorf("%d: got %+v", status, resp)
+		}
+		if _, ok := transport.VerdictOf(resp); ok {
+			t.Errorf("%d: there is a verdict", status)
+		}
+		wantSent(t, w, 1)
+	}
+}

@@ -1,0 +1,354 @@
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// hangsUp has the server close the connection with each 401, so that what
+// follows goes over a new one.
+func hangsUp(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		next(w, r)
+	}
+}
+
+// net/http rescues a replay without a body while it has an old connection; on
+// a new one it went out as "ContentLength=7 with Body length 0".
+func TestARevokedTokenIsRenewedAndTheRequestReplayedByteForByte(t *testing.T) {
+	for _, size := range []int{0, 1, 64 << 10, 1 << 20} {
+		m := &mint{}
+		var mu sync.Mutex
+		var arrived []sending
+		server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			arrived = append(arrived, sending{method: r.Method, url: r.RequestURI, header: r.Header.Clone(), body: string(body), contentLength: r.ContentLength})
+			mu.Unlock()
+			hangsUp(m.guard(func(http.ResponseWriter, *http.Request) {}))(w, r)
+		})
+		request := func() *http.Request {
+			req := newRequest(t, http.MethodPost, server.URL+"/a%2Fb?q=1&q=%2b", bytes.NewReader(bytes.Repeat([]byte("\x00\xffx"), size/3+size%3)))
+			req.Header["x-odd-CASE"] = []string{"1", "2"}
+			req.Header.Set("X-Tracking", "abc")
+			return req
+		}
+		base := transport.NewBase()
+		wantStatus(t, send(t, base, request()), http.StatusUnauthorized) // as it would be without us
+		rt := newTransport(t, m, base, at(server))
+		wantStatus(t, get(t, rt, server.URL), http.StatusOK)
+		m.revoke()
+		wantStatus(t, send(t, rt, request()), http.StatusOK)
+		wantIssued(t, m, 2)
+		if len(arrived) != 4 {
+			t.Fatalf("%d requests arrived, want 4", len(arrived))
+		}
+		plain, first, second := arrived[0], arrived[2], arrived[3]
+		if len(first.header["Authorization"]) != 1 || slices.Equal(first.header["Authorization"], second.header["Authorization"]) {
+			t.Errorf("the tokens are %q and then %q", first.header["Authorization"], second.header["Authorization"])
+		}
+		for _, s := range []sending{first, second} {
+			delete(s.header, "Authorization")
+			if !sameRequest(plain, s) { // No key for idempotency that nobody asked for, and nothing else.
+				t.Errorf("%d bytes: without us it is %.300v, with us %.300v", size, plain, s)
+			}
+		}
+	}
+}
+
+func sameRequest(a, b sending) bool {
+	same := a.method == b.method && a.url == b.url && a.body == b.body && a.contentLength == b.contentLength && len(a.header) == len(b.header)
+	for name := range a.header {
+		same = same && slices.Equal(a.header[name], b.header[name])
+	}
+	return same
+}
+
+func TestARequestIsReplayedOnceAndNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			for _, body := range []string{"", `{"code":"unknown"}`, `{"error_code":"ERR9786"}`} {
+				m := &mint{}
+				w := &wire{answer: always(http.StatusUnauthorized, body)}
+				// A retry must not bring another replay.
+				rt := newTransport(t, m, w, func(c *transport.Config) { c.RetryMethods = []string{http.MethodPost} })
+				r := send(t, rt, newRequest(t, method, target, strings.NewReader("payment")))
+				wantStatus(t, r, http.StatusUnauthorized)
+				if r.body != body {
+					t.Errorf("got body %q, want %q", r.body, body)
+				}
+				times := 2
+				if r.verdict == transport.Unclear {
+					times = 1
+				}
+				wantSent(t, w, times)
+				synctest.Wait()
+				wantIssued(t, m, 2)
+			}
+		}
+	})
+}
+
+// A fresh token that is refused in a way that nobody knows is no reason to get
+// another: the next one would be refused as well.
+func TestTheRefusalOfAReplayAsksForNoOtherToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		w := &wire{answer: func(s sending) (*http.Response, error) {
+			if s.number == 1 {
+				return respond(http.StatusUnauthorized, ""), nil
+			}
+			return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
+		}}
+		r := post(t, newTransport(t, m, w), target, "payment")
+		if r.status != http.StatusUnauthorized || r.verdict != transport.Unclear {
+			t.Errorf("got %+v, want the 401 of the replay", r)
+		}
+		synctest.Wait()
+		wantIssued(t, m, 2)
+	})
+}
+
+func TestARenewalThatFailsLeavesTheCallerTheWhole401(t *testing.T) {
+	for _, size := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 300 << 10} {
+		body := strings.Repeat("x", size)
+		m := &mint{}
+		m.before = func(context.Context) error {
+			if m.issuances() > 0 {
+				return errors.New("down")
+			}
+			return nil
+		}
+		var deliveries atomic.Int32
+		server := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			deliveries.Add(1)
+			w.Header().Set("X-Cid", "c1")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, body)
+		})
+		r := get(t, newTransport(t, m, transport.NewBase(), at(server)), server.URL)
+		wantStatus(t, r, http.StatusUnauthorized)
+		if r.body != body || r.header.Get("X-Cid") != "c1" || r.verdict != transport.TokenRefused {
+			t.Errorf("got %d bytes with X-Cid %q and verdict %q, want the whole 401 of %d bytes", len(r.body), r.header.Get("X-Cid"), r.verdict, size)
+		}
+		if n := deliveries.Load(); n != 1 {
+			t.Errorf("it was delivered %d times, want once", n)
+		}
+	}
+}
+
+func TestA401ThatBreaksOffReachesTheCallerAsFarAsItCame(t *testing.T) {
+	failure := errors.New("connection reset")
+	for method, times := range map[string]int{http.MethodGet: 2, http.MethodPost: 1} {
+		m := &mint{}
+		made := &spies{content: `{"code":"EUPI`, fail: failure}
+		w := &wire{answer: func(sending) (*http.Response, error) {
+			resp := respond(http.StatusUnauthorized, "")
+			resp.Body = made.body()
+			return resp, nil
+		}}
+		r, err := trySend(newTransport(t, m, w), newRequest(t, method, target, nil))
+		if r.status != http.StatusUnauthorized || r.body != made.content || !errors.Is(err, failure) {
+			t.Errorf("%s: got %+v with error %v, want what had arrived, and the error", method, r, err)
+		}
+		wantSent(t, w, times)
+		for _, body := range made.made {
+			body.wantClosedOnce(t)
+		}
+	}
+}
+
+func TestAnAnswerOfTheBusinessPassesByteForByte(t *testing.T) {
+	const body = "{\n\t\"code\": \"EUPI0120\", \"message\": \"Transfer amount is greater than the account available limits\"}\n\x00"
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		body := body
+		if status == http.StatusUnauthorized {
+			body = strings.TrimSuffix(body, "\x00") // JSON, that is.
+		}
+		m := &mint{}
+		var deliveries atomic.Int32
+		server := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			deliveries.Add(1)
+			w.Header().Set("X-Cid", "c1")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		})
+		r := post(t, newTransport(t, m, transport.NewBase(), at(server)), server.URL, "payment")
+		wantStatus(t, r, status)
+		if r.body != body || r.header.Get("X-Cid") != "c1" {
+			t.Errorf("got %q, want %q", r.body, body)
+		}
+		if n := deliveries.Load(); n != 1 {
+			t.Errorf("the payment was delivered %d times, want once", n)
+		}
+		wantIssued(t, m, 1)
+	}
+}
+
+func TestAnUnclearRefusalOfAPaymentHealsByTheNextRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		w := &wire{}
+		w.answer = func(s sending) (*http.Response, error) {
+			if _, ok := m.account(s.header); !ok {
+				return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
+			}
+			return respond(http.StatusOK, ""), nil
+		}
+		rt := newTransport(t, m, w)
+		get(t, rt, target)
+		m.revoke()
+		r := post(t, rt, target, "payment")
+		if r.status != http.StatusUnauthorized || r.verdict != transport.Unclear || r.body != `{"code":"unknown"}` {
+			t.Errorf("got %+v, want the 401", r)
+		}
+		wantSent(t, w, 2)
+		synctest.Wait()
+		wantIssued(t, m, 2)
+		wantStatus(t, post(t, rt, target, "payment"), http.StatusOK)
+		wantSent(t, w, 3)
+		wantIssued(t, m, 2)
+	})
+}
+
+func TestAStreamIsNotReplayedButHealsTheNext(t *testing.T) {
+	m, w := &mint{}, &wire{}
+	w.answer = m.guarded
+	rt := newTransport(t, m, w)
+	get(t, rt, target)
+	m.revoke()
+	r := send(t, rt, newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment"))))
+	if r.status != http.StatusUnauthorized || r.verdict != transport.TokenRefused {
+		t.Errorf("got %+v, want the 401", r)
+	}
+	wantSent(t, w, 2)
+	wantStatus(t, post(t, rt, target, "payment"), http.StatusOK)
+	wantSent(t, w, 3)
+	wantIssued(t, m, 2)
+}
+
+// A span around the base ends where the body does: it must not swallow the
+// renewal. And a body that was not read to its end costs the connection.
+func TestThe401IsReadAndClosedBeforeTheRenewalBegins(t *testing.T) {
+	refusal := &spy{Reader: strings.NewReader("refused")}
+	m := &mint{}
+	m.before = func(context.Context) error {
+		if m.issuances() == 1 {
+			refusal.wantClosedOnce(t)
+			if refusal.read.Load() != int64(len("refused")) {
+				t.Error("it was not read")
+			}
+		}
+		return nil
+	}
+	w := &wire{answer: func(s sending) (*http.Response, error) {
+		resp := respond(http.StatusOK, "")
+		if s.number == 1 {
+			resp.StatusCode, resp.Body = http.StatusUnauthorized, refusal
+		}
+		return resp, nil
+	}}
+	wantStatus(t, get(t, newTransport(t, m, w), target), http.StatusOK)
+	refusal.wantClosedOnce(t)
+}
+
+func TestAReplayUsesTheConnectionOfTheRefusal(t *testing.T) {
+	m := &mint{}
+	var opened atomic.Int32
+	server := httptest.NewUnstartedServer(func() http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, good := m.account(r.Header)
+			_, _ = io.Copy(io.Discard, r.Body)
+			if !good {
+				w.WriteHeader(http.StatusUnauthorized)
+				_, _ = io.WriteString(w, strings.Repeat("refused ", 8000)) // More than the server's buffer.
+			}
+		}
+	}())
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	rt := newTransport(t, m, transport.NewBase(), at(server))
+	for range 3 {
+		wantStatus(t, post(t, rt, server.URL, "payment"), http.StatusOK)
+		m.revoke()
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections were opened, want 1", n)
+	}
+}
+
+// The base may still read the first body when it has returned the 401
+// (golang/go#51907): the replay must have a reader of its own.
+func TestA401ThatOvertakesItsRequestsBodyIsNoRace(t *testing.T) {
+	const size = 8 << 20
+	m := &mint{}
+	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := m.account(r.Header); !ok {
+			control := http.NewResponseController(w)
+			if err := control.EnableFullDuplex(); err != nil {
+				t.Error(err)
+			}
+			w.Header().Set("Content-Length", "0")
+			w.WriteHeader(http.StatusUnauthorized)
+			if err := control.Flush(); err != nil {
+				t.Error(err)
+			}
+			_, _ = io.Copy(io.Discard, r.Body) // It goes on reading, so that it goes on coming.
+			return
+		}
+		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
+			t.Errorf("%d bytes arrived, with error %v", n, err)
+		}
+	})
+	rt := newTransport(t, m, transport.NewBase(), at(server))
+	for range 4 { // The budget is three renewals.
+		content := bytes.Repeat([]byte("x"), size)
+		req := newRequest(t, http.MethodPost, server.URL, bytes.NewReader(content))
+		m.revoke()
+		wantStatus(t, send(t, rt, req), http.StatusOK)
+	}
+}
+
+func TestACallerWhoLeavesDuringTheRenewalIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{}
+		ctx, leave := context.WithCancel(t.Context())
+		m.before = func(issuance context.Context) error {
+			if m.issuances() > 0 {
+				leave()
+				passTime(lifetime / 100)
+			}
+			return issuance.Err() // It is not the caller's.
+		}
+		w := &wire{answer: always(http.StatusUnauthorized, "refused")}
+		rt := newTransport(t, m, w)
+		r := send(t, rt, newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
+		if r.status != http.StatusUnauthorized || r.body != "refused" {
+			t.Errorf("got %+v, want the 401 there was", r)
+		}
+		wantSent(t, w, 1)
+		passTime(lifetime / 100) // The issuance goes on without it.
+	})
+}
