@@ -98,7 +98,7 @@ func FromHeader(name string, pattern *regexp.Regexp) AccountFunc {
 	if pattern != nil {
 		// Leftmost-longest, so that an alternative which matches less does not
 		// hide one that matches all.
-		pattern = pattern.Copy()
+		pattern = pattern.Copy() //nolint:staticcheck // SA1019: right where Longest is called on the copy.
 		pattern.Longest()
 	}
 	return func(r *http.Request) (tokensource.Account, error) {

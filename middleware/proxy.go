@@ -101,8 +101,7 @@ func (c *ProxyConfig) validate() error {
 		missing("Target", "is not set; give the URL of the platform")
 	}
 	if c.Transport != nil && c.Target != nil {
-		var unsent transport.Unsent
-		if errors.As(c.Transport.Accepts(c.Target), &unsent) {
+		if unsent, ok := errors.AsType[transport.Unsent](c.Transport.Accepts(c.Target)); ok {
 			missing("Target", "gets no token: "+string(unsent))
 		}
 	}
