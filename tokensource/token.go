@@ -69,7 +69,7 @@ func (t *Token) SetAuthHeader(h http.Header) {
 // IsIn reports whether the Authorization of h is this token, and only it.
 func (t *Token) IsIn(h http.Header) bool {
 	values := h["Authorization"]
-	return len(values) == 1 && values[0] == t.authorization.Reveal()
+	return t != nil && len(values) == 1 && values[0] == t.authorization.Reveal()
 }
 
 // Reveal returns the token's value, without a scheme. It is for the rare

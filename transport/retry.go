@@ -47,6 +47,7 @@ func (x *exchange) worthRetrying(resp *http.Response, err error) bool {
 // how long to wait and what to do with bodies, headers, redirects, errors and
 // idle connections do not apply.
 func (x exchange) retry(resp *http.Response, err error) (*http.Response, error) {
+	defer func() { x.body.discard() }()
 	attempts, wait := 0, time.Duration(0)
 	attempt := func(standIn *http.Request) (*http.Response, error) {
 		if attempts++; attempts > 1 {
@@ -111,7 +112,7 @@ func (x *exchange) again(attempt int, resp *http.Response, err error) (time.Dura
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return 0, false // The caller would get a timeout instead of an answer.
 	}
-	return wait, true
+	return wait, x.body.rewind() // Now, while the answer there is has not been drained.
 }
 
 // repeatable reports whether the request may be executed twice.

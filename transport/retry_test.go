@@ -231,6 +231,18 @@ func TestARequestOfAServersIsRetriedToo(t *testing.T) {
 	})
 }
 
+func TestABodyThatCannotBeHadForARetryLeavesTheCallerTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{answer: always(http.StatusServiceUnavailable, "busy")}
+		req := newRequest(t, http.MethodGet, target, strings.NewReader("query"))
+		req.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("the file is gone") }
+		if r := send(t, newTransport(t, &mint{}, w), req); r.status != http.StatusServiceUnavailable || r.body != "busy" {
+			t.Errorf("got %+v, want the 503", r)
+		}
+		wantSent(t, w, 1)
+	})
+}
+
 func TestOneAttemptMeansNoRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for attempts := 1; attempts < 6; attempts++ {

@@ -260,3 +260,21 @@ func TestACallerWhoLeavesDuringTheWaitIsNotKept(t *testing.T) {
 		unavailable.wantClosedOnce(t)
 	})
 }
+
+func TestACallerWhoHasLeftGetsNoRetryButTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, leave := context.WithCancel(t.Context())
+		w := &wire{answer: func(sending) (*http.Response, error) {
+			leave()
+			return respond(http.StatusServiceUnavailable, "answer"), nil
+		}}
+		rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+			c.Hooks.Retry = func(context.Context, transport.RetryInfo) { t.Error("a retry was announced") }
+		})
+		r := send(t, rt, newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
+		if r.status != http.StatusServiceUnavailable || r.body != "answer" {
+			t.Errorf("got %+v, want the answer", r)
+		}
+		wantSent(t, w, 1)
+	})
+}
