@@ -37,7 +37,7 @@ func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 		return nil, err
 	}
 	t, f, origin, err := s.board(ctx, account)
-	if err != nil && s.revision.changed(ctx, s.now().mono) {
+	if err != nil && s.revised(ctx) {
 		t, f, origin, err = s.board(ctx, account)
 	}
 	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: origin, Issuance: f.announced()})
@@ -90,7 +90,7 @@ func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 		return nil, err
 	}
 	t, f, outcome, err := s.replace(ctx, refused)
-	if err != nil && s.revision.changed(ctx, s.now().mono) {
+	if err != nil && s.revised(ctx) {
 		t, f, outcome, err = s.replace(ctx, refused)
 	}
 	info := RenewInfo{Account: refused.account, Serial: refused.serial, Outcome: outcome, Issuance: f.announced()}

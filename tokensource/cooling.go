@@ -28,9 +28,12 @@ type cooling struct {
 	revision string        // of the credentials that failed
 }
 
-// add notes another failure. The delay doubles with each, up to a limit, unless
-// the endpoint said how long to wait.
-func (c *cooling) add(cause *Error, revision string, now time.Duration, limit time.Duration) {
+// add notes another failure, of what began some time ago. The delay doubles with
+// each, up to a limit, unless the endpoint said how long to wait. The limit
+// counts from the beginning: after an endpoint that hangs, too, the first success
+// comes within it.
+func (c *cooling) add(cause *Error, revision string, began, now, limit time.Duration) {
+	limit = max(limit-(now-began), coolingBase)
 	delay := backoff.EqualJitter(backoff.Exponential(c.failures, coolingBase, limit))
 	if cause.RetryAfter > 0 {
 		delay = min(cause.RetryAfter, coolingLimitRequested)
@@ -84,17 +87,30 @@ func (r *revision) read(ctx context.Context) string {
 	return now
 }
 
-// changed reports whether the revision has changed since it was last seen. It
-// asks no more than once in each revisionInterval.
-func (r *revision) changed(ctx context.Context, now time.Duration) bool {
+// due reports whether it is time to ask again, as it is once in each
+// revisionInterval, and returns what was last seen. Who is told so must ask.
+func (r *revision) due(now time.Duration) (known string, due bool) {
 	if r.reviser == nil {
-		return false
+		return "", false
 	}
 	r.mu.Lock()
-	known, due := r.known, r.asked == 0 || now-r.asked >= revisionInterval
-	if due {
+	defer r.mu.Unlock()
+	if due = r.asked == 0 || now-r.asked >= revisionInterval; due {
 		r.asked = now
 	}
-	r.mu.Unlock()
-	return due && r.read(ctx) != known
+	return r.known, due
+}
+
+// revised reports whether the credentials have changed since an issuance
+// failed. A caller who leaves ends its question.
+func (s *Source) revised(caller context.Context) bool {
+	known, due := s.revision.due(s.now().mono)
+	if !due {
+		return false
+	}
+	ctx, cancel := s.issuing()
+	defer cancel()
+	defer context.AfterFunc(caller, cancel)()
+	defer func() { _ = recover() }() // A panic is no change; the next issuance tells of it.
+	return s.revision.read(ctx) != known
 }

@@ -27,7 +27,9 @@ func TestTenCallersInARowCostNoMoreThanOne(t *testing.T) {
 		for range 10 {
 			wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
 			_, err := one.Token(t.Context())
-			wantKind(t, err, tokensource.ErrUnavailable)
+			if !wantKind(t, err, tokensource.ErrUnavailable).Suppressed {
+				t.Error("the error does not say that nothing was tried")
+			}
 		}
 		wantAsked(t, d, 2)
 	})
@@ -265,6 +267,48 @@ func TestAMinuteOfOutageIsSurvivedAndLeftAlone(t *testing.T) {
 	}
 }
 
+// An issuance that hangs when the endpoint recovers takes its ten seconds: they
+// count as cooling.
+func TestAnEndpointThatHungIsFoundWellAgainWithinThirtySeconds(t *testing.T) {
+	for _, account := range []tokensource.Account{acct(t, 1), tokensource.Organization()} {
+		for i := range 30 { // The outage ends at another moment of the series each time.
+			bubble(t, func(t *testing.T) {
+				d := &desk{}
+				var hangs atomic.Bool
+				hangs.Store(true)
+				src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+					grant, err := d.Issue(ctx, account)
+					if hangs.Load() {
+						<-ctx.Done()
+						return tokensource.Grant{}, ctx.Err()
+					}
+					return grant, err
+				}))
+				ask := func() error {
+					ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+					defer cancel()
+					_, err := src.Token(ctx, account)
+					return err
+				}
+				for start := time.Now(); time.Since(start) < time.Minute+time.Duration(i)*time.Second; {
+					_ = ask()
+					time.Sleep(100 * time.Millisecond)
+				}
+				if n := d.asked(); n > 12 {
+					t.Errorf("the issuer was asked %d times, want at most 12", n)
+				}
+
+				hangs.Store(false)
+				recovery := time.Now()
+				for ask() != nil {
+					time.Sleep(100 * time.Millisecond)
+				}
+				between(t, "the time to the first success", time.Since(recovery), 0, 30*time.Second+200*time.Millisecond)
+			})
+		}
+	}
+}
+
 func TestAColdMinuteOfOutageIsLeftAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 10 * time.Millisecond}
@@ -425,3 +469,105 @@ func TestAnIssuerWithARevisionCoolsAfterATimeoutToo(t *testing.T) {
 		wantAsked(t, d, 1)
 	})
 }
+
+func TestTheCallersValuesDoNotReachTheRevision(t *testing.T) {
+	type key struct{}
+	bubble(t, func(t *testing.T) {
+		var seen []any
+		d := &desk{}
+		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
+		src := newSource(t, revisedBy{d, func(ctx context.Context) string {
+			seen = append(seen, ctx.Value(key{}))
+			return "1"
+		}})
+		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "dial info"))
+		defer cancel()
+		for range 3 {
+			_, err := src.Token(ctx, acct(t, 1))
+			wantKind(t, err, tokensource.ErrRateLimited)
+			time.Sleep(time.Second)
+		}
+		for _, value := range seen {
+			if value != nil {
+				t.Fatalf("asked for its revision %d times, the issuer sees %v", len(seen), seen)
+			}
+		}
+		if len(seen) < 3 {
+			t.Errorf("the revision was asked for %d times: the test proves nothing", len(seen))
+		}
+	})
+}
+
+func TestALeavingCallerStopsItsOwnQuestionForTheRevision(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
+		slow := false
+		src := newSource(t, revisedBy{d, func(ctx context.Context) string {
+			if slow {
+				<-ctx.Done()
+			}
+			return "1"
+		}})
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		slow = true
+		time.Sleep(2 * time.Second)
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := src.Token(ctx, acct(t, 1))
+		wantKind(t, err, tokensource.ErrRateLimited)
+		between(t, "the wait", time.Since(start), time.Millisecond, time.Millisecond)
+	})
+}
+
+func TestAnIssuerThatAsksItsOwnSourceForTheRevisionIsToldAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
+		var src *tokensource.Source
+		var told []error
+		src = newSource(t, revisedBy{d, func(ctx context.Context) string {
+			_, err := src.Token(ctx, acct(t, 2))
+			told = append(told, err)
+			return "1"
+		}})
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		time.Sleep(2 * time.Second)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		for _, err := range told {
+			wantKind(t, err, tokensource.ErrMisconfigured)
+		}
+		if len(told) < 2 {
+			t.Errorf("the revision was asked for %d times: the test proves nothing", len(told))
+		}
+	})
+}
+
+func TestARevisionThatPanicsHarmsNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		broken := true
+		src := newSource(t, revisedBy{d, func(context.Context) string {
+			if broken {
+				panic("broken")
+			}
+			return "1"
+		}})
+		for range 3 {
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrIssuerPanic)
+		}
+		broken = false
+		time.Sleep(time.Second)
+		token(t, src, acct(t, 1))
+	})
+}
+
+// revisedBy is an issuer with a revision that a function tells.
+type revisedBy struct {
+	tokensource.Issuer
+
+	revision func(context.Context) string
+}
+
+func (r revisedBy) Revision(ctx context.Context) string { return r.revision(ctx) }

@@ -205,7 +205,7 @@ func wantFaults(t *testing.T, err error, fields ...string) {
 	var got []string
 	var walk func(error)
 	walk = func(err error) {
-		switch e := err.(type) { //nolint:errorlint // The tree itself is what is looked at.
+		switch e := err.(type) {
 		case *tokensource.ConfigError:
 			got = append(got, e.Field)
 			if e.Reason == "" || e.Error() != "pismoauth: "+e.Field+": "+e.Reason {

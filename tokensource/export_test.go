@@ -34,3 +34,9 @@ func (c *Clocks) SetWall(d time.Duration) { c.wall.Add(int64(d)) }
 // PassWithWallStopped lets time pass that the wall clock does not show, because it
 // was set back by as much.
 func (c *Clocks) PassWithWallStopped(d time.Duration) { c.mono.Add(int64(d)) }
+
+// PlantEvicted puts into the map what a caller may find there in the middle of
+// an eviction: a lease that is out of service already.
+func (s *Source) PlantEvicted(account Account) {
+	s.leases.LoadOrCreate(account, s.now().mono, func() *lease { return &lease{account: account, evicted: true} })
+}

@@ -24,6 +24,7 @@ type gate struct {
 
 // A pass says how an issuance goes through the gate.
 type pass struct {
+	began time.Duration // on the Source's monotonic clock
 	trial bool
 	// probe is an account to try first: on trial, an account that had a token
 	// before says more about the endpoint than one that never had.
@@ -49,7 +50,7 @@ func (g *gate) enter(account Account, now time.Duration, revision string) (pass,
 		g.open()
 	}
 	if g.cooling.failures == 0 {
-		return pass{}, nil
+		return pass{began: now}, nil
 	}
 	left := g.cooling.left(now, revision)
 	if g.trial {
@@ -60,9 +61,9 @@ func (g *gate) enter(account Account, now time.Duration, revision string) (pass,
 	}
 	g.trial = true
 	if g.granted == account {
-		return pass{trial: true}, nil
+		return pass{began: now, trial: true}, nil
 	}
-	return pass{trial: true, probe: g.granted}, nil
+	return pass{began: now, trial: true, probe: g.granted}, nil
 }
 
 // succeed notes that a token was issued for account, which opens the gate.
@@ -113,5 +114,5 @@ func (g *gate) fail(p pass, account Account, cause *Error, revision string, now 
 	if cause.Kind == ErrCredentialsRejected {
 		limit = coolingLimitRejected
 	}
-	g.cooling.add(cause, revision, now, limit)
+	g.cooling.add(cause, revision, p.began, now, limit)
 }

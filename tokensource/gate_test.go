@@ -142,6 +142,9 @@ func TestACoolingSourceIsTriedOnceAtATime(t *testing.T) {
 		})
 		for i, g := range all {
 			err := wantKind(t, g.err, tokensource.ErrUnavailable)
+			if err.Suppressed != (i > 0) {
+				t.Errorf("caller %d: suppressed is %v", i, err.Suppressed)
+			}
 			if i > 0 { // The others do not wait for what becomes of the first.
 				between(t, "a caller's wait", g.waited, 0, 0)
 				between(t, "RetryAfter", err.RetryAfter, time.Nanosecond, time.Second)
@@ -198,6 +201,22 @@ func TestASourcesRetryAfterIsHonouredUpToAMinute(t *testing.T) {
 		closeGate(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Hour))
 		err := wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
 		between(t, "RetryAfter", err.RetryAfter, time.Minute, time.Minute)
+	})
+}
+
+// Sixteen issuances have failed once, and pause. When three have failed for
+// good, the others know enough.
+func TestNobodyTriesASecondTimeAtAnEndpointThatFailsForAll(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(errDown)
+		src := newSource(t, d)
+		for _, g := range together(16, 0, func(i int) (*tokensource.Token, error) {
+			return src.Token(t.Context(), acct(t, 1+i))
+		}) {
+			wantKind(t, g.err, tokensource.ErrUnavailable)
+		}
+		wantAsked(t, d, 16+3)
 	})
 }
 
@@ -300,6 +319,20 @@ func TestATrialIsMadeWithAnAccountThatWasGrantedBefore(t *testing.T) {
 				d.askedFor(granted), d.askedFor(unknown))
 		}
 		token(t, src, acct(t, 3)) // The Source is open.
+
+		// An account that was helped by a probe has its two attempts, as any.
+		closeGate(t, d, src, errDown)
+		time.Sleep(time.Second)
+		d.refuseIf(func(account tokensource.Account) error {
+			if account == acct(t, 4) {
+				return errDown
+			}
+			return nil
+		})
+		wantNoToken(t, src, acct(t, 4), tokensource.ErrUnavailable)
+		if n := d.askedFor(acct(t, 4)); n != 2 {
+			t.Errorf("the issuer was asked %d times for an account after the probe, want 2", n)
+		}
 	})
 }
 
@@ -317,6 +350,23 @@ func TestATrialsTokenIsKept(t *testing.T) {
 		asked := d.asked()
 		token(t, src, granted)
 		wantAsked(t, d, asked)
+	})
+}
+
+func TestATrialsTokenEndsTheCoolingOfItsAccount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		granted := acct(t, 1)
+		token(t, src, granted)
+		time.Sleep(lifetime) // Its token is dead.
+		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
+		wantNoToken(t, src, granted, tokensource.ErrRateLimited)
+		closeGate(t, d, src, failure(tokensource.ErrUnavailable, 503, time.Second))
+		time.Sleep(time.Minute - time.Second)
+		d.fail(nil)
+		token(t, src, acct(t, 2)) // With a probe for the other.
+		renew(t, src, token(t, src, granted))
 	})
 }
 
@@ -340,6 +390,9 @@ func TestATrialThatFailsTellsItsCallerWhatTheSourceSaysNotTheProbe(t *testing.T)
 				d.fail(failure(tt.kind, 0, tt.retryAfter))
 				err := wantNoToken(t, src, acct(t, 2), tt.want)
 				between(t, "RetryAfter", err.RetryAfter, tt.low, tt.high)
+				if !err.Suppressed {
+					t.Error("the error says that the issuer was asked for the account")
+				}
 				if n := d.askedFor(acct(t, 2)); n != 0 {
 					t.Errorf("the issuer was asked %d times for an account that had no chance", n)
 				}

@@ -15,8 +15,8 @@ import (
 //
 // No hook is given a secret or a token. An [Account] prints as its kind.
 type Hooks struct {
-	// Acquire is called once for each call of Token, as soon as it is known
-	// where the token will come from. For [OriginCached], by far the most
+	// Acquire is called once for each call of Token with a usable account, as
+	// soon as it is known where the token will come from. For [OriginCached], by far the most
 	// frequent, the function it returns is called at once.
 	Acquire func(ctx context.Context, info AcquireInfo) (context.Context, func(AcquireResult))
 
@@ -95,7 +95,8 @@ type IssueResult struct {
 	Serial uint64
 	// Lifetime is that of the token.
 	Lifetime time.Duration
-	// Attempts is how often the issuer was asked: 0, 1 or 2.
+	// Attempts is how often the issuer was asked: 0, 1 or 2; one more if the
+	// Source was cooling, and another account was tried before this one.
 	Attempts int
 	// Err is why there is no token. Its RetryAfter is how long the account,
 	// or the whole Source, is cooling.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,11 +177,69 @@ func TestAnIssuanceThatASourceSuppressesAskedNobody(t *testing.T) {
 	})
 }
 
+func TestAProbeCountsAsAnAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var diary diary
+		d := &desk{}
+		src := newSource(t, d, withHooks(diary.hooks()))
+		token(t, src, acct(t, 1))
+		closeGate(t, d, src, errDown)
+		d.fail(nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		diary.read()
+		token(t, src, acct(t, 2))
+		synctest.Wait()
+		lines := diary.read()
+		// The serial in between is that of the other account's token.
+		wantLines(t, "a trial", lines, "issue 2 cold #5", "acquire 2 issued #5", "issued #5: token 3 for 10m0s, 2 attempts", "acquired 2: token 3")
+	})
+}
+
+func TestAMisconfiguredCallIsNotToldToTheHooks(t *testing.T) {
+	var diary diary
+	src := newSource(t, &desk{}, withHooks(diary.hooks()))
+	wantNoToken(t, src, tokensource.Account{}, tokensource.ErrMisconfigured)
+	wantNotRenewed(t, src, nil, tokensource.ErrMisconfigured)
+	wantLines(t, "two faults of the program", diary.read())
+}
+
+func TestACoolingSourceBeginsNoIssuance(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var diary diary
+		d := &desk{}
+		src := newSource(t, d, withHooks(diary.hooks()))
+		closeGate(t, d, src, errDown)
+		synctest.Wait()
+		diary.read()
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+		synctest.Wait()
+		wantLines(t, "a caller", diary.read(), "acquire 1 suppressed #0", "acquired 1: unavailable")
+	})
+}
+
+func TestWhoHasATokenFindsItsIssuanceCounted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var counted atomic.Int64
+		src := newSource(t, &desk{}, withHooks(tokensource.Hooks{
+			Issue: func(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+				return issue, func(tokensource.IssueResult) {
+					time.Sleep(time.Millisecond) // Whoever does not wait for this is too early.
+					counted.Add(1)
+				}
+			},
+		}))
+		renew(t, src, token(t, src, acct(t, 1)))
+		if counted.Load() != 2 {
+			t.Errorf("%d issuances were counted, want 2", counted.Load())
+		}
+	})
+}
+
 func TestTheContextOfAHookIsUsedForWhatItAnnounces(t *testing.T) {
 	type key string
 	bubble(t, func(t *testing.T) {
 		var seen []any
-		var tok *tokensource.Token
 		issuer := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
 			seen = append(seen, ctx.Value(key("issue")), ctx.Value(key("caller")))
 			return opaque("x", 0), nil
@@ -196,17 +255,8 @@ func TestTheContextOfAHookIsUsedForWhatItAnnounces(t *testing.T) {
 				seen = append(seen, caller.Value(key("caller")))
 				return context.WithValue(issue, key("issue"), "span"), nil
 			},
-			Acquire: func(ctx context.Context, _ tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
-				ctx, cancel := context.WithCancel(ctx)
-				if tok != nil { // Later, the hook's context ends the wait.
-					cancel()
-				}
-				t.Cleanup(cancel)
-				return ctx, nil
-			},
 		}))
-		var err error
-		tok, err = src.Token(context.WithValue(t.Context(), key("caller"), "request"), acct(t, 1))
+		_, err := src.Token(context.WithValue(t.Context(), key("caller"), "request"), acct(t, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,16 +266,23 @@ func TestTheContextOfAHookIsUsedForWhatItAnnounces(t *testing.T) {
 	})
 }
 
-func TestTheContextOfARenewHookBoundsTheWait(t *testing.T) {
+func TestTheContextsOfTheCallersHooksBoundTheirWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: time.Second}
+		d := &desk{}
 		src := newSource(t, d, withHooks(tokensource.Hooks{
+			Acquire: func(ctx context.Context, _ tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
+				ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
+				return ctx, func(tokensource.AcquireResult) { cancel() }
+			},
 			Renew: func(ctx context.Context, _ tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
 				ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
 				return ctx, func(tokensource.RenewResult) { cancel() }
 			},
 		}))
-		wantNotRenewed(t, src, token(t, src, acct(t, 1)), tokensource.ErrTimeout)
+		tok := token(t, src, acct(t, 1))
+		d.latency = time.Second
+		wantNotRenewed(t, src, tok, tokensource.ErrTimeout)
+		wantNoToken(t, src, acct(t, 2), tokensource.ErrTimeout)
 	})
 }
 

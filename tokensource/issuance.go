@@ -108,11 +108,17 @@ func (s *Source) begin(ctx context.Context, l *lease, reason Reason, now instant
 	return f, nil
 }
 
+// issuing returns a context to call the issuer with. It has none of a caller's
+// values, because they must not reach the issuer's client: a proxy's dial info
+// would send the secret to the upstream.
+func (s *Source) issuing() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithValue(context.Background(), issuingKey{}, s), s.timeout)
+}
+
 // run carries an issuance out, on a context of its own: it belongs to all who
-// wait for it, and none of the caller's values must reach the issuer's client
-// (a proxy's dial info would send the secret to the upstream).
+// wait for it.
 func (s *Source) run(caller context.Context, f *issuance) {
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), issuingKey{}, s), s.timeout)
+	ctx, cancel := s.issuing()
 	defer cancel()
 	if s.hooks.Issue != nil {
 		info := IssueInfo{Account: f.lease.account, Issuance: f.number, Reason: f.reason}
@@ -126,9 +132,10 @@ func (s *Source) run(caller context.Context, f *issuance) {
 type outcome struct {
 	token    *Token
 	err      *Error
-	asked    int    // how often the issuer was asked
-	failed   bool   // the issuer had its chance for this account
-	revision string // of the credentials that failed
+	asked    int           // how often the issuer was asked
+	failed   bool          // the issuer had its chance for this account
+	revision string        // of the credentials that failed
+	began    time.Duration // when its turn came, on the Source's monotonic clock
 }
 
 // issue waits for its turn, passes the gate, and asks the issuer.
@@ -169,7 +176,7 @@ func (s *Source) issue(ctx context.Context, f *issuance) outcome {
 		}
 		if attempt == f.attempts || pass.trial || !transient(err) || !s.mayAskAgain(ctx) {
 			s.gate.fail(pass, account, err, revision, s.now().mono)
-			return outcome{err: err, asked: asked, failed: true, revision: revision}
+			return outcome{err: err, asked: asked, failed: true, revision: revision, began: pass.began}
 		}
 	}
 }
@@ -245,7 +252,7 @@ func (s *Source) settle(f *issuance, o outcome) {
 		result.Serial, result.Lifetime = o.token.serial, o.token.lifetime
 	} else {
 		if o.failed {
-			l.cooling.add(o.err, o.revision, now.mono, coolingLimit)
+			l.cooling.add(o.err, o.revision, o.began, now.mono, coolingLimit)
 			wait := l.cooling.until - now.mono
 			if closed := s.gate.check(now.mono, o.revision); closed != nil {
 				wait = max(wait, closed.RetryAfter)

@@ -111,18 +111,21 @@ func TestEightRefusalsOneAfterAnotherCostOneIssuance(t *testing.T) {
 }
 
 func TestAnOldRefusalDoesNotReplaceTheCurrentToken(t *testing.T) {
-	d := &desk{}
-	src := newSource(t, d)
-	first := token(t, src, acct(t, 1))
-	second := renew(t, src, first)
-	if tok := renew(t, src, first); tok != second {
-		t.Errorf("got %v, want the current token", tok)
-	}
-	src.RenewInBackground(t.Context(), first)
-	if tok := token(t, src, acct(t, 1)); tok != second {
-		t.Errorf("got %v, want the current token", tok)
-	}
-	wantAsked(t, d, 2)
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		second := renew(t, src, first)
+		if tok := renew(t, src, first); tok != second {
+			t.Errorf("got %v, want the current token", tok)
+		}
+		src.RenewInBackground(t.Context(), first)
+		synctest.Wait()
+		if tok := token(t, src, acct(t, 1)); tok != second {
+			t.Errorf("got %v, want the current token", tok)
+		}
+		wantAsked(t, d, 2)
+	})
 }
 
 func TestNewCallersDoNotGoOutWithARefusedToken(t *testing.T) {
