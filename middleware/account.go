@@ -80,7 +80,8 @@ func FromContext(key any) AccountFunc {
 // FromPath takes the account id from a wildcard of the pattern that the request
 // matched, as in "/accounts/{accountID}/". The path is what the client says: it
 // is safe only behind an authorization that has compared it with who the client
-// is.
+// is. It finds nothing before the request was matched: wrap the handlers of a
+// mux, not the mux.
 func FromPath(wildcard string) AccountFunc {
 	return func(r *http.Request) (tokensource.Account, error) { return parse(r.PathValue(wildcard)) }
 }

@@ -73,6 +73,9 @@ func New(config Config) (*Middleware, error) {
 //
 // A request whose account is not known or not allowed, or for which no token
 // can be had, is answered and not passed on.
+//
+// It is what routers call a middleware: chi and gorilla/mux take it in
+// r.Use(m.Wrap).
 func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authenticated, err := m.Authenticate(r)

@@ -238,8 +238,10 @@ func TestTheInboundRequestIsNotChanged(t *testing.T) {
 func TestARequestWithoutAnAccountIsRefusedAndNeverActsForTheOrganization(t *testing.T) {
 	someone := acct(t, alice)
 	for name, account := range map[string]middleware.AccountFunc{
-		"none":                     func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, nil },
-		"forbidden":                func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, middleware.ErrForbidden },
+		"none": func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, nil },
+		"forbidden": func(*http.Request) (tokensource.Account, error) {
+			return tokensource.Account{}, middleware.ErrForbidden
+		},
 		"forbidden, wrapped":       denying(errors.Join(errors.New("because"), middleware.ErrForbidden)),
 		"a denial of the user's":   denying(middleware.Denial("blocked")),
 		"an error of the user's":   denying(errors.New("database down")),
@@ -391,39 +393,33 @@ func TestNothingIsWrittenToAClientThatHasGone(t *testing.T) {
 // A program that ends cancels the contexts of its requests: whoever sent them
 // still waits, and must not take an empty 200 for a payment that was made.
 func TestAClientThatHasNotGoneIsNotAnswered200WithNothing(t *testing.T) {
-	p := newPlatform(t, passporttest.Config{})
-	p.FailAlways(passporttest.Hang())
-	for name, handler := range map[string]http.Handler{
-		"wrapped": p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") }),
-		"proxied": p.proxy(t),
+	for name, handle := range map[string]func(p *platform) http.Handler{
+		"wrapped": func(p *platform) http.Handler {
+			return p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
+		},
+		"proxied": func(p *platform) http.Handler { return p.proxy(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{})
+			p.FailAlways(passporttest.Hang())
 			ctx, shutdown := context.WithCancel(t.Context())
-			before := p.Counts().TokenRequests
-			s := serve(t, handler, func(server *http.Server) { server.BaseContext = func(net.Listener) context.Context { return ctx } })
+			s := serve(t, handle(p), func(server *http.Server) { server.BaseContext = func(net.Listener) context.Context { return ctx } })
 			req := s.request(t, http.MethodPost, "/v1/payments", strings.NewReader("payment"))
-			answered := make(chan error)
+			answered := make(chan error, 1)
 			go func() {
-				r, err := s.try(req)
-				if err == nil {
-					err = errors.Join(errAnswered, errors.New(http.StatusText(r.status)))
-				}
+				_, err := s.try(req)
 				answered <- err
 			}()
-			if name == "wrapped" { // The second joins the issuance of the first.
-				if err := p.Await(t.Context(), func(c passporttest.Counts) bool { return c.TokenRequests > before }); err != nil {
-					t.Fatal(err)
-				}
+			if err := p.Await(t.Context(), func(c passporttest.Counts) bool { return c.TokenRequests > 0 }); err != nil {
+				t.Fatal(err)
 			}
 			shutdown()
-			if err := <-answered; err == nil || errors.Is(err, errAnswered) {
-				t.Errorf("got %v, want the connection to be closed", err)
+			if err := <-answered; err == nil {
+				t.Error("the client was answered; the connection should have been closed")
 			}
 		})
 	}
 }
-
-var errAnswered = errors.New("answered")
 
 func TestADeadlineThatHasPassedIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

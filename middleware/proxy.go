@@ -135,7 +135,7 @@ type incoming struct{ io.ReadCloser }
 
 func (b incoming) Read(buffer []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buffer)
-	if err != nil && err != io.EOF { //nolint:errorlint // A reader's EOF is itself.
+	if err != nil && err != io.EOF {
 		err = &bodyError{err}
 	}
 	return n, err

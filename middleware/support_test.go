@@ -106,17 +106,6 @@ func (p *platform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) 
 	return proxy
 }
 
-// byPath has the account be the one that the path names, as in
-// /v1/accounts/{accountID}.
-func byPath(tb testing.TB) func(*middleware.ProxyConfig) {
-	return func(c *middleware.ProxyConfig) {
-		c.Account = func(r *http.Request) (tokensource.Account, error) {
-			id := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
-			return acct(tb, id), nil
-		}
-	}
-}
-
 // A service is an HTTP server on loopback that must have nothing to complain
 // about.
 type service struct {

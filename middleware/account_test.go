@@ -1,0 +1,294 @@
+package middleware_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// digits is a pattern as a careful user writes it.
+var digits = regexp.MustCompile(`[0-9]{1,19}`)
+
+// wantAccount checks that a function finds the account with that id; "" means
+// that it refuses the request.
+func wantAccount(t *testing.T, find middleware.AccountFunc, r *http.Request, id string) {
+	t.Helper()
+	account, err := find(r)
+	switch {
+	case id == "" && err == nil && account != tokensource.Account{}:
+		t.Errorf("found account %q, want none", account.ID())
+	case id == "" && err != nil && !errors.Is(err, middleware.ErrForbidden):
+		t.Errorf("got error %v, want a denial", err)
+	case id != "" && (err != nil || account != acct(t, id)):
+		t.Errorf("found account %q and error %v, want account %q", account.ID(), err, id)
+	}
+}
+
+func TestFixedIsTheSameAccountWhateverTheRequestSays(t *testing.T) {
+	r := inbound(t, "Authorization", "Bearer "+bob, "X-Account-Id", bob)
+	r.SetPathValue("accountID", bob)
+	r = r.WithContext(tokensource.ContextWithAccount(r.Context(), acct(t, bob)))
+	wantAccount(t, middleware.Fixed(acct(t, alice)), r, alice)
+}
+
+func TestFromContextTakesNothingButAnAccount(t *testing.T) {
+	type key struct{}
+	type named string
+	for name, test := range map[string]struct {
+		value any
+		want  string
+	}{
+		"an account":                {acct(t, alice), alice},
+		"the id of one":             {alice, alice},
+		"nothing":                   {nil, ""},
+		"the zero account":          {tokensource.Account{}, ""},
+		"an empty string":           {"", ""},
+		"a string that is no id":    {"organization", ""},
+		"an id with a leading zero": {"0" + alice, ""},
+		"an id with a space":        {" " + alice, ""},
+		"a number":                  {102681871, ""},
+		"a float":                   {1e8, ""},
+		"bytes":                     {[]byte(alice), ""},
+		"a string of another type":  {named(alice), ""},
+		"a pointer":                 {new(tokensource.Account), ""},
+		"a JSON number":             {json.Number(alice), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := inbound(t)
+			if test.value != nil {
+				r = r.WithContext(context.WithValue(r.Context(), key{}, test.value))
+			}
+			wantAccount(t, middleware.FromContext(key{}), r, test.want)
+		})
+	}
+}
+
+func TestFromContextDoesNotLookUnderOtherKeys(t *testing.T) {
+	type key struct{}
+	type other struct{}
+	r := inbound(t)
+	ctx := tokensource.ContextWithAccount(r.Context(), acct(t, bob))
+	ctx = context.WithValue(ctx, other{}, bob)
+	ctx = context.WithValue(ctx, "accountID", bob) //nolint:staticcheck // What a careless program does.
+	wantAccount(t, middleware.FromContext(key{}), r.WithContext(ctx), "")
+}
+
+func TestFromContextWithoutAKeyTakesTheAccountOfTheContext(t *testing.T) {
+	find := middleware.FromContext(nil)
+	r := inbound(t)
+	wantAccount(t, find, r, "")
+	wantAccount(t, find, r.WithContext(tokensource.ContextWithAccount(r.Context(), acct(t, alice))), alice)
+	wantAccount(t, find, r.WithContext(tokensource.ContextWithAccount(r.Context(), tokensource.Account{})), "")
+	organization, err := find(r.WithContext(tokensource.ContextWithAccount(r.Context(), tokensource.Organization())))
+	if err != nil || organization != tokensource.Organization() {
+		t.Errorf("got %v and error %v, want what the authentication has put there", organization, err)
+	}
+}
+
+func TestFromPathTakesTheWildcardOfThePatternThatMatched(t *testing.T) {
+	for target, want := range map[string]string{
+		"/accounts/" + alice + "/cards":         alice,
+		"/accounts/1%302681871/cards":           alice, // What the platform sees, too.
+		"/accounts/0" + alice + "/cards":        "",
+		"/accounts/+" + alice + "/cards":        "",
+		"/accounts/%20" + alice + "/cards":      "",
+		"/accounts/" + alice + "%00/cards":      "",
+		"/accounts/" + alice + "%2F" + bob:      "",
+		"/accounts/" + alice + "%2F..%2F" + bob: "",
+		"/accounts/%D9%A1/cards":                "", // Arabic-Indic one
+		"/accounts/1e3/cards":                   "",
+		"/accounts/-/cards":                     "",
+	} {
+		t.Run(target, func(t *testing.T) {
+			find := middleware.FromPath("accountID")
+			mux := http.NewServeMux()
+			matched := false
+			mux.HandleFunc("/accounts/{accountID}/", func(_ http.ResponseWriter, r *http.Request) {
+				matched = true
+				wantAccount(t, find, r, want)
+			})
+			mux.HandleFunc("/accounts/{accountID}", func(_ http.ResponseWriter, r *http.Request) {
+				matched = true
+				wantAccount(t, find, r, want)
+			})
+			mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil))
+			check(t, "matched", matched, true)
+		})
+	}
+	wantAccount(t, middleware.FromPath("accountID"), inbound(t), "")
+}
+
+func TestFromHeaderTakesNothingButOneHeaderThatMatchesFromBeginningToEnd(t *testing.T) {
+	const name = "X-Account-Id"
+	for label, test := range map[string]struct {
+		header  http.Header
+		pattern string // "" is digits
+		want    string
+	}{
+		"the header":                     {http.Header{name: {alice}}, "", alice},
+		"none":                           {http.Header{}, "", ""},
+		"an empty one":                   {http.Header{name: {""}}, "", ""},
+		"one without values":             {http.Header{name: {}}, "", ""},
+		"two":                            {http.Header{name: {alice, bob}}, "", ""},
+		"the same twice":                 {http.Header{name: {alice, alice}}, "", ""},
+		"a list":                         {http.Header{name: {alice + ", " + bob}}, "", ""},
+		"something before it":            {http.Header{name: {"x" + alice}}, "", ""},
+		"something after it":             {http.Header{name: {alice + "x"}}, "", ""},
+		"a line after it":                {http.Header{name: {alice + "\n" + bob}}, `(?m)^[0-9]+$`, ""},
+		"another than the pattern's":     {http.Header{name: {alice}}, `2[0-9]+`, ""},
+		"a pattern that matches a part":  {http.Header{name: {alice}}, `1`, ""},
+		"a pattern that likes it short":  {http.Header{name: {alice}}, `1|[0-9]+`, alice},
+		"a lazy pattern":                 {http.Header{name: {alice}}, `[0-9]+?`, alice},
+		"a pattern that matches nothing": {http.Header{name: {alice}}, `[^\s\S]`, ""},
+		"a pattern that matches all":     {http.Header{name: {"organization"}}, `.*`, ""},
+		"a leading zero":                 {http.Header{name: {"0" + alice}}, "", ""},
+		"a twin in underscores":          {http.Header{name: {alice}, "X_account_id": {bob}}, "", ""},
+		"a twin by itself":               {http.Header{"X_account_id": {bob}}, "", ""},
+		"a twin in capitals":             {http.Header{name: {alice}, "X_ACCOUNT_ID": {bob}}, "", ""},
+		"half a twin":                    {http.Header{name: {alice}, "X-Account_id": {bob}}, "", ""},
+		"a twin without values":          {http.Header{name: {alice}, "X_account_id": nil}, "", ""},
+		"a key that is not canonical":    {http.Header{name: {alice}, "x-account-id": {bob}}, "", ""},
+		"only one that is not":           {http.Header{"x-account-id": {bob}}, "", ""},
+		"a cousin":                       {http.Header{name: {alice}, "X-Account-Ids": {bob}}, "", alice},
+	} {
+		t.Run(label, func(t *testing.T) {
+			pattern := digits
+			if test.pattern != "" {
+				pattern = regexp.MustCompile(test.pattern)
+			}
+			r := inbound(t)
+			r.Header = test.header.Clone()
+			r.Header.Set("X-Other", "stays")
+			wantAccount(t, middleware.FromHeader("x-account-ID", pattern), r, test.want)
+			for left := range r.Header {
+				if left != "X-Other" && left != "X-Account-Ids" {
+					t.Errorf("%s is passed on", left)
+				}
+			}
+			check(t, "another header", r.Header.Get("X-Other"), "stays")
+		})
+	}
+}
+
+func TestFromHeaderKnowsTheTwinOfANameInUnderscores(t *testing.T) {
+	find := middleware.FromHeader("X_Account_Id", digits)
+	wantAccount(t, find, inbound(t, "X_account_id", alice), alice)
+	wantAccount(t, find, inbound(t, "X_account_id", alice, "X-Account-Id", bob), "")
+}
+
+func TestFromHeaderWithoutAPatternLetsNobodyIn(t *testing.T) {
+	wantAccount(t, middleware.FromHeader("X-Account-Id", nil), inbound(t, "X-Account-Id", alice), "")
+}
+
+func TestFromHeaderLeavesTheUsersPatternAlone(t *testing.T) {
+	pattern := regexp.MustCompile(`1|12`)
+	middleware.FromHeader("X-Account-Id", pattern)
+	check(t, "what it matches", pattern.FindString("12"), "1")
+}
+
+// The whole way: what a client sends in any spelling does not reach the
+// platform, and does not choose an account.
+func TestAClientCannotSmuggleAnAccountPastFromHeader(t *testing.T) {
+	var seen http.Header
+	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })})
+	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = middleware.FromHeader("X-Account-Id", digits) }))
+	for name, test := range map[string]struct {
+		header []string
+		status int
+	}{
+		"as configured":             {[]string{"X-Account-Id", alice}, http.StatusOK},
+		"in small letters":          {[]string{"x-account-id", alice}, http.StatusOK},
+		"named as hop-by-hop":       {[]string{"X-Account-Id", alice, "Connection", "X-Account-Id"}, http.StatusOK},
+		"with a twin":               {[]string{"X-Account-Id", alice, "X_Account_Id", bob}, http.StatusForbidden},
+		"with a hop-by-hop twin":    {[]string{"X-Account-Id", alice, "x_account-id", bob, "Connection", "x_account-id"}, http.StatusForbidden},
+		"twice":                     {[]string{"X-Account-Id", alice, "X-Account-Id", bob}, http.StatusForbidden},
+		"twice in different cases":  {[]string{"X-Account-Id", alice, "x-ACCOUNT-id", bob}, http.StatusForbidden},
+		"in a twin only":            {[]string{"X_ACCOUNT_ID", bob}, http.StatusForbidden},
+		"in a trailer that is none": {[]string{"Trailer", "X-Account-Id"}, http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen = nil
+			req := s.request(t, http.MethodGet, "/", nil)
+			for i := 0; i < len(test.header); i += 2 { // As it is spelt, not canonical.
+				req.Header[test.header[i]] = append(req.Header[test.header[i]], test.header[i+1])
+			}
+			check(t, "status", s.send(t, req).status, test.status)
+			for name := range seen {
+				if strings.Contains(strings.ReplaceAll(strings.ToLower(name), "_", "-"), "account-id") {
+					t.Errorf("%s reached the platform", name)
+				}
+			}
+		})
+	}
+	if counts := p.Counts().Accounts[bob]; counts != (passporttest.AccountCounts{}) {
+		t.Errorf("a client has acted for another account: %+v", counts)
+	}
+}
+
+// canonical reports whether id is an account's in its one form, and in range.
+func canonical(id string) bool {
+	n, ok := new(big.Int).SetString(id, 10)
+	return ok && n.Sign() > 0 && n.IsInt64() && n.String() == id
+}
+
+// ids are what a fuzzer begins with.
+var ids = []string{
+	alice, "1", "0", "", "00", "01", "+1", "-1", "1e3", "1E3", "1.0", "0x1", "1_000", " 1", "1 ", "1\n", "\t1", "1\x00", "\x001", "\x7f1", "1\r\nX: y",
+	"9223372036854775807", "9223372036854775808", "999999999999999999", "9999999999999999999", "10000000000000000000", "18446744073709551617",
+	"٣", "１", "𝟙", "1\u200b", "\ufeff1", "½", "Ⅷ", "null", "true", "organization", "1,2", "1;2", "1/2", "..", "[1]", "{}", `"1"`, "NaN", "Infinity", "1e0", "10e-1",
+}
+
+func FuzzOnlyCanonicalDecimalsAreAccounts(f *testing.F) {
+	for _, id := range ids {
+		f.Add(id)
+	}
+	type contextKey struct{}
+	fromHeader := middleware.FromHeader("X-Account-Id", regexp.MustCompile(`(?s).*`))
+	fromContext := middleware.FromContext(contextKey{})
+	fromPath := middleware.FromPath("accountID")
+	f.Fuzz(func(t *testing.T, id string) {
+		want := ""
+		if canonical(id) {
+			want = id
+		}
+		r := new(http.Request)
+		r.Header = http.Header{"X-Account-Id": {id}}
+		wantAccount(t, fromHeader, r, want)
+		wantAccount(t, fromContext, r.WithContext(context.WithValue(r.Context(), contextKey{}, id)), want)
+		r.SetPathValue("accountID", id)
+		wantAccount(t, fromPath, r, want)
+	})
+}
+
+func FuzzAPathNamesAnAccountInNoOtherForm(f *testing.F) {
+	for _, id := range ids {
+		f.Add(id)
+		f.Add(url.PathEscape(id))
+	}
+	f.Fuzz(func(t *testing.T, segment string) {
+		u, err := url.Parse("/accounts/" + segment)
+		if err != nil || strings.ContainsAny(segment, "?#") {
+			return
+		}
+		want := ""
+		if id, err := url.PathUnescape(segment); err == nil && canonical(id) {
+			want = id
+		}
+		mux := http.NewServeMux()
+		mux.HandleFunc("/accounts/{accountID}", func(_ http.ResponseWriter, r *http.Request) {
+			wantAccount(t, middleware.FromPath("accountID"), r, want)
+		})
+		mux.ServeHTTP(httptest.NewRecorder(), &http.Request{Method: http.MethodGet, URL: u, Host: "proxy"})
+	})
+}

@@ -1,0 +1,327 @@
+package middleware_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"net/textproto"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+func TestAResponseIsFlushedAsItComes(t *testing.T) {
+	for _, contentType := range []string{"text/event-stream", "application/x-ndjson"} {
+		t.Run(contentType, func(t *testing.T) {
+			next := make(chan struct{})
+			p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", contentType)
+				for i := range 3 {
+					fmt.Fprintf(w, "data: %d\n", i)
+					_ = http.NewResponseController(w).Flush()
+					select {
+					case <-next: // The client has read it.
+					case <-r.Context().Done():
+						return
+					}
+				}
+			})
+			s := serve(t, p.proxy(t))
+			resp, err := s.Client().Do(s.request(t, http.MethodGet, "/", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			lines := bufio.NewScanner(resp.Body)
+			for i := range 3 {
+				if !lines.Scan() || lines.Text() != fmt.Sprintf("data: %d", i) {
+					t.Fatalf("line %d: got %q, %v", i, lines.Text(), lines.Err())
+				}
+				next <- struct{}{}
+			}
+		})
+	}
+}
+
+func TestAnUploadReachesThePlatformAsItComes(t *testing.T) {
+	arrived := make(chan string)
+	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		buffer := make([]byte, 100)
+		for {
+			n, err := r.Body.Read(buffer)
+			if n > 0 {
+				arrived <- string(buffer[:n])
+			}
+			if err != nil {
+				check(t, "the end", err, io.EOF)
+				w.WriteHeader(http.StatusCreated)
+				return
+			}
+		}
+	})
+	s := serve(t, p.proxy(t))
+	body, upload := io.Pipe()
+	req := s.request(t, http.MethodPost, "/", body)
+	answered := make(chan reply)
+	go func() {
+		r, err := s.try(req)
+		check(t, "error", err, nil)
+		answered <- r
+	}()
+	for _, part := range []string{"one", "two", "three"} {
+		if _, err := io.WriteString(upload, part); err != nil {
+			t.Fatal(err)
+		}
+		check(t, "part", <-arrived, part)
+	}
+	_ = upload.Close()
+	check(t, "status", (<-answered).status, http.StatusCreated)
+}
+
+// dial opens a connection to a service, and sends what is given.
+func (s *service) dial(t *testing.T, send string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, send); err != nil {
+		t.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
+}
+
+func TestAConnectionThatIsUpgradedIsTheClientsOwn(t *testing.T) {
+	closed := make(chan struct{})
+	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(closed)
+		check(t, "Upgrade", r.Header.Get("Upgrade"), "echo")
+		conn, both, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello\n")
+		_, _ = io.Copy(conn, both)
+	})
+	s := serve(t, p.proxy(t))
+	conn, in := s.dial(t, "GET / HTTP/1.1\r\nHost: proxy\r\nAuthorization: Bearer theirs\r\nConnection: Upgrade, Authorization\r\nUpgrade: echo\r\n\r\n")
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "status", resp.StatusCode, http.StatusSwitchingProtocols)
+	for _, line := range []string{"hello\n", "one\n", "two\n"} {
+		if line != "hello\n" {
+			_, _ = io.WriteString(conn, line)
+		}
+		got, err := in.ReadString('\n')
+		check(t, "echo", got, line)
+		check(t, "error", err, nil)
+	}
+	_ = conn.Close()
+	<-closed // The platform learns that the client has left.
+}
+
+func TestAnUpgradeThatThePlatformRefusesForItsTokenIsHealed(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) })
+	s := serve(t, p.proxy(t))
+	check(t, "status before", s.get(t, "/").status, http.StatusUpgradeRequired)
+	p.RevokeAll()
+	check(t, "status", s.get(t, "/", "Connection", "Upgrade", "Upgrade", "echo").status, http.StatusUpgradeRequired)
+	check(t, "tokens issued", p.Counts().Issued, 2)
+}
+
+func TestTrailersPass(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Announced")
+		_, _ = io.WriteString(w, "body")
+		w.Header().Set("X-Announced", "one")
+		w.Header().Set(http.TrailerPrefix+"X-Surprise", "two")
+	})
+	r := serve(t, p.proxy(t)).get(t, "/", "Te", "trailers")
+	check(t, "body", r.body, "body")
+	check(t, "an announced trailer", r.trailer.Get("X-Announced"), "one")
+	check(t, "another", r.trailer.Get("X-Surprise"), "two")
+}
+
+func TestInformationalResponsesPass(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Link")
+		w.WriteHeader(http.StatusNoContent)
+	})
+	s := serve(t, p.proxy(t))
+	var hints []string
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
+		hints = append(hints, fmt.Sprint(status, h["Link"]))
+		return nil
+	}}
+	req := s.request(t, http.MethodGet, "/", nil)
+	r := s.send(t, req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	check(t, "status", r.status, http.StatusNoContent)
+	check(t, "hints", strings.Join(hints, ", "), "103 [</style.css>; rel=preload]")
+	check(t, "Link of the response", r.header.Get("Link"), "")
+}
+
+// A trace of the inbound request must not see how its token is issued.
+func TestAnIssuanceSendsTheClientNoInformationalResponse(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "<token>")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Link")
+		p.Handler().ServeHTTP(w, r)
+	}))
+	defer issuer.Close()
+	hinting := p.Issuer()
+	hinting.BaseURL, hinting.Client = issuer.URL, issuer.Client()
+	q := dress(t, p.Server, tokensource.Config{Issuer: hinting})
+	s := serve(t, q.proxy(t))
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+		t.Error("the client got a hint")
+		return nil
+	}}
+	for range 2 { // The second is refused, and its token renewed on the way.
+		req := s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil)
+		check(t, "status", s.send(t, req.WithContext(httptrace.WithClientTrace(req.Context(), trace))).status, http.StatusOK)
+		p.RevokeAll()
+	}
+}
+
+func TestWhatAClientClaimsOfItsWayIsDropped(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
+	s := serve(t, p.proxy(t))
+	for name, connection := range map[string]string{
+		"plainly":                "keep-alive",
+		"named as hop-by-hop":    "X-Forwarded-For, X-Forwarded-Host, x-forwarded-proto, Authorization, X-Kept",
+		"with authorization too": "close, Authorization",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.get(t, "/",
+				"Connection", connection,
+				"Authorization", "Bearer theirs",
+				"Proxy-Authorization", "Basic theirs",
+				"Forwarded", "for=6.6.6.6;host=evil.example;proto=https",
+				"X-Forwarded-For", "6.6.6.6",
+				"X-Forwarded-For", "7.7.7.7",
+				"X-Forwarded-Host", "evil.example",
+				"X-Forwarded-Proto", "https",
+				"X-Account-Id", "stays", // It is the platform's, and none of our business.
+				"X-Cid", "stays",
+				"Idempotency-Key", "stays",
+			)
+			h := <-seen
+			for name, want := range map[string]string{
+				"X-Forwarded-For":     "127.0.0.1",
+				"X-Forwarded-Host":    s.Listener.Addr().String(),
+				"X-Forwarded-Proto":   "http",
+				"Forwarded":           "",
+				"Proxy-Authorization": "",
+				"X-Account-Id":        "stays",
+				"X-Cid":               "stays",
+				"Idempotency-Key":     "stays",
+			} {
+				check(t, name, strings.Join(h[http.CanonicalHeaderKey(name)], ", "), want)
+			}
+			check(t, "Authorization", len(h["Authorization"]), 1)
+			check(t, "theirs in it", strings.Contains(fmt.Sprint(h), "theirs"), false)
+		})
+	}
+	for reason, n := range p.Counts().Refused {
+		t.Errorf("%d requests were refused: %s", n, reason)
+	}
+}
+
+func TestNoRequestLineLeadsElsewhere(t *testing.T) {
+	elsewhere := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a request has been led elsewhere, with %v", r.Header["Authorization"])
+	}))
+	evil := elsewhere.Listener.Addr().String()
+	p := answering(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Host", r.Host) })
+	s := serve(t, p.proxy(t))
+	for _, line := range []string{
+		"GET http://" + evil + "/ HTTP/1.1\r\nHost: " + evil,
+		"GET http://user:password@" + evil + "/ HTTP/1.1\r\nHost: " + evil,
+		"GET //" + evil + "/ HTTP/1.1\r\nHost: " + evil,
+		"GET /\\" + evil + "/ HTTP/1.1\r\nHost: " + evil,
+		"GET /@" + evil + "/ HTTP/1.1\r\nHost: " + evil,
+		"GET /..//" + evil + "/ HTTP/1.1\r\nHost: " + evil,
+		"GET /?@" + evil + " HTTP/1.1\r\nHost: " + evil,
+		"OPTIONS * HTTP/1.1\r\nHost: " + evil,
+	} {
+		t.Run(line, func(t *testing.T) {
+			_, in := s.dial(t, line+"\r\nConnection: close\r\n\r\n")
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// "OPTIONS *" is for net/http itself, and gets no further.
+			check(t, "Host", resp.Header.Get("X-Host") == p.Host(), !strings.HasPrefix(line, "OPTIONS"))
+		})
+	}
+}
+
+func TestARewriteLeadsATokenNowhereElse(t *testing.T) {
+	elsewhere := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request has been led elsewhere") }))
+	p := newPlatform(t, passporttest.Config{})
+	for name, rewrite := range map[string]func(*httputil.ProxyRequest){
+		"to another host":         func(r *httputil.ProxyRequest) { r.SetURL(parseURL(t, elsewhere.URL)) },
+		"to a host in the clear":  func(r *httputil.ProxyRequest) { r.SetURL(parseURL(t, "http://sandbox.pismolabs.io")) },
+		"with its own token":      func(r *httputil.ProxyRequest) { r.Out.Header.Set("Authorization", "Bearer theirs") },
+		"with the client's token": func(r *httputil.ProxyRequest) { r.Out.Header["authorization"] = []string{"Bearer theirs"} },
+		"without an account": func(r *httputil.ProxyRequest) {
+			r.Out = r.Out.WithContext(tokensource.ContextWithAccount(r.Out.Context(), tokensource.Account{}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Rewrite = rewrite }))
+			wantProblem(t, s.post(t, "/", "payment"), http.StatusInternalServerError, "misconfigured")
+		})
+	}
+	check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
+}
+
+func TestARewriteSeesWhatTheProxyHasDone(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {
+		c.Target.Path = "/v1"
+		c.Rewrite = func(r *httputil.ProxyRequest) {
+			check(t, "URL", r.Out.URL.String(), p.URL()+"/v1/accounts/"+alice+"?a=b")
+			check(t, "X-Forwarded-For", r.Out.Header.Get("X-Forwarded-For"), "127.0.0.1")
+			check(t, "Authorization in", len(r.In.Header["Authorization"]), 0)
+			check(t, "Authorization out", len(r.Out.Header["Authorization"]), 0)
+		}
+	}))
+	check(t, "status", s.get(t, "/accounts/"+alice+"?a=b", "Authorization", "Bearer theirs").status, http.StatusOK)
+}
+
+// A TRACE is answered with the request that was made, which has our token in it
+// (RFC 9110, section 9.3.8).
+func TestARequestThatWouldBeEchoedIsNotPassedOn(t *testing.T) {
+	p := answering(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
+	s := serve(t, p.proxy(t))
+	for _, line := range []string{"TRACE / HTTP/1.1\r\nHost: proxy", "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443"} {
+		_, in := s.dial(t, line+"\r\nConnection: close\r\n\r\n")
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		check(t, "error", err, nil)
+		wantProblem(t, reply{status: resp.StatusCode, header: resp.Header, body: string(body)}, http.StatusNotImplemented, "method-not-proxied")
+	}
+	check(t, "token requests", p.Counts().TokenRequests, 0)
+}

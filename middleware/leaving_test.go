@@ -1,0 +1,145 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// tracked is a handler that says how it ended, and its log.
+type tracked struct {
+	http.Handler
+
+	ended chan any // what it panicked with, or nil
+}
+
+func (h tracked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		panicked := recover()
+		h.ended <- panicked
+		if panicked != nil {
+			panic(panicked)
+		}
+	}()
+	h.Handler.ServeHTTP(w, r)
+}
+
+func track(handler http.Handler) tracked { return tracked{handler, make(chan any, 100)} }
+
+func TestAClientThatLeavesCancelsNoIssuanceForOthers(t *testing.T) {
+	double := passporttest.NewServer(t, passporttest.Config{})
+	waiting := make(chan struct{}, 2)
+	ready := make(chan struct{})
+	passport := double.Issuer()
+	p := dress(t, double, tokensource.Config{
+		Issuer: issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+			<-ready
+			return passport.Issue(ctx, account)
+		}),
+		Hooks: tokensource.Hooks{
+			Acquire: func(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
+				if info.Origin == tokensource.OriginIssued || info.Origin == tokensource.OriginJoined {
+					waiting <- struct{}{}
+				}
+				return ctx, nil
+			},
+		},
+	})
+	logged := new(records)
+	proxy := track(p.proxy(t, func(c *middleware.ProxyConfig) { c.ErrorLog = log.New(logged, "", 0) }))
+	s := serve(t, proxy)
+
+	ctx, leave := context.WithCancel(t.Context())
+	first := make(chan error)
+	go func() {
+		_, err := s.try(s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil).WithContext(ctx))
+		first <- err
+	}()
+	<-waiting
+	second := make(chan reply)
+	go func() {
+		r, err := s.try(s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil))
+		check(t, "error of the one who stays", err, nil)
+		second <- r
+	}()
+	<-waiting
+	leave()
+	check(t, "the one who leaves", errors.Is(<-first, context.Canceled), true)
+	check(t, "how its handler ended", <-proxy.ended, any(http.ErrAbortHandler))
+	close(ready)
+	check(t, "status of the one who stays", (<-second).status, http.StatusOK)
+	check(t, "tokens issued", p.Counts().Issued, 1)
+	check(t, "log", logged.String(), "")
+}
+
+func TestAClientThatLeavesWhileThePlatformWorksIsForgotten(t *testing.T) {
+	began, left := make(chan struct{}), make(chan struct{})
+	for name, begin := range map[string]func(http.ResponseWriter){
+		"before the answer": func(http.ResponseWriter) {},
+		"in the middle of it": func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, "half")
+			_ = http.NewResponseController(w).Flush()
+		},
+		"in the middle of its length": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "100000")
+			_, _ = w.Write(make([]byte, 50_000))
+			_ = http.NewResponseController(w).Flush()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/quick" {
+					return
+				}
+				_, _ = io.Copy(io.Discard, r.Body) // Or net/http does not watch the connection.
+				begin(w)
+				began <- struct{}{}
+				<-r.Context().Done()
+				left <- struct{}{}
+			})
+			logged := new(records)
+			proxy := track(p.proxy(t, func(c *middleware.ProxyConfig) { c.ErrorLog = log.New(logged, "", 0) }))
+			s := serve(t, proxy)
+			ctx, leave := context.WithCancel(t.Context())
+			answered := make(chan error)
+			go func() {
+				_, err := s.try(s.request(t, http.MethodPost, "/slow", strings.NewReader("payment")).WithContext(ctx))
+				answered <- err
+			}()
+			<-began
+			leave()
+			check(t, "an error", <-answered != nil, true)
+			<-left // The platform learns of it.
+			<-proxy.ended
+			check(t, "status of another", s.get(t, "/quick").status, http.StatusOK)
+			check(t, "tokens issued", p.Counts().Issued, 1)
+			check(t, "log", logged.String(), "")
+		})
+	}
+}
+
+// A response that breaks off must not look complete.
+func TestAResponseThatBreaksOffBreaksOffForTheClientToo(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half of a st")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	logged := new(records)
+	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.ErrorLog = log.New(logged, "", 0) }))
+	_, err := s.try(s.request(t, http.MethodGet, "/", nil))
+	check(t, "error", errors.Is(err, io.ErrUnexpectedEOF), true)
+	check(t, "log", logged.String() != "", true)
+
+	// And nobody is told who did not ask.
+	_, err = serve(t, p.proxy(t)).try(s.request(t, http.MethodGet, "/", nil))
+	check(t, "error", errors.Is(err, io.ErrUnexpectedEOF), true)
+}

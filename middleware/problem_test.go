@@ -1,0 +1,359 @@
+package middleware_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// The table of answers, as designed: what a client is told of each way in which
+// a token could not be had, right then or a moment before.
+var answers = []struct {
+	kind                        tokensource.Kind
+	tried, suppressed           int
+	problem, problemSuppressed  string
+	retryAfter, retrySuppressed bool // there is one although the error has none
+}{
+	{tokensource.ErrCredentialsRejected, 502, 502, "credentials-rejected", "credentials-rejected", false, false},
+	{tokensource.ErrAccountRejected, 502, 502, "account-rejected", "account-rejected", false, false},
+	{tokensource.ErrAccountMismatch, 502, 502, "account-mismatch", "account-mismatch", false, false},
+	{tokensource.ErrMalformedResponse, 502, 502, "malformed-response", "malformed-response", false, false},
+	{tokensource.ErrUnavailable, 502, 502, "unavailable", "unavailable", false, false},
+	{tokensource.ErrTimeout, 504, 503, "timeout", "timed-out-before", false, true},
+	{tokensource.ErrRateLimited, 503, 503, "rate-limited", "rate-limited", true, true},
+	{tokensource.ErrOverloaded, 503, 503, "overloaded", "overloaded", true, true},
+	{tokensource.ErrRenewalLimited, 503, 503, "renewal-limited", "renewal-limited", true, true},
+	{tokensource.ErrCanceled, 503, 503, "canceled", "canceled", true, true},
+	{tokensource.ErrIssuerPanic, 500, 500, "internal", "internal", false, false},
+	{tokensource.ErrMisconfigured, 500, 500, "misconfigured", "misconfigured", false, false},
+	{"made_up", 500, 500, "misconfigured", "misconfigured", false, false},
+}
+
+func TestEachKindOfErrorHasItsAnswerTriedOrNot(t *testing.T) {
+	for _, test := range answers {
+		for _, suppressed := range []bool{false, true} {
+			for _, retryAfter := range []time.Duration{0, 2500 * time.Millisecond} {
+				t.Run(fmt.Sprintf("%s/suppressed=%v/%v", test.kind, suppressed, retryAfter), func(t *testing.T) {
+					err := tokensource.NewError(test.kind, errors.New("SENTINEL"))
+					err.Suppressed, err.RetryAfter, err.StatusCode, err.CorrelationID = suppressed, retryAfter, 418, "SENTINEL"
+					status, name, always := test.tried, test.problem, test.retryAfter
+					if suppressed {
+						status, name, always = test.suppressed, test.problemSuppressed, test.retrySuppressed
+					}
+					r := answer(err)
+					wantProblem(t, r, status, name)
+					want := ""
+					if retryAfter > 0 {
+						want = "3"
+					} else if always {
+						want = "1"
+					}
+					check(t, "Retry-After", r.header.Get("Retry-After"), want)
+					check(t, "a sentinel", strings.Contains(fmt.Sprint(r), "SENTINEL"), false)
+					if wrapped := answer(fmt.Errorf("more: %w", err)); wrapped.body != r.body {
+						t.Errorf("wrapped, it is answered %s", wrapped.body)
+					}
+				})
+			}
+		}
+	}
+}
+
+// answer returns what an error is answered.
+func answer(err error) reply {
+	return call(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { middleware.AnswerProblem(w, r, err) }),
+		httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil))
+}
+
+func TestEachOtherErrorHasItsAnswer(t *testing.T) {
+	for _, test := range []struct {
+		err    error
+		status int
+		name   string
+	}{
+		{middleware.ErrUnauthenticated, 401, "unauthenticated"},
+		{middleware.ErrForbidden, 403, "account-forbidden"},
+		{middleware.Denial("of the user's"), 403, "account-forbidden"},
+		{middleware.ErrMethodNotProxied, 501, "method-not-proxied"},
+		{middleware.ErrUnhealed, 502, "token-refused"},
+		{transport.ErrHostNotListed, 500, "misconfigured"},
+		{transport.ErrPlaintext, 500, "misconfigured"},
+		{transport.ErrAuthorizationPresent, 500, "misconfigured"},
+		{transport.ErrNoAccount, 500, "misconfigured"},
+		{transport.ErrAccountConflict, 500, "misconfigured"},
+		{&tokensource.ConfigError{Field: "field", Reason: "reason"}, 500, "misconfigured"},
+		{context.DeadlineExceeded, 504, "upstream-timeout"},
+		{os.ErrDeadlineExceeded, 504, "upstream-timeout"},
+		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, 504, "upstream-timeout"},
+		{&net.OpError{Op: "dial", Err: errors.New("refused")}, 502, "upstream-unreachable"},
+		{&net.DNSError{IsNotFound: true}, 502, "upstream-unreachable"},
+		{io.ErrUnexpectedEOF, 502, "upstream-unreachable"},
+		{errors.New("anything"), 502, "upstream-unreachable"},
+	} {
+		t.Run(test.err.Error(), func(t *testing.T) {
+			wantProblem(t, answer(test.err), test.status, test.name)
+			wantProblem(t, answer(fmt.Errorf("more: %w", test.err)), test.status, test.name)
+		})
+	}
+}
+
+// A denial is one whatever else went wrong: it tells the client nothing of it.
+func TestADenialHidesWhatElseIsInTheError(t *testing.T) {
+	err := tokensource.NewError(tokensource.ErrUnavailable, nil)
+	err.RetryAfter = time.Minute
+	r := answer(errors.Join(middleware.ErrForbidden, err))
+	wantProblem(t, r, http.StatusForbidden, "account-forbidden")
+	check(t, "Retry-After", r.header.Get("Retry-After"), "")
+}
+
+func TestAProblemIsMadeOfConstantsAndDiffersFromAllOthers(t *testing.T) {
+	problems := middleware.Problems()
+	types, details := map[string]bool{}, map[string]bool{}
+	for _, p := range problems {
+		types[p.Type], details[p.Detail] = true, true
+		check(t, p.Type+": title", p.Title, http.StatusText(p.Status))
+		check(t, p.Type+": is an error", p.Status >= 400 && p.Status < 600, true)
+		check(t, p.Type+": has a name", regexp.MustCompile(`^https://github\.com/pismoauth/pismoauth#[a-z]+(-[a-z]+)*$`).MatchString(p.Type), true)
+		check(t, p.Type+": is a sentence", strings.HasSuffix(p.Detail, "."), true)
+		check(t, p.Type+": RetryAfter", p.RetryAfter, 0)
+	}
+	check(t, "types", len(types), len(problems))
+	check(t, "details", len(details), len(problems))
+	check(t, "sorted", slices.IsSortedFunc(problems, func(a, b middleware.Problem) int { return strings.Compare(a.Type, b.Type) }), true)
+
+	// What is answered is one of them, and the caller's copy is its own.
+	problems[0].Detail = "changed"
+	known := map[string]middleware.Problem{}
+	for _, p := range middleware.Problems() {
+		check(t, "changed", p.Detail == "changed", false)
+		known[p.Type] = p
+	}
+	for _, test := range answers {
+		for _, suppressed := range []bool{false, true} {
+			p := middleware.ProblemOf(&tokensource.Error{Kind: test.kind, Suppressed: suppressed})
+			p.RetryAfter = 0
+			check(t, string(test.kind), p, known[p.Type])
+		}
+	}
+}
+
+func TestAProblemHasTheFieldsOfRFC9457AndNoOther(t *testing.T) {
+	r := answer(middleware.ErrForbidden)
+	fields := map[string]any{}
+	if err := json.Unmarshal([]byte(r.body), &fields); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "fields", strings.Join(slices.Sorted(maps.Keys(fields)), " "), "detail status title type")
+	check(t, "Content-Length", r.header.Get("Content-Length"), strconv.Itoa(len(r.body)))
+	check(t, "X-Content-Type-Options", r.header.Get("X-Content-Type-Options"), "nosniff")
+}
+
+func TestRetryAfterIsRoundedUpToSeconds(t *testing.T) {
+	for wait, want := range map[time.Duration]string{
+		-time.Second:            "",
+		0:                       "",
+		1:                       "1",
+		time.Second:             "1",
+		time.Second + 1:         "2",
+		90 * time.Second:        "90",
+		5*time.Minute - 1:       "300",
+		59999 * time.Nanosecond: "1",
+	} {
+		err := tokensource.NewError(tokensource.ErrUnavailable, nil)
+		err.RetryAfter = wait
+		check(t, wait.String(), answer(err).header.Get("Retry-After"), want)
+	}
+}
+
+func TestAHEADRequestGetsTheHeaderAndNoBody(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	p.FailAlways(passporttest.RateLimited(30 * time.Second))
+	s := serve(t, p.proxy(t))
+	get := s.get(t, "/v1/accounts/"+alice)
+	wantProblem(t, get, http.StatusServiceUnavailable, "rate-limited")
+	head := s.send(t, s.request(t, http.MethodHead, "/v1/accounts/"+alice, nil))
+	check(t, "body", head.body, "")
+	check(t, "status", head.status, get.status)
+	for _, h := range []http.Header{get.header, head.header} {
+		check(t, "a Retry-After", h.Get("Retry-After") != "", true)
+		h.Del("Date")
+		h.Del("Retry-After") // What is left of it.
+	}
+	if !maps.EqualFunc(get.header, head.header, slices.Equal) {
+		t.Errorf("HEAD got %v, GET %v", head.header, get.header)
+	}
+	// A writer that does not drop it by itself, either.
+	w := httptest.NewRecorder()
+	middleware.AnswerProblem(w, httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/", nil), middleware.ErrForbidden)
+	check(t, "length of the body", w.Body.Len(), 0)
+}
+
+// What goes wrong at the token endpoint, over real connections: the first
+// request is the one that finds out, the second comes while it cools.
+func TestWhatGoesWrongAtTheTokenEndpointIsAnsweredByTheTable(t *testing.T) {
+	html := `<html>SENTINEL</html>`
+	for _, test := range []struct {
+		fault             passporttest.Fault
+		tried, suppressed int
+		problem, after    string
+	}{
+		{passporttest.Status(500), 502, 502, "unavailable", "unavailable"},
+		{passporttest.Status(503), 502, 502, "unavailable", "unavailable"},
+		{passporttest.Status(401), 502, 502, "account-rejected", "account-rejected"},
+		{passporttest.Status(418), 502, 502, "malformed-response", "malformed-response"},
+		{passporttest.Body(500, "text/plain", "SENTINEL"), 502, 502, "unavailable", "unavailable"},
+		{passporttest.Body(401, "application/json", `{"message":"SENTINEL"}`), 502, 502, "account-rejected", "account-rejected"},
+		{passporttest.Body(403, "text/html", html), 502, 502, "unavailable", "unavailable"},
+		{passporttest.Body(403, "", ""), 502, 502, "unavailable", "unavailable"},
+		{passporttest.Body(200, "application/json", `{"token":"SENTINEL\n"}`), 502, 502, "malformed-response", "malformed-response"},
+		{passporttest.HTML(503), 502, 502, "unavailable", "unavailable"},
+		{passporttest.RateLimited(0), 503, 503, "rate-limited", "rate-limited"},
+		{passporttest.RateLimited(17 * time.Second), 503, 503, "rate-limited", "rate-limited"},
+		{passporttest.Redirect307("http://SENTINEL.example/"), 502, 502, "malformed-response", "malformed-response"},
+		{passporttest.Reset(), 502, 502, "unavailable", "unavailable"},
+		{passporttest.Truncated(), 502, 502, "unavailable", "unavailable"},
+		{passporttest.Oversized(0), 502, 502, "malformed-response", "malformed-response"},
+		{passporttest.Malformed(passporttest.NotJSON), 502, 502, "malformed-response", "malformed-response"},
+		{passporttest.Malformed(passporttest.UndecodableToken), 502, 502, "malformed-response", "malformed-response"},
+		{passporttest.WrongAccount(bob), 502, 502, "account-mismatch", "account-mismatch"},
+		{passporttest.WrongAccountInToken(bob), 502, 502, "account-mismatch", "account-mismatch"},
+		{passporttest.WrongAccountInAnswer(bob), 502, 502, "account-mismatch", "account-mismatch"},
+	} {
+		t.Run(fmt.Sprintf("%s/%s", test.fault, test.problem), func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{ServerKey: "SENTINEL-key", ServerSecret: "SENTINEL-secret"})
+			p.FailAlways(test.fault)
+			s := serve(t, p.proxy(t))
+			first := s.post(t, "/v1/payments", "payment")
+			asked := p.Counts().TokenRequests
+			second := s.post(t, "/v1/payments", "payment")
+			check(t, "token requests while it cools", p.Counts().TokenRequests, asked)
+			wantProblem(t, first, test.tried, test.problem)
+			wantProblem(t, second, test.suppressed, test.after)
+			for _, r := range []reply{first, second} {
+				check(t, "a Retry-After", r.header.Get("Retry-After") != "", true)
+				wantNothingOfTheEndpoint(t, r)
+			}
+			check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
+		})
+	}
+}
+
+// wantNothingOfTheEndpoint checks that an answer repeats nothing that the token
+// endpoint has said, nor where it is.
+func wantNothingOfTheEndpoint(t *testing.T, r reply) {
+	t.Helper()
+	all := fmt.Sprint(r)
+	for _, leak := range []string{"SENTINEL", "127.0.0.1", "passport", alice, bob, "cloudflare"} {
+		if strings.Contains(all, leak) {
+			t.Errorf("%q is in the answer: %s", leak, all)
+		}
+	}
+	for name := range r.header {
+		switch name {
+		case "Cache-Control", "Content-Length", "Content-Type", "Date", "Retry-After", "X-Content-Type-Options":
+		default:
+			t.Errorf("the answer has the field %s", name)
+		}
+	}
+}
+
+func TestATokenEndpointThatHangsIsAnsweredByTheTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := dress(t, passporttest.NewUnstarted(t, passporttest.Config{}), tokensource.Config{})
+		p.Fail(passporttest.Hang())
+		handler := p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
+		begin := time.Now()
+		r := call(handler, inbound(t))
+		wantProblem(t, r, http.StatusGatewayTimeout, "timeout")
+		check(t, "answered after", time.Since(begin), 10*time.Second)
+		r = call(handler, inbound(t))
+		wantProblem(t, r, http.StatusServiceUnavailable, "timed-out-before")
+		check(t, "answered after", time.Since(begin), 10*time.Second)
+		check(t, "a Retry-After", r.header.Get("Retry-After") != "", true)
+	})
+}
+
+func TestAnOverloadedSourceIsAnsweredByTheTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hanging := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
+			<-ctx.Done()
+			return tokensource.Grant{}, ctx.Err()
+		})
+		m := newMiddleware(t, middleware.Config{
+			Source:  newSource(t, tokensource.Config{Issuer: hanging, MaxIssuances: 1}),
+			Account: middleware.FromHeader("X-Account", digits),
+		})
+		handler := m.Wrap(http.NotFoundHandler())
+		var overloaded, tried atomic.Int32
+		crowd(100, func(i int) {
+			r := call(handler, inbound(t, "X-Account", strconv.Itoa(i+1)))
+			if r.status == http.StatusGatewayTimeout {
+				tried.Add(1) // The first, and who gets its place in its last moment.
+				return
+			}
+			overloaded.Add(1)
+			wantProblem(t, r, http.StatusServiceUnavailable, "overloaded")
+			check(t, "Retry-After", r.header.Get("Retry-After"), "1")
+		})
+		check(t, "one at least was tried", tried.Load() > 0, true)
+		check(t, "those that do not fit in the queue were not", overloaded.Load() >= 35, true)
+	})
+}
+
+func TestAnIssuerThatPanicsIsAnsweredByTheTable(t *testing.T) {
+	panicking := issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) { panic("SENTINEL") })
+	m := newMiddleware(t, middleware.Config{
+		Source:  newSource(t, tokensource.Config{Issuer: panicking}),
+		Account: middleware.Fixed(acct(t, alice)),
+	})
+	for range 2 {
+		r := call(m.Wrap(http.NotFoundHandler()), inbound(t))
+		wantProblem(t, r, http.StatusInternalServerError, "internal")
+		wantNothingOfTheEndpoint(t, r)
+	}
+}
+
+// The README lists the type of each problem, and no other.
+func TestTheReadmeListsEveryProblem(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, found := range regexp.MustCompile("`#([a-z]+(?:-[a-z]+)*)`").FindAllSubmatch(readme, -1) {
+		listed[string(found[1])] = true
+	}
+	if len(listed) == 0 {
+		t.Skip("the README does not list any yet")
+	}
+	for _, p := range middleware.Problems() {
+		_, name, _ := strings.Cut(p.Type, "#")
+		if !listed[name] {
+			t.Errorf("`#%s` is missing", name)
+		}
+		delete(listed, name)
+	}
+	for name := range listed {
+		t.Errorf("`#%s` is no problem", name)
+	}
+}

@@ -1,0 +1,214 @@
+package middleware_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// byHeader has the account be the one that the header X-Account names.
+func byHeader(c *middleware.ProxyConfig) { c.Account = middleware.FromHeader("X-Account", digits) }
+
+// wide has a service's client keep its connections.
+func wide(s *service) *service {
+	s.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 1000
+	return s
+}
+
+// Ten thousand requests for a hundred accounts. The token of each is revoked
+// twice while its requests are on their way, the second time after the renewed
+// one was accepted.
+func TestTwoRevocationsOfAHundredAccountsCostThreeHundredIssuances(t *testing.T) {
+	const accounts, workers, each = 100, 4, 25
+	p := newPlatform(t, passporttest.Config{})
+	s := wide(serve(t, p.proxy(t, byHeader)))
+	var paid atomic.Int64
+	// do makes a request for an account, and checks that it is answered, and
+	// with that account's data.
+	do := func(id string, n int) {
+		method, path, want := http.MethodGet, "/v1/accounts/"+id, http.StatusOK
+		if n%2 == 0 {
+			method, path, want = http.MethodPost, "/v1/payments", http.StatusCreated
+			paid.Add(1)
+		}
+		r, err := s.try(s.request(t, method, path, strings.NewReader("payment of "+id), "X-Account", id))
+		var data struct {
+			AccountID json.Number `json:"account_id"`
+		}
+		if err != nil || r.status != want || json.Unmarshal([]byte(r.body), &data) != nil || data.AccountID.String() != id {
+			t.Errorf("account %s: status %d, %s, error %v", id, r.status, r.body, err)
+		}
+	}
+	crowd(accounts, func(i int) {
+		id := strconv.Itoa(1_000_000 + i)
+		var done atomic.Int64
+		crowd(workers, func(int) {
+			for range each {
+				do(id, int(done.Load()))
+				switch done.Add(1) {
+				case workers * each / 3, 2 * workers * each / 3:
+					// The others have theirs on their way. This one's next
+					// is accepted with no token but a renewed one.
+					p.Revoke(id)
+				}
+			}
+		})
+	})
+	counts := p.Counts()
+	check(t, "tokens issued", counts.Issued, 3*accounts)
+	check(t, "token requests", counts.TokenRequests, 3*accounts)
+	check(t, "requests accepted", counts.Accepted, accounts*workers*each)
+	for id, c := range counts.Accounts {
+		check(t, "tokens issued for "+id, c.Issued, 3)
+	}
+	for reason, n := range counts.Refused {
+		if reason != passporttest.ReasonRevoked {
+			t.Errorf("%d requests were refused: %s", n, reason)
+		}
+	}
+	made := int64(0)
+	for _, d := range p.Deliveries() {
+		if d.Method == http.MethodPost && d.Status == http.StatusCreated {
+			made++
+		}
+	}
+	check(t, "payments made", made, paid.Load())
+}
+
+// A thousand requests meet a token endpoint that is down, over real
+// connections.
+func TestABurstDuringAnOutageIsAnsweredInTime(t *testing.T) {
+	for _, test := range []struct {
+		fault    passporttest.Fault
+		accounts int
+		status   int
+		name     string
+	}{
+		{passporttest.Status(http.StatusInternalServerError), 1, http.StatusBadGateway, "unavailable"},
+		{passporttest.RateLimited(5 * time.Second), 1, http.StatusServiceUnavailable, "rate-limited"},
+		{passporttest.Reset(), 1000, http.StatusBadGateway, "unavailable"},
+	} {
+		t.Run(fmt.Sprintf("%s/%d accounts", test.fault, test.accounts), func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{})
+			p.FailAlways(test.fault)
+			s := wide(serve(t, p.proxy(t, byHeader)))
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			crowd(1000, func(i int) {
+				req := s.request(t, http.MethodPost, "/v1/payments", strings.NewReader("payment"), "X-Account", strconv.Itoa(1+i%test.accounts))
+				r, err := s.try(req.WithContext(ctx))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				wantProblem(t, r, test.status, test.name)
+				check(t, "a Retry-After", r.header.Get("Retry-After") != "", true)
+			})
+			check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
+		})
+	}
+}
+
+// In bubbles, where a second is a second: a thousand requests in the first, for
+// one account and for a thousand.
+func TestABurstDuringAnOutageLeavesTheEndpointAlone(t *testing.T) {
+	for _, test := range []struct {
+		fault           passporttest.Fault
+		accounts, calls int
+		spread          time.Duration // over which the requests come
+		status          int
+	}{
+		{passporttest.Status(http.StatusInternalServerError), 1, 3, 0, http.StatusBadGateway},
+		{passporttest.Status(http.StatusInternalServerError), 1, 3, time.Second, http.StatusBadGateway},
+		{passporttest.Status(http.StatusInternalServerError), 1000, 40, 0, http.StatusBadGateway},
+		{passporttest.Status(http.StatusInternalServerError), 1000, 40, time.Second, http.StatusBadGateway},
+		{passporttest.Status(http.StatusUnauthorized), 1000, 40, time.Second, http.StatusBadGateway},
+		{passporttest.HTML(http.StatusForbidden), 1000, 40, time.Second, http.StatusBadGateway},
+		{passporttest.Reset(), 1000, 40, 0, http.StatusBadGateway},
+		{passporttest.RateLimited(0), 1, 3, time.Second, http.StatusServiceUnavailable},
+		{passporttest.RateLimited(0), 1000, 40, time.Second, http.StatusServiceUnavailable},
+		{passporttest.SlowHeaders(300 * time.Millisecond), 1, 3, time.Second, http.StatusBadGateway},
+		{passporttest.Hang(), 1, 3, time.Second, http.StatusGatewayTimeout},
+		{passporttest.Hang(), 1000, 40, 0, http.StatusGatewayTimeout},
+	} {
+		t.Run(fmt.Sprintf("%s/%d accounts/over %s", test.fault, test.accounts, test.spread), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				double := passporttest.NewUnstarted(t, passporttest.Config{})
+				double.RotateSecret() // What is slow is refused in the end.
+				issuer := double.Issuer()
+				double.RotateSecret()
+				double.FailAlways(test.fault)
+				m := newMiddleware(t, middleware.Config{
+					Source:  newSource(t, tokensource.Config{Issuer: issuer}),
+					Account: middleware.FromHeader("X-Account", digits),
+				})
+				handler := m.Wrap(http.NotFoundHandler())
+				begin := time.Now()
+				var running sync.WaitGroup
+				for i := range 1000 {
+					running.Go(func() {
+						time.Sleep(time.Duration(i) * test.spread / 1000)
+						const limit = 3 * time.Second
+						asked := time.Now()
+						ctx, cancel := context.WithTimeout(t.Context(), limit)
+						defer cancel()
+						r := call(handler, inbound(t, "X-Account", strconv.Itoa(1+i%test.accounts)).WithContext(ctx))
+						if r.status != test.status {
+							t.Errorf("status %d after %s: %s", r.status, time.Since(begin), r.body)
+						}
+						if took := time.Since(asked); took > limit {
+							t.Errorf("answered after %s", took)
+						}
+					})
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if calls := double.Counts().TokenRequests; calls > test.calls {
+					t.Errorf("%d calls in the first second, want at most %d", calls, test.calls)
+				}
+				running.Wait()
+				time.Sleep(time.Minute) // Issuances end by themselves.
+			})
+		})
+	}
+}
+
+func TestNobodyIsAnsweredForAnotherWhileTokensAreRevokedAtRandom(t *testing.T) {
+	const accounts, workers, each = 5, 8, 20
+	p := newPlatform(t, passporttest.Config{})
+	s := wide(serve(t, p.proxy(t, byHeader)))
+	crowd(accounts*workers, func(i int) {
+		id := strconv.Itoa(1 + i%accounts)
+		for n := range each {
+			r, err := s.try(s.request(t, http.MethodGet, "/v1/accounts/"+id, nil, "X-Account", id))
+			switch {
+			case err != nil:
+				t.Error(err)
+			case r.status == http.StatusOK:
+				check(t, "body", r.body, `{"account_id":`+id+`,"status":"NORMAL"}`)
+			default: // Revoked more often than the budget allows.
+				wantProblem(t, r, http.StatusBadGateway, "token-refused")
+			}
+			if n%10 == 9 {
+				p.Revoke(strconv.Itoa(1 + (i+n)%accounts))
+			}
+		}
+	})
+	for reason, n := range p.Counts().Refused {
+		if reason != passporttest.ReasonRevoked {
+			t.Errorf("%d requests were refused: %s", n, reason)
+		}
+	}
+}

@@ -1,0 +1,288 @@
+package middleware_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// A flood is a body of many bytes, none of which is kept.
+type flood struct{ left int64 }
+
+// drops are what it is made of: of a length that fits into no buffer.
+var drops = bytes.Repeat([]byte("pismo"), 7919)
+
+func (f *flood) Read(p []byte) (int, error) {
+	if f.left == 0 {
+		return 0, io.EOF
+	}
+	begin := f.left % int64(len(drops))
+	n := copy(p[:min(int64(len(p)), f.left)], drops[begin:])
+	f.left -= int64(n)
+	return n, nil
+}
+
+// flooding returns a request with a body of that size, and says so in its
+// header or not.
+func flooding(t *testing.T, s *service, size int64, announced bool) *http.Request {
+	t.Helper()
+	req := s.request(t, http.MethodPut, "/v1/uploads", &flood{size})
+	switch {
+	case announced && size == 0:
+		req.Body = http.NoBody
+	case announced:
+		req.ContentLength = size
+	}
+	return req
+}
+
+const (
+	kibi = 1 << 10
+	mebi = 1 << 20
+)
+
+func TestABodyArrivesWholeWhateverItsSize(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	s := serve(t, p.proxy(t))
+	for _, size := range []int64{0, 1, 64 * kibi, 64*kibi + 1, 10 * mebi} {
+		for _, announced := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d/announced=%v", size, announced), func(t *testing.T) {
+				digest := sha256.New()
+				if _, err := io.Copy(digest, &flood{size}); err != nil {
+					t.Fatal(err)
+				}
+				before := len(p.Deliveries())
+				check(t, "status", s.send(t, flooding(t, s, size, announced)).status, http.StatusOK)
+				deliveries := p.Deliveries()[before:]
+				if len(deliveries) != 1 {
+					t.Fatalf("%d deliveries", len(deliveries))
+				}
+				check(t, "length", deliveries[0].Length, size)
+				check(t, "digest", deliveries[0].SHA256, hex.EncodeToString(digest.Sum(nil)))
+				check(t, "account", deliveries[0].Account, alice)
+			})
+		}
+	}
+}
+
+// The platform refuses the token before it has read the body.
+func TestAnEarlyRefusalIsHealedIfTheBodyCanBeSentAgain(t *testing.T) {
+	for _, test := range []struct {
+		size      int64
+		announced bool
+		healed    bool
+	}{
+		{0, true, true},
+		{1, true, true},
+		{1, false, false},
+		{64 * kibi, true, true},
+		{64 * kibi, false, false},
+		{64*kibi + 1, true, false},
+		{10 * mebi, true, false},
+		{10 * mebi, false, false},
+	} {
+		t.Run(fmt.Sprintf("%d/announced=%v", test.size, test.announced), func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{})
+			s := serve(t, p.proxy(t))
+			check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
+			p.RevokeAll()
+			r := s.send(t, flooding(t, s, test.size, test.announced))
+			if test.healed {
+				check(t, "status", r.status, http.StatusOK)
+				check(t, "deliveries", len(p.Deliveries()), 1)
+			} else {
+				wantProblem(t, r, http.StatusBadGateway, "token-refused")
+				check(t, "deliveries", len(p.Deliveries()), 0)
+			}
+			check(t, "tokens issued", p.Counts().Issued, 2)
+			check(t, "status after", s.send(t, flooding(t, s, 1, false)).status, http.StatusOK)
+			check(t, "tokens issued after", p.Counts().Issued, 2)
+		})
+	}
+}
+
+// Who waits for "100 Continue" need not send what will be refused.
+func TestARefusalSparesTheClientTheUpload(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	s := serve(t, p.proxy(t))
+	s.Client().Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
+	check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
+	for _, revoked := range []bool{true, false} {
+		if revoked {
+			p.RevokeAll()
+		}
+		var read atomic.Int64
+		r := s.send(t, s.request(t, http.MethodPut, "/v1/uploads", counting{&flood{10 * mebi}, &read}, "Expect", "100-continue"))
+		if revoked {
+			wantProblem(t, r, http.StatusBadGateway, "token-refused")
+			check(t, "bytes sent", read.Load(), 0)
+		} else {
+			check(t, "status", r.status, http.StatusOK)
+			check(t, "bytes sent", read.Load(), 10*mebi)
+		}
+	}
+}
+
+// counting counts what is read.
+type counting struct {
+	io.Reader
+
+	n *atomic.Int64
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+func TestAStreamTakesNoMemoryHoweverLongItIs(t *testing.T) {
+	const size = 64 * mebi
+	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); r.Method == http.MethodPut && (n != size || err != nil) {
+			t.Errorf("%d bytes arrived, and error %v", n, err)
+		}
+		if r.Method == http.MethodGet {
+			_, _ = io.CopyBuffer(struct{ io.Writer }{w}, &flood{size}, make([]byte, 32*kibi))
+		}
+	})
+	s := serve(t, p.proxy(t))
+	check(t, "status before", s.post(t, "/", "").status, http.StatusOK)
+	for name, request := range map[string]func() *http.Request{
+		"up, announced": func() *http.Request { return flooding(t, s, size, true) },
+		"up":            func() *http.Request { return flooding(t, s, size, false) },
+		"down":          func() *http.Request { return s.request(t, http.MethodGet, "/", nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			resp, err := s.Client().Transport.RoundTrip(request())
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := io.Copy(io.Discard, resp.Body)
+			check(t, "error", errors.Join(err, resp.Body.Close()), nil)
+			check(t, "status", resp.StatusCode, http.StatusOK)
+			runtime.ReadMemStats(&after)
+			check(t, "all of it came", name != "down" || n == size, true)
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4*mebi {
+				t.Errorf("%d KiB were allocated for a stream of %d MiB", allocated/kibi, size/mebi)
+			}
+		})
+	}
+}
+
+// What fails while the body is read is the client's failure, and must not look
+// like the platform's.
+func TestABodyThatCannotBeReadIsNotThePlatformsFailure(t *testing.T) {
+	for _, path := range []string{"/v1/payments", "/v1/uploads"} {
+		p := newPlatform(t, passporttest.Config{})
+		proxy := p.proxy(t)
+		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, 100*kibi)
+			proxy.ServeHTTP(w, r)
+		}))
+		for name, test := range map[string]struct {
+			send   string
+			status int
+			name   string
+		}{
+			"a chunk that is none": {"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzzz\r\n", http.StatusBadRequest, "body-unreadable"},
+			"too large":            {"Content-Length: 200000\r\n\r\n" + strings.Repeat("x", 200_000), http.StatusRequestEntityTooLarge, "body-too-large"},
+			"too large in chunks":  {"Transfer-Encoding: chunked\r\n\r\n30d40\r\n" + strings.Repeat("x", 200_000) + "\r\n0\r\n\r\n", http.StatusRequestEntityTooLarge, "body-too-large"},
+		} {
+			t.Run(path+"/"+name, func(t *testing.T) {
+				_, in := s.dial(t, "POST "+path+" HTTP/1.1\r\nHost: proxy\r\n"+test.send)
+				resp, err := http.ReadResponse(in, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				check(t, "error", err, nil)
+				wantProblem(t, reply{status: resp.StatusCode, header: resp.Header, body: string(body)}, test.status, test.name)
+			})
+		}
+		for _, d := range p.Deliveries() {
+			t.Errorf("a part was taken for the whole: %+v", d)
+		}
+	}
+}
+
+// net/http cancels the context of a client that it has lost patience with: the
+// client still reads, and must not read that all is well.
+func TestASlowClientIsNotToldThatAllIsWell(t *testing.T) {
+	for name, send := range map[string]string{
+		"a short body":      "Content-Length: 10\r\n\r\nhello",
+		"a long body":       "Content-Length: 1000000\r\n\r\nhello",
+		"a body in chunks":  "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+		"nothing of a body": "Content-Length: 10\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{})
+			s := serve(t, p.proxy(t), func(server *http.Server) { server.ReadTimeout = 100 * time.Millisecond })
+			_, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\n"+send)
+			if resp, err := http.ReadResponse(in, nil); err == nil {
+				check(t, "status", resp.StatusCode, http.StatusRequestTimeout)
+			}
+			check(t, "payments made", len(p.Deliveries()), 0)
+		})
+	}
+}
+
+func TestASlowClientOverHTTP2IsToldThatItWas(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	s := &service{Server: httptest.NewUnstartedServer(p.proxy(t)), log: new(records)}
+	s.EnableHTTP2 = true
+	s.Config.ReadTimeout = 100 * time.Millisecond
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	body, upload := io.Pipe()
+	defer upload.Close()
+	wantProblem(t, s.send(t, s.request(t, http.MethodPost, "/v1/uploads", body)), http.StatusRequestTimeout, "body-timeout")
+	check(t, "uploads", len(p.Deliveries()), 0)
+}
+
+// A client that leaves in the middle of its body has paid nothing.
+func TestAClientThatLeavesInTheMiddleOfItsBodyHasSentNothing(t *testing.T) {
+	for name, send := range map[string]string{
+		"a short body":     "Content-Length: 10\r\n\r\nhello",
+		"a long body":      "Content-Length: 1000000\r\n\r\nhello",
+		"a body in chunks": "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlatform(t, passporttest.Config{})
+			proxy := track(p.proxy(t))
+			s := serve(t, proxy)
+			conn, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\n"+send)
+			if err := p.Await(t.Context(), func(c passporttest.Counts) bool { return c.Issued > 0 }); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			_, err := in.ReadByte()
+			check(t, "an answer", err, io.EOF)
+			check(t, "how the handler ended", <-proxy.ended, any(http.ErrAbortHandler))
+			check(t, "payments made", len(p.Deliveries()), 0)
+		})
+	}
+}
+
+func TestAPlatformThatAnswersBeforeTheBodyIsReadIsHeard(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPaymentRequired) })
+	s := serve(t, p.proxy(t))
+	check(t, "status", s.send(t, flooding(t, s, 10*mebi, false)).status, http.StatusPaymentRequired)
+}
