@@ -72,7 +72,7 @@ type Source struct {
 	timeout time.Duration
 	hooks   Hooks
 
-	leases    *lru.Map[Account, *lease]
+	leases    *lru.Map[Account, lease, *lease]
 	serials   atomic.Uint64         // of tokens
 	longest   atomic.Pointer[Token] // of all tokens issued, the one that lives longest
 	issuances atomic.Uint64         // numbers of issuances
@@ -96,7 +96,7 @@ func New(config Config) (*Source, error) {
 		issuer:  config.Issuer,
 		timeout: orDefault(config.IssueTimeout, defaultIssueTimeout),
 		hooks:   config.Hooks,
-		leases:  lru.New[Account, *lease](orDefault(config.MaxAccounts, defaultMaxAccounts), idleAccount),
+		leases:  lru.New[Account, lease](orDefault(config.MaxAccounts, defaultMaxAccounts), idleAccount),
 		queue:   newQueue(issuances, queuedPerIssuance),
 		epoch:   time.Now(),
 	}

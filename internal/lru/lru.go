@@ -7,12 +7,15 @@
 package lru
 
 import (
+	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// An Entry is what a [Map] holds.
-type Entry interface {
+// An Entry is what a [Map] holds: a pointer with these methods.
+type Entry[E any] interface {
+	*E
 	// LastUse returns when the entry was last used, as a duration since a
 	// moment that all entries of one map share.
 	LastUse() time.Duration
@@ -27,44 +30,51 @@ type Entry interface {
 // by in turn, so that each is looked at again and again.
 const sample = 8
 
-// A Map is a bounded map. Make one with [New]. Its methods may be called
-// concurrently.
-type Map[K comparable, V Entry] struct {
+// minSlots is the size of the smallest table.
+const minSlots = 16
+
+// A Map is a bounded map of keys K to entries *E. Make one with [New]. Its
+// methods may be called concurrently.
+type Map[K comparable, E any, V Entry[E]] struct {
 	limit int
 	idle  time.Duration
+	seed  maphash.Seed
+	gone  *E // stands in the table for what was removed
 
-	entries sync.Map // of K to V
+	table atomic.Pointer[table[K, E]]
 
 	mu   sync.Mutex
-	ring []slot[K, V] // every entry once, in no order
+	ring []slot[K, E] // every entry once, in no order
 	hand int          // where the next look begins
 }
 
-type slot[K comparable, V Entry] struct {
+type slot[K comparable, E any] struct {
 	key   K
-	entry V
+	entry *E
 }
 
 // New returns a map of at most limit entries, from which those that have not
 // been used for the duration idle may be removed earlier. The bound is exceeded
 // only by entries that refuse to be evicted.
-func New[K comparable, V Entry](limit int, idle time.Duration) *Map[K, V] {
-	return &Map[K, V]{limit: limit, idle: idle}
+func New[K comparable, E any, V Entry[E]](limit int, idle time.Duration) *Map[K, E, V] {
+	m := &Map[K, E, V]{limit: limit, idle: idle, seed: maphash.MakeSeed(), gone: new(E)}
+	m.table.Store(newTable[K, E](minSlots))
+	return m
 }
 
 // Load returns the entry for key, if there is one.
-func (m *Map[K, V]) Load(key K) (V, bool) {
-	if entry, ok := m.entries.Load(key); ok {
-		return entry.(V), true
+func (m *Map[K, E, V]) Load(key K) (V, bool) {
+	_, entry := m.table.Load().find(m.seed, key)
+	if entry == nil || entry == m.gone {
+		return nil, false
 	}
-	var none V
-	return none, false
+	return entry, true
 }
 
 // LoadOrCreate returns the entry for key. If there is none, it calls create at
 // the instant now, and keeps what that returns. It always takes the map's lock,
 // so that an entry that was evicted is gone when it returns.
-func (m *Map[K, V]) LoadOrCreate(key K, now time.Duration, create func() V) V {
+func (m *Map[K, E, V]) LoadOrCreate(key K, now time.Duration, create func() V) V {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if entry, ok := m.Load(key); ok {
@@ -72,13 +82,31 @@ func (m *Map[K, V]) LoadOrCreate(key K, now time.Duration, create func() V) V {
 	}
 	m.makeRoom(now)
 	entry := create()
-	m.ring = append(m.ring, slot[K, V]{key, entry})
-	m.entries.Store(key, entry)
+	m.ring = append(m.ring, slot[K, E]{key, entry})
+	if m.table.Load().full() {
+		m.rebuild()
+	} else {
+		m.table.Load().put(m.seed, key, entry)
+	}
 	return entry
 }
 
+// rebuild replaces the table by one of the size for what is in the ring. Those
+// who read the old one find there what they found before.
+func (m *Map[K, E, V]) rebuild() {
+	slots := minSlots
+	for slots < 2*len(m.ring) {
+		slots *= 2
+	}
+	t := newTable[K, E](slots)
+	for _, s := range m.ring {
+		t.put(m.seed, s.key, s.entry)
+	}
+	m.table.Store(t)
+}
+
 // Len returns the number of entries.
-func (m *Map[K, V]) Len() int {
+func (m *Map[K, E, V]) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.ring)
@@ -87,7 +115,7 @@ func (m *Map[K, V]) Len() int {
 // makeRoom looks at a few entries and, if the map is full all the same, removes
 // the least recently used of them; and again, until there is room. Where all
 // refuse, it goes around once.
-func (m *Map[K, V]) makeRoom(now time.Duration) {
+func (m *Map[K, E, V]) makeRoom(now time.Duration) {
 	for refused := 0; refused <= len(m.ring); {
 		oldest := m.look(now)
 		if len(m.ring) >= m.limit && (oldest < 0 || !m.remove(oldest)) {
@@ -103,15 +131,15 @@ func (m *Map[K, V]) makeRoom(now time.Duration) {
 
 // look looks at the next few entries and removes those that are idle. It
 // returns the slot of the least recently used of the rest, or -1.
-func (m *Map[K, V]) look(now time.Duration) int {
+func (m *Map[K, E, V]) look(now time.Duration) int {
 	oldest := -1
 	for range min(sample, len(m.ring)) {
 		i := m.hand % len(m.ring)
-		if now-m.ring[i].entry.LastUse() >= m.idle && m.remove(i) {
+		if now-V(m.ring[i].entry).LastUse() >= m.idle && m.remove(i) {
 			oldest = -1 // The last slot moved here, which may be the oldest.
 			continue
 		}
-		if oldest < 0 || m.ring[i].entry.LastUse() < m.ring[oldest].entry.LastUse() {
+		if oldest < 0 || V(m.ring[i].entry).LastUse() < V(m.ring[oldest].entry).LastUse() {
 			oldest = i
 		}
 		m.hand = i + 1
@@ -120,14 +148,14 @@ func (m *Map[K, V]) look(now time.Duration) int {
 }
 
 // remove evicts the entry in slot i and moves the last one there.
-func (m *Map[K, V]) remove(i int) bool {
-	if !m.ring[i].entry.Evict() {
+func (m *Map[K, E, V]) remove(i int) bool {
+	if !V(m.ring[i].entry).Evict() {
 		return false
 	}
-	m.entries.Delete(m.ring[i].key)
+	m.table.Load().put(m.seed, m.ring[i].key, m.gone)
 	last := len(m.ring) - 1
 	m.ring[i] = m.ring[last]
-	m.ring[last] = slot[K, V]{}
+	m.ring[last] = slot[K, E]{}
 	m.ring = m.ring[:last]
 	return true
 }

@@ -31,14 +31,14 @@ func (e *entry) Evict() bool {
 }
 
 // put uses the entry for key, which it creates if there is none.
-func put(m *lru.Map[int, *entry], key int, now time.Duration) *entry {
+func put(m *lru.Map[int, entry, *entry], key int, now time.Duration) *entry {
 	e := m.LoadOrCreate(key, now, func() *entry { return &entry{key: key} })
 	e.used.Store(int64(now))
 	return e
 }
 
 func TestAnEntryIsCreatedOnce(t *testing.T) {
-	m := lru.New[int, *entry](10, idle)
+	m := lru.New[int, entry](10, idle)
 	if e, ok := m.Load(1); ok || e != nil {
 		t.Errorf("an empty map holds %v", e)
 	}
@@ -51,7 +51,7 @@ func TestAnEntryIsCreatedOnce(t *testing.T) {
 
 func TestTheBoundHolds(t *testing.T) {
 	for _, limit := range []int{1, 2, 7, 8, 9, 100} {
-		m := lru.New[int, *entry](limit, idle)
+		m := lru.New[int, entry](limit, idle)
 		for i := range 1000 {
 			e := put(m, i, time.Duration(i)*time.Millisecond)
 			if want := min(i+1, limit); m.Len() != want {
@@ -65,7 +65,7 @@ func TestTheBoundHolds(t *testing.T) {
 }
 
 func TestAnEvictedEntryIsGoneAndAnotherIsNot(t *testing.T) {
-	m := lru.New[int, *entry](50, idle)
+	m := lru.New[int, entry](50, idle)
 	var all []*entry
 	for i := range 500 {
 		all = append(all, put(m, i, time.Duration(i)*time.Second))
@@ -86,7 +86,7 @@ func TestAnEvictedEntryIsGoneAndAnotherIsNot(t *testing.T) {
 }
 
 func TestTheLeastRecentlyUsedOfASmallMapGoes(t *testing.T) {
-	m := lru.New[int, *entry](8, idle) // It is looked at whole.
+	m := lru.New[int, entry](8, idle) // It is looked at whole.
 	for i := range 8 {
 		put(m, i, time.Duration(i))
 	}
@@ -102,7 +102,7 @@ func TestTheLeastRecentlyUsedOfASmallMapGoes(t *testing.T) {
 
 func TestEntriesInUseAreMostlyKept(t *testing.T) {
 	const limit, hot, rounds = 1000, 200, 5000
-	m := lru.New[int, *entry](limit, 100*time.Hour)
+	m := lru.New[int, entry](limit, 100*time.Hour)
 	created := 0
 	use := func(key int, now time.Duration) {
 		e := m.LoadOrCreate(key, now, func() *entry { created++; return &entry{key: key} })
@@ -119,7 +119,7 @@ func TestEntriesInUseAreMostlyKept(t *testing.T) {
 }
 
 func TestIdleEntriesGoBeforeTheMapIsFull(t *testing.T) {
-	m := lru.New[int, *entry](1000, idle)
+	m := lru.New[int, entry](1000, idle)
 	for i := range 100 {
 		put(m, i, 0)
 	}
@@ -140,7 +140,7 @@ func TestIdleEntriesGoBeforeTheMapIsFull(t *testing.T) {
 }
 
 func TestABusyEntryStays(t *testing.T) {
-	m := lru.New[int, *entry](10, idle)
+	m := lru.New[int, entry](10, idle)
 	busy := put(m, 0, 0)
 	busy.busy.Store(true)
 	for i := range 200 {
@@ -155,7 +155,7 @@ func TestABusyEntryStays(t *testing.T) {
 }
 
 func TestTheBoundHoldsAgainWhenEntriesAreNoLongerBusy(t *testing.T) {
-	m := lru.New[int, *entry](10, idle)
+	m := lru.New[int, entry](10, idle)
 	var all []*entry
 	for i := range 300 {
 		e := put(m, i, time.Duration(i))
@@ -175,7 +175,7 @@ func TestTheBoundHoldsAgainWhenEntriesAreNoLongerBusy(t *testing.T) {
 }
 
 func TestManyGoroutinesAgreeOnEveryEntry(t *testing.T) {
-	m := lru.New[int, *entry](16, time.Millisecond)
+	m := lru.New[int, entry](16, time.Millisecond)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
