@@ -1,0 +1,61 @@
+package bench
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/oauth2"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// A comparison of sides that do different things would be none.
+func TestAllSidesSendTheSame(t *testing.T) {
+	for _, side := range sides {
+		t.Run(side.name, func(t *testing.T) {
+			base := &inProcess{}
+			rt, req := side.over(t, base), newGet(t, "https://"+apiHost+"/v1/accounts/1")
+			want := req.Header.Clone()
+			roundTrip(t, rt, req)
+			got := base.last.Header.Clone()
+			token, ok := strings.CutPrefix(got.Get("Authorization"), "Bearer ")
+			if !ok || len(token) != tokenSize {
+				t.Errorf("sent a token of %d bytes as a bearer: %v, want %d", len(token), ok, tokenSize)
+			}
+			got.Del("Authorization")
+			if !maps.EqualFunc(got, want, slices.Equal) {
+				t.Errorf("sent the fields %v, want %v", got, want)
+			}
+			if base.last.Method != http.MethodGet || base.last.URL.String() != req.URL.String() {
+				t.Errorf("sent %s %s", base.last.Method, base.last.URL)
+			}
+		})
+	}
+}
+
+// Nobody may win by issuing less, or by having the wrong token.
+func TestBothSidesKeepOneTokenPerAccount(t *testing.T) {
+	const n = 100
+	ours, theirs := &issuer{lifetime: lifetime}, &sourceMap{sources: map[int64]oauth2.TokenSource{}}
+	src := newSource(t, tokensource.Config{Issuer: ours})
+	for range 2 {
+		for i, a := range fill(t, src, n) {
+			tok, err := src.Token(t.Context(), a)
+			if err != nil || tok.Account() != a {
+				t.Errorf("account %d: got a token of %v and error %v", i, tok.Account(), err)
+			}
+			if tok, err := theirs.Token(accountID(i)); err != nil || len(tok.AccessToken) != len(tokenValue(0)) {
+				t.Errorf("account %d of the map: %v", i, err)
+			}
+		}
+	}
+	if issued := ours.issued.Load(); issued != n {
+		t.Errorf("%d tokens issued, want %d", issued, n)
+	}
+	if len(theirs.sources) != n {
+		t.Errorf("%d sources in the map, want %d", len(theirs.sources), n)
+	}
+}

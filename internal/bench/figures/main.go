@@ -1,0 +1,80 @@
+// Figures prints the table of figures in the README: what must be, what was
+// measured, and whether that is met.
+//
+//	GOWORK=off go -C internal/bench run ./figures
+//
+// It runs the benchmarks of the package above, each in a process of its own,
+// ours and the peer's in turn, ten times. A figure against a peer is the median
+// of the ratios of such pairs. Pairs during which something else used the
+// processors are repeated while there is time: the command takes four minutes
+// on a machine of its own, and no more than eight on a busy one.
+//
+// A missed target is printed as missed, and no failure of the command. With
+// -raw file it also keeps all results, for benchstat -col /side file. With
+// -quick everything runs once: for a first look only.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime"
+	"slices"
+	"time"
+)
+
+func main() {
+	quick := flag.Bool("quick", false, "run each benchmark once, and briefly")
+	raw := flag.String("raw", "", "keep the results in this `file`, in the format that benchstat reads")
+	only := flag.String("only", "", "run the rows whose benchmark matches this `regexp`")
+	enough := flag.Duration("for", 7*time.Minute, "begin no new round after this time; one takes up to 40s")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	s := series{rounds: 10, benchtime: 100 * time.Millisecond, patience: time.Second, end: time.Now().Add(*enough)}
+	if *quick {
+		s = series{rounds: 1, benchtime: 20 * time.Millisecond, end: time.Now()}
+	}
+	if err := run(ctx, s, *only, *raw); err != nil {
+		fmt.Fprintln(os.Stderr, "figures:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, s series, only, raw string) error {
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	rows := slices.DeleteFunc(slices.Clone(table), func(r row) bool { return !chosen.MatchString(r.ours) })
+	kept := io.Discard
+	if raw != "" {
+		file, err := os.Create(raw)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		kept = file
+	}
+	bench, err := build(ctx, kept)
+	if err != nil {
+		return err
+	}
+	defer bench.remove()
+
+	start := time.Now()
+	results, err := s.run(ctx, bench, rows)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, %s/%s, %d × %s; took %v.\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		runtime.NumCPU(), bench.cpu, time.Since(start).Round(time.Second))
+	fmt.Print("Times and ratios are medians, ratios with their 95 % confidence interval; all else is the worst of all runs.\n\n")
+	s.writeTable(os.Stdout, rows, results)
+	return nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import "slices"
+
+// A row of the table compares two benchmarks, or has one of ours alone.
+type row struct {
+	what string
+	ours string // the name of a benchmark, without "Benchmark"
+	peer string // "" if there is none
+	cpu  int    // GOMAXPROCS; 0 for what it is
+	once bool   // run one iteration: it is a scenario, and measures itself
+	must []limit
+}
+
+// compares reports whether the row is about a ratio to the peer's figure.
+func (r row) compares() bool {
+	return slices.ContainsFunc(r.must, func(l limit) bool { return l.ratio })
+}
+
+// A limit is a bound for one unit of a benchmark.
+type limit struct {
+	relation relation
+	bound    float64
+	unit     string // as benchfmt has it: sec/op, not ns/op
+	what     string // what is counted, for the reader
+	ratio    bool   // the bound is for the ratio to the peer's
+	aim      float64
+}
+
+// A relation is what a figure has to be to its bound.
+type relation string
+
+const (
+	atMost  relation = "at most"
+	under   relation = "under"
+	atLeast relation = "at least"
+	exactly relation = "exactly"
+)
+
+// timeRatio is a bound for the time, against the peer's. The aim is what would
+// be nice, or 0.
+func timeRatio(bound, aim float64) limit {
+	return limit{atMost, bound, "sec/op", "the time", true, aim}
+}
+
+func absolute(relation relation, bound float64, unit, what string) limit {
+	return limit{relation: relation, bound: bound, unit: unit, what: what}
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+)
+
+var noAllocations = absolute(exactly, 0, "allocs/op", "allocations")
+
+// table is the table of README.md, and what has to be so.
+var table = []row{
+	{
+		what: "`For(acct).Token(ctx)`, fresh, against x/oauth2 `ReuseTokenSource`",
+		ours: "AccountSource/side=pismoauth",
+		peer: "AccountSource/side=oauth2",
+		must: []limit{timeRatio(0.9, 0), noAllocations},
+	},
+	{
+		what: "the same with `-cpu 8`",
+		ours: "AccountSourceParallel/side=pismoauth",
+		peer: "AccountSourceParallel/side=oauth2",
+		cpu:  8,
+		must: []limit{timeRatio(0.4, 0), noAllocations},
+	},
+	{
+		what: "`Source.Token(ctx, acct)`, at random from 10,000 accounts, against a map of x/oauth2 sources behind an RWMutex",
+		ours: "Source/side=pismoauth",
+		peer: "Source/side=map",
+		must: []limit{timeRatio(1, 0), noAllocations},
+	},
+	{
+		what: "the same with `-cpu 8`",
+		ours: "SourceParallel/side=pismoauth",
+		peer: "SourceParallel/side=map",
+		cpu:  8,
+		must: []limit{timeRatio(0.6, 0), noAllocations},
+	},
+	{
+		what: "transport, GET, 8 headers, no body, in-process base, against x/oauth2's Transport",
+		ours: "Get/side=pismoauth",
+		peer: "Get/side=oauth2",
+		must: []limit{timeRatio(0.75, 0.6), absolute(atMost, 8, "allocs/op", "allocations")},
+	},
+	{
+		what: "the same against retryablehttp stacked on x/oauth2",
+		ours: "Get/side=pismoauth",
+		peer: "Get/side=retryablehttp",
+		must: []limit{timeRatio(0.6, 0.45)},
+	},
+	{
+		what: "transport, 1 MiB body with GetBody, against retryablehttp stacked on x/oauth2",
+		ours: "Post/side=pismoauth",
+		peer: "Post/side=retryablehttp",
+		must: []limit{absolute(under, 4*kib, "B/op", "allocated per request")},
+	},
+	{
+		what: "100 MiB streaming upload of known length, without GetBody",
+		ours: "Stream/length=known/side=pismoauth",
+		once: true,
+		must: []limit{absolute(under, 8*mib, "peak-bytes", "peak heap above idle")},
+	},
+	{
+		what: "the same of unknown length, against retryablehttp",
+		ours: "Stream/length=unknown/side=pismoauth",
+		peer: "Stream/length=unknown/side=retryablehttp",
+		once: true,
+		must: []limit{absolute(under, 8*mib, "peak-bytes", "peak heap above idle")},
+	},
+	{
+		what: "TLS upstream on loopback, HTTP/1.1, 32 workers, 3,200 GETs, defaults, against http.DefaultTransport",
+		ours: "TLS/side=pismoauth",
+		peer: "TLS/side=DefaultTransport",
+		once: true,
+		must: []limit{
+			{atLeast, 4, "req/s", "the requests/s", true, 0},
+			absolute(atMost, 96, "conns", "connections opened"),
+		},
+	},
+	revocation("1,000 callers at once, one revocation", "callers=together/latency=0"),
+	revocation("1,000 callers over 200 ms, one revocation", "callers=staggered/latency=0"),
+	revocation("1,000 callers at once, one revocation, 200 ms per issuance", "callers=together/latency=200ms"),
+	revocation("1,000 callers over 200 ms, one revocation, 200 ms per issuance", "callers=staggered/latency=200ms"),
+	{
+		what: "1,000 callers on a token in its renewal window, issuance takes 200 ms",
+		ours: "RenewalWindow",
+		once: true,
+		must: []limit{absolute(under, 1e-3, "p99-sec", "p99 of the wait")},
+	},
+	{
+		what: "100,000 accounts cached, with 400-byte tokens",
+		ours: "CachedAccounts",
+		once: true,
+		must: []limit{absolute(under, 1.5*kib, "B/account", "per account")},
+	},
+	{
+		what: "`Source.Token`, at random from 100,000 accounts, against `For`",
+		ours: "Lookup/side=Source.Token",
+		peer: "Lookup/side=For",
+		must: []limit{timeRatio(8, 0)},
+	},
+}
+
+func revocation(what, variant string) row {
+	return row{
+		what: what,
+		ours: "Revocation/" + variant,
+		once: true,
+		must: []limit{
+			absolute(exactly, 1, "issuances", "issuance"),
+			absolute(exactly, 0, "failed", "callers see a 401 or an error"),
+		},
+	}
+}

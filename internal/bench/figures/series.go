@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// A series is how often, how long and under which conditions things run.
+type series struct {
+	rounds    int           // how often each row is to be measured, undisturbed
+	benchtime time.Duration // how long a benchmark runs
+	patience  time.Duration // how long to wait for the processors to be free
+	end       time.Time     // no round begins after, but the first
+}
+
+// A pair is what both sides of a row measured, one right after the other.
+type pair struct {
+	ours, peer result
+	disturbed  bool
+}
+
+// run measures all rows, round by round, so that no row has all the noise.
+func (s series) run(ctx context.Context, bench *suite, rows []row) ([][]pair, error) {
+	results := make([][]pair, len(rows))
+	machine := new(quiet)
+	for round := 0; round == 0 || time.Now().Before(s.end); round++ {
+		complete := true
+		for i, r := range rows {
+			if s.complete(r, results[i]) {
+				continue
+			}
+			complete = false
+			fmt.Fprintf(os.Stderr, "\rround %2d, row %2d of %d ", round+1, i+1, len(rows))
+			if r.compares() && !machine.wait(ctx, s.patience) && round >= s.rounds {
+				continue // Another disturbed pair is of no use.
+			}
+			p, err := s.measure(ctx, bench, r, round)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", r.what, err)
+			}
+			p.disturbed = r.compares() && !machine.now()
+			results[i] = append(results[i], p)
+		}
+		if complete {
+			break
+		}
+	}
+	fmt.Fprintln(os.Stderr)
+	return results, nil
+}
+
+// complete reports whether a row has been measured often enough.
+func (s series) complete(r row, pairs []pair) bool {
+	if r.compares() {
+		pairs = undisturbed(pairs)
+	}
+	return len(pairs) >= s.rounds
+}
+
+// valid returns the pairs that count, and a note if they are too few or not
+// what they should be. Only comparisons have to be undisturbed.
+func (s series) valid(r row, pairs []pair) (counting []pair, note string) {
+	if !r.compares() {
+		return pairs, ""
+	}
+	calm := undisturbed(pairs)
+	switch {
+	case len(calm) >= s.rounds:
+		return calm, ""
+	case len(calm) >= s.rounds/2 && len(calm) > 0:
+		return calm, fmt.Sprintf(" [%d pairs; others were disturbed]", len(calm))
+	default:
+		return pairs, fmt.Sprintf(" [%d of %d pairs disturbed]", len(pairs)-len(calm), len(pairs))
+	}
+}
+
+func undisturbed(pairs []pair) []pair {
+	var calm []pair
+	for _, p := range pairs {
+		if !p.disturbed {
+			calm = append(calm, p)
+		}
+	}
+	return calm
+}
+
+// measure runs both sides of a row, in every other round the peer first.
+func (s series) measure(ctx context.Context, bench *suite, r row, round int) (p pair, err error) {
+	benchtime := s.benchtime.String()
+	if r.once {
+		benchtime = "1x"
+	}
+	type side struct {
+		name string
+		into *result
+	}
+	turns := []side{{r.ours, &p.ours}, {r.peer, &p.peer}}
+	if round%2 == 1 {
+		turns[0], turns[1] = turns[1], turns[0]
+	}
+	for _, turn := range turns {
+		if turn.name == "" {
+			continue
+		}
+		if *turn.into, err = bench.run(ctx, turn.name, benchtime, r.cpu); err != nil {
+			return pair{}, err
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,179 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+const (
+	// tokenSize is that of the tokens on all sides, in bytes. Pismo's JWTs have
+	// 300 to 900.
+	tokenSize = 400
+	// lifetime outlasts every benchmark: tokens are fresh throughout, unless a
+	// benchmark is about something else.
+	lifetime = time.Hour
+	apiHost  = "sandbox.pismolabs.io"
+)
+
+// tokenValue returns the value of a token that no other has.
+func tokenValue(number uint64) string { return fmt.Sprintf("%0*d", tokenSize, number) }
+
+// An issuer grants at once, or after its latency, without a network.
+type issuer struct {
+	lifetime, latency time.Duration
+	issued            atomic.Uint64
+}
+
+func (i *issuer) Issue(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
+	if i.latency > 0 {
+		select {
+		case <-time.After(i.latency):
+		case <-ctx.Done():
+			return tokensource.Grant{}, ctx.Err()
+		}
+	}
+	value := tokensource.NewSecret(tokenValue(i.issued.Add(1)))
+	return tokensource.Grant{Token: value, ExpiresIn: i.lifetime}, nil
+}
+
+// newPassport returns the issuer that people have, for a double.
+func newPassport(pismo *passporttest.Server) *passport.S2S {
+	return &passport.S2S{
+		BaseURL:     pismo.URL(),
+		Credentials: passport.StaticCredentials(pismo.ServerKey(), pismo.ServerSecret()),
+	}
+}
+
+func newSource(tb testing.TB, config tokensource.Config) *tokensource.Source {
+	tb.Helper()
+	if config.Issuer == nil {
+		config.Issuer = &issuer{lifetime: lifetime}
+	}
+	src, err := tokensource.New(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return src
+}
+
+func newTransport(tb testing.TB, config transport.Config) *transport.Transport {
+	tb.Helper()
+	if config.Source == nil {
+		config.Source = newSource(tb, tokensource.Config{})
+	}
+	t, err := transport.New(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return t
+}
+
+// accountID returns the number of the i-th account, as long as Pismo's are.
+func accountID(i int) int64 { return 100_000_000 + int64(i)*7919%900_000_000 }
+
+func account(tb testing.TB, i int) tokensource.Account {
+	tb.Helper()
+	a, err := tokensource.ParseAccountID(strconv.FormatInt(accountID(i), 10))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
+}
+
+// fill returns the first n accounts, each of which has a token in src then.
+func fill(tb testing.TB, src *tokensource.Source, n int) []tokensource.Account {
+	tb.Helper()
+	accounts := make([]tokensource.Account, n)
+	for i := range accounts {
+		accounts[i] = account(tb, i)
+		if _, err := src.Token(tb.Context(), accounts[i]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return accounts
+}
+
+// draws are indices below n at random, the same for everybody: an array, so
+// that drawing costs next to nothing. Its length is a power of two.
+func draws(n int) []uint32 {
+	r := rand.New(rand.NewPCG(1, 2))
+	d := make([]uint32, 1<<16)
+	for i := range d {
+		d[i] = r.Uint32N(uint32(n))
+	}
+	return d
+}
+
+// An inProcess base answers 200 at once. It reads and closes the request's body
+// as a base has to, and allocates nothing: what a benchmark measures is all the
+// transport's. Not for concurrent use.
+type inProcess struct {
+	resp http.Response
+	last *http.Request // what arrived
+}
+
+func (b *inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		if _, err := io.Copy(io.Discard, req.Body); err != nil {
+			return nil, err
+		}
+		if err := req.Body.Close(); err != nil {
+			return nil, err
+		}
+	}
+	b.last = req
+	b.resp = http.Response{
+		StatusCode: http.StatusOK,
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Body:       http.NoBody,
+		Request:    req,
+	}
+	return &b.resp, nil
+}
+
+// newGet returns a GET as a service behind a gateway sends it: eight fields.
+func newGet(tb testing.TB, url string) *http.Request {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Accept":          "application/json",
+		"Accept-Encoding": "gzip",
+		"Accept-Language": "pt-BR",
+		"Traceparent":     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		"User-Agent":      "crm/4.2",
+		"X-Cid":           "3f0b6a52-6d0e-4a3b-8a0e-3d6f1b1f5b0e",
+		"X-Forwarded-For": "10.1.2.3",
+		"X-Request-Id":    "9a0364b9e99bb480dd25e1f0284c8555",
+	} {
+		req.Header.Set(name, value)
+	}
+	return req
+}
+
+// newPost returns a POST with a body that GetBody can repeat.
+func newPost(tb testing.TB, url string, body []byte) *http.Request {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return req
+}

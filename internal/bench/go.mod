@@ -1,0 +1,20 @@
+// Figures, and comparisons with other libraries. A module of its own, outside
+// of go.work, so that those libraries never reach the root's go.mod.
+module github.com/pismoauth/pismoauth/internal/bench
+
+go 1.26.0
+
+require (
+	github.com/hashicorp/go-retryablehttp v0.7.8
+	github.com/pismoauth/pismoauth v0.0.0
+	golang.org/x/oauth2 v0.37.0
+	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
+)
+
+require (
+	github.com/aclements/go-moremath v0.0.0-20210112150236-f10218a38794 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
+)
+
+replace github.com/pismoauth/pismoauth => ../..

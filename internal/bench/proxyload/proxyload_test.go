@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// TestMain lets the test below start the roles: they are this binary.
+func TestMain(m *testing.M) {
+	if name := os.Getenv(roleVariable); name != "" {
+		exit(play(name, os.Stdin, os.Stdout))
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestEveryVariantIsMeasuredInEveryRound(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // Every child would sleep for a second.
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	s := series{rounds: 2, warmUp: 20, requests: 200, slices: 2, profiles: t.TempDir()}
+	results, err := s.run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range connections {
+		for _, v := range variants {
+			samples := results[setting{n, v}]
+			if len(samples) != s.rounds {
+				t.Errorf("%d connections, %s: %d samples, want %d", n, v, len(samples), s.rounds)
+			}
+			for _, got := range samples {
+				if got.cpu <= 0 || got.rate <= 0 || got.p99 <= 0 {
+					t.Errorf("%d connections, %s: measured %+v", n, v, got)
+				}
+			}
+		}
+	}
+	profiles, err := filepath.Glob(filepath.Join(s.profiles, "*.pprof"))
+	if want := len(connections) * len(variants); err != nil || len(profiles) != want {
+		t.Errorf("there are %d profiles and error %v, want %d", len(profiles), err, want)
+	}
+}
+
+// A comparison of variants that do different things would be none.
+func TestEveryVariantSendsTheSame(t *testing.T) {
+	var sent string
+	double := passporttest.NewServer(t, passporttest.Config{
+		Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			token, _ := passporttest.TokenFromContext(r.Context())
+			r.Header.Del("Authorization")    // Each has a token of its own,
+			r.Header.Del("X-Forwarded-Host") // and an address.
+			sent = fmt.Sprint(r.Method, r.URL, token.Account, r.Header)
+			_, _ = io.WriteString(w, answer)
+		}),
+	})
+	var first string
+	for _, v := range variants {
+		handler, err := v.handler(platform{double.URL(), double.ServerKey(), double.ServerSecret()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := clientOf(t, handler).makeRequest(); err != nil {
+			t.Fatalf("%s: %v", v, err)
+		}
+		if first == "" {
+			first = sent
+		}
+		if sent != first {
+			t.Errorf("%s sends %s, want %s", v, sent, first)
+		}
+	}
+}
+
+func TestARequestFailsUnlessTheAnswerIsTheAccount(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		ok     bool
+	}{
+		"the account":                   {http.StatusOK, answer, true},
+		"another account":               {http.StatusOK, strings.Replace(answer, account, "102681872", 1), false},
+		"nothing":                       {http.StatusOK, "", false},
+		"a refusal":                     {http.StatusUnauthorized, "", false},
+		"a refusal with the right body": {http.StatusBadGateway, answer, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			_, err := order{Requests: 10}.carryOut([]*client{c})
+			if (err == nil) != test.ok {
+				t.Errorf("got error %v", err)
+			}
+		})
+	}
+}
+
+// clientOf returns a client of a server with that handler.
+func clientOf(t *testing.T, handler http.Handler) *client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	clients, err := target{server.Listener.Addr().String(), 1}.connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = clients[0].Close() })
+	return clients[0]
+}
+
+func TestRotationHasEveryVariantBeginAndFollowDifferentOnes(t *testing.T) {
+	begins, follows := map[variant]bool{}, map[[2]variant]bool{}
+	for round := range 2 * len(variants) {
+		order := rotated(variants, round)
+		begins[order[0]] = true
+		for i := range order[1:] {
+			follows[[2]variant{order[i], order[i+1]}] = true
+		}
+	}
+	if len(begins) != len(variants) || len(follows) != 2*len(variants) {
+		t.Errorf("%d variants begin, and %d follow another", len(begins), len(follows))
+	}
+}
+
+func TestTheTableTellsWhatIsMissed(t *testing.T) {
+	for _, test := range []struct {
+		bare, pooled, fixed time.Duration // in microseconds
+		want                string
+	}{
+		{100, 80, 88, "| 88.0 | 0.88 | 1.10 | 2000 | 3ms | met |"},
+		{100, 80, 89, "| 89.0 | 0.89 | 1.11 | 2000 | 3ms | **missed** |"},
+		{100, 95, 91, "| 91.0 | 0.91 | 0.96 | 2000 | 3ms | **missed** |"},
+	} {
+		results := map[setting][]sample{}
+		for _, n := range connections {
+			for v, cpu := range map[variant]time.Duration{bare: test.bare, pooled: test.pooled, fixed: test.fixed, fromJWT: 1} {
+				results[setting{n, v}] = []sample{{cpu * time.Microsecond, 2000, 3 * time.Millisecond}}
+			}
+		}
+		var out bytes.Buffer
+		writeTable(&out, results)
+		if n := strings.Count(out.String(), test.want); n != len(connections) {
+			t.Errorf("%d rows end with %q, want %d:\n%s", n, test.want, len(connections), &out)
+		}
+	}
+}
