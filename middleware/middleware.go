@@ -120,21 +120,29 @@ func (m *Middleware) admit(r *http.Request) (*http.Request, *tokensource.Token, 
 			delete(out.Header, name)
 		}
 	}
-	return out.WithContext(tokensource.ContextWithAccount(r.Context(), account)), token, nil
+	*out = *out.WithContext(tokensource.ContextWithAccount(r.Context(), account)) // One copy on the heap, not two.
+	return out, token, nil
 }
 
 // accountOf returns the account that a request is for. It returns no error but
 // denials: what else a function of the user's says keeps nobody from 403.
 func (m *Middleware) accountOf(r *http.Request) (tokensource.Account, error) {
 	account, err := m.account(r)
-	var denial Denial
-	switch {
-	case err == nil && account == (tokensource.Account{}):
-		return account, ErrForbidden
-	case err != nil && !errors.As(err, &denial):
-		return account, errors.Join(ErrForbidden, err)
+	if err != nil {
+		return account, denied(err)
 	}
-	return account, err
+	if account == (tokensource.Account{}) {
+		return account, ErrForbidden
+	}
+	return account, nil
+}
+
+// denied returns err as a denial.
+func denied(err error) error {
+	if _, ok := errors.AsType[Denial](err); ok {
+		return err
+	}
+	return errors.Join(ErrForbidden, err)
 }
 
 // answer answers a request that failed, unless its client has gone.

@@ -5,6 +5,7 @@ module github.com/pismoauth/pismoauth/internal/bench
 go 1.26.0
 
 require (
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/hashicorp/go-retryablehttp v0.7.8
 	github.com/pismoauth/pismoauth v0.0.0
 	golang.org/x/oauth2 v0.37.0
@@ -13,7 +14,6 @@ require (
 
 require (
 	github.com/aclements/go-moremath v0.0.0-20210112150236-f10218a38794 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 )
 

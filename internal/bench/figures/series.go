@@ -25,7 +25,7 @@ type pair struct {
 func (s series) run(ctx context.Context, bench *suite, rows []row) ([][]pair, error) {
 	results := make([][]pair, len(rows))
 	machine := new(quiet)
-	for round := 0; round == 0 || time.Now().Before(s.end); round++ {
+	for round := 0; round == 0 || time.Now().Before(s.end) && ctx.Err() == nil; round++ {
 		complete := true
 		for i, r := range rows {
 			if s.complete(r, results[i]) {
