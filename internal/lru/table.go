@@ -29,7 +29,7 @@ func newTable[K comparable, E any](slots int) *table[K, E] {
 
 // find returns the slot of key or, if it has none, the one that it would get.
 func (t *table[K, E]) find(seed maphash.Seed, key K) (slot *tableSlot[K, E], value *E) {
-	mask := uint64(len(t.slots) - 1)
+	mask := uint64(len(t.slots) - 1) //nolint:gosec // G115: a length is not negative.
 	for i := maphash.Comparable(seed, key); ; i++ {
 		slot = &t.slots[i&mask]
 		if value = slot.value.Load(); value == nil || slot.key == key {
