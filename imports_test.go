@@ -32,12 +32,13 @@ var allowed = map[string][]string{
 	"internal/backoff":         {},
 	"internal/loopback":        {},
 	"internal/lru":             {},
+	"internal/leaktest":        {},
 }
 
 // reserved are packages of the standard library, and who may import them.
 // expvar and net/http/pprof add to everybody's http.DefaultServeMux.
 var reserved = map[string][]string{
-	"testing":           {"tokensource/passporttest"},
+	"testing":           {"tokensource/passporttest", "internal/leaktest"},
 	"net/http/httptest": {"tokensource/passporttest"},
 	"net/http/httputil": {"middleware"},
 	"expvar":            {},

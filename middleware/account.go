@@ -87,9 +87,9 @@ func FromPath(wildcard string) AccountFunc {
 }
 
 // FromHeader takes the account id from a header field, which must match pattern
-// from beginning to end; a nil pattern matches nothing. It is for a header that something in front of this
-// program sets, and takes from every client; where clients reach this program
-// past it, each of them can act for every account.
+// from beginning to end; a nil pattern matches nothing. It is for a header that
+// something in front of this program sets, and takes from every client; where
+// clients reach this program past it, each of them can act for every account.
 //
 // The field is removed, and with it the one that differs in underscores for
 // hyphens, which other programs may take for the same. A request that has such

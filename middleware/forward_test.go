@@ -210,7 +210,7 @@ func TestWhatAClientClaimsOfItsWayIsDropped(t *testing.T) {
 		"with authorization too": "close, Authorization",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.get(t, "/",
+			r := s.get(t, "/",
 				"Connection", connection,
 				"Authorization", "Bearer theirs",
 				"Proxy-Authorization", "Basic theirs",
@@ -223,6 +223,9 @@ func TestWhatAClientClaimsOfItsWayIsDropped(t *testing.T) {
 				"X-Cid", "stays",
 				"Idempotency-Key", "stays",
 			)
+			if r.status != http.StatusOK {
+				t.Fatal("status", r.status)
+			}
 			h := <-seen
 			for name, want := range map[string]string{
 				"X-Forwarded-For":     "127.0.0.1",

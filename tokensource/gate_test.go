@@ -396,6 +396,16 @@ func TestATrialThatFailsTellsItsCallerWhatTheSourceSaysNotTheProbe(t *testing.T)
 				if n := d.askedFor(acct(t, 2)); n != 0 {
 					t.Errorf("the issuer was asked %d times for an account that had no chance", n)
 				}
+
+				// Nor is it held against the account: its first failure is its first.
+				time.Sleep(err.RetryAfter)
+				d.fail(nil)
+				token(t, src, acct(t, 3))
+				d.fail(errDown)
+				wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
+				if n := d.askedFor(acct(t, 2)); n != 2 {
+					t.Errorf("the issuer was asked %d times for the account, want 2", n)
+				}
 			})
 		})
 	}

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 	var left []string
 	for range 10_000 {
-		if left = ours(); len(left) == 0 {
+		if left = ours(""); len(left) == 0 {
 			return
 		}
 		runtime.Gosched()
@@ -26,18 +26,22 @@ func TestMain(m *testing.M) {
 }
 
 // ours returns the stacks of the goroutines that run code of this package, but
-// for that of a test itself.
-func ours() []string {
+// for those of the tests themselves, in which a word is found.
+func ours(word string) []string {
 	buffer := make([]byte, 1<<20)
 	var stacks []string
 	for stack := range strings.SplitSeq(string(buffer[:runtime.Stack(buffer, true)]), "\n\n") {
-		if strings.Contains(stack, "pismoauth/tokensource") &&
+		if strings.Contains(stack, "pismoauth/tokensource") && strings.Contains(stack, word) &&
 			!strings.Contains(stack, "tokensource_test.TestMain") && !strings.Contains(stack, "testing.tRunner(") {
 			stacks = append(stacks, stack)
 		}
 	}
 	return stacks
 }
+
+// inBubble is in the stacks of a bubble's goroutines. There is one bubble at a
+// time: what an earlier test has left over is in none.
+const inBubble = "synctest bubble"
 
 func TestGoroutinesEndWithTheIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -49,12 +53,12 @@ func TestGoroutinesEndWithTheIssuance(t *testing.T) {
 			_, err := src.Token(ctx, acct(t, 1+i))
 			wantKind(t, err, tokensource.ErrTimeout)
 		}
-		if len(ours()) == 0 {
+		if len(ours(inBubble)) == 0 {
 			t.Fatal("no goroutine runs: the test proves nothing")
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if left := ours(); len(left) > 0 {
+		if left := ours(inBubble); len(left) > 0 {
 			t.Errorf("%d goroutines are left, as\n%s", len(left), left[0])
 		}
 	})
@@ -65,7 +69,7 @@ func TestASourceAtRestHasNoGoroutine(t *testing.T) {
 		src := newSource(t, &desk{})
 		token(t, src, acct(t, 1))
 		synctest.Wait()
-		if left := ours(); len(left) > 0 {
+		if left := ours(inBubble); len(left) > 0 {
 			t.Errorf("%d goroutines are left, as\n%s", len(left), left[0])
 		}
 	})

@@ -63,10 +63,10 @@ func TestATokenOfTwoSecondsAgesAsOneOfTenMinutes(t *testing.T) {
 					t.Error("the token was not served to the end")
 				}
 				goTo(tt.dead)
-				wantNoToken(t, src, account, tokensource.ErrUnavailable)
 				if first.Expired() {
 					t.Error("the token has expired before its end")
 				}
+				wantNoToken(t, src, account, tokensource.ErrUnavailable)
 				goTo(tt.life)
 				if !first.Expired() {
 					t.Error("the token has not expired at its end")

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -93,6 +94,7 @@ func serially[T any](b *testing.B, ask func(i int) (*T, error)) {
 	if _, err := ask(0); err != nil {
 		b.Fatal(err)
 	}
+	runtime.GC() // What the setup left is not to be collected while we measure.
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
@@ -109,6 +111,7 @@ func inParallel[T any](b *testing.B, ask func(i int) (*T, error)) {
 	if _, err := ask(0); err != nil {
 		b.Fatal(err)
 	}
+	runtime.GC() // As above.
 	b.ReportAllocs()
 	const apart = 7919 // Goroutines do not draw in step.
 	var goroutines atomic.Int64

@@ -181,15 +181,66 @@ func TestManyGoroutinesAgreeOnEveryEntry(t *testing.T) {
 		all.Go(func() {
 			for n := range 3000 {
 				key := rand.IntN(64)
-				e := put(m, key, time.Duration(n)*time.Microsecond)
-				if e.key != key {
+				if e := put(m, key, time.Duration(n)*time.Microsecond); e.key != key {
 					t.Errorf("got entry %d for key %d", e.key, key)
 				}
-				if e, ok := m.Load(rand.IntN(64)); ok {
+				key = rand.IntN(64)
+				if e, ok := m.Load(key); ok {
+					if e == nil || e.key != key {
+						t.Errorf("loaded entry %v for key %d", e, key)
+						return
+					}
 					e.busy.Store(n%3 == 0)
 				}
 			}
 		})
 	}
 	all.Wait()
+}
+
+// Who reads while others insert finds what was there before, and nothing else.
+func TestAReaderNeverMissesAnEntryThatStays(t *testing.T) {
+	const stay, come = 100, 20_000
+	m := lru.New[int, entry](come, idle)
+	for key := range stay {
+		put(m, key, 0).busy.Store(true)
+	}
+	var done atomic.Bool
+	var coming atomic.Int64 // the key that is being inserted
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for !done.Load() {
+				key := rand.IntN(stay)
+				if e, ok := m.Load(key); !ok || e.key != key {
+					t.Errorf("key %d: loaded %v, %v", key, e, ok)
+					return
+				}
+				key = int(coming.Load())
+				if e, ok := m.Load(key); ok && e.key != key {
+					t.Errorf("key %d: loaded the entry of %d", key, e.key)
+					return
+				}
+			}
+		})
+	}
+	for key := range come { // The table grows from 256 slots to tens of thousands.
+		coming.Store(stay + int64(key))
+		put(m, stay+key, time.Duration(key))
+	}
+	done.Store(true)
+	readers.Wait()
+}
+
+func TestAKeyThatComesBackIsFoundAgain(t *testing.T) {
+	m := lru.New[int, entry](1, idle)
+	for i := range 1000 {
+		e := put(m, i%3, time.Duration(i))
+		if loaded, ok := m.Load(i % 3); !ok || loaded != e {
+			t.Fatalf("insertion %d: loaded %v, %v", i, loaded, ok)
+		}
+		if e, ok := m.Load((i + 1) % 3); ok || e != nil {
+			t.Fatalf("insertion %d: what was removed is %v", i, e)
+		}
+	}
 }
