@@ -140,6 +140,7 @@ func TestAResponseThatBreaksOffBreaksOffForTheClientToo(t *testing.T) {
 	check(t, "log", logged.String() != "", true)
 
 	// And nobody is told who did not ask.
-	_, err = serve(t, p.proxy(t)).try(s.request(t, http.MethodGet, "/", nil))
+	quiet := serve(t, p.proxy(t))
+	_, err = quiet.try(quiet.request(t, http.MethodGet, "/", nil))
 	check(t, "error", errors.Is(err, io.ErrUnexpectedEOF), true)
 }
