@@ -240,7 +240,9 @@ func TestAProxysErrorHandlerGetsTheTypedError(t *testing.T) {
 			w.WriteHeader(http.StatusTeapot)
 		}
 	}))
-	check(t, "status", s.get(t, "/v1/refusals/message").status, http.StatusTeapot)
+	if r := s.get(t, "/v1/refusals/message"); r.status != http.StatusTeapot {
+		t.Fatal("status", r.status)
+	}
 	check(t, "error", <-errs, middleware.ErrUnhealed)
 	check(t, "type of the error", middleware.ErrUnhealed.(interface{ ErrorType() string }).ErrorType(), "token_refused")
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -180,11 +181,16 @@ func (s *service) try(req *http.Request) (reply, error) {
 	return r, errors.Join(err, resp.Body.Close())
 }
 
+// patience is how long a test waits for what does not come.
+const patience = time.Minute
+
 // request returns a request to the service. Header fields come in pairs of
 // name and value.
 func (s *service) request(tb testing.TB, method, path string, body io.Reader, header ...string) *http.Request {
 	tb.Helper()
-	req, err := http.NewRequestWithContext(tb.Context(), method, s.URL+path, body)
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	tb.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, body)
 	if err != nil {
 		tb.Fatal("NewRequest:", err)
 	}
