@@ -81,10 +81,10 @@ func TestAnUploadReachesThePlatformAsItComes(t *testing.T) {
 		if _, err := io.WriteString(upload, part); err != nil {
 			t.Fatal(err)
 		}
-		check(t, "part", <-arrived, part)
+		check(t, "part", await(t, arrived), part)
 	}
 	_ = upload.Close()
-	check(t, "status", (<-answered).status, http.StatusCreated)
+	check(t, "status", await(t, answered).status, http.StatusCreated)
 }
 
 // dial opens a connection to a service, and sends what is given.
@@ -132,7 +132,7 @@ func TestAConnectionThatIsUpgradedIsTheClientsOwn(t *testing.T) {
 		check(t, "error", err, nil)
 	}
 	_ = conn.Close()
-	<-closed // The platform learns that the client has left.
+	await(t, closed) // The platform learns that the client has left.
 }
 
 func TestAnUpgradeThatThePlatformRefusesForItsTokenIsHealed(t *testing.T) {
@@ -228,7 +228,7 @@ func TestWhatAClientClaimsOfItsWayIsDropped(t *testing.T) {
 			if r.status != http.StatusOK {
 				t.Fatal("status", r.status)
 			}
-			h := <-seen
+			h := await(t, seen)
 			for name, want := range map[string]string{
 				"X-Forwarded-For":     "127.0.0.1",
 				"X-Forwarded-Host":    s.Listener.Addr().String(),

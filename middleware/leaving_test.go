@@ -63,19 +63,19 @@ func TestAClientThatLeavesCancelsNoIssuanceForOthers(t *testing.T) {
 		_, err := s.try(s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil).WithContext(ctx))
 		first <- err
 	}()
-	<-waiting
+	await(t, waiting)
 	second := make(chan reply)
 	go func() {
 		r, err := s.try(s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil))
 		check(t, "error of the one who stays", err, nil)
 		second <- r
 	}()
-	<-waiting
+	await(t, waiting)
 	leave()
-	check(t, "the one who leaves", errors.Is(<-first, context.Canceled), true)
-	check(t, "how its handler ended", <-proxy.ended, any(http.ErrAbortHandler))
+	check(t, "the one who leaves", errors.Is(await(t, first), context.Canceled), true)
+	check(t, "how its handler ended", await(t, proxy.ended), any(http.ErrAbortHandler))
 	close(ready)
-	check(t, "status of the one who stays", (<-second).status, http.StatusOK)
+	check(t, "status of the one who stays", await(t, second).status, http.StatusOK)
 	check(t, "tokens issued", p.Counts().Issued, 1)
 	check(t, "log", logged.String(), "")
 }
@@ -114,11 +114,11 @@ func TestAClientThatLeavesWhileThePlatformWorksIsForgotten(t *testing.T) {
 				_, err := s.try(s.request(t, http.MethodPost, "/slow", strings.NewReader("payment")).WithContext(ctx))
 				answered <- err
 			}()
-			<-began
+			await(t, began)
 			leave()
-			check(t, "an error", <-answered != nil, true)
-			<-left // The platform learns of it.
-			<-proxy.ended
+			check(t, "an error", await(t, answered) != nil, true)
+			await(t, left) // The platform learns of it.
+			await(t, proxy.ended)
 			check(t, "status of another", s.get(t, "/quick").status, http.StatusOK)
 			check(t, "tokens issued", p.Counts().Issued, 1)
 			check(t, "log", logged.String(), "")

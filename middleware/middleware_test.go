@@ -414,7 +414,7 @@ func TestAClientThatHasNotGoneIsNotAnswered200WithNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			shutdown()
-			if err := <-answered; err == nil {
+			if err := await(t, answered); err == nil {
 				t.Error("the client was answered; the connection should have been closed")
 			}
 		})

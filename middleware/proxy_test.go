@@ -243,7 +243,7 @@ func TestAProxysErrorHandlerGetsTheTypedError(t *testing.T) {
 	if r := s.get(t, "/v1/refusals/message"); r.status != http.StatusTeapot {
 		t.Fatal("status", r.status)
 	}
-	check(t, "error", <-errs, middleware.ErrUnhealed)
+	check(t, "error", await(t, errs), middleware.ErrUnhealed)
 	check(t, "type of the error", middleware.ErrUnhealed.(interface{ ErrorType() string }).ErrorType(), "token_refused")
 }
 

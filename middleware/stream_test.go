@@ -275,7 +275,7 @@ func TestAClientThatLeavesInTheMiddleOfItsBodyHasSentNothing(t *testing.T) {
 			}
 			_, err := in.ReadByte()
 			check(t, "an answer", err, io.EOF)
-			check(t, "how the handler ended", <-proxy.ended, any(http.ErrAbortHandler))
+			check(t, "how the handler ended", await(t, proxy.ended), any(http.ErrAbortHandler))
 			check(t, "payments made", len(p.Deliveries()), 0)
 		})
 	}

@@ -297,3 +297,15 @@ func crowd(n int, do func(i int)) {
 	}
 	running.Wait()
 }
+
+// await returns what a channel gives, and fails the test if it gives nothing.
+func await[T any](tb testing.TB, from <-chan T) T {
+	tb.Helper()
+	select {
+	case value := <-from:
+		return value
+	case <-time.After(patience):
+		tb.Fatal("nothing came")
+		panic("not reached")
+	}
+}
