@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/http/httputil"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,57 @@ func TestTrailersPass(t *testing.T) {
 	check(t, "body", r.body, "body")
 	check(t, "an announced trailer", r.trailer.Get("X-Announced"), "one")
 	check(t, "another", r.trailer.Get("X-Surprise"), "two")
+}
+
+// What a client announces at the end of a request is not for the platform: not
+// our word, and not theirs.
+func TestATrailerOfTheRequestCarriesNoAuthorization(t *testing.T) {
+	p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		check(t, "body", string(body), "payment")
+		check(t, "error", err, nil)
+		check(t, "trailer", strings.Contains(fmt.Sprint(r.Trailer), "theirs"), false)
+		check(t, "Authorization", len(r.Header["Authorization"]), 1)
+	})
+	s := serve(t, p.proxy(t))
+	_, in := s.dial(t, "POST / HTTP/1.1\r\nHost: proxy\r\nTrailer: Authorization\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"+
+		"7\r\npayment\r\n0\r\nAuthorization: Bearer theirs\r\n\r\n")
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "status", resp.StatusCode, http.StatusOK)
+}
+
+func TestThePlatformMaySpeakHTTP2(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{TLS: true, HTTP2: true, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		check(t, "protocol", r.ProtoMajor, 2)
+		if r.URL.Path == "/down" {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Trailer", "X-Trailer")
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n)
+		_ = http.NewResponseController(w).Flush() // It has no length: one would leave no room for a trailer.
+		w.Header().Set("X-Trailer", "passes")
+	})})
+	s := serve(t, p.proxy(t))
+	for range 2 { // The second is refused, and healed.
+		r := s.post(t, "/", "payment")
+		check(t, "status", r.status, http.StatusOK)
+		check(t, "body", r.body, "7")
+		check(t, "trailer", r.trailer.Get("X-Trailer"), "passes")
+		p.RevokeAll()
+	}
+	wantProblem(t, s.send(t, flooding(t, s, mebi, false)), http.StatusBadGateway, "token-refused")
+	check(t, "body", s.send(t, flooding(t, s, mebi, false)).body, strconv.Itoa(mebi))
+	wantProblem(t, s.post(t, "/down", "payment"), http.StatusBadGateway, "upstream-unreachable")
+	_, in := s.dial(t, "POST / HTTP/1.1\r\nHost: proxy\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n")
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "status", resp.StatusCode, http.StatusBadRequest)
 }
 
 func TestInformationalResponsesPass(t *testing.T) {

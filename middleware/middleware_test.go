@@ -297,6 +297,17 @@ func TestAnUnauthenticatedRequestIsToldToAuthenticate(t *testing.T) {
 	check(t, "token requests", p.Counts().TokenRequests, 0)
 }
 
+func TestADenialHasANameForTelemetryAndASentenceForPeople(t *testing.T) {
+	for denial, want := range map[middleware.Denial]string{
+		middleware.ErrUnauthenticated:  "unauthenticated",
+		middleware.ErrForbidden:        "account_forbidden",
+		middleware.ErrMethodNotProxied: "method_not_proxied",
+	} {
+		check(t, "type", denial.ErrorType(), want)
+		check(t, "a sentence", strings.HasPrefix(denial.Error(), "pismoauth: ") && !strings.Contains(denial.Error(), want), true)
+	}
+}
+
 func TestAnErrorHandlerGetsTheTypedError(t *testing.T) {
 	type reason struct{ error }
 	for name, test := range map[string]struct {

@@ -53,6 +53,9 @@ type ProxyConfig struct {
 // its business. Only a 401 that was due to our token, and could not be healed,
 // becomes a 502: see [ErrUnhealed].
 //
+// It sets no deadline. One of the request's context is kept, and answered 504; so
+// is a ResponseHeaderTimeout of the transport's base.
+//
 // It is an [http.Handler] for any router. With net/http, mount it behind a
 // pattern with a wildcard; with chi, r.Mount("/", proxy); with gorilla/mux,
 // r.PathPrefix("/").Handler(proxy). Where the router has put the account

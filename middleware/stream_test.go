@@ -221,6 +221,14 @@ func TestABodyThatCannotBeReadIsNotThePlatformsFailure(t *testing.T) {
 	}
 }
 
+// impatient has a client take no longer than a moment for its body.
+func impatient(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		handler.ServeHTTP(w, r)
+	})
+}
+
 // net/http cancels the context of a client that it has lost patience with: the
 // client still reads, and must not read that all is well.
 func TestASlowClientIsNotToldThatAllIsWell(t *testing.T) {
@@ -232,7 +240,7 @@ func TestASlowClientIsNotToldThatAllIsWell(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
-			s := serve(t, p.proxy(t), func(server *http.Server) { server.ReadTimeout = 100 * time.Millisecond })
+			s := serve(t, impatient(p.proxy(t)))
 			_, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\n"+send)
 			if resp, err := http.ReadResponse(in, nil); err == nil {
 				check(t, "status", resp.StatusCode, http.StatusRequestTimeout)
@@ -244,9 +252,8 @@ func TestASlowClientIsNotToldThatAllIsWell(t *testing.T) {
 
 func TestASlowClientOverHTTP2IsToldThatItWas(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
-	s := &service{Server: httptest.NewUnstartedServer(p.proxy(t)), log: new(records)}
+	s := &service{Server: httptest.NewUnstartedServer(impatient(p.proxy(t)))}
 	s.EnableHTTP2 = true
-	s.Config.ReadTimeout = 100 * time.Millisecond
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	body, upload := io.Pipe()

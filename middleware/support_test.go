@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -46,6 +47,10 @@ func newPlatform(tb testing.TB, config passporttest.Config) *platform {
 func dress(tb testing.TB, double *passporttest.Server, config tokensource.Config) *platform {
 	tb.Helper()
 	p := &platform{Server: double, base: transport.NewBase()}
+	if certificate := double.Certificate(); certificate != nil {
+		p.base.TLSClientConfig.RootCAs = x509.NewCertPool()
+		p.base.TLSClientConfig.RootCAs.AddCert(certificate)
+	}
 	if config.Issuer == nil {
 		config.Issuer = double.Issuer()
 	}
