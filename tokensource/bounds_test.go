@@ -119,6 +119,34 @@ func TestWhoeverWaitsTooLongForItsTurnIsOverloaded(t *testing.T) {
 	})
 }
 
+// A thousand accounts come at once, and a healthy endpoint takes 12.5 s for all
+// of them. Who gets its turn in the last moment has no time left to be answered:
+// that is the queue's fault, and says nothing about the endpoint.
+func TestAQueueThatIsTooLongIsNotTakenForAnOutage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 190 * time.Millisecond}
+		src := newSource(t, d)
+		accounts := accts(t, 1000)
+		all := together(len(accounts), 0, func(i int) (*tokensource.Token, error) {
+			return src.Token(t.Context(), accounts[i])
+		})
+		late := 0
+		for i, g := range all {
+			if g.err == nil {
+				continue
+			}
+			late++
+			if e := wantKind(t, g.err, tokensource.ErrOverloaded); e.Suppressed || e.RetryAfter != 0 {
+				t.Fatalf("account %d: %v, as if it had failed", i, e)
+			}
+			token(t, src, accounts[i]) // Neither the account nor the Source is cooling.
+		}
+		if late == 0 || late == len(all) {
+			t.Errorf("%d of %d were late: the test proves nothing", late, len(all))
+		}
+	})
+}
+
 func TestTheAccountsAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}

@@ -42,7 +42,7 @@ func (g *gate) check(now time.Duration, revision string) *Error {
 	return nil
 }
 
-// enter asks for passage. Who gets it must call succeed or fail.
+// enter asks for passage. Who gets it must call succeed, fail or leave.
 func (g *gate) enter(account Account, now time.Duration, revision string) (pass, *Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -80,15 +80,24 @@ func (g *gate) open() {
 	g.trial = false
 }
 
+// leave notes that an issuance which had entered has proved nothing. If it was
+// the one on trial, the next takes its place.
+func (g *gate) leave(p pass) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.trial = g.trial && !p.trial
+}
+
 // fail notes that an issuance which had entered has failed. A closed gate cares
 // only about the one on trial: the others had entered before it closed.
 func (g *gate) fail(p pass, account Account, cause *Error, revision string, now time.Duration) {
+	if cause.Kind == ErrMisconfigured { // The endpoint was not asked.
+		g.leave(p)
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case cause.Kind == ErrMisconfigured: // The endpoint was not asked.
-		g.trial = g.trial && !p.trial
-		return
 	case p.trial && g.trial: // Unless a success has opened the gate meanwhile.
 		g.trial = false
 		if cause.Kind == ErrAccountRejected && g.granted == account {

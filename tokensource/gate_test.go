@@ -2,6 +2,7 @@ package tokensource_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -332,6 +333,38 @@ func TestATrialIsMadeWithAnAccountThatWasGrantedBefore(t *testing.T) {
 		wantNoToken(t, src, acct(t, 4), tokensource.ErrUnavailable)
 		if n := d.askedFor(acct(t, 4)); n != 2 {
 			t.Errorf("the issuer was asked %d times for an account after the probe, want 2", n)
+		}
+	})
+}
+
+// The endpoint hangs for one account, and refuses three others.
+func TestATrialDoesNotAskForAnAccountThatIsBeingAskedFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		granted := acct(t, 1)
+		hangs := false
+		var asking, most atomic.Int32
+		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+			if account == granted {
+				most.Store(max(most.Load(), asking.Add(1)))
+				defer asking.Add(-1)
+				if hangs {
+					<-ctx.Done()
+					return tokensource.Grant{}, ctx.Err()
+				}
+			}
+			return d.Issue(ctx, account)
+		}))
+		refused := token(t, src, granted)
+		hangs = true
+		go func() { _, _ = src.Renew(context.Background(), refused) }()
+		synctest.Wait()
+		closeGate(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
+		d.fail(nil)
+		time.Sleep(time.Second)
+		token(t, src, acct(t, 2))
+		if n := most.Load(); n != 1 {
+			t.Errorf("the issuer was asked %d times at once for one account", n)
 		}
 	})
 }

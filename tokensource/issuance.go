@@ -140,6 +140,7 @@ type outcome struct {
 
 // issue waits for its turn, passes the gate, and asks the issuer.
 func (s *Source) issue(ctx context.Context, f *issuance) outcome {
+	queued := s.now().mono
 	place, err := s.queue.enter(ctx)
 	if err != nil {
 		return outcome{err: err}
@@ -151,9 +152,14 @@ func (s *Source) issue(ctx context.Context, f *issuance) outcome {
 		return outcome{err: err}
 	}
 	asked := 0
-	if pass.probe != (Account{}) {
+	// One call at a time for each account: the probe's own issuance may have
+	// entered before the gate closed, and not be back yet.
+	if pass.probe != (Account{}) && !s.issuingFor(pass.probe) {
 		asked++
 		t, revision, err := s.ask(ctx, place, pass.probe)
+		if s.late(ctx, err, pass.began-queued) {
+			return s.overloaded(ctx, pass, asked)
+		}
 		if err != nil {
 			now := s.now().mono
 			s.gate.fail(pass, pass.probe, err, revision, now)
@@ -174,11 +180,26 @@ func (s *Source) issue(ctx context.Context, f *issuance) outcome {
 			s.gate.succeed(account)
 			return outcome{token: t, asked: asked}
 		}
+		if s.late(ctx, err, pass.began-queued) {
+			return s.overloaded(ctx, pass, asked)
+		}
 		if attempt == f.attempts || pass.trial || !transient(err) || !s.mayAskAgain(ctx) {
 			s.gate.fail(pass, account, err, revision, s.now().mono)
 			return outcome{err: err, asked: asked, failed: true, revision: revision, began: pass.began}
 		}
 	}
+}
+
+// late reports whether a call of the issuer was cut short because the issuance
+// had spent most of its time in the queue. That says nothing about the issuer.
+func (s *Source) late(ctx context.Context, err *Error, queued time.Duration) bool {
+	return err != nil && err.Kind == ErrTimeout && ctx.Err() != nil && queued > s.timeout/2
+}
+
+// overloaded is the outcome of an issuance whose turn came too late.
+func (s *Source) overloaded(ctx context.Context, pass pass, asked int) outcome {
+	s.gate.leave(pass)
+	return outcome{err: NewError(ErrOverloaded, ctx.Err()), asked: asked}
 }
 
 // transient reports whether asking again at once may help.
@@ -268,19 +289,4 @@ func (s *Source) settle(f *issuance, o outcome) {
 		f.observer(result) // Before anyone goes on: who has the token finds it counted.
 	}
 	close(f.done)
-}
-
-// adopt keeps a token that was issued on trial, if its account has no better.
-func (s *Source) adopt(t *Token) {
-	l, ok := s.leases.Load(t.account)
-	if !ok {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.flight == nil && !l.evicted {
-		l.token = t
-		l.cooling = cooling{}
-		l.current.Store(t)
-	}
 }
