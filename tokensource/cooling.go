@@ -29,9 +29,9 @@ type cooling struct {
 }
 
 // add notes another failure, of what began some time ago. The delay doubles with
-// each, up to a limit, unless the endpoint said how long to wait. The limit
-// counts from the beginning: after an endpoint that hangs, too, the first success
-// comes within it.
+// each, up to a limit, unless the endpoint said how long to wait; "a moment" is a
+// second. The limit counts from the beginning: after an endpoint that hangs, too,
+// the first success comes within it.
 func (c *cooling) add(cause *Error, revision string, began, now, limit time.Duration) {
 	limit = max(limit-(now-began), coolingBase)
 	delay := backoff.EqualJitter(backoff.Exponential(c.failures, coolingBase, limit))
@@ -60,9 +60,10 @@ type reviser interface {
 type revision struct {
 	reviser reviser // nil if the issuer is none
 
-	mu    sync.Mutex
-	known string
-	asked time.Duration // on the Source's monotonic clock; 0: never
+	mu     sync.Mutex
+	known  string
+	asked  time.Duration // on the Source's monotonic clock; 0: never
+	asking bool          // by due; the question is open
 }
 
 // revisionInterval is how often a cooling Source asks for the revision.
@@ -75,7 +76,8 @@ func (r *revision) current() string {
 	return r.known
 }
 
-// read asks for the revision, and returns it.
+// read asks for the revision, and returns it. What is told when ctx is done
+// already does not count: it may be no more than that the time was up.
 func (r *revision) read(ctx context.Context) string {
 	if r.reviser == nil {
 		return ""
@@ -83,34 +85,56 @@ func (r *revision) read(ctx context.Context) string {
 	now := r.reviser.Revision(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known = now
-	return now
+	if ctx.Err() == nil {
+		r.known = now
+	}
+	return r.known
 }
 
 // due reports whether it is time to ask again, as it is once in each
-// revisionInterval, and returns what was last seen. Who is told so must ask.
+// revisionInterval and never while a question is open, and returns what was
+// last seen. Who is told so must ask, and call answered.
 func (r *revision) due(now time.Duration) (known string, due bool) {
 	if r.reviser == nil {
 		return "", false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if due = r.asked == 0 || now-r.asked >= revisionInterval; due {
-		r.asked = now
+	if due = !r.asking && (r.asked == 0 || now-r.asked >= revisionInterval); due {
+		r.asking, r.asked = true, now
 	}
 	return r.known, due
 }
 
+func (r *revision) answered() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asking = false
+}
+
 // revised reports whether the credentials have changed since an issuance
-// failed. A caller who leaves ends its question.
+// failed. A caller who leaves does not wait for the answer, which counts all
+// the same. An issuer that ignores its context keeps nobody, and is not asked a
+// second time before it has answered.
 func (s *Source) revised(caller context.Context) bool {
 	known, due := s.revision.due(s.now().mono)
 	if !due {
 		return false
 	}
 	ctx, cancel := s.issuing()
-	defer cancel()
-	defer context.AfterFunc(caller, cancel)()
-	defer func() { _ = recover() }() // A panic is no change; the next issuance tells of it.
-	return s.revision.read(ctx) != known
+	answer := make(chan string, 1)
+	go func() {
+		defer cancel()
+		defer close(answer)
+		defer s.revision.answered()
+		defer func() { _ = recover() }() // A panic is no change; the next issuance tells of it.
+		answer <- s.revision.read(ctx)
+	}()
+	select {
+	case now, ok := <-answer:
+		return ok && now != known
+	case <-caller.Done():
+	case <-ctx.Done():
+	}
+	return false
 }

@@ -498,7 +498,7 @@ func TestTheCallersValuesDoNotReachTheRevision(t *testing.T) {
 	})
 }
 
-func TestALeavingCallerStopsItsOwnQuestionForTheRevision(t *testing.T) {
+func TestALeavingCallerDoesNotWaitForTheRevision(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
@@ -518,6 +518,69 @@ func TestALeavingCallerStopsItsOwnQuestionForTheRevision(t *testing.T) {
 		_, err := src.Token(ctx, acct(t, 1))
 		wantKind(t, err, tokensource.ErrRateLimited)
 		between(t, "the wait", time.Since(start), time.Millisecond, time.Millisecond)
+	})
+}
+
+// As one that reads the credentials from a file system that hangs.
+func TestARevisionThatIgnoresItsContextKeepsNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
+		hang := make(chan struct{})
+		var hangs atomic.Bool
+		var hanging atomic.Int32
+		src := newSource(t, revisedBy{d, func(context.Context) string {
+			if hangs.Load() {
+				hanging.Add(1)
+				<-hang
+				return "2"
+			}
+			return "1"
+		}})
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		hangs.Store(true)
+		for range 30 {
+			time.Sleep(time.Second)
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			_, err := src.Token(ctx, acct(t, 1))
+			cancel()
+			wantKind(t, err, tokensource.ErrRateLimited)
+			between(t, "the wait", time.Since(start), 0, time.Millisecond)
+		}
+		if n := hanging.Load(); n != 1 {
+			t.Errorf("%d questions hang", n)
+		}
+		d.fail(nil)
+		close(hang)
+		synctest.Wait()
+		token(t, src, acct(t, 1))
+	})
+}
+
+// As passport.S2S does it with a vault that is slow: what it tells when its time
+// is up is no news of the credentials.
+func TestCallersWhoLeaveDoNotEndTheCooling(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
+		src := newSource(t, revisedBy{d, func(ctx context.Context) string {
+			select {
+			case <-time.After(100 * time.Millisecond):
+				return "1"
+			case <-ctx.Done():
+				return "unreadable"
+			}
+		}})
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		for range 30 {
+			time.Sleep(time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			_, err := src.Token(ctx, acct(t, 1))
+			cancel()
+			wantKind(t, err, tokensource.ErrRateLimited)
+		}
+		wantAsked(t, d, 1)
 	})
 }
 
