@@ -36,7 +36,7 @@ func (c *cooling) add(cause *Error, revision string, began, now, limit time.Dura
 	limit = max(limit-(now-began), coolingBase)
 	delay := backoff.EqualJitter(backoff.Exponential(c.failures, coolingBase, limit))
 	if cause.RetryAfter > 0 {
-		delay = min(cause.RetryAfter, coolingLimitRequested)
+		delay = min(max(cause.RetryAfter, coolingBase), coolingLimitRequested)
 	}
 	*c = cooling{c.failures + 1, cause, now + delay, revision}
 }
