@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"reflect"
+	"strings"
 )
 
 // A body is the content of a request that may have to be sent more than once.
@@ -58,6 +60,24 @@ func readBody(req *http.Request) ([]byte, error) {
 	case <-req.Context().Done():
 		return nil, context.Cause(req.Context())
 	}
+}
+
+// mayFail reports whether reading the body of a request that can be sent again
+// may fail: all may that have a GetBody of their own, instead of the one that
+// http.NewRequest gives to what is in memory.
+func mayFail(req *http.Request) bool {
+	if req.Body == nil || req.Body == http.NoBody || req.GetBody == nil {
+		return false // It is empty, or was read before it was sent.
+	}
+	closer := reflect.ValueOf(req.Body) // What io.NopCloser returns, which has no name.
+	if closer.Type().PkgPath() != "io" || closer.Kind() != reflect.Struct || closer.NumField() != 1 {
+		return true
+	}
+	switch closer.Field(0).Interface().(type) {
+	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+		return false
+	}
+	return true
 }
 
 // replayable reports whether the body can be sent another time.

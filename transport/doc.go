@@ -56,9 +56,10 @@
 // like those before it, the caller gets its response.
 //
 // Other methods are retried only when the connection could not be made, and so
-// nothing was sent; or when the caller allows it, with [AllowRetry] or
-// Config.RetryMethods. On this platform a 429 or a 503 to a payment can be an
-// answer of its business.
+// nothing was sent, unless a GetBody of the caller's own fetches the body from
+// elsewhere: that it failed would look the same. They are retried like GET when
+// the caller allows it, with [AllowRetry] or Config.RetryMethods. On this platform
+// a 429 or a 503 to a payment can be an answer of its business.
 //
 // The base may have habits of its own. A [net/http.Transport] that finds a kept
 // connection dead sends a request with the field Idempotency-Key or

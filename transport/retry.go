@@ -95,7 +95,7 @@ func (x *exchange) again(attempt int, resp *http.Response, err error) (time.Dura
 	}
 	wait := backoff.FullJitter(backoff.Exponential(attempt-1, retryBase, retryLimit))
 	if err != nil {
-		if ours(err) || !unsent(err) && (!x.repeatable() || permanent(err)) {
+		if ours(err) || !x.unsent(err) && (!x.repeatable() || permanent(err)) {
 			return 0, false
 		}
 	} else {
@@ -143,9 +143,14 @@ func ours(err error) bool {
 }
 
 // unsent reports whether nothing of the request can have reached a server: no
-// connection was made. It does not look into errors that were joined: a base
-// that tried in several places may have reached one of them.
-func unsent(err error) bool {
+// connection was made. An error of a body that is fetched from elsewhere looks
+// the same, with half of it delivered.
+func (x *exchange) unsent(err error) bool { return undialed(err) && !mayFail(x.req) }
+
+// undialed reports whether an error is that of making a connection. It does not
+// look into errors that were joined: a base that tried in several places may
+// have reached one of them.
+func undialed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if op, ok := err.(*net.OpError); ok { //nolint:errorlint // link by link, see above
 			return op.Op == "dial" || op.Op == "proxyconnect"

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -197,6 +198,29 @@ func TestAPaymentForWhichNoConnectionCouldBeMadeIsTriedAgain(t *testing.T) {
 	r := post(t, newTransport(t, m, base, at(server)), server.URL, "payment")
 	if r.status != http.StatusOK || r.body != "payment" {
 		t.Errorf("got %+v, want 200", r)
+	}
+}
+
+// A body that is fetched from elsewhere while it is sent fails as if the request
+// had not been sent.
+func TestAPaymentWhoseBodyCannotBeFetchedIsNotTriedAgain(t *testing.T) {
+	m := &mint{}
+	var delivered atomic.Int32
+	server := newServer(t, m.guard(func(_ http.ResponseWriter, r *http.Request) {
+		delivered.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	elsewhere := func() (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader("payment"), iotest.ErrReader(opError("dial")))), nil
+	}
+	body, _ := elsewhere()
+	req := newRequest(t, http.MethodPost, server.URL, body)
+	req.GetBody = elsewhere
+	if _, err := trySend(newTransport(t, m, transport.NewBase(), at(server)), req); err == nil {
+		t.Error("half a payment was sent, and nobody told")
+	}
+	if n := delivered.Load(); n > 1 {
+		t.Errorf("the payment was delivered %d times", n)
 	}
 }
 
