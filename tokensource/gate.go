@@ -26,8 +26,9 @@ type gate struct {
 type pass struct {
 	began time.Duration // on the Source's monotonic clock
 	trial bool
-	// probe is an account to try first: on trial, an account that had a token
-	// before says more about the endpoint than one that never had.
+	// probe is an account to try first, unless it is being asked for already: on
+	// trial, an account that had a token before says more about the endpoint
+	// than one that never had.
 	probe Account
 }
 
@@ -43,7 +44,7 @@ func (g *gate) check(now time.Duration, revision string) *Error {
 }
 
 // enter asks for passage. Who gets it must call succeed, fail or leave.
-func (g *gate) enter(account Account, now time.Duration, revision string) (pass, *Error) {
+func (g *gate) enter(now time.Duration, revision string) (pass, *Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.cooling.failures > 0 && g.cooling.revision != revision {
@@ -60,9 +61,6 @@ func (g *gate) enter(account Account, now time.Duration, revision string) (pass,
 		return pass{}, g.cooling.cause.suppressed(left)
 	}
 	g.trial = true
-	if g.granted == account {
-		return pass{began: now, trial: true}, nil
-	}
 	return pass{began: now, trial: true, probe: g.granted}, nil
 }
 

@@ -2,6 +2,8 @@ package tokensource_test
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -369,6 +371,49 @@ func TestATrialDoesNotAskForAnAccountThatIsBeingAskedFor(t *testing.T) {
 	})
 }
 
+func TestATrialForTheAccountThatWasGrantedAsksOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		granted := acct(t, 1)
+		refused := token(t, src, granted)
+		closeGate(t, d, src, errDown)
+		time.Sleep(time.Second)
+		d.fail(nil)
+		renew(t, src, refused)
+		if n := d.askedFor(granted); n != 2 {
+			t.Errorf("the issuer was asked %d times, want 2", n)
+		}
+	})
+}
+
+// All places are taken by calls that were left behind, until it is too late for
+// the one on trial.
+func TestATrialWhoseTurnComesTooLateLetsTheNextTry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: time.Second}
+		hang := make(chan struct{})
+		hung := accts(t, 3)
+		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+			if slices.Contains(hung, account) {
+				<-hang
+			}
+			return d.Issue(ctx, account)
+		}), maxIssuances(len(hung)))
+		together(len(hung), 0, func(i int) (*tokensource.Token, error) { return src.Token(t.Context(), hung[i]) })
+		if e := wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout); !e.Suppressed {
+			t.Fatal("the Source is not cooling: the test proves nothing")
+		}
+		time.Sleep(2 * time.Second)
+		time.AfterFunc(9500*time.Millisecond, func() { close(hang) })
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrOverloaded)
+		if n := d.askedFor(acct(t, 1)); n != 1 {
+			t.Fatalf("the issuer was asked %d times: the test proves nothing", n)
+		}
+		token(t, src, acct(t, 2))
+	})
+}
+
 func TestATrialsTokenIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
@@ -383,6 +428,59 @@ func TestATrialsTokenIsKept(t *testing.T) {
 		asked := d.asked()
 		token(t, src, granted)
 		wantAsked(t, d, asked)
+	})
+}
+
+func TestATrialsTokenIsNotKeptWhereNobodyFindsIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		granted := acct(t, 1)
+		token(t, src, granted)
+		time.Sleep(15 * time.Minute)
+		closeGate(t, d, src, errDown) // The granted account is idle, and goes.
+		src.PlantEvicted(granted)
+		time.Sleep(time.Second)
+		d.fail(nil)
+		token(t, src, acct(t, 900)) // With a probe for the other.
+		if d.askedFor(granted) != 2 {
+			t.Fatal("there was no probe: the test proves nothing")
+		}
+
+		answered := make(chan *tokensource.Token, 1)
+		go func() { answered <- token(t, src, granted) }()
+		for range 10_000 {
+			if runtime.Gosched(); len(answered) > 0 {
+				t.Fatal("the token was kept in a lease that is out of service")
+			}
+		}
+		token(t, src, acct(t, 2)) // Ends the eviction.
+		if tok := <-answered; token(t, src, granted) != tok {
+			t.Errorf("got %v, which is not kept", tok)
+		}
+	})
+}
+
+// A refusal joins the queue a moment before the trial's token is there.
+func TestATrialsTokenServesWhileARenewalWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 100 * time.Millisecond}
+		src := newSource(t, d, maxIssuances(1))
+		granted := acct(t, 1)
+		refused := token(t, src, granted)
+		closeGate(t, d, src, errDown)
+		time.Sleep(time.Second)
+		d.fail(nil)
+		go func() { _, _ = src.Token(context.Background(), acct(t, 2)) }()
+		synctest.Wait()
+		go func() { _, _ = src.Renew(context.Background(), refused) }()
+		synctest.Wait()
+		time.Sleep(150 * time.Millisecond) // The probe is back; the renewal waits for its turn.
+		start := time.Now()
+		if token(t, src, granted) == refused {
+			t.Error("the refused token is served")
+		}
+		between(t, "the wait", time.Since(start), 0, 0)
 	})
 }
 

@@ -147,13 +147,13 @@ func (s *Source) issue(ctx context.Context, f *issuance) outcome {
 	}
 	defer place.release()
 	account := f.lease.account
-	pass, err := s.gate.enter(account, s.now().mono, s.revision.current())
+	pass, err := s.gate.enter(s.now().mono, s.revision.current())
 	if err != nil {
 		return outcome{err: err}
 	}
 	asked := 0
-	// One call at a time for each account: the probe's own issuance may have
-	// entered before the gate closed, and not be back yet.
+	// One call at a time for each account: the probe's own issuance may be this
+	// one, or have entered before the gate closed, and not be back yet.
 	if pass.probe != (Account{}) && !s.issuingFor(pass.probe) {
 		asked++
 		t, revision, err := s.ask(ctx, place, pass.probe)

@@ -11,7 +11,8 @@ func (s *Source) issuingFor(account Account) bool {
 	return l.flight != nil
 }
 
-// adopt keeps a token that was issued on trial, if its account has no better.
+// adopt keeps a token that was issued on trial. A renewal may have begun in the
+// meantime, and wait for its turn: this token is not the refused one either.
 func (s *Source) adopt(t *Token) {
 	l, ok := s.leases.Load(t.account)
 	if !ok {
@@ -19,7 +20,7 @@ func (s *Source) adopt(t *Token) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.flight == nil && !l.evicted {
+	if !l.evicted {
 		l.token = t
 		l.cooling = cooling{}
 		l.current.Store(t)

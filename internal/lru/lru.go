@@ -55,7 +55,7 @@ type slot[K comparable, E any] struct {
 
 // New returns a map of at most limit entries, from which those that have not
 // been used for the duration idle may be removed earlier. The bound is exceeded
-// only by entries that refuse to be evicted.
+// only while there are entries that refuse to be evicted.
 func New[K comparable, E any, V Entry[E]](limit int, idle time.Duration) *Map[K, E, V] {
 	m := &Map[K, E, V]{limit: limit, idle: idle, seed: maphash.MakeSeed(), gone: new(E)}
 	m.table.Store(newTable[K, E](minSlots))

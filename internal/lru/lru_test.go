@@ -244,3 +244,33 @@ func TestAKeyThatComesBackIsFoundAgain(t *testing.T) {
 		}
 	}
 }
+
+// A rush of entries that are being worked on has exceeded the bound; what can be
+// removed then stands anywhere, and moves as it is removed.
+func TestAMapThatIsOverfullShrinksWhateverStandsWhere(t *testing.T) {
+	for range 2000 {
+		m := lru.New[int, entry](2, idle)
+		entries := make([]*entry, 4+rand.N(8))
+		for i := range entries {
+			entries[i] = m.LoadOrCreate(i, 0, func() *entry { return &entry{key: i} })
+			entries[i].busy.Store(true)
+		}
+		const now = time.Hour
+		for _, e := range entries {
+			e.used.Store(int64(now - rand.N(2*idle)))
+			e.busy.Store(rand.N(2) == 0)
+		}
+		put(m, -1, now)
+		for i, e := range entries {
+			if loaded, ok := m.Load(i); ok != !e.evicted.Load() || ok && loaded != e || !ok && e.busy.Load() {
+				t.Fatalf("entry %d: loaded %v, evicted %v, busy %v", i, ok, e.evicted.Load(), e.busy.Load())
+			}
+		}
+		for _, e := range entries {
+			e.busy.Store(false)
+		}
+		if put(m, -2, now); m.Len() > 2 {
+			t.Fatalf("%d entries are left when none is busy, want 2", m.Len())
+		}
+	}
+}
