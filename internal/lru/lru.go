@@ -117,15 +117,19 @@ func (m *Map[K, E, V]) Len() int {
 // refuse, it goes around once.
 func (m *Map[K, E, V]) makeRoom(now time.Duration) {
 	for refused := 0; refused <= len(m.ring); {
+		before := len(m.ring)
 		oldest := m.look(now)
-		if len(m.ring) >= m.limit && (oldest < 0 || !m.remove(oldest)) {
-			refused += sample
-			continue
+		if len(m.ring) >= m.limit && oldest >= 0 {
+			m.remove(oldest)
 		}
-		if len(m.ring) < m.limit {
+		switch {
+		case len(m.ring) < m.limit:
 			return
+		case len(m.ring) < before:
+			refused = 0
+		default:
+			refused += sample
 		}
-		refused = 0
 	}
 }
 
