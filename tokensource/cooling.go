@@ -76,8 +76,8 @@ func (r *revision) current() string {
 	return r.known
 }
 
-// read asks for the revision, and returns it. What is told when ctx is done
-// already does not count: it may be no more than that the time was up.
+// read asks for the revision, and returns it. To tell none is no change, and what
+// is told when ctx is done already may be no more than that the time was up.
 func (r *revision) read(ctx context.Context) string {
 	if r.reviser == nil {
 		return ""
@@ -85,7 +85,7 @@ func (r *revision) read(ctx context.Context) string {
 	now := r.reviser.Revision(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if ctx.Err() == nil {
+	if now != "" && ctx.Err() == nil {
 		r.known = now
 	}
 	return r.known

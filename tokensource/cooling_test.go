@@ -3,6 +3,8 @@ package tokensource_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -586,6 +588,30 @@ func TestAVaultThatIsSlowDoesNotEndTheCooling(t *testing.T) {
 				wantKind(t, err, tokensource.ErrRateLimited)
 			}
 			wantAsked(t, d, 1)
+		})
+	}
+}
+
+// An outage that takes the vault along: the credentials can be read now and then.
+func TestCredentialsThatComeAndGoDriveNoStorm(t *testing.T) {
+	for _, accounts := range []int{1, 1000} {
+		t.Run(strconv.Itoa(accounts), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d := &desk{latency: 10 * time.Millisecond}
+				d.fail(errDown)
+				src := newSource(t, revisedBy{d, func(context.Context) string {
+					return []string{"1", ""}[rand.N(2)]
+				}})
+				all := accts(t, accounts)
+				start := time.Now()
+				for time.Since(start) < time.Minute {
+					together(len(all), 0, func(i int) (*tokensource.Token, error) { return src.Token(t.Context(), all[i]) })
+					time.Sleep(100 * time.Millisecond)
+				}
+				if n := d.asked(); n > 60 {
+					t.Errorf("in a minute of outage, the issuer was asked %d times", n)
+				}
+			})
 		})
 	}
 }

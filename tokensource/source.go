@@ -24,8 +24,9 @@ import (
 //   - Validate() error reports every fault in its configuration. [New] calls it.
 //   - Revision(ctx context.Context) string returns something that changes with
 //     its credentials. While issuances fail, a Source asks at most once a
-//     second, and a change makes it try again at once. It is called by several
-//     goroutines, and must not reveal a secret.
+//     second, and a change makes it try again at once. "" means that it cannot
+//     be told now, and is no change. It is called by several goroutines, and
+//     must not reveal a secret.
 type Issuer interface {
 	Issue(ctx context.Context, account Account) (Grant, error)
 }

@@ -256,13 +256,13 @@ func TestTheRevisionChangesWithTheCredentialsOnly(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatCannotBeReadHaveOneRevision(t *testing.T) {
+func TestCredentialsThatCannotBeReadHaveNoRevision(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Credentials.Secret = passport.File(path)
 	missing := s.Revision(t.Context())
 	writeFile(t, path, "two\nlines\n")
-	if broken := s.Revision(t.Context()); broken != missing {
+	if broken := s.Revision(t.Context()); broken != "" || missing != "" {
 		t.Errorf("revisions of a missing and a broken file: %q, %q", missing, broken)
 	}
 	writeFile(t, path, "s")

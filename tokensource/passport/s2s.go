@@ -208,21 +208,17 @@ func (s *S2S) secretField() string {
 // revisionSeed makes revisions worthless outside of this process.
 var revisionSeed = maphash.MakeSeed()
 
-// unreadable is the revision of credentials that cannot be read.
-const unreadable = "unreadable"
-
 // Revision returns something that changes when the credentials do, so that a
 // [tokensource.Source] that was refused tries again at once with new ones. It
 // reads them, and reveals nothing: it is a hash under a random key that does
-// not leave the process. Credentials that cannot be read have a revision, too,
-// always the same.
+// not leave the process. It is "" if the credentials cannot be read.
 func (s *S2S) Revision(ctx context.Context) string {
 	if s == nil {
-		return unreadable
+		return ""
 	}
 	key, secret, err := s.Credentials.read(ctx)
 	if err != nil {
-		return unreadable
+		return ""
 	}
 	// An array: what ends one value and begins the next is part of the hash.
 	sum := maphash.Comparable(revisionSeed, [2]string{key.Reveal(), secret.Reveal()})

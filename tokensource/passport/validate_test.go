@@ -211,8 +211,8 @@ func TestANilIssuerIsAFaultAndNoPanic(t *testing.T) {
 	if got := faults(t, s.Validate()); !slices.Equal(got, []string{"S2S"}) {
 		t.Errorf("faults = %q", got)
 	}
-	if s.Revision(t.Context()) == "" {
-		t.Error("no revision")
+	if got := s.Revision(t.Context()); got != "" {
+		t.Errorf("revision %q", got)
 	}
 	if _, err := tokensource.New(tokensource.Config{Issuer: s}); !errors.Is(err, tokensource.ErrMisconfigured) {
 		t.Errorf("New: %v", err)
