@@ -606,7 +606,7 @@ func TestCredentialsThatComeAndGoDriveNoStorm(t *testing.T) {
 				start := time.Now()
 				for time.Since(start) < time.Minute {
 					together(len(all), 0, func(i int) (*tokensource.Token, error) { return src.Token(t.Context(), all[i]) })
-					time.Sleep(100 * time.Millisecond)
+					time.Sleep(500 * time.Millisecond)
 				}
 				if n := d.asked(); n > 60 {
 					t.Errorf("in a minute of outage, the issuer was asked %d times", n)

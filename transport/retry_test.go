@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -198,6 +199,35 @@ func TestAPaymentForWhichNoConnectionCouldBeMadeIsTriedAgain(t *testing.T) {
 	r := post(t, newTransport(t, m, base, at(server)), server.URL, "payment")
 	if r.status != http.StatusOK || r.body != "payment" {
 		t.Errorf("got %+v, want 200", r)
+	}
+}
+
+func TestWhatIsInMemoryIsSentOnceThereIsAConnection(t *testing.T) {
+	for name, body := range map[string]func() io.Reader{
+		"bytes.Buffer":    func() io.Reader { return bytes.NewBufferString("payment") },
+		"bytes.Reader":    func() io.Reader { return bytes.NewReader([]byte("payment")) },
+		"strings.Reader":  func() io.Reader { return strings.NewReader("payment") },
+		"read beforehand": func() io.Reader { return withoutGetBody(strings.NewReader("payment")) },
+		"none":            func() io.Reader { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &wire{answer: func(s sending) (*http.Response, error) {
+					if s.number < 3 {
+						return nil, opError("dial")
+					}
+					return respond(http.StatusOK, s.body), nil
+				}}
+				req := newRequest(t, http.MethodPost, target, body())
+				if name == "read beforehand" {
+					req.ContentLength = int64(len("payment"))
+				}
+				r := send(t, newTransport(t, &mint{}, w), req)
+				if want := "payment"; r.status != http.StatusOK || r.body != want && name != "none" {
+					t.Errorf("got %+v, want %q", r, want)
+				}
+			})
+		})
 	}
 }
 
