@@ -115,7 +115,7 @@ func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
 	l := s.lease(refused.account, now)
 	defer l.mu.Unlock()
 	if l.token == refused && l.flight == nil {
-		_, _ = s.beginWithinBudget(ctx, l, refused, now) // Nobody is here to be told.
+		_, _ = s.beginWithinBudget(ctx, l, refused, ReasonSuspected, now) // Nobody is here to be told.
 	}
 }
 
@@ -140,7 +140,7 @@ func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance
 	f, outcome := l.flight, RenewJoined
 	if f == nil {
 		var err error
-		if f, err = s.beginWithinBudget(ctx, l, refused, now); err != nil {
+		if f, err = s.beginWithinBudget(ctx, l, refused, ReasonRejected, now); err != nil {
 			return nil, nil, RenewSuppressed, err
 		}
 		outcome = RenewIssued
@@ -151,14 +151,14 @@ func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance
 
 // beginWithinBudget begins an issuance that a refusal asks for. The caller
 // holds the lease's lock.
-func (s *Source) beginWithinBudget(ctx context.Context, l *lease, refused *Token, now instant) (*issuance, error) {
+func (s *Source) beginWithinBudget(ctx context.Context, l *lease, refused *Token, reason Reason, now instant) (*issuance, error) {
 	if err := s.clear(l, now); err != nil {
 		return nil, err
 	}
 	if wait := l.budget.Take(now.mono, renewalBurst, refused.lifetime/renewalRefill); wait > 0 {
 		return nil, NewError(ErrRenewalLimited, nil).after(wait)
 	}
-	return s.begin(ctx, l, ReasonRejected, now)
+	return s.begin(ctx, l, reason, now)
 }
 
 // observe calls a hook, which may be nil.

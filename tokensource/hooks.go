@@ -62,6 +62,9 @@ const (
 	ReasonRejected Reason = "rejected"
 	// ReasonAhead: the one there was will expire soon; nobody waits.
 	ReasonAhead Reason = "ahead"
+	// ReasonSuspected: the one there was may have been refused, see
+	// [Source.RenewInBackground]; nobody waits.
+	ReasonSuspected Reason = "suspected"
 )
 
 // AcquireInfo describes a call of Token.

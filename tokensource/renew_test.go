@@ -295,12 +295,16 @@ func TestAnEndpointThatRefusesEveryTokenDrivesFewIssuances(t *testing.T) {
 func TestARenewalInTheBackgroundKeepsTheTokenInService(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 200 * time.Millisecond}
-		src := newSource(t, d)
+		var diary diary
+		src := newSource(t, d, withHooks(diary.hooks()))
 		first := token(t, src, acct(t, 1))
+		diary.read()
 		start := time.Now()
 		for range 10 {
 			src.RenewInBackground(t.Context(), first)
 		}
+		synctest.Wait()
+		wantLines(t, "the renewal", diary.read(), "issue 1 suspected #2")
 		if tok := token(t, src, acct(t, 1)); tok != first {
 			t.Errorf("got %v, want the first token", tok)
 		}
