@@ -40,7 +40,7 @@ func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 	if err != nil && s.revised(ctx) {
 		t, f, origin, err = s.board(ctx, account)
 	}
-	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: origin, Issuance: f.announced()})
+	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: origin, Issuance: f.announced(err)})
 	if f != nil {
 		if err = f.wait(ctx); err == nil {
 			t, err = f.usable(s.now())
@@ -93,7 +93,7 @@ func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 	if err != nil && s.revised(ctx) {
 		t, f, outcome, err = s.replace(ctx, refused)
 	}
-	info := RenewInfo{Account: refused.account, Serial: refused.serial, Outcome: outcome, Issuance: f.announced()}
+	info := RenewInfo{Account: refused.account, Serial: refused.serial, Outcome: outcome, Issuance: f.announced(err)}
 	ctx, done := observe(ctx, s.hooks.Renew, info)
 	if f != nil {
 		if err = f.wait(ctx); err == nil {

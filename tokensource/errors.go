@@ -102,6 +102,8 @@ type Error struct {
 	// with Pismo's support. Empty if there was none.
 	CorrelationID string
 
+	issuance uint64 // the number of the one that failed; 0 if none did
+
 	// Behind a pointer, because fmt prints an error in an unexported field as
 	// the struct it is, if the verb is wrong for one.
 	cause *error
@@ -154,12 +156,28 @@ func (e *Error) after(wait time.Duration) *Error {
 	return &later
 }
 
+// of returns a copy of e that knows which issuance it is the failure of.
+func (e *Error) of(issuance uint64) *Error {
+	known := *e
+	known.issuance = issuance
+	return &known
+}
+
 // suppressed returns a copy of e for those who are not allowed to try again
 // before wait has passed.
 func (e *Error) suppressed(wait time.Duration) *Error {
 	later := e.after(wait)
 	later.Suppressed = true
 	return later
+}
+
+// suppressedBy returns the number of the issuance whose failure is why nothing
+// was tried, if err says so, and else 0.
+func suppressedBy(err error) uint64 {
+	if e, ok := errors.AsType[*Error](err); ok && e.Suppressed {
+		return e.issuance
+	}
+	return 0
 }
 
 // asError returns err as an *Error: what an issuer gave no kind was its

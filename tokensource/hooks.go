@@ -71,8 +71,8 @@ const (
 type AcquireInfo struct {
 	Account Account
 	Origin  Origin
-	// Issuance is the number of the issuance the caller waits for; 0 if it
-	// waits for none.
+	// Issuance is the number of the issuance the caller waits for or, with
+	// [OriginSuppressed], of the one whose failure it is told; 0 if neither.
 	Issuance uint64
 }
 
@@ -112,7 +112,9 @@ type RenewInfo struct {
 	// Serial is that of the refused token.
 	Serial  uint64
 	Outcome RenewOutcome
-	// Issuance is the number of the issuance that is waited for; 0 if none.
+	// Issuance is the number of the issuance that is waited for or, with
+	// [RenewSuppressed], of the one whose failure is told; 0 if neither, as
+	// when the budget is spent.
 	Issuance uint64
 }
 

@@ -138,10 +138,10 @@ func TestHooksAreToldWhatHappens(t *testing.T) {
 			"acquired 7: unavailable", "issued #4: unavailable for 0s, 2 attempts")
 
 		wantNoToken(t, src, account, tokensource.ErrUnavailable)
-		wantLines(t, "a cooling account", diary.read(), "acquire 7 suppressed #0", "acquired 7: unavailable")
+		wantLines(t, "a cooling account", diary.read(), "acquire 7 suppressed #4", "acquired 7: unavailable")
 
 		wantNotRenewed(t, src, second, tokensource.ErrUnavailable)
-		wantLines(t, "a renewal while cooling", diary.read(), "renew 7 token 2: suppressed #0", "renewed 7: unavailable")
+		wantLines(t, "a renewal while cooling", diary.read(), "renew 7 token 2: suppressed #4", "renewed 7: unavailable")
 	})
 }
 
@@ -212,7 +212,7 @@ func TestACoolingSourceBeginsNoIssuance(t *testing.T) {
 		diary.read()
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
 		synctest.Wait()
-		wantLines(t, "a caller", diary.read(), "acquire 1 suppressed #0", "acquired 1: unavailable")
+		wantLines(t, "a caller", diary.read(), "acquire 1 suppressed #3", "acquired 1: unavailable")
 	})
 }
 

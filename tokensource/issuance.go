@@ -37,11 +37,11 @@ type issuance struct {
 	survivor *Token // after a failure, the token that serves on
 }
 
-// announced waits until the Issue hook knows of f, and returns its number. The
-// number of no issuance is 0.
-func (f *issuance) announced() uint64 {
+// announced waits until the Issue hook knows of f, and returns its number. Where
+// there is none to wait for, it is that of the one whose failure err tells of.
+func (f *issuance) announced(err error) uint64 {
 	if f == nil {
-		return 0
+		return suppressedBy(err)
 	}
 	<-f.announce // Hooks do not block.
 	return f.number
@@ -161,6 +161,7 @@ func (s *Source) issue(ctx context.Context, f *issuance) outcome {
 			return s.overloaded(ctx, pass, asked)
 		}
 		if err != nil {
+			err = err.of(f.number)
 			now := s.now().mono
 			s.gate.fail(pass, pass.probe, err, revision, now)
 			// What the probe was told is not what its caller should be.
@@ -183,6 +184,7 @@ func (s *Source) issue(ctx context.Context, f *issuance) outcome {
 		if s.late(ctx, err, pass.began-queued) {
 			return s.overloaded(ctx, pass, asked)
 		}
+		err = err.of(f.number)
 		if attempt == f.attempts || pass.trial || !transient(err) || !s.mayAskAgain(ctx) {
 			s.gate.fail(pass, account, err, revision, s.now().mono)
 			return outcome{err: err, asked: asked, failed: true, revision: revision, began: pass.began}
