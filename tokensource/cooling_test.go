@@ -666,3 +666,26 @@ type revisedBy struct {
 }
 
 func (r revisedBy) Revision(ctx context.Context) string { return r.revision(ctx) }
+
+func TestWhatIsCoolingCanBeCounted(t *testing.T) {
+	want := func(src *tokensource.Source, what string, accounts int, all bool) {
+		t.Helper()
+		if n, everybody := src.Cooling(); n != accounts || everybody != all {
+			t.Errorf("%s: %d accounts are cooling, all is %v; want %d and %v", what, n, everybody, accounts, all)
+		}
+	}
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		token(t, src, acct(t, 7))
+		want(src, "all is well", 0, false)
+		d.fail(errDown)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+		want(src, "one account has failed", 1, false)
+		wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
+		wantNoToken(t, src, acct(t, 3), tokensource.ErrUnavailable)
+		want(src, "three have", 3, true)
+		time.Sleep(time.Minute)
+		want(src, "time has passed", 0, false)
+	})
+}

@@ -44,6 +44,13 @@ func (l *lease) touch(now instant) {
 	}
 }
 
+// isCooling reports whether issuances failed a moment ago.
+func (l *lease) isCooling(now time.Duration, revision string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cooling.left(now, revision) > 0
+}
+
 // LastUse implements [lru.Entry]. Leases that never held a token look as if
 // unused for long: made-up accounts do not push out real ones.
 func (l *lease) LastUse() time.Duration {

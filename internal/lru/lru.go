@@ -112,6 +112,18 @@ func (m *Map[K, E, V]) Len() int {
 	return len(m.ring)
 }
 
+// Entries returns the entries that there are now, in no order. It copies them:
+// what is done with them holds up no one.
+func (m *Map[K, E, V]) Entries() []V {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	entries := make([]V, len(m.ring))
+	for i, s := range m.ring {
+		entries[i] = s.entry
+	}
+	return entries
+}
+
 // makeRoom looks at a few entries and, if the map is full all the same, removes
 // the least recently used of them; and again, until there is room. Where all
 // refuse, it goes around once.

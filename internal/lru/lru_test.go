@@ -274,3 +274,17 @@ func TestAMapThatIsOverfullShrinksWhateverStandsWhere(t *testing.T) {
 		}
 	}
 }
+
+func TestEntriesAreAllThereAre(t *testing.T) {
+	m := lru.New[int, entry](10, time.Hour)
+	want := map[*entry]bool{}
+	for key := range 5 {
+		want[put(m, key, 0)] = true
+	}
+	for _, e := range m.Entries() {
+		delete(want, e)
+	}
+	if len(want) != 0 || len(m.Entries()) != 5 {
+		t.Errorf("%d entries, %d missing", len(m.Entries()), len(want))
+	}
+}
