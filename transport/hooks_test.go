@@ -181,3 +181,35 @@ func TestAnOrdinaryRequestCallsNoHook(t *testing.T) {
 	})
 	wantStatus(t, get(t, rt, target), http.StatusOK)
 }
+
+func TestJoinedHooksAreCalledInOrderAndEndedInReverse(t *testing.T) {
+	type key struct{}
+	var calls []string
+	note := func(name string) transport.Hooks {
+		return transport.Hooks{
+			Refused: func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+				before, _ := ctx.Value(key{}).(string)
+				calls = append(calls, "refused "+before+name)
+				return context.WithValue(ctx, key{}, before+name), func(transport.RefusedResult) { calls = append(calls, "ended "+name) }
+			},
+			Retry: func(context.Context, transport.RetryInfo) { calls = append(calls, "retry "+name) },
+		}
+	}
+	silent := transport.Hooks{
+		Refused: func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+			return ctx, nil
+		},
+	}
+	for _, hooks := range []transport.Hooks{
+		transport.JoinHooks(note("a"), note("b")),
+		transport.JoinHooks(transport.JoinHooks(note("a"), silent), transport.JoinHooks(transport.Hooks{}, transport.JoinHooks(note("b"), transport.Hooks{}))),
+	} {
+		calls = nil
+		_, done := hooks.Refused(t.Context(), transport.RefusedInfo{})
+		done(transport.RefusedResult{})
+		hooks.Retry(t.Context(), transport.RetryInfo{})
+		if want := []string{"refused a", "refused ab", "ended b", "ended a", "retry a", "retry b"}; !slices.Equal(calls, want) {
+			t.Errorf("called %q, want %q", calls, want)
+		}
+	}
+}
