@@ -1,0 +1,3 @@
+// Package telemetry makes OpenTelemetry spans and metrics of what happens to
+// tokens.
+package telemetry

@@ -1,0 +1,10 @@
+package telemetry_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { os.Exit(leaktest.Main(m)) }

@@ -1,0 +1,119 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// buckets are the boundaries of the histograms in seconds: those that the
+// semantic conventions advise for HTTP, so that the two can be laid side by side.
+var buckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
+
+// instruments are the metrics.
+type instruments struct {
+	meter           metric.Meter
+	issueDuration   metric.Float64Histogram
+	acquireDuration metric.Float64Histogram
+	acquisitions    metric.Int64Counter
+	rejections      metric.Int64Counter
+	cached          metric.Int64ObservableUpDownCounter
+	cooling         metric.Int64ObservableUpDownCounter
+
+	// The options of what each request may record are made once: made for each
+	// call they would be three allocations, with a provider that does nothing
+	// as well.
+	fromCache, fromStale []metric.AddOption
+	accounts, all        metric.ObserveOption
+}
+
+func newInstruments(meter metric.Meter) (*instruments, error) {
+	issueDuration, err1 := meter.Float64Histogram("pismo.token.issue.duration",
+		metric.WithUnit("s"),
+		metric.WithDescription("Duration of issuances, waiting for their turn and further attempts included."),
+		metric.WithExplicitBucketBoundaries(buckets...))
+	acquireDuration, err2 := meter.Float64Histogram("pismo.token.acquire.duration",
+		metric.WithUnit("s"),
+		metric.WithDescription("How long callers waited for an issuance, those with a refused token included. Callers who did not wait are not counted."),
+		metric.WithExplicitBucketBoundaries(buckets...))
+	acquisitions, err3 := meter.Int64Counter("pismo.token.acquisitions",
+		metric.WithUnit("{acquisition}"),
+		metric.WithDescription("Tokens that were asked for, by where they came from."))
+	rejections, err4 := meter.Int64Counter("pismo.token.rejections",
+		metric.WithUnit("{rejection}"),
+		metric.WithDescription("401 answers of the platform, by what they meant and what followed."))
+	cached, err5 := meter.Int64ObservableUpDownCounter("pismo.token.cached",
+		metric.WithUnit("{account}"),
+		metric.WithDescription("Accounts that something is kept for: a token, or the memory of a failure."))
+	cooling, err6 := meter.Int64ObservableUpDownCounter("pismo.token.cooling",
+		metric.WithUnit("{cooling}"),
+		metric.WithDescription("Accounts, and whole sources, that issuances are left alone for because they failed a moment ago."))
+	option := func(key attribute.Key, value string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(key.String(value)))
+	}
+	return &instruments{
+		meter:           meter,
+		issueDuration:   issueDuration,
+		acquireDuration: acquireDuration,
+		acquisitions:    acquisitions,
+		rejections:      rejections,
+		cached:          cached,
+		cooling:         cooling,
+		fromCache:       []metric.AddOption{option(keyOrigin, string(tokensource.OriginCached))},
+		fromStale:       []metric.AddOption{option(keyOrigin, string(tokensource.OriginStale))},
+		accounts:        option(keyExtent, "account"),
+		all:             option(keyExtent, "source"),
+	}, errors.Join(err1, err2, err3, err4, err5, err6)
+}
+
+// acquired records a call of Token that got no token from the cache.
+func (i *instruments) acquired(ctx context.Context, origin tokensource.Origin, err error) {
+	i.acquisitions.Add(ctx, 1, metric.WithAttributes(withErrorType(err, keyOrigin.String(string(origin)))...))
+}
+
+// waited records a wait for an issuance.
+func (i *instruments) waited(ctx context.Context, origin tokensource.Origin, since time.Time, err error) {
+	i.acquireDuration.Record(ctx, time.Since(since).Seconds(), metric.WithAttributes(withErrorType(err, keyOrigin.String(string(origin)))...))
+}
+
+// issued records an issuance.
+func (i *instruments) issued(ctx context.Context, reason tokensource.Reason, since time.Time, err error) {
+	i.issueDuration.Record(ctx, time.Since(since).Seconds(), metric.WithAttributes(withErrorType(err, keyReason.String(string(reason)))...))
+}
+
+// rejected records a 401.
+func (i *instruments) rejected(ctx context.Context, verdict, outcome attribute.KeyValue) {
+	i.rejections.Add(ctx, 1, metric.WithAttributes(verdict, outcome))
+}
+
+// errNoSource is what a nil Source is answered with.
+var errNoSource = &tokensource.ConfigError{Field: "source", Reason: "is nil; use tokensource.New"}
+
+// ObserveSource has pismo.token.cached and pismo.token.cooling tell of source,
+// until the registration it returns is unregistered. Several Sources add up. It
+// keeps the source alive; observe each only once.
+func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registration, error) {
+	if source == nil {
+		return nil, errNoSource
+	}
+	i := t.instruments
+	return i.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		accounts, all := source.Cooling()
+		o.ObserveInt64(i.cached, int64(source.Len()))
+		o.ObserveInt64(i.cooling, int64(accounts), i.accounts)
+		o.ObserveInt64(i.cooling, oneIf(all), i.all)
+		return nil
+	}, i.cached, i.cooling)
+}
+
+func oneIf(condition bool) int64 {
+	if condition {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,44 @@
+package telemetry_test
+
+import (
+	"testing"
+
+	"github.com/pismoauth/pismoauth/telemetry"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// The sentinels: none of them may be seen in any telemetry.
+const (
+	aliceID = "102681871"
+	bobID   = "102681872"
+)
+
+func account(tb testing.TB, id string) tokensource.Account {
+	tb.Helper()
+	a, err := tokensource.ParseAccountID(id)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
+}
+
+func alice(tb testing.TB) tokensource.Account { return account(tb, aliceID) }
+
+func newTelemetry(tb testing.TB, options ...telemetry.Option) *telemetry.Telemetry {
+	tb.Helper()
+	tel, err := telemetry.New(options...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return tel
+}
+
+func newSource(tb testing.TB, pismo *passporttest.Server, hooks tokensource.Hooks) *tokensource.Source {
+	tb.Helper()
+	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer(), Hooks: hooks})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return source
+}

@@ -1,0 +1,107 @@
+package telemetry
+
+import (
+	"context"
+	"runtime/debug"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// ScopeName is the name of the instrumentation scope of all spans and metrics
+// of this package.
+const ScopeName = "github.com/pismoauth/pismoauth/telemetry"
+
+// module is the path of the module that this package is part of.
+const module = "github.com/pismoauth/pismoauth"
+
+// Telemetry makes spans and metrics of what happens in a [tokensource.Source]
+// and in a [transport.Transport]. Make one with [New]; one is enough for a
+// program. It is safe for concurrent use, has no state but its instruments, and
+// nothing to close.
+//
+
+type Telemetry struct {
+	chosen      trace.Tracer // nil: that of the moment
+	scope       []trace.TracerOption
+	instruments *instruments
+}
+
+// An Option changes what [New] returns.
+type Option func(*config)
+
+type config struct {
+	tracers trace.TracerProvider
+	meters  metric.MeterProvider
+}
+
+// WithTracerProvider has all spans come from provider. Without it, or with nil,
+// each comes from the provider of the span that is in the context of the
+// request, and from the global one if there is none: the provider is looked up
+// for each span, so that a Caddy, which has one for each configuration and never
+// sets the global one, and a program that sets it late, are served alike.
+func WithTracerProvider(provider trace.TracerProvider) Option {
+	return func(c *config) { c.tracers = provider }
+}
+
+// WithMeterProvider has all metrics go to provider. Without it, or with nil, they
+// go to the global one.
+func WithMeterProvider(provider metric.MeterProvider) Option {
+	return func(c *config) { c.meters = provider }
+}
+
+// New returns a Telemetry. It contacts no one. An error says which instruments
+// the MeterProvider refuses to make.
+func New(opts ...Option) (*Telemetry, error) {
+	var c config
+	for _, option := range opts {
+		option(&c)
+	}
+	if c.meters == nil {
+		c.meters = otel.GetMeterProvider()
+	}
+	version := version(debug.ReadBuildInfo())
+	meter := c.meters.Meter(ScopeName, metric.WithInstrumentationVersion(version), metric.WithSchemaURL(semconv.SchemaURL))
+	instruments, err := newInstruments(meter)
+	if err != nil {
+		return nil, err
+	}
+	t := &Telemetry{
+		scope:       []trace.TracerOption{trace.WithInstrumentationVersion(version), trace.WithSchemaURL(semconv.SchemaURL)},
+		instruments: instruments,
+	}
+	if c.tracers != nil {
+		t.chosen = c.tracers.Tracer(ScopeName, t.scope...)
+	}
+	return t, nil
+}
+
+// version returns the version of this module in a program; empty if it is not
+// known, as in a test of the module itself.
+func version(info *debug.BuildInfo, ok bool) string {
+	if !ok {
+		return ""
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == module && m.Version != "(devel)" {
+			return m.Version
+		}
+	}
+	return ""
+}
+
+// tracer returns the tracer for what happens in ctx.
+func (t *Telemetry) tracer(ctx context.Context) trace.Tracer {
+	if t.chosen != nil {
+		return t.chosen
+	}
+	provider := otel.GetTracerProvider()
+	// A remote parent comes without a provider.
+	span := trace.SpanFromContext(ctx)
+	if sc := span.SpanContext(); sc.IsValid() && !sc.IsRemote() {
+		provider = span.TracerProvider()
+	}
+	return provider.Tracer(ScopeName, t.scope...)
+}

@@ -1,0 +1,33 @@
+package telemetry
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// Transport returns hooks for a [transport.Transport]. They may be given to
+// several.
+func (t *Telemetry) Transport() transport.Hooks {
+	return transport.Hooks{Refused: t.refused}
+}
+
+// refused is called for each 401. One that leads to a renewal gets a span, which
+// ends before the request is replayed; the others are answers, and are counted.
+func (t *Telemetry) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+	if info.Verdict != transport.TokenRefused || info.Replayed {
+		return ctx, func(result transport.RefusedResult) {
+			t.instruments.rejected(ctx, verdict(info.Verdict), outcome(info, result))
+		}
+	}
+	ctx, span := t.tracer(ctx).Start(ctx, spanRenew,
+		trace.WithAttributes(scope(info.Account), serial(keyRefusedSerial, info.Serial)))
+	return ctx, func(result transport.RefusedResult) {
+		followed := outcome(info, result)
+		t.instruments.rejected(ctx, verdict(info.Verdict), followed)
+		span.SetAttributes(followed)
+		end(span, result.Serial, result.Err)
+	}
+}
