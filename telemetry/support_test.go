@@ -12,6 +12,8 @@ import (
 const (
 	aliceID = "102681871"
 	bobID   = "102681872"
+
+	sentinelQuery = "cpf=sentinel-query"
 )
 
 func account(tb testing.TB, id string) tokensource.Account {

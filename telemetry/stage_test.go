@@ -1,0 +1,233 @@
+package telemetry_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/pismoauth/pismoauth/telemetry"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// A stage is a program with telemetry in front of a double of the platform.
+type stage struct {
+	*testing.T
+	pismo  *passporttest.Server
+	source *tokensource.Source
+	client *http.Client
+	tracer trace.Tracer // the program's own
+
+	account tokensource.Account // that requests act for
+
+	joined  chan struct{} // receives for each caller who waits for another's issuance
+	issuing *pause
+	sending *pause
+
+	spans  *tracetest.SpanRecorder
+	meters *sdkmetric.MeterProvider
+	reader *sdkmetric.ManualReader
+}
+
+// newStage returns a stage, whose requests go out through network.
+func newStage(t *testing.T, pismo *passporttest.Server, network http.RoundTripper) *stage {
+	s := &stage{
+		T:       t,
+		account: alice(t),
+		pismo:   pismo,
+		joined:  make(chan struct{}, 10),
+		issuing: new(pause),
+		sending: new(pause),
+		spans:   tracetest.NewSpanRecorder(),
+		reader:  sdkmetric.NewManualReader(),
+	}
+	s.meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(s.reader))
+	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(s.spans))
+	s.tracer = tracers.Tracer("program")
+	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters)) // The tracer is found by the span in the context.
+
+	issuer := pismo.Issuer()
+	issuer.Client = &http.Client{Transport: httpSpans{s.tracer, telemetry.Beneath(s.issuing.before(network))}}
+	var err error
+	s.source, err = tokensource.New(tokensource.Config{Issuer: issuer, Hooks: tokensource.JoinHooks(tel.Source(), s.watch())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tel.ObserveSource(s.source); err != nil {
+		t.Fatal(err)
+	}
+	authenticated, err := transport.New(transport.Config{
+		Source: s.source,
+		Hosts:  []string{pismo.Host()},
+		Base:   httpSpans{s.tracer, telemetry.Beneath(s.sending.before(network))},
+		Hooks:  tel.Transport(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.client = &http.Client{Transport: authenticated}
+	return s
+}
+
+// watch are hooks that say when somebody has joined an issuance.
+func (s *stage) watch() tokensource.Hooks {
+	return tokensource.Hooks{
+		Acquire: func(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
+			if info.Origin == tokensource.OriginJoined {
+				s.joined <- struct{}{}
+			}
+			return ctx, nil
+		},
+		Renew: func(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
+			if info.Outcome == tokensource.RenewJoined {
+				s.joined <- struct{}{}
+			}
+			return ctx, nil
+		},
+	}
+}
+
+// read reads alice's account, as part of a request of the given name to this
+// program. It returns the status; 0 for an error.
+func (s *stage) read(name string) int {
+	return s.send(s.Context(), name, http.MethodGet, "/v1/accounts/"+aliceID+"?"+sentinelQuery, nil)
+}
+
+// pay makes a payment whose body cannot be sent again.
+func (s *stage) pay(name string) int {
+	return s.send(s.Context(), name, http.MethodPost, "/v1/payments", io.LimitReader(zeros{}, 10))
+}
+
+func (s *stage) send(ctx context.Context, name, method, path string, body io.Reader) int {
+	ctx, span := s.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer))
+	defer span.End()
+	ctx = tokensource.ContextWithAccount(ctx, s.account)
+	req, err := http.NewRequestWithContext(ctx, method, s.pismo.URL()+path, body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// start does something on a goroutine of its own. The function it returns waits
+// for the end of that.
+func (s *stage) start(do func() int) (wait func() int) {
+	result := make(chan int, 1)
+	go func() { result <- do() }()
+	return func() int { return <-result }
+}
+
+// want checks a status.
+func (s *stage) want(got, want int) {
+	s.Helper()
+	if got != want {
+		s.Errorf("status %d, want %d", got, want)
+	}
+}
+
+// A pause holds what goes through it, when it is told to.
+type pause struct {
+	mu   sync.Mutex
+	held *held
+}
+
+type held struct{ arrived, release chan struct{} }
+
+// next holds the next one. The functions it returns wait until it is there, and
+// let it go.
+func (p *pause) next() (arrived, release func()) {
+	h := &held{make(chan struct{}), make(chan struct{})}
+	p.mu.Lock()
+	p.held = h
+	p.mu.Unlock()
+	return func() { <-h.arrived }, func() { close(h.release) }
+}
+
+func (p *pause) wait() {
+	p.mu.Lock()
+	h := p.held
+	p.held = nil
+	p.mu.Unlock()
+	if h != nil {
+		close(h.arrived)
+		<-h.release
+	}
+}
+
+func (p *pause) before(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		p.wait()
+		return next.RoundTrip(req)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// httpSpans makes spans as otelhttp does, which this module does not require; the
+// real one is in the examples. A span ends with the body.
+type httpSpans struct {
+	tracer trace.Tracer
+	base   http.RoundTripper
+}
+
+func (h httpSpans) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, span := h.tracer.Start(req.Context(), "HTTP "+req.Method, trace.WithSpanKind(trace.SpanKindClient))
+	span.SetAttributes(attribute.String("url.full", req.URL.String()))
+	resp, err := h.base.RoundTrip(req.Clone(ctx))
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+		span.End()
+		return resp, err
+	}
+	span.SetAttributes(attribute.Int("http.response.status_code", resp.StatusCode))
+	if resp.StatusCode >= 400 {
+		span.SetStatus(codes.Error, "")
+	}
+	resp.Body = &spanned{resp.Body, span}
+	return resp, nil
+}
+
+type spanned struct {
+	io.ReadCloser
+	span trace.Span
+}
+
+func (s *spanned) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err == io.EOF {
+		s.span.End()
+	}
+	return n, err
+}
+
+func (s *spanned) Close() error {
+	s.span.End()
+	return s.ReadCloser.Close()
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = '0'
+	}
+	return len(p), nil
+}
