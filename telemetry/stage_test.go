@@ -4,11 +4,13 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -23,10 +25,11 @@ import (
 // A stage is a program with telemetry in front of a double of the platform.
 type stage struct {
 	*testing.T
-	pismo  *passporttest.Server
-	source *tokensource.Source
-	client *http.Client
-	tracer trace.Tracer // the program's own
+	pismo   *passporttest.Server
+	network http.RoundTripper
+	source  *tokensource.Source
+	client  *http.Client
+	tracer  trace.Tracer // the program's own
 
 	account tokensource.Account // that requests act for
 
@@ -37,6 +40,8 @@ type stage struct {
 	spans  *tracetest.SpanRecorder
 	meters *sdkmetric.MeterProvider
 	reader *sdkmetric.ManualReader
+
+	observed metric.Registration
 }
 
 // newStage returns a stage, whose requests go out through network.
@@ -45,38 +50,49 @@ func newStage(t *testing.T, pismo *passporttest.Server, network http.RoundTrippe
 		T:       t,
 		account: alice(t),
 		pismo:   pismo,
-		joined:  make(chan struct{}, 10),
+		network: network,
+		joined:  make(chan struct{}, 1000),
 		issuing: new(pause),
 		sending: new(pause),
 		spans:   tracetest.NewSpanRecorder(),
 		reader:  sdkmetric.NewManualReader(),
 	}
 	s.meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(s.reader))
-	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(s.spans))
-	s.tracer = tracers.Tracer("program")
-	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters)) // The tracer is found by the span in the context.
+	s.tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(s.spans)).Tracer("program")
+	s.build(tokensource.Hooks{}, transport.Hooks{})
+	return s
+}
 
-	issuer := pismo.Issuer()
-	issuer.Client = &http.Client{Transport: httpSpans{s.tracer, telemetry.Beneath(s.issuing.before(network))}}
+// build makes the program, which has further hooks.
+func (s *stage) build(source tokensource.Hooks, requests transport.Hooks) {
+	// The tracer is found by the span in the context.
+	tel := newTelemetry(s, telemetry.WithMeterProvider(s.meters))
+	issuer := s.pismo.Issuer()
+	issuer.Client = &http.Client{Transport: httpSpans{s.tracer, telemetry.Beneath(s.issuing.before(s.network))}}
 	var err error
-	s.source, err = tokensource.New(tokensource.Config{Issuer: issuer, Hooks: tokensource.JoinHooks(tel.Source(), s.watch())})
+	s.source, err = tokensource.New(tokensource.Config{
+		Issuer: issuer,
+		Hooks:  tokensource.JoinHooks(tokensource.JoinHooks(tel.Source(), source), s.watch()),
+	})
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
-	if _, err := tel.ObserveSource(s.source); err != nil {
-		t.Fatal(err)
+	if s.observed != nil {
+		_ = s.observed.Unregister()
+	}
+	if s.observed, err = tel.ObserveSource(s.source); err != nil {
+		s.Fatal(err)
 	}
 	authenticated, err := transport.New(transport.Config{
 		Source: s.source,
-		Hosts:  []string{pismo.Host()},
-		Base:   httpSpans{s.tracer, telemetry.Beneath(s.sending.before(network))},
-		Hooks:  tel.Transport(),
+		Hosts:  []string{s.pismo.Host()},
+		Base:   httpSpans{s.tracer, telemetry.Beneath(s.sending.before(s.network))},
+		Hooks:  transport.JoinHooks(tel.Transport(), requests),
 	})
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
 	s.client = &http.Client{Transport: authenticated}
-	return s
 }
 
 // watch are hooks that say when somebody has joined an issuance.
@@ -105,7 +121,7 @@ func (s *stage) read(name string) int {
 
 // pay makes a payment whose body cannot be sent again.
 func (s *stage) pay(name string) int {
-	return s.send(s.Context(), name, http.MethodPost, "/v1/payments", io.LimitReader(zeros{}, 10))
+	return s.send(s.Context(), name, http.MethodPost, "/v1/payments", io.LimitReader(strings.NewReader(sentinelBody), 1000))
 }
 
 func (s *stage) send(ctx context.Context, name, method, path string, body io.Reader) int {
@@ -221,13 +237,4 @@ func (s *spanned) Read(p []byte) (int, error) {
 func (s *spanned) Close() error {
 	s.span.End()
 	return s.ReadCloser.Close()
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = '0'
-	}
-	return len(p), nil
 }

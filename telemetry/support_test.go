@@ -1,6 +1,9 @@
 package telemetry_test
 
 import (
+	"runtime"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/pismoauth/pismoauth/telemetry"
@@ -14,6 +17,7 @@ const (
 	bobID   = "102681872"
 
 	sentinelQuery = "cpf=sentinel-query"
+	sentinelBody  = "sentinel-body"
 )
 
 func account(tb testing.TB, id string) tokensource.Account {
@@ -43,4 +47,28 @@ func newSource(tb testing.TB, pismo *passporttest.Server, hooks tokensource.Hook
 		tb.Fatal(err)
 	}
 	return source
+}
+
+// accountNumber returns one of many accounts.
+func accountNumber(tb testing.TB, n int) tokensource.Account {
+	tb.Helper()
+	return account(tb, strconv.Itoa(n))
+}
+
+// heap returns how many bytes are in use.
+func heap() int {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
+}
+
+// together does something n times at once.
+func together(n int, do func()) {
+	var all sync.WaitGroup
+	for range n {
+		all.Go(do)
+	}
+	all.Wait()
 }

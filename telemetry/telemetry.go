@@ -21,8 +21,6 @@ const module = "github.com/pismoauth/pismoauth"
 // and in a [transport.Transport]. Make one with [New]; one is enough for a
 // program. It is safe for concurrent use, has no state but its instruments, and
 // nothing to close.
-//
-
 type Telemetry struct {
 	chosen      trace.Tracer // nil: that of the moment
 	scope       []trace.TracerOption

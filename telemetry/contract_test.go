@@ -1,0 +1,184 @@
+package telemetry_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A told is what the golden file has of one span or metric, over all scenarios.
+type told struct {
+	kind, unit     string
+	parents, links map[string]bool
+	values         map[string]map[string]bool // by attribute
+	failed         bool
+}
+
+// contract reads the golden file.
+func contract(t *testing.T) (spans, metrics map[string]*told) {
+	t.Helper()
+	text, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spans, metrics = map[string]*told{}, map[string]*told{}
+	for scene := range strings.SplitSeq(string(text), "== ") {
+		names := map[string]string{"root": "none", "-": ""} // by number
+		lines := strings.Split(scene, "\n")[1:]
+		for _, line := range lines {
+			if number, rest, ok := strings.Cut(line, " "); ok && strings.HasPrefix(line, "#") {
+				name, _, _ := strings.Cut(rest, " | ")
+				names[number] = name
+				if !strings.HasPrefix(name, "pismo.") {
+					names[number] = "the caller's"
+				}
+			}
+		}
+		for _, line := range lines {
+			f := strings.Split(line, " | ")
+			switch {
+			case strings.HasPrefix(line, "#"):
+				_, name, _ := strings.Cut(f[0], " ")
+				s := entry(spans, name)
+				s.kind = strings.ToUpper(f[1])
+				s.parents[names[f[2]]] = true
+				for link := range strings.FieldsSeq(f[3]) {
+					s.links[names[link]] = true
+				}
+				s.failed = s.failed || strings.HasPrefix(f[4], "Error")
+				s.note(f[5])
+			case line != "":
+				m := entry(metrics, f[0])
+				m.kind, m.unit = f[1], f[2]
+				m.note(f[3])
+			}
+		}
+	}
+	for name := range spans {
+		if !strings.HasPrefix(name, "pismo.") {
+			delete(spans, name)
+		}
+	}
+	return spans, metrics
+}
+
+func entry(all map[string]*told, name string) *told {
+	if all[name] == nil {
+		all[name] = &told{parents: map[string]bool{}, links: map[string]bool{}, values: map[string]map[string]bool{}}
+	}
+	return all[name]
+}
+
+func (e *told) note(attributes string) {
+	if attributes == "-" {
+		return
+	}
+	for _, a := range strings.Split(attributes, ", ") {
+		key, value, _ := strings.Cut(a, "=")
+		if e.values[key] == nil {
+			e.values[key] = map[string]bool{}
+		}
+		e.values[key][value] = true
+	}
+}
+
+// closed are the attributes whose values are few, and stand in the table.
+var closed = regexp.MustCompile(`reason|origin|outcome|verdict|extent`)
+
+func (e *told) attributes() string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(e.values)) {
+		text := "`" + key + "`"
+		if closed.MatchString(key) {
+			text += " " + list(e.values[key])
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, "; ")
+}
+
+func list(set map[string]bool) string {
+	delete(set, "")
+	return strings.Join(slices.Sorted(maps.Keys(set)), ", ")
+}
+
+// table returns the contract as it stands in the README.
+func table(t *testing.T) string {
+	spans, metrics := contract(t)
+	var b strings.Builder
+	b.WriteString("| span | kind | parent | links to | attributes |\n|---|---|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(spans)) {
+		s := spans[name]
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", name, s.kind, list(s.parents), list(s.links), s.attributes())
+	}
+	b.WriteString("\n| metric | instrument | unit | attributes |\n|---|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(metrics)) {
+		m := metrics[name]
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, m.kind, m.unit, m.attributes())
+	}
+	return b.String()
+}
+
+const (
+	readme     = "../README.md"
+	tableBegin = "<!-- made from telemetry/testdata/golden.txt: go test ./telemetry -update -->\n"
+	tableEnd   = "<!-- end -->"
+)
+
+func TestTheTableInTheREADMEIsMadeFromTheGoldenFile(t *testing.T) {
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), tableBegin)
+	got, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatal("the README has no place for the table")
+	}
+	want := table(t)
+	if *update {
+		if err := os.WriteFile(readme, []byte(before+tableBegin+want+tableEnd+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	compare(t, want, got)
+}
+
+func TestTheDocumentationNamesWhatTheGoldenFileHasAndNothingElse(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[string]bool{}
+	for _, word := range regexp.MustCompile(`[a-z]+[a-z_.]*[a-z]`).FindAllString(string(text), -1) {
+		words[word] = true
+	}
+	golden := map[string]bool{}
+	spans, metrics := contract(t)
+	for _, all := range []map[string]*told{spans, metrics} {
+		for name, e := range all {
+			golden[name] = true
+			for key, values := range e.values {
+				golden[key] = true
+				if closed.MatchString(key) {
+					maps.Copy(golden, values)
+				}
+			}
+		}
+	}
+	for name := range golden {
+		if !words[name] {
+			t.Errorf("doc.go does not name %s", name)
+		}
+	}
+	for word := range words {
+		if strings.HasPrefix(word, "pismo.") && !golden[word] {
+			t.Errorf("doc.go names %s, which there is not", word)
+		}
+	}
+}

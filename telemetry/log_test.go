@@ -1,0 +1,227 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/telemetry"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// A program that logs, in front of a double.
+type logging struct {
+	*stage
+	log *journal
+}
+
+// A journal is what was logged.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// read returns the lines since the last call, each as its level, its message and
+// the attributes that are asked for.
+func (j *journal) read(keys ...string) []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var lines []string
+	for line := range strings.Lines(j.text.String()) {
+		var kept []string
+		for _, field := range fields(strings.TrimSpace(line)) {
+			key, _, _ := strings.Cut(field, "=")
+			if key == "level" || key == "msg" || slices.Contains(keys, key) {
+				kept = append(kept, strings.TrimPrefix(strings.TrimPrefix(field, "level="), "msg="))
+			}
+		}
+		lines = append(lines, strings.Join(kept, " "))
+	}
+	j.text.Reset()
+	return lines
+}
+
+// fields splits a line of slog's text handler.
+func fields(line string) []string {
+	quoted := false
+	return strings.FieldsFunc(line, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
+		}
+		return r == ' ' && !quoted
+	})
+}
+
+func newLogging(t *testing.T) *logging {
+	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := newStage(t, pismo, pismo.RoundTripper())
+	log := new(journal)
+	s.build(telemetry.LogHooks(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	return &logging{s, log}
+}
+
+func (l *logging) wantLines(what string, got []string, want ...string) {
+	l.Helper()
+	if !slices.Equal(got, want) {
+		l.Errorf("%s: logged\n\t%s\nwant\n\t%s", what, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+func TestALineIsLoggedForAChangeOfStateAndNotForARequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogging(t)
+		for range 100 {
+			l.want(l.read("request"), http.StatusOK)
+		}
+		l.wantLines("a hundred requests", l.log.read("reason", "scope", "serial", "lifetime", "attempts"),
+			`DEBUG "token issued" reason=cold scope=account attempts=1 serial=1 lifetime=10m0s`)
+
+		l.pismo.RevokeAll()
+		together(100, func() { l.want(l.read("request"), http.StatusOK) })
+		l.wantLines("a hundred requests refused together", l.log.read("reason", "refused_serial", "serial", "outcome"),
+			`DEBUG "token issued" reason=rejected serial=2`,
+			`INFO "refused token replaced" refused_serial=1 outcome=replayed serial=2`)
+
+		time.Sleep(500 * time.Second)
+		together(100, func() { l.want(l.read("request"), http.StatusOK) })
+		synctest.Wait()
+		l.wantLines("a hundred requests with a stale token", l.log.read("reason"), `DEBUG "token issued" reason=ahead`)
+	})
+}
+
+func TestAnOutageIsLoggedWhenItBeginsAndWhenItIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogging(t)
+		l.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
+		for range 60 {
+			l.want(l.read("request"), 0)
+			time.Sleep(time.Second)
+		}
+		lines := l.log.read("error_type", "status")
+		l.wantLines("the beginning", lines[:1], `WARN "issuance fails" error_type=unavailable status=500`)
+		for _, line := range lines[1:] {
+			l.wantLines("further failures", []string{line}, `DEBUG "issuance still fails" error_type=unavailable status=500`)
+		}
+		l.pismo.FailAlways(passporttest.Status(http.StatusUnauthorized))
+		for range 60 {
+			l.want(l.read("request"), 0)
+			time.Sleep(time.Second)
+		}
+		l.wantLines("another cause", l.log.read("error_type", "status")[:1], `WARN "issuance fails" error_type=account_rejected status=401`)
+		l.pismo.Heal()
+		for range 60 {
+			l.read("request")
+			time.Sleep(time.Second)
+		}
+		l.wantLines("the end", l.log.read("reason", "scope"), `DEBUG "token issued" reason=cold scope=account`, `INFO "issuance works again" scope=account`)
+	})
+}
+
+func TestWhatSomebodyHasToMendIsLoggedAsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogging(t)
+		l.account = tokensource.Organization()
+		l.pismo.RotateSecret()
+		l.want(l.read("request"), 0)
+		l.wantLines("wrong credentials", l.log.read("scope", "error_type", "status"), `ERROR "issuance fails" scope=organization error_type=credentials_rejected status=401`)
+	})
+}
+
+func TestARefusalThatIsNotHealedIsLoggedOncePerToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogging(t)
+		l.want(l.read("request"), http.StatusOK)
+		l.log.read()
+		l.pismo.RevokeAll()
+		l.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
+		for range 10 {
+			l.want(l.read("request"), http.StatusUnauthorized)
+		}
+		l.wantLines("ten requests", l.log.read("refused_serial", "outcome", "error_type"),
+			`WARN "issuance fails" error_type=unavailable`,
+			`WARN "refused token not replaced" refused_serial=1 outcome=not_renewed error_type=unavailable`)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogging(t)
+		l.pismo.Refuse(passporttest.Refusal{}.Times(100))
+		for range 10 {
+			l.want(l.read("request"), http.StatusUnauthorized)
+		}
+		var warnings []string
+		for _, line := range l.log.read("refused_serial", "outcome", "error_type") {
+			if strings.HasPrefix(line, "WARN") {
+				warnings = append(warnings, line)
+			}
+		}
+		l.wantLines("an endpoint that always answers 401", warnings,
+			`WARN "refused token not replaced" refused_serial=2 outcome=refused_again`,
+			`WARN "refused token not replaced" refused_serial=3 outcome=refused_again`,
+			`WARN "refused token not replaced" refused_serial=4 outcome=refused_again`,
+			`WARN "refused token not replaced" refused_serial=4 outcome=not_renewed error_type=renewal_limited`)
+	})
+}
+
+func TestA401ThatIsAnAnswerIsNotLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogging(t)
+		l.want(l.read("request"), http.StatusOK)
+		l.log.read()
+		for _, name := range []string{"EUPI0120", "WCAC0001"} {
+			l.pismo.Refuse(passporttest.MustRefusal(name))
+			l.want(l.read("request"), http.StatusUnauthorized)
+		}
+		l.wantLines("two answers", l.log.read())
+		l.pismo.Refuse(passporttest.Refusal{ContentType: "application/json", Body: `{"code":"X1"}`})
+		l.want(l.pay("request"), http.StatusUnauthorized)
+		synctest.Wait()
+		lines := l.log.read("refused_serial", "reason")
+		slices.Sort(lines)
+		l.wantLines("one that is not known", lines, `DEBUG "token issued" reason=suspected`, `WARN "401 of a kind not known" refused_serial=1`)
+	})
+}
+
+func TestWhatTheLogRemembersIsBounded(t *testing.T) {
+	log := new(journal)
+	source, _ := telemetry.LogHooks(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	fail := func(hooks tokensource.Hooks, n int) {
+		info := tokensource.IssueInfo{Account: accountNumber(t, n), Reason: tokensource.ReasonCold}
+		_, done := hooks.Issue(t.Context(), t.Context(), info)
+		done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrUnavailable, nil)})
+	}
+	before := heap()
+	for n := range 50_000 {
+		fail(source, n+1)
+	}
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("50,000 failing accounts take %d bytes", grown)
+	}
+	runtime.KeepAlive(source)
+	source, _ = telemetry.LogHooks(slog.New(slog.NewTextHandler(log, nil)))
+	for range 3 {
+		fail(source, 1)
+	}
+	if lines := log.read(); len(lines) != 1 {
+		t.Errorf("one failing account is logged %d times", len(lines))
+	}
+}
