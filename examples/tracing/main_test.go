@@ -1,0 +1,30 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestTheTracesAreAsTheyHaveToBe(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"A stampede", "A revocation", "⇢ pismo.token.issue of trace 1", "resend_count=1"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestOtherTracesAreAnError(t *testing.T) {
+	for i := range scenes {
+		want := scenes[i].want
+		scenes[i].want = strings.Replace(want, "attempts=1", "attempts=2", 1)
+		if err := run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), scenes[i].title) {
+			t.Errorf("%s: got %v", scenes[i].title, err)
+		}
+		scenes[i].want = want
+	}
+}

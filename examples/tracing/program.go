@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/pismoauth/pismoauth/examples/internal/platform"
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/telemetry"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// latency is how long a token takes: long enough for all requests of a stampede to
+// arrive meanwhile.
+const latency = 500 * time.Millisecond
+
+// What the payments are made with. Neither is seen in any trace.
+const (
+	account = "102681871"
+	query   = "reference=2026-11"
+)
+
+// A program is a proxy with telemetry, and the double behind it.
+type program struct {
+	double *passporttest.Server
+	proxy  *httptest.Server
+	base   *http.Transport
+
+	spans  collector
+	traces *sdktrace.TracerProvider
+	meters *sdkmetric.MeterProvider
+}
+
+func newProgram(ctx context.Context) (*program, error) {
+	double, err := passporttest.Start(passporttest.Config{Latency: latency})
+	if err != nil {
+		return nil, err
+	}
+	p := &program{double: double, base: transport.NewBase()}
+	if err := p.export(ctx); err != nil {
+		return nil, errors.Join(err, p.close(ctx))
+	}
+	handler, err := p.handler(platform.OfDouble(double))
+	if err != nil {
+		return nil, errors.Join(err, p.close(ctx))
+	}
+	p.proxy = httptest.NewServer(handler)
+	return p, nil
+}
+
+// handler is the proxy, with every layer of telemetry where it belongs.
+func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
+	tel, err := telemetry.New(telemetry.WithTracerProvider(p.traces), telemetry.WithMeterProvider(p.meters))
+	if err != nil {
+		return nil, err
+	}
+	options := []otelhttp.Option{
+		otelhttp.WithTracerProvider(p.traces),
+		otelhttp.WithMeterProvider(p.meters),
+		otelhttp.WithPropagators(propagation.TraceContext{}), // No baggage to the platform.
+	}
+	traced := otelhttp.NewTransport(telemetry.Beneath(p.base), options...)
+
+	pismo.Issuer.Client = &http.Client{Transport: traced}
+	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: tel.Source()})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tel.ObserveSource(source); err != nil {
+		return nil, err
+	}
+	authenticated, err := transport.New(transport.Config{
+		Source: source,
+		Hosts:  []string{pismo.URL.Host},
+		Base:   traced,
+		Hooks:  tel.Transport(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	acct, err := tokensource.ParseAccountID(account)
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := middleware.NewProxy(middleware.ProxyConfig{
+		Target:    pismo.URL,
+		Transport: authenticated,
+		Account:   middleware.Fixed(acct), // An example; a real one asks its own authentication.
+	})
+	if err != nil {
+		return nil, err
+	}
+	return otelhttp.NewHandler(proxy, "proxy", options...), nil
+}
+
+// export says where spans and metrics go: spans into memory, to be printed, and
+// both to the backend that the environment names.
+func (p *program) export(ctx context.Context) error {
+	traces := []sdktrace.TracerProviderOption{sdktrace.WithSpanProcessor(&p.spans)}
+	var meters []sdkmetric.Option
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" {
+		exporter, err := otlptracehttp.New(ctx)
+		if err != nil {
+			return err
+		}
+		traces = append(traces, sdktrace.WithBatcher(exporter))
+	}
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") != "" {
+		exporter, err := otlpmetrichttp.New(ctx)
+		if err != nil {
+			return err
+		}
+		meters = append(meters, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
+	}
+	p.traces = sdktrace.NewTracerProvider(traces...)
+	p.meters = sdkmetric.NewMeterProvider(meters...)
+	return nil
+}
+
+// close stops everything, and sends what has not been sent yet.
+func (p *program) close(ctx context.Context) error {
+	if p.proxy != nil {
+		p.proxy.Close()
+	}
+	p.base.CloseIdleConnections()
+	p.double.Close()
+	var errs []error
+	if p.traces != nil {
+		errs = append(errs, p.traces.Shutdown(ctx))
+	}
+	if p.meters != nil {
+		errs = append(errs, p.meters.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}

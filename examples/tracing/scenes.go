@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// A scene is something that happens, and the traces that it has to leave.
+type scene struct {
+	title string
+	play  func(context.Context, *program) error
+	want  string
+}
+
+// crowd is how many requests a stampede is.
+const crowd = 5
+
+var scenes = []scene{
+	{"A stampede: five payments at once, and no token yet. One asks for it, four wait for that.", stampede,
+		`trace 1: POST
+├─ pismo.token.issue reason=cold attempts=1
+│  └─ HTTP POST → 201
+└─ HTTP POST → 201
+trace 2: POST
+├─ pismo.token.acquire origin=joined ⇢ pismo.token.issue of trace 1
+└─ HTTP POST → 201
+trace 3: POST
+├─ pismo.token.acquire origin=joined ⇢ pismo.token.issue of trace 1
+└─ HTTP POST → 201
+trace 4: POST
+├─ pismo.token.acquire origin=joined ⇢ pismo.token.issue of trace 1
+└─ HTTP POST → 201
+trace 5: POST
+├─ pismo.token.acquire origin=joined ⇢ pismo.token.issue of trace 1
+└─ HTTP POST → 201
+`},
+	{"A revocation: the platform refuses the token of a payment. It is renewed, and the payment sent again.", revocation,
+		`trace 1: POST
+├─ HTTP POST → 401
+├─ pismo.token.renew outcome=replayed
+│  └─ pismo.token.issue reason=rejected attempts=1
+│     └─ HTTP POST → 201
+└─ HTTP POST → 201 resend_count=1
+`},
+}
+
+func stampede(ctx context.Context, p *program) error {
+	var all sync.WaitGroup
+	errs := make(chan error, crowd)
+	for range crowd {
+		all.Go(func() { errs <- p.pay(ctx) })
+	}
+	all.Wait()
+	for range crowd {
+		if err := <-errs; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func revocation(ctx context.Context, p *program) error {
+	p.double.RevokeAll()
+	return p.pay(ctx)
+}
+
+// pay makes a payment through the proxy, and sees to it that it was made.
+func (p *program) pay(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.proxy.URL+"/v1/payments?"+query, strings.NewReader(`{"amount":100}`))
+	if err != nil {
+		return err
+	}
+	resp, err := p.proxy.Client().Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusCreated {
+		return fmt.Errorf("the payment was answered %d", resp.StatusCode)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	metrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	traces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pismoauth/pismoauth/telemetry"
+)
+
+// A sink takes what OTLP exporters send.
+type sink struct {
+	t   *testing.T
+	url string
+
+	mu      sync.Mutex
+	raw     bytes.Buffer // every byte of every body, decompressed
+	spans   []*otlp.Span // of all scopes
+	scopes  map[string]bool
+	metrics map[string]bool
+}
+
+func newSink(t *testing.T) *sink {
+	s := &sink{t: t, scopes: map[string]bool{}, metrics: map[string]bool{}}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := content(r)
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.raw.Write(body)
+	switch r.URL.Path {
+	case "/v1/traces":
+		s.takeTraces(body)
+	case "/v1/metrics":
+		s.takeMetrics(body)
+	default:
+		s.t.Errorf("a request for %s", r.URL.Path)
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+func content(r *http.Request) ([]byte, error) {
+	if r.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(r.Body)
+	}
+	unzip, err := gzip.NewReader(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(unzip)
+}
+
+func (s *sink) takeTraces(body []byte) {
+	var request traces.ExportTraceServiceRequest
+	if err := proto.Unmarshal(body, &request); err != nil {
+		s.t.Error(err)
+	}
+	for _, resource := range request.GetResourceSpans() {
+		for _, scope := range resource.GetScopeSpans() {
+			s.scopes[scope.GetScope().GetName()] = true
+			s.spans = append(s.spans, scope.GetSpans()...)
+		}
+	}
+}
+
+func (s *sink) takeMetrics(body []byte) {
+	var request metrics.ExportMetricsServiceRequest
+	if err := proto.Unmarshal(body, &request); err != nil {
+		s.t.Error(err)
+	}
+	for _, resource := range request.GetResourceMetrics() {
+		for _, scope := range resource.GetScopeMetrics() {
+			for _, m := range scope.GetMetrics() {
+				s.metrics[m.GetName()] = true
+			}
+		}
+	}
+}
+
+func TestABackendGetsTheTracesAndNothingSecret(t *testing.T) {
+	sink := newSink(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
+	for _, compression := range []string{"none", "gzip"} {
+		t.Setenv("OTEL_EXPORTER_OTLP_COMPRESSION", compression)
+		secrets := runAndTell(t)
+		for what, secret := range secrets {
+			if bytes.Contains(sink.raw.Bytes(), []byte(secret)) {
+				t.Errorf("%s is exported", what)
+			}
+		}
+	}
+	if !sink.scopes[telemetry.ScopeName] || len(sink.scopes) != 2 {
+		t.Errorf("spans came from %v, want %s and otelhttp's", slices.Collect(maps.Keys(sink.scopes)), telemetry.ScopeName)
+	}
+	for _, name := range []string{"pismo.token.issue.duration", "pismo.token.acquisitions", "pismo.token.cached", "http.client.request.duration"} {
+		if !sink.metrics[name] {
+			t.Errorf("the metric %s did not arrive", name)
+		}
+	}
+	byID := map[string]*otlp.Span{}
+	for _, span := range sink.spans {
+		byID[string(span.GetSpanId())] = span
+	}
+	links, resent := 0, 0
+	for _, span := range sink.spans {
+		for _, link := range span.GetLinks() {
+			links++
+			if to := byID[string(link.GetSpanId())]; to.GetName() != "pismo.token.issue" || bytes.Equal(to.GetTraceId(), span.GetTraceId()) {
+				t.Errorf("%s links to %q, want an issuance of another trace", span.GetName(), to.GetName())
+			}
+		}
+		for _, a := range span.GetAttributes() {
+			if a.GetKey() == "http.request.resend_count" {
+				resent++
+			}
+		}
+	}
+	if links != 2*(crowd-1) || resent != 2 {
+		t.Errorf("%d links and %d requests sent again, want %d and 2", links, resent, 2*(crowd-1))
+	}
+}
+
+// runAndTell plays all scenes with the exporters, and returns what may not have
+// been exported.
+func runAndTell(t *testing.T) map[string]string {
+	t.Helper()
+	p, err := newProgram(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := map[string]string{
+		"the account":         account,
+		"the server's key":    p.double.ServerKey(),
+		"the server's secret": p.double.ServerSecret(),
+		"a body":              `"amount"`,
+		"the tenant":          "TN-",
+		"the query":           query,
+		"a token":             "eyJ", // How a JWT begins.
+		"an Authorization":    "Bearer",
+	}
+	for _, s := range scenes {
+		if err := s.play(t.Context(), p); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	return secrets
+}
+
+func TestABackendThatIsDownIsToldOf(t *testing.T) {
+	down := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(down.Close)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", down.URL)
+	var out strings.Builder
+	if err := run(t.Context(), &out); err == nil || !strings.Contains(out.String(), "A revocation") {
+		t.Errorf("got %v, after %s", err, out.String())
+	}
+}
