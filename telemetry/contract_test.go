@@ -77,7 +77,7 @@ func (e *told) note(attributes string) {
 	if attributes == "-" {
 		return
 	}
-	for _, a := range strings.SplitSeq(attributes, ", ") {
+	for a := range strings.SplitSeq(attributes, ", ") {
 		key, value, _ := strings.Cut(a, "=")
 		if e.values[key] == nil {
 			e.values[key] = map[string]bool{}
