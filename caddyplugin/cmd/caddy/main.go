@@ -1,0 +1,16 @@
+// Command caddy is a Caddy with the standard modules and the Pismo plugin.
+// Use it to try the plugin; build your own server with xcaddy, which takes the
+// other plugins that you need:
+//
+//	xcaddy build --with github.com/pismoauth/pismoauth/caddyplugin
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	_ "github.com/pismoauth/pismoauth/caddyplugin"
+)
+
+func main() {
+	caddycmd.Main()
+}

@@ -1,0 +1,3 @@
+// Package caddyplugin makes Caddy an authenticated client of the Pismo banking
+// platform.
+package caddyplugin
