@@ -93,8 +93,9 @@ type exchange struct {
 	account   tokensource.Account
 	header    http.Header // for the first sending, then nil
 	body      body
-	sent      int  // how often it went out
-	replayed  bool // after a 401; once at the most
+	sent      int       // how often it went out
+	replayed  bool      // after a 401; once at the most
+	attempts  *Attempts // of which this is one; or nil
 }
 
 // prepare finds out for whom the request is, and makes a header for it.
@@ -104,6 +105,7 @@ func (x *exchange) prepare() error {
 		return err
 	}
 	x.account = account
+	x.attempts = attemptsFrom(x.req.Context())
 	x.header, err = headerToAuthorize(x.req)
 	return err
 }

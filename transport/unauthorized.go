@@ -32,6 +32,7 @@ func (x *exchange) unauthorized(resp *http.Response, token *tokensource.Token) (
 		return mark(resp, refusal.Verdict), nil //nolint:nilerr // What cannot be sent again leaves the caller the 401.
 	}
 	x.replayed = true
+	x.attempts.replay()
 	_ = resp.Body.Close() // All of it was read, or nobody wants the rest.
 	resp, err = x.send(out)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
@@ -43,21 +44,21 @@ func (x *exchange) unauthorized(resp *http.Response, token *tokensource.Token) (
 // renew does what the verdict on a 401 asks for. It returns the token to replay
 // the request with, or nil if the caller gets the 401.
 func (x *exchange) renew(verdict Verdict, refused *tokensource.Token) *tokensource.Token {
-	t, ctx := x.transport, x.req.Context()
+	t, ctx, replayed := x.transport, x.req.Context(), x.replayed || x.attempts.spent()
 	var done func(RefusedResult)
 	if t.hooks.Refused != nil {
-		ctx, done = t.hooks.Refused(ctx, RefusedInfo{Account: x.account, Serial: refused.Serial(), Verdict: verdict, Replayed: x.replayed})
+		ctx, done = t.hooks.Refused(ctx, RefusedInfo{Account: x.account, Serial: refused.Serial(), Verdict: verdict, Replayed: replayed})
 	}
 	result := RefusedResult{Outcome: OutcomePassed}
 	var token *tokensource.Token
 	switch {
-	case verdict == TokenRefused && x.replayed:
+	case verdict == TokenRefused && replayed:
 		// Another token was no help. To get a third would make an endpoint
 		// that always answers 401 a source of token requests.
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused:
 		token, result = x.successor(ctx, refused)
-	case verdict == Unclear && !x.replayed:
+	case verdict == Unclear && !replayed:
 		t.source.RenewInBackground(ctx, refused)
 	}
 	if done != nil {

@@ -1,0 +1,39 @@
+package transport
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// Attempts makes one request of several that are handed to a [Transport] one
+// after the other: the attempts of a layer above that retries by itself, such
+// as the load balancer of a proxy. Of all of them, one at the most is replayed
+// after a 401; without it, each would be.
+//
+// The zero Attempts is ready for use, for one request. See
+// [ContextWithAttempts].
+type Attempts struct{ replayed atomic.Bool }
+
+type attemptsKey struct{}
+
+// ContextWithAttempts returns a copy of ctx that carries attempts. The requests
+// made with it are attempts at one and the same.
+func ContextWithAttempts(ctx context.Context, attempts *Attempts) context.Context {
+	return context.WithValue(ctx, attemptsKey{}, attempts)
+}
+
+// attemptsFrom returns the Attempts that ctx carries, or nil.
+func attemptsFrom(ctx context.Context) *Attempts {
+	attempts, _ := ctx.Value(attemptsKey{}).(*Attempts)
+	return attempts
+}
+
+// spent reports whether one of the attempts was replayed.
+func (a *Attempts) spent() bool { return a != nil && a.replayed.Load() }
+
+// replay notes that one of the attempts is replayed.
+func (a *Attempts) replay() {
+	if a != nil {
+		a.replayed.Store(true)
+	}
+}

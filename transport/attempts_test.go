@@ -1,0 +1,59 @@
+package transport_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// A load balancer tries another upstream after each failure, and each would be
+// replayed by itself.
+func TestOfTheAttemptsOfALayerAboveOneIsReplayed(t *testing.T) {
+	m := &mint{}
+	sent := 0
+	base := roundTripper(func(req *http.Request) (*http.Response, error) {
+		sent++
+		return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: req}, nil
+	})
+	rt := newTransport(t, m, base)
+	ctx := transport.ContextWithAttempts(t.Context(), new(transport.Attempts))
+	for range 3 {
+		resp := send(t, rt, newRequest(t, http.MethodPost, target, strings.NewReader("x")).WithContext(ctx))
+		wantStatus(t, resp, http.StatusUnauthorized)
+		if resp.verdict != transport.TokenRefused {
+			t.Errorf("the verdict is %q", resp.verdict)
+		}
+	}
+	if sent != 4 {
+		t.Errorf("sent %d times, want 3 attempts and one replay", sent)
+	}
+	wantIssued(t, m, 2)
+}
+
+func TestAnAttemptThatWasNotReplayedLeavesTheReplayToTheNext(t *testing.T) {
+	m := &mint{}
+	var statuses []int
+	base := roundTripper(func(req *http.Request) (*http.Response, error) {
+		status := http.StatusServiceUnavailable
+		if len(statuses) == 1 {
+			status = http.StatusUnauthorized
+		} else if len(statuses) == 2 {
+			status = http.StatusOK
+		}
+		statuses = append(statuses, status)
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: req}, nil
+	})
+	rt := newTransport(t, m, base)
+	ctx := transport.ContextWithAttempts(t.Context(), new(transport.Attempts))
+	post := func() reply {
+		return send(t, rt, newRequest(t, http.MethodPost, target, strings.NewReader("x")).WithContext(ctx))
+	}
+	wantStatus(t, post(), http.StatusServiceUnavailable)
+	wantStatus(t, post(), http.StatusOK)
+	if len(statuses) != 3 {
+		t.Errorf("sent %d times, want 3", len(statuses))
+	}
+}
