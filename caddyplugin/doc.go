@@ -1,3 +1,92 @@
-// Package caddyplugin makes Caddy an authenticated client of the Pismo banking
-// platform.
+/*
+Package caddyplugin makes Caddy an authenticated client of the Pismo banking
+platform: it obtains tokens, keeps them, renews them, and attaches them to what
+reverse_proxy sends to Pismo.
+
+	{
+		pismo {
+			client main {
+				base_url      https://sandbox.pismolabs.io
+				server_key    {file./run/secrets/pismo-key}
+				server_secret {file./run/secrets/pismo-secret}
+			}
+		}
+	}
+
+	example.com {
+		basic_auth {
+			alice $2a$14$…
+		}
+		map {http.auth.user.id} {account} {
+			alice 102681871
+		}
+		pismo_proxy https://sandbox.pismolabs.io {
+			account {account}
+		}
+	}
+
+# Which to take
+
+  - pismo_proxy is reverse_proxy for Pismo, with all its options: take it unless
+    you need one of the others.
+  - pismo_auth finds the account of a request and makes sure that a token can be
+    had. Take it with a reverse_proxy of your own, which has the transport.
+  - transport pismo is the transport of a reverse_proxy: it sends requests with
+    the token of the account that pismo_auth has found, or that it is told.
+
+# Caddyfile
+
+The global option defines clients, which have the credentials and the tokens:
+
+	pismo {
+		client <name> {
+			base_url           <url>
+			hosts              <hosts...>
+			server_key         {env.*}|{file.*}
+			server_secret      {env.*}|{file.*}
+			secret_field       <name>
+			header             <field> <value>
+			field              <name> <json>
+			bare
+			client_certificate <cert_file> <key_file>
+			trusted_ca_certs   <pem_files...>
+			issue_timeout      <duration>
+			max_accounts       <count>
+			max_issuances      <count>
+			dangerously_allow_http
+		}
+	}
+
+The directives, of which the client may be left out where there is only one:
+
+	pismo_proxy [<matcher>] [<upstreams...>] {
+		client          <name>
+		account         <placeholder>|organization|<id>
+		account_header  <field> <pattern>
+		account_pattern <regexp>
+		errors          handle
+		<the options of reverse_proxy; its transport can be none but pismo>
+	}
+
+	pismo_auth [<matcher>] [<client>] {
+		account         <placeholder>|organization|<id>
+		account_header  <field> <pattern>
+		account_pattern <regexp>
+		errors          handle
+		inject
+	}
+
+	transport pismo [<client>] {
+		account         <placeholder>|organization|<id>
+		account_pattern <regexp>
+		max_replay_body <size>|off
+		hosts           <hosts...>
+		<the options of transport http>
+	}
+
+pismo_auth runs after the directives that authenticate, basic_auth and
+forward_auth; pismo_proxy stands where reverse_proxy does.
+
+Each option is described at the field of the module that it sets.
+*/
 package caddyplugin

@@ -1,0 +1,98 @@
+package caddyplugin
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// organization is the word for the account of the whole organization. It counts
+// only where the configuration spells it out, never as a placeholder's value.
+const organization = "organization"
+
+// An accountOf says for which account a request is. The zero accountOf says
+// nothing.
+type accountOf struct {
+	fixed       tokensource.Account // if it is not zero, every request is for it
+	placeholder string
+	pattern     *regexp.Regexp // or nil
+}
+
+// newAccountOf returns the accountOf of the options account and
+// account_pattern.
+func newAccountOf(account, pattern string) (accountOf, error) {
+	if account == "" && pattern != "" {
+		return accountOf{}, &fault{"account_pattern", errors.New("is of no use without account")}
+	}
+	if account == organization {
+		return accountOf{fixed: tokensource.Organization()}, nil
+	}
+	if reason := clientChosen(account); reason != "" {
+		return accountOf{}, &fault{"account", errors.New(reason)}
+	}
+	if !strings.Contains(account, "{") && account != "" {
+		fixed, err := tokensource.ParseAccountID(account)
+		if err != nil {
+			return accountOf{}, &fault{"account", errors.New("is neither a placeholder, nor the word organization, nor an account id")}
+		}
+		return accountOf{fixed: fixed}, nil
+	}
+	compiled, err := compile(pattern)
+	if err != nil {
+		return accountOf{}, &fault{"account_pattern", err}
+	}
+	return accountOf{placeholder: account, pattern: compiled}, nil
+}
+
+// clientChosen returns why a placeholder is no account: its value is what a
+// client says, and not what authentication has proved.
+func clientChosen(account string) string {
+	switch {
+	case strings.Contains(account, "{http.request.header."), strings.Contains(account, "{header."):
+		return "is a header, which a client may have set: spell it out with account_header, and a pattern"
+	case strings.Contains(account, "{http.request.uri"), strings.Contains(account, "{http.request.orig_uri"),
+		strings.Contains(account, "{http.request.cookie."), strings.Contains(account, "{http.request.body"):
+		return "is what a client says, not what authentication has proved; use a placeholder such as {http.auth.user.id}, or map one"
+	}
+	return ""
+}
+
+// compile returns a pattern that is to match a whole value, or nil if it is
+// empty.
+func compile(pattern string) (*regexp.Regexp, error) {
+	if pattern == "" {
+		return nil, nil
+	}
+	if _, err := regexp.Compile(pattern); err != nil { // By itself: with what follows, a)|(b would be one.
+		return nil, fmt.Errorf("is not a regular expression: %w", err)
+	}
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
+}
+
+// known reports whether a says anything.
+func (a accountOf) known() bool {
+	return a.placeholder != "" || a.fixed != (tokensource.Account{})
+}
+
+// of returns the account of the request that repl belongs to. Errors are
+// denials.
+func (a accountOf) of(repl *caddy.Replacer) (tokensource.Account, error) {
+	if a.fixed != (tokensource.Account{}) {
+		return a.fixed, nil
+	}
+	value, err := repl.ReplaceOrErr(a.placeholder, true, true)
+	if err != nil || a.pattern != nil && !a.pattern.MatchString(value) {
+		return tokensource.Account{}, middleware.ErrForbidden
+	}
+	account, err := tokensource.ParseAccountID(value)
+	if err != nil {
+		return tokensource.Account{}, middleware.ErrForbidden
+	}
+	return account, nil
+}

@@ -1,0 +1,184 @@
+package caddyplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+func init() {
+	caddy.RegisterModule(Auth{})
+}
+
+// Auth finds out for which account a request is, makes sure that a token can be
+// had for it, and has a later `reverse_proxy` with `transport pismo` act for
+// that account. The client's own Authorization is dropped. Requests without an
+// account, or for which no token can be had, are answered with problem details
+// (RFC 9457), and go no further.
+//
+// Put it behind what authenticates the client: whoever chooses the account
+// chooses whose money moves.
+//
+// It sets these placeholders:
+//
+// Placeholder | Description
+// ------------|-------------
+// `{http.pismo.account.kind}` | What the token reaches: `account` or `organization`
+// `{http.pismo.token.serial}` | The number of the token, in this process
+// `{http.pismo.token.expires_in}` | How many seconds the token still lives
+type Auth struct {
+	// The name of the client, as the app `pismo` has it. Default: the only
+	// one there is.
+	Client string `json:"client,omitempty"`
+
+	// The account: a placeholder whose value is the account's id, such as
+	// `{http.auth.user.id}` or one that `map` makes; the word `organization`,
+	// for a token that reaches everything; or an account's id. There is no
+	// default. Placeholders that hold what a client says are refused.
+	Account string `json:"account,omitempty"`
+
+	// What the value of the placeholder must match, from beginning to end.
+	AccountPattern string `json:"account_pattern,omitempty"`
+
+	// A header field that names the account, in place of `account`. It is for
+	// a field that something in front of Caddy sets, and takes from every
+	// client; whoever reaches Caddy past it can act for every account. The
+	// field is removed, and so is the one that differs in underscores for
+	// hyphens; a request that has such a twin, or the field twice, is refused.
+	AccountHeader string `json:"account_header,omitempty"`
+
+	// What the value of that field must match, from beginning to end. Required
+	// with `account_header`.
+	AccountHeaderPattern string `json:"account_header_pattern,omitempty"`
+
+	// How failures are answered. Empty for problem details; `handle` leaves
+	// them to the routes that handle errors (`handle_errors`).
+	Errors string `json:"errors,omitempty"`
+
+	// Sets the token in the request's Authorization, for handlers that are not
+	// `reverse_proxy` with `transport pismo`. What they do with it is not
+	// bound by the client's `hosts`, and the token is neither renewed nor the
+	// request replayed when it is refused.
+	Inject bool `json:"inject,omitempty"`
+
+	live       *live
+	middleware *middleware.Middleware
+	account    accountOf
+}
+
+// handle is the value of Errors that leaves failures to the error routes.
+const handle = "handle"
+
+// CaddyModule returns the Caddy module information.
+func (Auth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.pismo_auth",
+		New: func() caddy.Module { return new(Auth) },
+	}
+}
+
+// Provision finds the client, and checks the options.
+func (a *Auth) Provision(ctx caddy.Context) error {
+	client, err := clientOf(ctx, a.Client)
+	if err != nil {
+		return err
+	}
+	a.live = client
+	find, err := a.finder()
+	if err != nil {
+		return fmt.Errorf("client %s: %w", client.name, err)
+	}
+	a.middleware, err = middleware.New(middleware.Config{Source: client.source, Account: find})
+	return err
+}
+
+// finder returns what finds the account of a request, or what is wrong with the
+// options.
+func (a *Auth) finder() (middleware.AccountFunc, error) {
+	switch {
+	case a.Errors != "" && a.Errors != handle:
+		return nil, &fault{"errors", errors.New("is not the word " + handle)}
+	case a.Account == "" && a.AccountHeader == "":
+		return nil, &fault{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
+	case a.Account != "" && a.AccountHeader != "":
+		return nil, &fault{"account", errors.New("is set, and account_header too; only one can tell")}
+	case a.AccountHeader != "":
+		return a.headerFinder()
+	}
+	account, err := newAccountOf(a.Account, a.AccountPattern)
+	if err != nil {
+		return nil, err
+	}
+	return func(r *http.Request) (tokensource.Account, error) { return account.of(replacerOf(r.Context())) }, nil
+}
+
+func (a *Auth) headerFinder() (middleware.AccountFunc, error) {
+	if a.AccountHeaderPattern == "" {
+		return nil, &fault{"account_header", errors.New("has no pattern; say what an account's id looks like")}
+	}
+	pattern, err := compile(a.AccountHeaderPattern)
+	if err != nil {
+		return nil, &fault{"account_header", err}
+	}
+	return middleware.FromHeader(a.AccountHeader, pattern), nil
+}
+
+// ServeHTTP passes the request on for its account, or answers it.
+func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if early(r) {
+		return a.answer(w, r, errTooEarly)
+	}
+	out, err := a.middleware.Authenticate(r)
+	if err != nil {
+		return a.answer(w, r, err)
+	}
+	if !a.Inject {
+		out.Header.Del("Authorization") // The transport sets its own.
+	}
+	token, _ := tokensource.TokenFromContext(out.Context())
+	setPlaceholders(replacerOf(r.Context()), token)
+	return next.ServeHTTP(w, out.WithContext(context.WithValue(out.Context(), clientKey{}, a.live)))
+}
+
+// clientKey is the key of the live client that a request was authenticated
+// with, in its context.
+type clientKey struct{}
+
+// answer answers a request that failed, or leaves that to others. To a client
+// that has gone, nothing is written.
+func (a *Auth) answer(w http.ResponseWriter, r *http.Request, err error) error {
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		panic(http.ErrAbortHandler) // As the directive abort does; to return would be a 200.
+	}
+	problem := problemOf(err)
+	if a.Errors != handle {
+		problem.Answer(w, r)
+		return nil
+	}
+	if problem.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
+	}
+	return caddyhttp.Error(problem.Status, err)
+}
+
+func replacerOf(ctx context.Context) *caddy.Replacer {
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		return repl
+	}
+	return caddy.NewReplacer()
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*Auth)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Auth)(nil)
+)

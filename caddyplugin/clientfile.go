@@ -1,0 +1,230 @@
+package caddyplugin
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+)
+
+// parseApp parses the global option pismo. It may stand more than once, with
+// other clients each time.
+func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
+	app := new(App)
+	if earlier, ok := before.(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(earlier.Value, app); err != nil {
+			return nil, err
+		}
+	}
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "pismo", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile sets up the app from Caddyfile tokens. Syntax:
+//
+//	pismo {
+//	    client <name> {
+//	        base_url           <url>
+//	        hosts              <hosts...>
+//	        server_key         {env.*}|{file.*}
+//	        server_secret      {env.*}|{file.*}
+//	        secret_field       <name>
+//	        header             <field> <value>
+//	        field              <name> <json>
+//	        bare
+//	        client_certificate <cert_file> <key_file>
+//	        trusted_ca_certs   <pem_files...>
+//	        issue_timeout      <duration>
+//	        max_accounts       <count>
+//	        max_issuances      <count>
+//	        dangerously_allow_http
+//	    }
+//	}
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // The name of the option.
+	if err := none(d); err != nil {
+		return err
+	}
+	for d.NextBlock(0) {
+		if d.Val() != "client" {
+			return d.Errf("unrecognized option %s; there is only client", d.Val())
+		}
+		name, err := argument(d)
+		if err != nil {
+			return err
+		}
+		if _, ok := a.Clients[name]; ok {
+			return d.Errf("client %s is defined twice", name)
+		}
+		client := new(Client)
+		for nesting := d.Nesting(); d.NextBlock(nesting); {
+			if err := client.unmarshalOption(d); err != nil {
+				return err
+			}
+		}
+		if client.BaseURL == "" || client.ServerKey == "" || client.ServerSecret == "" {
+			return d.Errf("client %s needs base_url, server_key and server_secret", name)
+		}
+		if a.Clients == nil {
+			a.Clients = map[string]*Client{}
+		}
+		a.Clients[name] = client
+	}
+	if len(a.Clients) == 0 {
+		return d.Err("pismo defines no client")
+	}
+	return nil
+}
+
+func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "base_url":
+		return c.unmarshalBaseURL(d)
+	case "hosts":
+		return unmarshalHosts(d, &c.Hosts)
+	case "server_key":
+		return unmarshalSecret(d, &c.ServerKey)
+	case "server_secret":
+		return unmarshalSecret(d, &c.ServerSecret)
+	case "secret_field":
+		return once(d, &c.SecretField)
+	case "header":
+		return c.unmarshalHeader(d)
+	case "field":
+		return c.unmarshalField(d)
+	case "bare":
+		c.Bare = true
+		return none(d)
+	case "client_certificate":
+		if !d.AllArgs(&c.ClientCertificateFile, &c.ClientCertificateKeyFile) {
+			return d.ArgErr()
+		}
+		return nil
+	case "trusted_ca_certs":
+		c.TrustedCACerts = append(c.TrustedCACerts, d.RemainingArgs()...)
+		if len(c.TrustedCACerts) == 0 {
+			return d.ArgErr()
+		}
+		return nil
+	case "issue_timeout":
+		return unmarshalDuration(d, &c.IssueTimeout)
+	case "max_accounts":
+		return unmarshalCount(d, &c.MaxAccounts)
+	case "max_issuances":
+		return unmarshalCount(d, &c.MaxIssuances)
+	case "dangerously_allow_http":
+		c.DangerouslyAllowHTTP = true
+		return none(d)
+	default:
+		return d.Errf("unrecognized option %s of a client", d.Val())
+	}
+}
+
+func (c *Client) unmarshalBaseURL(d *caddyfile.Dispenser) error {
+	if err := once(d, &c.BaseURL); err != nil || strings.Contains(c.BaseURL, "{") {
+		return err
+	}
+	// Whether the scheme may be http is known when all options are.
+	checked := &passport.S2S{BaseURL: c.BaseURL, Credentials: passport.EnvCredentials("-", "-"), DangerouslyAllowHTTP: true}
+	if err, ok := errors.AsType[*tokensource.ConfigError](checked.Validate()); ok {
+		return d.Errf("base_url %s", err.Reason)
+	}
+	return nil
+}
+
+// unmarshalHosts parses a list of hosts.
+func unmarshalHosts(d *caddyfile.Dispenser, hosts *[]string) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	if err := checkHosts(args); err != nil {
+		return d.WrapErr(err)
+	}
+	*hosts = append(*hosts, args...)
+	return nil
+}
+
+func unmarshalSecret(d *caddyfile.Dispenser, option *string) error {
+	name := d.Val()
+	if err := once(d, option); err != nil {
+		return err
+	}
+	if _, err := secretValue(*option); err != nil {
+		return d.WrapErr(&fault{name, err})
+	}
+	return nil
+}
+
+func (c *Client) unmarshalHeader(d *caddyfile.Dispenser) error {
+	var name, value string
+	if !d.AllArgs(&name, &value) {
+		return d.ArgErr()
+	}
+	if c.Header == nil {
+		c.Header = http.Header{}
+	}
+	c.Header.Add(name, value)
+	return nil
+}
+
+func (c *Client) unmarshalField(d *caddyfile.Dispenser) error {
+	var name, raw string
+	if !d.AllArgs(&name, &raw) {
+		return d.ArgErr()
+	}
+	var value any
+	if err := json.Unmarshal([]byte(raw), &value); err != nil {
+		return d.Errf("the value of field %s is not JSON; a string has quotes of its own, as in `\"text\"`", name)
+	}
+	if _, ok := c.Fields[name]; ok {
+		return d.Errf("field %s is set twice", name)
+	}
+	if c.Fields == nil {
+		c.Fields = map[string]any{}
+	}
+	c.Fields[name] = value
+	return nil
+}
+
+func unmarshalDuration(d *caddyfile.Dispenser, option *caddy.Duration) error {
+	name := d.Val()
+	value, err := argument(d)
+	if err != nil {
+		return err
+	}
+	duration, err := caddy.ParseDuration(value)
+	if err != nil || duration <= 0 {
+		return d.Errf("%s is not a duration above zero, such as 10s", name)
+	}
+	*option = caddy.Duration(duration)
+	return nil
+}
+
+func unmarshalCount(d *caddyfile.Dispenser, option *int) error {
+	name := d.Val()
+	value, err := argument(d)
+	if err != nil {
+		return err
+	}
+	count, err := strconv.Atoi(value)
+	if err != nil || count <= 0 {
+		return d.Errf("%s is not a whole number above zero", name)
+	}
+	*option = count
+	return nil
+}
+
+// Interface guard.
+var _ caddyfile.Unmarshaler = (*App)(nil)

@@ -1,0 +1,78 @@
+package caddyplugin
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/pismoauth/pismoauth/middleware"
+)
+
+// errTooEarly is the failure of a request that may be a replay of somebody
+// else's (RFC 8470).
+var errTooEarly = errors.New("pismoauth: the request was sent in TLS early data, and is not safe to execute twice")
+
+// tooEarly is the answer to it. A client sends the request again when its
+// handshake is done.
+var tooEarly = middleware.Problem{
+	Type:   "https://github.com/pismoauth/pismoauth#too-early",
+	Title:  http.StatusText(http.StatusTooEarly),
+	Status: http.StatusTooEarly,
+	Detail: "The request was sent in TLS early data, where it can be replayed.",
+}
+
+// early reports whether a request came in TLS early data, which anybody on the
+// way can replay, and would do something if it were (RFC 8470, section 5.1).
+func early(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return false
+	}
+	return r.Header.Get("Early-Data") == "1" || r.TLS != nil && !r.TLS.HandshakeComplete
+}
+
+// problemOf returns the answer to a failure of ours.
+func problemOf(err error) middleware.Problem {
+	if errors.Is(err, errTooEarly) {
+		return tooEarly
+	}
+	return middleware.ProblemOf(err)
+}
+
+// synthesize returns a problem as the response to req: reverse_proxy takes an
+// error of its transport for a failure of the upstream.
+func synthesize(problem middleware.Problem, req *http.Request) *http.Response {
+	answer := &answer{header: http.Header{}}
+	problem.Answer(answer, req)
+	return response(answer.status, answer.header, answer.body.Bytes(), req)
+}
+
+// response returns a response that nobody has sent.
+func response(status int, header http.Header, body []byte, req *http.Request) *http.Response {
+	return &http.Response{
+		Status:        strconv.Itoa(status) + " " + http.StatusText(status),
+		StatusCode:    status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        header,
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Request:       req,
+	}
+}
+
+// An answer is an http.ResponseWriter that keeps what is written.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) { a.status = status }
+
+func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }

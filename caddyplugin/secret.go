@@ -1,0 +1,29 @@
+package caddyplugin
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+)
+
+// errLiteral is why a secret that is not a placeholder is refused.
+var errLiteral = errors.New("is not one placeholder {env.*} or {file.*}; " +
+	"a value that stands in the configuration, as {$VAR} puts it there, ends in autosave.json and in the admin API's /config/")
+
+// secretValue returns the value that a placeholder stands for. It is read each
+// time it is used, and so follows a file that is replaced.
+func secretValue(placeholder string) (passport.Value, error) {
+	inner, opened := strings.CutPrefix(placeholder, "{")
+	inner, closed := strings.CutSuffix(inner, "}")
+	if !opened || !closed || strings.ContainsAny(inner, "{}") {
+		return nil, errLiteral
+	}
+	if name, ok := strings.CutPrefix(inner, "env."); ok && name != "" {
+		return passport.Env(name), nil
+	}
+	if path, ok := strings.CutPrefix(inner, "file."); ok && path != "" {
+		return passport.File(path), nil
+	}
+	return nil, errLiteral
+}

@@ -1,0 +1,207 @@
+package caddyplugin_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/pismoauth/pismoauth/caddyplugin"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// The accounts that tests act for.
+const (
+	alice = "102681871"
+	bob   = "102681872"
+)
+
+// A setup is a Pismo, and what a Caddyfile needs to use it.
+type setup struct {
+	t       *testing.T
+	pismo   *passporttest.Server
+	secrets string // a directory with the files key and secret
+	addr    string // where Caddy is to listen
+	logs    string // the file that Caddy logs to
+	admin   string
+}
+
+// newSetup starts a Pismo.
+func newSetup(t *testing.T, config passporttest.Config) *setup {
+	t.Helper()
+	s := &setup{t: t, pismo: passporttest.NewServer(t, config), secrets: t.TempDir(), addr: freeAddr(t), admin: freeAddr(t)}
+	s.logs = filepath.Join(t.TempDir(), "log")
+	s.writeSecret("key", s.pismo.ServerKey())
+	s.writeSecret("secret", s.pismo.ServerSecret())
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	return s
+}
+
+func (s *setup) writeSecret(name, value string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.secrets, name), []byte(value), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// expand replaces what a Caddyfile of a test may say: $PISMO is the address of
+// the Pismo, $SECRETS the directory of the secrets.
+func (s *setup) expand(text string) string {
+	return strings.NewReplacer("$PISMO", strings.TrimPrefix(s.pismo.URL(), "http://"), "$SECRETS", s.secrets).Replace(text)
+}
+
+// caddyfile returns a Caddyfile with a client named main, further options for
+// it, and a site.
+func (s *setup) caddyfile(options, site string) string {
+	return s.expand(fmt.Sprintf(`{
+	admin %[4]s
+	persist_config off
+	auto_https off
+	log {
+		output file %[5]s
+		level DEBUG
+	}
+	metrics
+	pismo {
+		client main {
+			base_url      http://$PISMO
+			server_key    {file.$SECRETS/key}
+			server_secret {file.$SECRETS/secret}
+			%[1]s
+		}
+	}
+}
+
+http://%[2]s {
+	%[3]s
+}
+`, options, s.addr, site, s.admin, s.logs))
+}
+
+// start loads a Caddyfile into the Caddy of this process, which is stopped at
+// the end of the test.
+func (s *setup) start(caddyfile string) {
+	s.t.Helper()
+	if err := load(caddyfile); err != nil {
+		s.t.Fatalf("Caddy does not start: %v", err)
+	}
+	s.t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			s.t.Error("Stop:", err)
+		}
+	})
+}
+
+// load loads a Caddyfile, in place of the one that may be there.
+func load(caddyfile string) error {
+	config, err := adapt(caddyfile)
+	if err != nil {
+		return err
+	}
+	return caddy.Load(config, true)
+}
+
+// adapt returns the JSON that a Caddyfile stands for.
+func adapt(caddyfile string) ([]byte, error) {
+	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range warnings {
+		if !strings.Contains(warning.Message, "not formatted") {
+			return nil, fmt.Errorf("warning: %s", warning.Message)
+		}
+	}
+	return config, nil
+}
+
+// A reply is a response that was read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send sends a request to Caddy.
+func (s *setup) send(method, path, body string, edits ...func(*http.Request)) reply {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	var content io.Reader
+	if body != "" {
+		content = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.addr+path, content)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, edit := range edits {
+		edit(req)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	read, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return reply{resp.StatusCode, resp.Header, string(read)}
+}
+
+// get sends a GET for an account's data.
+func (s *setup) get(account string, edits ...func(*http.Request)) reply {
+	s.t.Helper()
+	return s.send(http.MethodGet, "/v1/accounts/"+account, "", edits...)
+}
+
+// with sets a header field of a request.
+func with(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set(name, value) }
+}
+
+func wantStatus(t *testing.T, r reply, status int) {
+	t.Helper()
+	if r.status != status {
+		t.Errorf("got status %d, want %d: %s", r.status, status, r.body)
+	}
+}
+
+// wantProblem checks that a reply is a problem of a type.
+func wantProblem(t *testing.T, r reply, status int, name string) {
+	t.Helper()
+	wantStatus(t, r, status)
+	var problem struct {
+		Type   string
+		Status int
+	}
+	if err := json.Unmarshal([]byte(r.body), &problem); err != nil {
+		t.Fatalf("no problem, but %q", r.body)
+	}
+	if !strings.HasSuffix(problem.Type, "#"+name) || problem.Status != status || r.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("got %s, want %s", r.body, name)
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}

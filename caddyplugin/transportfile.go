@@ -1,0 +1,92 @@
+package caddyplugin
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+// UnmarshalCaddyfile sets up the transport from Caddyfile tokens. Syntax:
+//
+//	transport pismo [<client>] {
+//	    account         <placeholder>|organization|<id>
+//	    account_pattern <regexp>
+//	    max_replay_body <size>|off
+//	    hosts           <hosts...>
+//	    <the options of transport http>
+//	}
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // The name of the transport.
+	name := d.Token()
+	if d.NextArg() {
+		t.Client = d.Val()
+	}
+	if err := none(d); err != nil {
+		return err
+	}
+	rest := []caddyfile.Token{name, brace(name, "{")}
+	for d.NextBlock(0) {
+		known, err := t.unmarshalOption(d)
+		if err != nil {
+			return err
+		}
+		if !known {
+			rest = append(rest, d.NextSegment()...)
+		}
+	}
+	if _, err := newAccountOf(t.Account, t.AccountPattern); err != nil {
+		return d.WrapErr(err)
+	}
+	if len(rest) == 2 {
+		return nil
+	}
+	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(append(rest, closing(rest))))
+}
+
+// unmarshalOption parses an option, and reports whether it is one of ours.
+func (t *Transport) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
+	switch d.Val() {
+	case "account":
+		return true, once(d, &t.Account)
+	case "account_pattern":
+		return true, once(d, &t.AccountPattern)
+	case "hosts":
+		return true, unmarshalHosts(d, &t.Hosts)
+	case "max_replay_body":
+		return true, t.unmarshalMaxReplayBody(d)
+	}
+	return false, nil
+}
+
+func (t *Transport) unmarshalMaxReplayBody(d *caddyfile.Dispenser) error {
+	value, err := argument(d)
+	if err != nil {
+		return err
+	}
+	if value == "off" {
+		t.MaxReplayBody = -1
+		return nil
+	}
+	size, err := humanize.ParseBytes(value)
+	if err != nil || size == 0 || size > 1<<30 {
+		return d.Err("max_replay_body is not a size of up to 1GiB, such as 64KiB, nor the word off")
+	}
+	t.MaxReplayBody = int64(size)
+	return nil
+}
+
+// brace returns a brace on the line of a token.
+func brace(at caddyfile.Token, text string) caddyfile.Token {
+	at.Text = text
+	return at
+}
+
+// closing returns the brace that closes a block of tokens, on a line of its
+// own.
+func closing(block []caddyfile.Token) caddyfile.Token {
+	last := block[len(block)-1]
+	last.Line++
+	return brace(last, "}")
+}
+
+// Interface guard.
+var _ caddyfile.Unmarshaler = (*Transport)(nil)

@@ -1,0 +1,92 @@
+package caddyplugin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// dialKey is the key, in the context of a request, of the URL that it has for
+// the transport beneath: the address that is dialed.
+type dialKey struct{}
+
+// base is what really sends requests. It gives them back the address that is
+// dialed: above it they have the host that TLS proves.
+type base struct{ http *reverseproxy.HTTPTransport }
+
+// RoundTrip sends a request, which is a copy made for it.
+func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
+	if dial, ok := out.Context().Value(dialKey{}).(*url.URL); ok {
+		out.URL = dial
+	}
+	// Without it, net/http would send a payment that has an idempotency key
+	// again by itself. reverse_proxy does not have it either.
+	out.GetBody = nil
+	return b.http.RoundTrip(out)
+}
+
+// pinned returns the URL of a request with the host that its upstream is proved
+// to be. What is proved by nothing counts as plain HTTP.
+func (t *Transport) pinned(req *http.Request, dial url.URL) *url.URL {
+	to := target{network: "tcp", host: dial.Hostname(), scheme: dial.Scheme}
+	info, ok := reverseproxy.GetDialInfo(req.Context())
+	if ok && req.Response == nil { // A health check that is redirected is for the host it is redirected to.
+		to.network, to.host = info.Network, info.Host
+	}
+	dial.Scheme, dial.Host = t.proved(to, replacerOf(req.Context()))
+	return &dial
+}
+
+// A target is where a request is dialed to.
+type target struct{ network, host, scheme string }
+
+// proved returns the scheme and the host that a token for a target needs.
+func (t *Transport) proved(to target, repl *caddy.Replacer) (scheme, host string) {
+	if caddy.IsUnixNetwork(to.network) && to.scheme == "http" {
+		return "http", "localhost"
+	}
+	if to.scheme == "https" && t.TLS != nil {
+		if t.TLS.InsecureSkipVerify {
+			return "http", bracketed(to.host)
+		}
+		if t.TLS.ServerName != "" {
+			return "https", bracketed(repl.ReplaceAll(t.TLS.ServerName, ""))
+		}
+	}
+	return to.scheme, bracketed(to.host)
+}
+
+// checkUpstream returns why an upstream of the configuration would get no
+// token. Those that have placeholders are checked for each request.
+func (t *Transport) checkUpstream(dial string) error {
+	if strings.Contains(dial, "{") || t.TLS != nil && strings.Contains(t.TLS.ServerName, "{") {
+		return nil
+	}
+	address, err := caddy.ParseNetworkAddress(dial)
+	if err != nil {
+		return nil //nolint:nilerr // reverse_proxy says so.
+	}
+	to := target{network: address.Network, host: address.Host, scheme: "http"}
+	if t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, fmt.Sprint(address.StartPort)) {
+		to.scheme = "https"
+	}
+	scheme, host := t.proved(to, caddy.NewReplacer())
+	switch err := t.authorized.Accepts(&url.URL{Scheme: scheme, Host: host}); {
+	case err == nil:
+		return nil
+	case to.scheme == "https" && t.TLS.InsecureSkipVerify:
+		return &fault{"tls_insecure_skip_verify", fmt.Errorf("anybody could be upstream %s, and would get the token; use tls_trust_pool, or tls_server_name", dial)}
+	case errors.Is(err, transport.ErrPlaintext):
+		return &fault{"upstream " + dial, errors.New("would get the token in the clear; use https://")}
+	default:
+		return &fault{"upstream " + dial, fmt.Errorf("%s is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves", host)}
+	}
+}
