@@ -1,0 +1,103 @@
+package tokensource_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+func TestAForgottenTokenIsIssuedAnewAndNoOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		first, other := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
+		one := src.For(acct(t, 1))
+		if again, err := one.Token(t.Context()); err != nil || again != first {
+			t.Fatalf("got %v, %v", again, err)
+		}
+		src.Forget(acct(t, 1))
+		src.Forget(acct(t, 3)) // Nothing is kept for it.
+		if again, err := one.Token(t.Context()); err != nil || again == first {
+			t.Errorf("got %v, %v after it was forgotten", again, err)
+		}
+		if again := token(t, src, acct(t, 2)); again != other {
+			t.Errorf("another account's token was replaced by %v", again)
+		}
+		wantAsked(t, d, 3)
+	})
+}
+
+func TestForgettingEndsAnAccountsCooling(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		d.fail(errDown)
+		src := newSource(t, d)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+		d.fail(nil)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+		src.Forget(acct(t, 1))
+		token(t, src, acct(t, 1))
+	})
+}
+
+func TestForgettingAllEndsTheCoolingOfTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		before := token(t, src, acct(t, 1))
+		d.fail(failure(tokensource.ErrCredentialsRejected, 401, 0))
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
+		d.fail(nil)
+		wantNoToken(t, src, acct(t, 2), tokensource.ErrCredentialsRejected)
+		src.ForgetAll()
+		if src.Live() {
+			t.Error("a token is said to live that nobody is given any more")
+		}
+		token(t, src, acct(t, 2))
+		if after := token(t, src, acct(t, 1)); after == before {
+			t.Error("the token is still there")
+		}
+	})
+}
+
+func TestWhatIsBeingIssuedWhenItIsForgottenIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: time.Second}
+		src := newSource(t, d)
+		go func() {
+			time.Sleep(time.Second / 2)
+			src.Forget(acct(t, 1))
+		}()
+		first := token(t, src, acct(t, 1))
+		if again := token(t, src, acct(t, 1)); again != first {
+			t.Errorf("got %v, want %v", again, first)
+		}
+		wantAsked(t, d, 1)
+	})
+}
+
+func TestTheStatusSaysWhatASourceIsDoing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		if got := src.Status(); got != (tokensource.Status{}) {
+			t.Errorf("a new Source is %+v", got)
+		}
+		first := token(t, src, acct(t, 1))
+		time.Sleep(time.Minute)
+		token(t, src, acct(t, 2))
+		d.fail(errDown)
+		wantNoToken(t, src, acct(t, 3), tokensource.ErrUnavailable)
+		got := src.Status()
+		if got.Accounts != 3 || got.Tokens != 2 || got.Cooling != 1 || !got.NextExpiry.Equal(first.Expiry()) || !got.CoolingUntil.IsZero() || got.Cause != "" {
+			t.Errorf("the status is %+v", got)
+		}
+		d.fail(failure(tokensource.ErrRateLimited, 429, 40*time.Second))
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrRateLimited)
+		got = src.Status()
+		if until := time.Until(got.CoolingUntil); until != 40*time.Second || got.Cause != tokensource.ErrRateLimited {
+			t.Errorf("the Source cools for %s because of %q", until, got.Cause)
+		}
+	})
+}
