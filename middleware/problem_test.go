@@ -356,3 +356,17 @@ func TestTheReadmeListsEveryProblem(t *testing.T) {
 		t.Errorf("`#%s` is no problem", name)
 	}
 }
+
+func TestABodyThatAnotherProxyCouldNotReadIsTheClientsFailure(t *testing.T) {
+	for cause, want := range map[error]int{
+		&http.MaxBytesError{Limit: 1}:                            http.StatusRequestEntityTooLarge,
+		fmt.Errorf("reading: %w", os.ErrDeadlineExceeded):        http.StatusRequestTimeout,
+		fmt.Errorf("reading: %w", io.ErrUnexpectedEOF):           http.StatusBadRequest,
+		fmt.Errorf("wrapped: %w", &http.MaxBytesError{Limit: 1}): http.StatusRequestEntityTooLarge,
+	} {
+		err := middleware.UnreadableBody(cause)
+		if got := middleware.ProblemOf(err).Status; got != want || !errors.Is(err, cause) {
+			t.Errorf("%v: got status %d, want %d", cause, got, want)
+		}
+	}
+}

@@ -139,10 +139,16 @@ type incoming struct{ io.ReadCloser }
 func (b incoming) Read(buffer []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buffer)
 	if err != nil && err != io.EOF {
-		err = &bodyError{err}
+		err = UnreadableBody(err)
 	}
 	return n, err
 }
+
+// UnreadableBody returns the error of a request whose body could not be read
+// from its client, because of cause: too large, too slow, or broken off. It is
+// for a proxy of your own, whose transport would take it for the platform's;
+// [ProblemOf] tells the three apart.
+func UnreadableBody(cause error) error { return &bodyError{cause} }
 
 type bodyError struct{ cause error }
 
