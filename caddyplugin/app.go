@@ -50,6 +50,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.keys = append(a.keys, key)
 		a.live[name] = client
+		if err := client.metrics.register(ctx.GetMetricsRegistry(), name); err != nil {
+			return fmt.Errorf("client %s: metrics: %w", name, err)
+		}
 		if err := readable(ctx, client.issuer); err != nil {
 			return fmt.Errorf("client %s: %w", name, err)
 		}

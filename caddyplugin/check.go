@@ -8,8 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
-
-	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 // checkProxy checks the reverse_proxy that the transport is part of.
@@ -84,16 +82,6 @@ func isHealthCheck(req *http.Request) bool {
 
 // passed answers a health check that could not be sent for a reason of ours.
 func (t *Transport) passed(req *http.Request, err error) *http.Response {
-	if t.live.report.health.begin() {
-		t.live.report.logger.Load().Warn("health checks pass unsent, for want of a token", zap.String("error_type", typeOf(err)), zap.Error(err))
-	}
+	t.live.report.unchecked(err)
 	return response(t.pass, http.Header{}, nil, req)
-}
-
-// typeOf returns the name of a failure of ours.
-func typeOf(err error) string {
-	if typed, ok := err.(interface{ ErrorType() string }); ok { //nolint:errorlint // Ours are not wrapped.
-		return typed.ErrorType()
-	}
-	return string(tokensource.ErrMisconfigured)
 }

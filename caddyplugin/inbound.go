@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/transport"
 )
 
@@ -49,7 +50,7 @@ func (in *inbound) keepBody(out *http.Request, limit int64) error {
 		// too long for what it is, as it would without us.
 		content, err := io.ReadAll(io.LimitReader(out.Body, out.ContentLength+1))
 		if err != nil {
-			return errors.Join(errBody, err)
+			return errors.Join(errBody, middleware.UnreadableBody(err))
 		}
 		in.body, in.content = out.Body, content
 	}

@@ -28,6 +28,7 @@ type live struct {
 	hosts       []string
 	certificate *passport.ClientCertificate // or nil
 	report      *report
+	metrics     *metrics
 }
 
 // newLive returns the live client of a resolved configuration.
@@ -40,10 +41,14 @@ func newLive(name string, config *Client) (*live, error) {
 		return nil, err
 	}
 	l := &live{name: name, issuer: issuer, hosts: config.Hosts, certificate: certificate, report: newReport()}
-	if l.source, err = config.source(issuer, l.report.hooks()); err != nil {
+	if l.metrics, err = newMetrics(); err != nil {
 		return nil, err
 	}
-	return l, nil
+	l.source, err = config.source(issuer, tokensource.JoinHooks(l.metrics.telemetry.Source(), l.report.hooks()))
+	if err != nil {
+		return nil, err
+	}
+	return l, l.metrics.observe(l.source)
 }
 
 // lease returns the live client for a configuration, and the key to give it
@@ -75,5 +80,5 @@ func lease(name string, config *Client) (*live, poolKey, error) {
 // the tokens until they end.
 func (l *live) Destruct() error {
 	l.issuer.Client.CloseIdleConnections()
-	return nil
+	return l.metrics.stop()
 }

@@ -18,15 +18,14 @@ import (
 type report struct {
 	logger atomic.Pointer[zap.Logger]
 
-	tokens   condition // whether tokens can be had
-	accounts condition // whether there are accounts that are given none
-	upstream condition // whether an upstream refuses tokens that are new
-	health   condition // whether health checks have a token
+	noTokens   condition // no token can be had
+	noChecks   condition // health checks have no token
+	rejected   recurring // an account is given no token
+	unaccepted recurring // an upstream refuses tokens that are new
 
 	mu        sync.Mutex
 	issuances uint64
 	failures  map[tokensource.Kind]uint64
-	rejected  time.Time // when an account was last rejected
 }
 
 func newReport() *report {
@@ -34,15 +33,6 @@ func newReport() *report {
 	r.logger.Store(zap.NewNop())
 	return r
 }
-
-// A condition holds or does not.
-type condition struct{ holds atomic.Bool }
-
-// begin reports whether the condition has begun now.
-func (c *condition) begin() bool { return !c.holds.Load() && !c.holds.Swap(true) }
-
-// end reports whether the condition has ended now.
-func (c *condition) end() bool { return c.holds.Load() && c.holds.Swap(false) }
 
 // A loan is a logger that a configuration has lent, and the one it replaced.
 type loan struct {
@@ -68,24 +58,20 @@ func (r *report) hooks() tokensource.Hooks {
 	}
 }
 
-// quietAccounts is how long no account must have been rejected until the next
-// that is makes a line in the log.
-const quietAccounts = 10 * time.Minute
-
 // issued notes the end of an issuance.
 func (r *report) issued(result tokensource.IssueResult) {
 	err, failed := result.Err.(*tokensource.Error) //nolint:errorlint // It is one, by the contract of the hook.
 	r.count(err)
 	switch {
 	case !failed:
-		if r.tokens.end() {
+		if r.noTokens.end() {
 			r.logger.Load().Info("tokens can be had again")
 		}
 	case err.Kind == tokensource.ErrAccountRejected || err.Kind == tokensource.ErrAccountMismatch:
-		if r.anotherRejected() {
+		if r.rejected.begin() {
 			r.logger.Load().Warn("the token endpoint gives no token for an account", describe(err)...)
 		}
-	case r.tokens.begin():
+	case r.noTokens.begin():
 		r.logger.Load().Warn("no token can be had", describe(err)...)
 	}
 }
@@ -100,21 +86,33 @@ func (r *report) count(err *tokensource.Error) {
 	}
 }
 
-// anotherRejected notes that an account was rejected, and reports whether that
-// is news: others may be rejected all day long.
-func (r *report) anotherRejected() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	before := r.rejected
-	r.rejected = time.Now()
-	return r.rejected.Sub(before) > quietAccounts
-}
-
 // counts returns how many issuances there were, and how many failed.
 func (r *report) counts() (issuances uint64, failures map[tokensource.Kind]uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.issuances, maps.Clone(r.failures)
+}
+
+// refused notes that an upstream has refused a token that could not be replaced
+// by a better one.
+func (r *report) refused() {
+	if r.unaccepted.begin() {
+		r.logger.Load().Warn("the platform refuses a token, and renewing it does not help")
+	}
+}
+
+// unchecked notes that a health check was not sent, and passed.
+func (r *report) unchecked(err error) {
+	if r.noChecks.begin() {
+		r.logger.Load().Warn("health checks are not sent for want of a token, and count as passed", zap.Error(err))
+	}
+}
+
+// checked notes that a health check was sent.
+func (r *report) checked() {
+	if r.noChecks.end() {
+		r.logger.Load().Info("health checks are sent again")
+	}
 }
 
 // describe returns what a log may hold of an error.
@@ -127,4 +125,32 @@ func describe(err *tokensource.Error) []zap.Field {
 		fields = append(fields, zap.String("correlation_id", err.CorrelationID))
 	}
 	return fields
+}
+
+// A condition holds or does not.
+type condition struct{ holds atomic.Bool }
+
+// begin reports whether the condition has begun now.
+func (c *condition) begin() bool { return !c.holds.Load() && !c.holds.Swap(true) }
+
+// end reports whether the condition has ended now.
+func (c *condition) end() bool { return c.holds.Load() && c.holds.Swap(false) }
+
+// A recurring event comes for one request and not for the next, so that it has
+// no end but silence.
+type recurring struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+// silence is how long it has to be over until it can begin again.
+const silence = 10 * time.Minute
+
+// begin reports whether the event has begun now.
+func (r *recurring) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.last
+	r.last = time.Now()
+	return r.last.Sub(before) > silence
 }

@@ -111,7 +111,8 @@ func (t *Transport) setUp(ctx caddy.Context) error {
 	t.authorized, err = transport.New(transport.Config{
 		Source:        t.live.source,
 		Hosts:         hosts,
-		Base:          base{t.HTTPTransport},
+		Base:          newBase(t.HTTPTransport),
+		Hooks:         t.live.metrics.telemetry.Transport(),
 		MaxAttempts:   1,  // reverse_proxy tries again as it is told to.
 		MaxReplayBody: -1, // Bodies are kept here, over all attempts.
 	})
@@ -161,10 +162,14 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.send(req)
 	if err == nil && unhealed(resp) {
 		_ = resp.Body.Close() // Nobody is to see it.
+		t.live.report.refused()
 		resp, err = nil, middleware.ErrUnhealed
 	}
 	switch {
 	case err == nil:
+		if isHealthCheck(req) {
+			t.live.report.checked()
+		}
 		resp.Request = req
 		return resp, nil
 	case !ours(err) || errors.Is(req.Context().Err(), context.Canceled):

@@ -20,7 +20,9 @@ type dialKey struct{}
 
 // base is what really sends requests. It gives them back the address that is
 // dialed: above it they have the host that TLS proves.
-type base struct{ http *reverseproxy.HTTPTransport }
+type base struct{ plain, traced http.RoundTripper }
+
+func newBase(http *reverseproxy.HTTPTransport) base { return base{http, newTraced(http)} }
 
 // RoundTrip sends a request, which is a copy made for it.
 func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
@@ -30,7 +32,10 @@ func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
 	// Without it, net/http would send a payment that has an idempotency key
 	// again by itself. reverse_proxy does not have it either.
 	out.GetBody = nil
-	return b.http.RoundTrip(out)
+	if isTraced(out) {
+		return b.traced.RoundTrip(out)
+	}
+	return b.plain.RoundTrip(out)
 }
 
 // pinned returns the URL of a request with the host that its upstream is proved

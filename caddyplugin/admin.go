@@ -1,0 +1,187 @@
+package caddyplugin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+func init() {
+	caddy.RegisterModule(adminAPI{})
+}
+
+// adminAPI lets an operator see what the clients are doing, and have them
+// forget tokens:
+//
+//	GET  /pismo/clients
+//	POST /pismo/clients/<name>/flush
+//
+// The body of the latter is a JSON object whose field account is an account's
+// id, as a string or a number, or the word organization; without a body, all
+// accounts are meant. The account is in the body because Caddy logs URIs.
+type adminAPI struct {
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.pismo",
+		New: func() caddy.Module { return new(adminAPI) },
+	}
+}
+
+// Provision finds the app, if it is configured.
+func (a *adminAPI) Provision(ctx caddy.Context) error {
+	value, err := ctx.AppIfConfigured("pismo")
+	if err != nil {
+		return nil //nolint:nilerr // Without the app there are no clients.
+	}
+	a.app, _ = value.(*App)
+	return nil
+}
+
+const adminClients = "/pismo/clients"
+
+// Routes returns the routes of the API.
+func (a *adminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: adminClients, Handler: caddy.AdminHandlerFunc(a.list)},
+		{Pattern: adminClients + "/", Handler: caddy.AdminHandlerFunc(a.flush)},
+	}
+}
+
+// A clientStatus is what the API says of a client.
+type clientStatus struct {
+	Name string `json:"name"`
+	// How many accounts something is kept for, and how many of them have a
+	// token.
+	Accounts int `json:"accounts"`
+	Tokens   int `json:"tokens"`
+	// How many issuances there were, since this client was configured as it
+	// is, and how many of them failed, by kind.
+	Issuances uint64                      `json:"issuances"`
+	Failures  map[tokensource.Kind]uint64 `json:"failures"`
+	// When the first of the tokens expires.
+	NextExpiry *time.Time `json:"next_expiry,omitempty"`
+	// How many accounts are left alone because issuances failed a moment ago.
+	Cooling int `json:"cooling"`
+	// Until when no token is issued at all, and why.
+	CoolingUntil *time.Time       `json:"cooling_until,omitempty"`
+	CoolingCause tokensource.Kind `json:"cooling_cause,omitempty"`
+}
+
+func statusOf(client *live) clientStatus {
+	status := client.source.Status()
+	issuances, failures := client.report.counts()
+	return clientStatus{
+		Name:         client.name,
+		Accounts:     status.Accounts,
+		Tokens:       status.Tokens,
+		Issuances:    issuances,
+		Failures:     failures,
+		NextExpiry:   unlessZero(status.NextExpiry),
+		Cooling:      status.Cooling,
+		CoolingUntil: unlessZero(status.CoolingUntil),
+		CoolingCause: status.Cause,
+	}
+}
+
+func unlessZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// list answers what the clients are doing.
+func (a *adminAPI) list(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return adminError(http.StatusMethodNotAllowed, "the method is not GET")
+	}
+	statuses := []clientStatus{}
+	if a.app != nil {
+		for _, name := range slices.Sorted(maps.Keys(a.app.live)) {
+			statuses = append(statuses, statusOf(a.app.live[name]))
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(statuses)
+}
+
+// flush has a client forget tokens.
+func (a *adminAPI) flush(w http.ResponseWriter, r *http.Request) error {
+	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, adminClients+"/"), "/flush")
+	if !ok || name == "" || strings.Contains(name, "/") {
+		return adminError(http.StatusNotFound, "there is only "+adminClients+"/<name>/flush")
+	}
+	if r.Method != http.MethodPost {
+		return adminError(http.StatusMethodNotAllowed, "the method is not POST")
+	}
+	if a.app == nil || a.app.live[name] == nil {
+		return adminError(http.StatusNotFound, "there is no such client")
+	}
+	source := a.app.live[name].source
+	account, all, err := accountToFlush(r.Body)
+	switch {
+	case err != nil:
+		return adminError(http.StatusBadRequest, err.Error())
+	case all:
+		source.ForgetAll()
+	default:
+		source.Forget(account)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// maxFlush is how large the body of a flush may be.
+const maxFlush = 4 << 10
+
+var errFlush = errors.New(`the body is neither empty nor {"account": "<id>"} or {"account": "organization"}`)
+
+// accountToFlush reads whose token is to be forgotten. Errors do not repeat it.
+func accountToFlush(body io.Reader) (account tokensource.Account, all bool, err error) {
+	raw, err := io.ReadAll(io.LimitReader(body, maxFlush+1))
+	switch {
+	case err != nil || len(raw) > maxFlush:
+		return account, false, errFlush
+	case len(strings.TrimSpace(string(raw))) == 0:
+		return account, true, nil
+	}
+	var request struct {
+		Account json.RawMessage `json:"account"`
+	}
+	if err := caddy.StrictUnmarshalJSON(raw, &request); err != nil || request.Account == nil {
+		return account, false, errFlush
+	}
+	id := strings.TrimSuffix(strings.TrimPrefix(string(request.Account), `"`), `"`)
+	if id == organization {
+		return tokensource.Organization(), false, nil
+	}
+	if account, err = tokensource.ParseAccountID(id); err != nil {
+		return account, false, errFlush
+	}
+	return account, false, nil
+}
+
+func adminError(status int, text string) error {
+	return caddy.APIError{HTTPStatus: status, Err: fmt.Errorf("pismo: %s", text)}
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner = (*adminAPI)(nil)
+	_ caddy.AdminRouter = (*adminAPI)(nil)
+)
