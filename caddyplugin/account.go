@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -36,7 +37,7 @@ func newAccountOf(account, pattern string) (accountOf, error) {
 	if reason := clientChosen(account); reason != "" {
 		return accountOf{}, &fault{"account", errors.New(reason)}
 	}
-	if !strings.Contains(account, "{") && account != "" {
+	if account != "" && !onePlaceholder(account) {
 		fixed, err := tokensource.ParseAccountID(account)
 		if err != nil {
 			return accountOf{}, &fault{"account", errors.New("is neither a placeholder, nor the word organization, nor an account id")}
@@ -48,6 +49,11 @@ func newAccountOf(account, pattern string) (accountOf, error) {
 		return accountOf{}, &fault{"account_pattern", err}
 	}
 	return accountOf{placeholder: account, pattern: compiled}, nil
+}
+
+// onePlaceholder reports whether text is a placeholder, and nothing else.
+func onePlaceholder(text string) bool {
+	return len(text) > 2 && text[0] == '{' && strings.IndexByte(text, '}') == len(text)-1 && strings.LastIndexByte(text, '{') == 0
 }
 
 // clientChosen returns why a placeholder is no account: its value is what a
@@ -91,8 +97,16 @@ func (a accountOf) of(repl *caddy.Replacer) (tokensource.Account, error) {
 		return tokensource.Account{}, middleware.ErrForbidden
 	}
 	account, err := tokensource.ParseAccountID(value)
-	if err != nil {
+	if err != nil || rounded(value) {
 		return tokensource.Account{}, middleware.ErrForbidden
 	}
 	return account, nil
+}
+
+// rounded reports whether an id may be another that has been through a float64,
+// as the directive map sends what is not quoted there. Above 2^53 that changes
+// digits, and names another account.
+func rounded(id string) bool {
+	number, err := strconv.ParseFloat(id, 64)
+	return err == nil && number > 1<<53 && strconv.FormatFloat(number, 'f', -1, 64) == id
 }

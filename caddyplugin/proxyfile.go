@@ -1,6 +1,8 @@
 package caddyplugin
 
 import (
+	"slices"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -58,65 +60,64 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 func splitProxy(d *caddyfile.Dispenser) (*Auth, *caddyfile.Dispenser, error) {
 	auth := new(Auth)
 	d.Next() // The name of the directive.
-	name := d.Token()
-	head := append([]caddyfile.Token{name}, d.RemainingArgsAsTokens()...)
-	open := brace(head[len(head)-1], "{")
-	var options, transport []caddyfile.Token
+	rest := append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
+	rest = append(rest, beside(rest[len(rest)-1], "{"))
+	at := 0 // Where its transport stands.
 	for d.NextBlock(0) {
 		switch d.Val() {
-		case "inject":
-			return nil, nil, d.Err("inject is for other handlers than reverse_proxy; pismo_proxy has no use for it")
 		case "client":
 			if err := once(d, &auth.Client); err != nil {
 				return nil, nil, err
 			}
 			continue
+		case "inject":
+			return nil, nil, d.Err("inject is for other handlers than reverse_proxy; pismo_proxy has no use for it")
 		case "transport":
-			if transport != nil {
+			if at > 0 {
 				return nil, nil, d.Err("transport is set twice")
 			}
-			transport = d.NextSegment()
-			if len(transport) < 2 || transport[1].Text != "pismo" {
-				return nil, nil, d.Err("the transport of pismo_proxy is pismo, which has all options of transport http")
-			}
-			continue
+			at = len(rest)
 		}
 		known, err := auth.unmarshalOption(d)
 		if err != nil {
 			return nil, nil, err
 		}
 		if !known {
-			options = append(options, d.NextSegment()...)
+			rest = append(rest, d.NextSegment()...)
 		}
 	}
 	if err := auth.check(d); err != nil {
 		return nil, nil, err
 	}
-	transport, err := withClient(d, open, transport, auth.Client)
+	if at == 0 {
+		last := rest[len(rest)-1]
+		last.Line++ // A block is read by its lines.
+		at = len(rest)
+		rest = append(rest, beside(last, "transport"), beside(last, "pismo"))
+	}
+	rest, err := auth.share(rest, at)
 	if err != nil {
 		return nil, nil, err
 	}
-	tokens := append(append(append(head, open), transport...), options...)
-	return auth, caddyfile.NewDispenser(append(tokens, closing(tokens))), nil
+	return auth, caddyfile.NewDispenser(append(rest, closing(rest))), nil
 }
 
-// withClient returns the tokens of the transport of a pismo_proxy, with its
-// client.
-func withClient(d *caddyfile.Dispenser, open caddyfile.Token, transport []caddyfile.Token, client string) ([]caddyfile.Token, error) {
-	if transport == nil {
-		line := open
-		line.Line++
-		transport = []caddyfile.Token{brace(line, "transport"), brace(line, "pismo")}
+// share returns the tokens of a proxy, in which those of the transport begin at
+// an index, with the client that is the handler's too: either may name it, and
+// both if they agree.
+func (a *Auth) share(tokens []caddyfile.Token, at int) ([]caddyfile.Token, error) {
+	transport := caddyfile.NewDispenser(tokens[at:])
+	transport.Next()
+	if !transport.NextArg() || transport.Val() != "pismo" {
+		return nil, transport.Err("the transport of pismo_proxy is pismo, which has all options of transport http")
 	}
-	named := len(transport) > 2 && transport[2].Text != "{"
-	switch {
-	case !named && client == "":
-		return transport, nil
-	case !named:
-		with := append([]caddyfile.Token{}, transport[:2]...)
-		return append(append(with, brace(transport[1], client)), transport[2:]...), nil
-	case transport[2].Text != client:
-		return nil, d.Errf("the transport of pismo_proxy is that of client %s; name it with the option client", transport[2].Text)
+	switch named := transport.NextArg(); {
+	case named && a.Client == "":
+		a.Client = transport.Val()
+	case named && a.Client != transport.Val():
+		return nil, transport.Errf("the transport is that of client %s, and the option client names %s", transport.Val(), a.Client)
+	case !named && a.Client != "":
+		return slices.Insert(tokens, at+2, beside(tokens[at+1], a.Client)), nil
 	}
-	return transport, nil
+	return tokens, nil
 }

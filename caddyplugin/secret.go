@@ -14,11 +14,10 @@ var errLiteral = errors.New("is not one placeholder {env.*} or {file.*}; " +
 // secretValue returns the value that a placeholder stands for. It is read each
 // time it is used, and so follows a file that is replaced.
 func secretValue(placeholder string) (passport.Value, error) {
-	inner, opened := strings.CutPrefix(placeholder, "{")
-	inner, closed := strings.CutSuffix(inner, "}")
-	if !opened || !closed || strings.ContainsAny(inner, "{}") {
+	if !onePlaceholder(placeholder) {
 		return nil, errLiteral
 	}
+	inner := placeholder[1 : len(placeholder)-1]
 	if name, ok := strings.CutPrefix(inner, "env."); ok && name != "" {
 		return passport.Env(name), nil
 	}

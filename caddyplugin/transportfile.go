@@ -23,7 +23,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := none(d); err != nil {
 		return err
 	}
-	rest := []caddyfile.Token{name, brace(name, "{")}
+	rest := []caddyfile.Token{name, beside(name, "{")}
 	for d.NextBlock(0) {
 		known, err := t.unmarshalOption(d)
 		if err != nil {
@@ -74,8 +74,8 @@ func (t *Transport) unmarshalMaxReplayBody(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// brace returns a brace on the line of a token.
-func brace(at caddyfile.Token, text string) caddyfile.Token {
+// beside returns a token that stands beside another.
+func beside(at caddyfile.Token, text string) caddyfile.Token {
 	at.Text = text
 	return at
 }
@@ -85,7 +85,7 @@ func brace(at caddyfile.Token, text string) caddyfile.Token {
 func closing(block []caddyfile.Token) caddyfile.Token {
 	last := block[len(block)-1]
 	last.Line++
-	return brace(last, "}")
+	return beside(last, "}")
 }
 
 // Interface guard.

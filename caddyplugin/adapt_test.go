@@ -1,0 +1,143 @@
+package caddyplugin_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// Each Caddyfile in testdata/adapt stands beside the JSON that it means.
+func TestEachDirectiveAdaptsToItsJSON(t *testing.T) {
+	files, err := filepath.Glob("testdata/adapt/*.caddyfile")
+	if err != nil || len(files) < 8 {
+		t.Fatalf("found %d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfile"), func(t *testing.T) {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if formatted := caddyfile.Format(source); !bytes.Equal(formatted, source) {
+				t.Errorf("not as caddy fmt has it; want\n%s", formatted)
+			}
+			config, err := adapt(string(source))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			if err := json.Indent(&got, config, "", "\t"); err != nil {
+				t.Fatal(err)
+			}
+			got.WriteByte('\n')
+			golden := strings.TrimSuffix(file, "caddyfile") + "json"
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("got\n%s", got.Bytes())
+			}
+		})
+	}
+}
+
+// inClient is a Caddyfile with further lines in a client, on line 7.
+func inClient(lines string) string {
+	return "{\n\tpismo {\n\t\tclient main {\n\t\t\tbase_url https://sandbox.pismolabs.io\n\t\t\tserver_key {env.KEY}\n\t\t\tserver_secret {env.SECRET}\n" + lines + "\n\t\t}\n\t}\n}\n"
+}
+
+// inSite is a Caddyfile with lines in a site, from line 2.
+func inSite(lines string) string { return "example.com {\n" + lines + "\n}\n" }
+
+func TestEachFaultIsFoundWhereItStands(t *testing.T) {
+	for name, test := range map[string]struct{ caddyfile, want string }{
+		"no client":                {"{\n\tpismo {\n\t}\n}\n", "pismo defines no client, at Caddyfile:"},
+		"an argument":              {"{\n\tpismo main\n}\n", "wrong argument count or unexpected line ending after 'main', at Caddyfile:2"},
+		"not a client":             {"{\n\tpismo {\n\t\tserver main\n\t}\n}\n", "unrecognized option server; there is only client, at Caddyfile:3"},
+		"a client without name":    {"{\n\tpismo {\n\t\tclient {\n\t\t}\n\t}\n}\n", "Caddyfile:3"},
+		"a client without options": {"{\n\tpismo {\n\t\tclient main\n\t}\n}\n", "client main needs base_url, server_key and server_secret, at Caddyfile:3"},
+		"a client twice":           {"{\n\tpismo {\n\t\tclient a {\n\t\t\tbase_url https://a.example\n\t\t\tserver_key {env.K}\n\t\t\tserver_secret {env.S}\n\t\t}\n\t\tclient a {\n\t\t}\n\t}\n}\n", "client a is defined twice, at Caddyfile:8"},
+		"an unknown option":        {inClient("timeout 10s"), "unrecognized option timeout of a client, at Caddyfile:7"},
+		"an option twice":          {inClient("base_url https://other.example"), "base_url is set twice, at Caddyfile:7"},
+		"an empty option":          {inClient("secret_field \"\""), "secret_field is empty, at Caddyfile:7"},
+		"no argument":              {inClient("secret_field"), "Caddyfile:7"},
+		"an argument too many":     {inClient("bare yes"), "Caddyfile:7"},
+		"not a URL":                {"{\n\tpismo {\n\t\tclient main {\n\t\t\tbase_url sandbox.pismolabs.io\n\t\t}\n\t}\n}\n", `base_url does not begin with "https://", at Caddyfile:4`},
+		"hosts without hosts":      {inClient("hosts"), "Caddyfile:7"},
+		"a host with port":         {inClient("hosts sandbox.pismolabs.io:443"), `hosts: "sandbox.pismolabs.io:443" has a port; a certificate proves a name, not a port: leave it out, at Caddyfile:7`},
+		"a literal secret":         {strings.Replace(inClient(""), "{env.SECRET}", "hunter2", 1), "server_secret: is not one placeholder {env.*} or {file.*}; a value that stands in the configuration, as {$VAR} puts it there, ends in autosave.json and in the admin API's /config/, at Caddyfile:6"},
+		"a literal key":            {strings.Replace(inClient(""), "{env.KEY}", "x{env.KEY}", 1), "server_key: is not one placeholder"},
+		"another placeholder":      {strings.Replace(inClient(""), "{env.KEY}", "{system.hostname}", 1), "server_key: is not one placeholder"},
+		"a header without value":   {inClient("header X-Gateway"), "Caddyfile:7"},
+		"a field without value":    {inClient("field a"), "Caddyfile:7"},
+		"a field that is no JSON":  {inClient("field a text"), "the value of field a is not JSON"},
+		"a field twice":            {inClient("field a 1\nfield a 2"), "field a is set twice, at Caddyfile:8"},
+		"a certificate, no key":    {inClient("client_certificate cert.pem"), "Caddyfile:7"},
+		"no authorities":           {inClient("trusted_ca_certs"), "Caddyfile:7"},
+		"not a duration":           {inClient("issue_timeout soon"), "issue_timeout is not a duration above zero, such as 10s, at Caddyfile:7"},
+		"a duration of nothing":    {inClient("issue_timeout 0s"), "issue_timeout is not a duration above zero"},
+		"not a number":             {inClient("max_accounts many"), "max_accounts is not a whole number above zero, at Caddyfile:7"},
+		"a negative number":        {inClient("max_issuances -1"), "max_issuances is not a whole number above zero, at Caddyfile:7"},
+
+		"no account":                {inSite("pismo_auth"), "account: is not set; give a placeholder such as {http.auth.user.id}, or the word organization, at Caddyfile:2"},
+		"two accounts":              {inSite("pismo_auth {\naccount {a}\naccount_header X-Account [0-9]+\n}"), "account: is set, and account_header too; only one can tell"},
+		"an account twice":          {inSite("pismo_auth {\naccount {a}\naccount {b}\n}"), "account is set twice, at Caddyfile:4"},
+		"no account id":             {inSite("pismo_auth {\naccount main\n}"), "account: is neither a placeholder, nor the word organization, nor an account id"},
+		"a header as account":       {inSite("pismo_auth {\naccount {header.X-Account}\n}"), "account: is a header, which a client may have set: spell it out with account_header, and a pattern"},
+		"a query as account":        {inSite("pismo_auth {\naccount {query.account}\n}"), "account: is what a client says"},
+		"a cookie as account":       {inSite("pismo_auth {\naccount {cookie.account}\n}"), "account: is what a client says"},
+		"a path as account":         {inSite("pismo_auth {\naccount {path.1}\n}"), "account: is what a client says"},
+		"a header without pattern":  {inSite("pismo_auth {\naccount_header X-Account\n}"), "Caddyfile:3"},
+		"a header twice":            {inSite("pismo_auth {\naccount_header A [0-9]\naccount_header B [0-9]\n}"), "account_header is set twice, at Caddyfile:4"},
+		"a header's bad pattern":    {inSite("pismo_auth {\naccount_header X-Account [0-9\n}"), "account_header: is not a regular expression"},
+		"a bad pattern":             {inSite("pismo_auth {\naccount {a}\naccount_pattern a)|(b\n}"), "account_pattern: is not a regular expression"},
+		"a pattern without account": {inSite("reverse_proxy a.example {\ntransport pismo {\naccount_pattern [0-9]+\n}\n}"), "account_pattern: is of no use without account"},
+		"errors, not handled":       {inSite("pismo_auth {\naccount {a}\nerrors ignore\n}"), "errors: is not the word handle"},
+		"an unknown option of auth": {inSite("pismo_auth {\naccount {a}\ntoken x\n}"), "unrecognized option token of pismo_auth, at Caddyfile:4"},
+		"two clients":               {inSite("pismo_auth a b"), "Caddyfile:2"},
+		"inject with an argument":   {inSite("pismo_auth {\naccount {a}\ninject yes\n}"), "Caddyfile:4"},
+
+		"a transport's unknown option": {inSite("reverse_proxy a.example {\ntransport pismo {\ndial_timeouts 1s\n}\n}"), "unrecognized subdirective dial_timeouts, at Caddyfile:4"},
+		"a transport's bad duration":   {inSite("reverse_proxy a.example {\ntransport pismo {\nhosts a.example\ndial_timeout soon\n}\n}"), "Caddyfile:5"},
+		"a transport's two clients":    {inSite("reverse_proxy a.example {\ntransport pismo a b\n}"), "Caddyfile:3"},
+		"a transport's bad size":       {inSite("reverse_proxy a.example {\ntransport pismo {\nmax_replay_body much\n}\n}"), "max_replay_body is not a size of up to 1GiB, such as 64KiB, nor the word off, at Caddyfile:4"},
+		"a transport's huge size":      {inSite("reverse_proxy a.example {\ntransport pismo {\nmax_replay_body 2GiB\n}\n}"), "max_replay_body is not a size"},
+		"a transport's bad account":    {inSite("reverse_proxy a.example {\ntransport pismo {\naccount me\n}\n}"), "account: is neither a placeholder"},
+
+		"a proxy without upstream":      {inSite("pismo_proxy {\naccount {a}\n}"), "pismo_proxy has no upstream; give the address of the platform, such as https://sandbox.pismolabs.io"},
+		"a proxy without account":       {inSite("pismo_proxy https://a.example"), "account: is not set"},
+		"a proxy that injects":          {inSite("pismo_proxy https://a.example {\naccount {a}\ninject\n}"), "inject is for other handlers than reverse_proxy; pismo_proxy has no use for it, at Caddyfile:4"},
+		"a proxy's other transport":     {inSite("pismo_proxy https://a.example {\naccount {a}\ntransport http\n}"), "the transport of pismo_proxy is pismo, which has all options of transport http, at Caddyfile:4"},
+		"a proxy's two transports":      {inSite("pismo_proxy https://a.example {\naccount {a}\ntransport pismo\ntransport pismo\n}"), "transport is set twice, at Caddyfile:5"},
+		"a proxy's contradicting names": {inSite("pismo_proxy https://a.example {\naccount {a}\nclient a\ntransport pismo b\n}"), "the transport is that of client b, and the option client names a, at Caddyfile:5"},
+		"a proxy's unknown option":      {inSite("pismo_proxy https://a.example {\naccount {a}\nretries 3\n}"), "unrecognized subdirective retries, at Caddyfile:4"},
+		"a proxy's bad transport":       {inSite("pismo_proxy https://a.example {\naccount {a}\ntransport pismo {\ndial_timeout soon\n}\n}"), "Caddyfile:5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, err := adapt(test.caddyfile)
+			if err == nil {
+				t.Fatalf("it is accepted: %s", config)
+			}
+			if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "Caddyfile:") {
+				t.Errorf("got %q, want %q", err, test.want)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Error("the error repeats the secret")
+			}
+		})
+	}
+}
