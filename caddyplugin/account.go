@@ -104,9 +104,9 @@ func (a accountOf) of(repl *caddy.Replacer) (tokensource.Account, error) {
 }
 
 // rounded reports whether an id may be another that has been through a float64,
-// as the directive map sends what is not quoted there. Above 2^53 that changes
+// as the directive map sends what is not quoted there. From 2^53 on that changes
 // digits, and names another account.
 func rounded(id string) bool {
 	number, err := strconv.ParseFloat(id, 64)
-	return err == nil && number > 1<<53 && strconv.FormatFloat(number, 'f', -1, 64) == id
+	return err == nil && number >= 1<<53 && strconv.FormatFloat(number, 'f', -1, 64) == id
 }

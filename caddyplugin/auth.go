@@ -143,12 +143,24 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if err != nil {
 		return a.answer(w, r, err)
 	}
+	strip(r.Header, out.Header)
 	if !a.Inject {
-		out.Header.Del("Authorization") // The transport sets its own.
+		out.Header = r.Header
 	}
 	token, _ := tokensource.TokenFromContext(out.Context())
 	setPlaceholders(replacerOf(r.Context()), token)
 	return next.ServeHTTP(w, out.WithContext(context.WithValue(out.Context(), clientKey{}, a.live)))
+}
+
+// strip removes from the header of a request what is not in the one that it is
+// passed on with, and its Authorization: placeholders are about the request that
+// Caddy was sent. The token is never in it.
+func strip(header, kept http.Header) {
+	for name := range header {
+		if _, ok := kept[name]; !ok || name == "Authorization" {
+			delete(header, name)
+		}
+	}
 }
 
 // clientKey is the key of the live client that a request was authenticated

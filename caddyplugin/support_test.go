@@ -205,3 +205,30 @@ func freeAddr(t *testing.T) string {
 	defer listener.Close()
 	return listener.Addr().String()
 }
+
+// log returns what Caddy has logged so far, line by line.
+func (s *setup) log() []string {
+	s.t.Helper()
+	log, err := os.ReadFile(s.logs)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(log)), "\n")
+}
+
+// warnings returns the lines that are worse than info, but for those of the
+// HTTP server that some of its protocols need TLS.
+func (s *setup) warnings() []string {
+	s.t.Helper()
+	var lines []string
+	for _, line := range s.log() {
+		var entry struct{ Level, Logger, Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			s.t.Fatalf("%v: %s", err, line)
+		}
+		if entry.Level != "debug" && entry.Level != "info" && !strings.Contains(entry.Msg, "skipped because it requires TLS") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}

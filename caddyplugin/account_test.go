@@ -1,0 +1,147 @@
+package caddyplugin_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// basicAuth lets alice and bob in.
+func basicAuth(t *testing.T) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("basic_auth {\n alice %[1]s\n bob %[1]s\n}", hash)
+}
+
+func as(user string) func(*http.Request) {
+	return func(r *http.Request) { r.SetBasicAuth(user, "secret") }
+}
+
+func TestEachUserReachesItsOwnAccountOnly(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", basicAuth(t)+`
+	map {http.auth.user.id} {account} {
+		alice `+alice+`
+		bob   `+bob+`
+	}
+	pismo_proxy $PISMO {
+		account {account}
+	}`))
+	for range 2 {
+		wantStatus(t, s.get(alice, as("alice")), http.StatusOK)
+		wantStatus(t, s.get(bob, as("bob")), http.StatusOK)
+		wantStatus(t, s.get(alice, as("bob")), http.StatusUnauthorized)
+		wantStatus(t, s.get(alice), http.StatusUnauthorized)
+	}
+	if counts := s.pismo.Counts(); counts.Issued != 2 || counts.TotalRefused() != 2 {
+		t.Errorf("%d tokens were issued, want 2; %v refused", counts.Issued, counts.Refused)
+	}
+}
+
+func TestAUserWithoutAnAccountGetsNowhere(t *testing.T) {
+	for name, test := range map[string]struct{ mapping, options string }{
+		"none":               {"bob " + bob, "account {account}"},
+		"empty":              {`alice ""`, "account {account}"},
+		"unknown":            {"", "account {vars.nothing}"},
+		"not a number":       {"alice me", "account {account}"},
+		"the organization":   {"alice organization", "account {account}"},
+		"not canonical":      {`alice "0` + alice + `"`, "account {account}"},
+		"not of the pattern": {"alice " + alice, "account {account}\naccount_pattern 2[0-9]*"},
+		"only in part":       {"alice " + alice, "account {account}\naccount_pattern 1|10"},
+		"rounded":            {"alice 9007199254740993", "account {account}"},
+		"rounded far":        {"alice 1234567890123456789", "account {account}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.start(s.caddyfile("", basicAuth(t)+`
+	map {http.auth.user.id} {account} {
+		`+test.mapping+`
+	}
+	pismo_proxy $PISMO {
+		`+test.options+`
+	}`))
+			wantProblem(t, s.get(alice, as("alice")), http.StatusForbidden, "account-forbidden")
+			if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
+				t.Errorf("the platform was asked: %+v", counts)
+			}
+		})
+	}
+}
+
+func TestALongAccountIDThatIsQuotedIsExact(t *testing.T) {
+	const long = "1234567890123456789"
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", basicAuth(t)+`
+	map {http.auth.user.id} {account} {
+		alice "`+long+`"
+	}
+	pismo_proxy $PISMO {
+		account {account}
+	}`))
+	wantStatus(t, s.get(long, as("alice")), http.StatusOK)
+}
+
+func TestTheOrganizationAndAFixedAccountAreSpelledOut(t *testing.T) {
+	for account, want := range map[string]string{"organization": "", alice: alice} {
+		s := newSetup(t, passporttest.Config{})
+		s.start(s.caddyfile("", "pismo_proxy $PISMO {\n account "+account+"\n}"))
+		wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}"), http.StatusCreated)
+		if deliveries := s.pismo.Deliveries(); len(deliveries) != 1 || deliveries[0].Account != want {
+			t.Errorf("%s: delivered %+v", account, deliveries)
+		}
+	}
+}
+
+func TestAHeaderThatNamesTheAccountIsStrippedAndItsTwinRefused(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", `route {
+		pismo_auth {
+			account_header X-Account [0-9]+
+		}
+		respond "{http.request.header.X-Account}|{http.request.header.Authorization}|{http.pismo.account.kind}|{http.pismo.token.serial}|{http.pismo.token.expires_in}"
+	}`))
+	r := s.get(alice, with("X-Account", alice), with("Authorization", "Bearer mine"))
+	if parts := strings.Split(r.body, "|"); len(parts) != 5 || parts[0] != "" || parts[1] != "" || parts[2] != "account" || parts[3] != "1" || (parts[4] != "599" && parts[4] != "600") {
+		t.Errorf("later handlers see %q", r.body)
+	}
+	for name, edits := range map[string][]func(*http.Request){
+		"only twin":  {func(r *http.Request) { r.Header["X_account"] = []string{bob} }},
+		"twice":      {func(r *http.Request) { r.Header["X-Account"] = []string{alice, bob} }},
+		"no number":  {with("X-Account", "organization")},
+		"not at all": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantProblem(t, s.get(alice, edits...), http.StatusForbidden, "account-forbidden")
+		})
+	}
+}
+
+func TestTheUpstreamSeesExactlyOneAuthorizationAndItIsOurs(t *testing.T) {
+	for name, site := range map[string]string{
+		"pismo_proxy":         byHeader,
+		"pismo_auth":          "pismo_auth {\n account_header X-Account [0-9]+\n}\nreverse_proxy $PISMO {\n transport pismo\n}",
+		"pismo_auth, injects": "pismo_auth {\n account_header X-Account [0-9]+\n inject\n}\nreverse_proxy $PISMO {\n transport pismo\n}",
+		"injected only":       "pismo_auth {\n account_header X-Account [0-9]+\n inject\n}\nreverse_proxy $PISMO",
+		"transport pismo":     "reverse_proxy $PISMO {\n header_up Authorization \"Bearer wrong\"\n transport pismo {\n account " + alice + "\n}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.start(s.caddyfile("", site))
+			for _, edits := range [][]func(*http.Request){
+				{with("X-Account", alice)},
+				{with("X-Account", alice), with("Authorization", "Bearer mine")},
+				{with("X-Account", alice), as("alice")},
+			} {
+				wantStatus(t, s.get(alice, edits...), http.StatusOK) // The double takes one, and only a good one.
+			}
+		})
+	}
+}

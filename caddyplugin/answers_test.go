@@ -1,0 +1,127 @@
+package caddyplugin_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+func TestWhatKeepsATokenAwayIsAnswered(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault  passporttest.Fault
+		status int
+		kind   string
+	}{
+		"an outage":    {passporttest.Status(http.StatusInternalServerError), http.StatusBadGateway, "unavailable"},
+		"a firewall":   {passporttest.HTML(http.StatusForbidden), http.StatusBadGateway, "unavailable"},
+		"a rate limit": {passporttest.RateLimited(7 * time.Second), http.StatusServiceUnavailable, "rate-limited"},
+		"a hang":       {passporttest.Hang(), http.StatusGatewayTimeout, "timeout"},
+		"a mix-up":     {passporttest.WrongAccount(bob), http.StatusBadGateway, "account-mismatch"},
+	} {
+		for site, caddyfile := range map[string]string{
+			"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
+			"transport pismo": "reverse_proxy $PISMO {\n transport pismo {\n account " + alice + "\n}\n}",
+		} {
+			t.Run(name+", "+site, func(t *testing.T) {
+				s := newSetup(t, passporttest.Config{})
+				s.pismo.FailAlways(test.fault)
+				s.start(s.caddyfile("issue_timeout 200ms", caddyfile))
+				r := s.get(alice)
+				wantProblem(t, r, test.status, test.kind)
+				if strings.Contains(name, "rate") && r.header.Get("Retry-After") != "7" {
+					t.Errorf("Retry-After is %q", r.header.Get("Retry-After"))
+				}
+				if s.pismo.Counts().ResourceRequests != 0 {
+					t.Error("a request went out without a token")
+				}
+			})
+		}
+	}
+}
+
+func TestErrorRoutesAreLeftWhatTheyAskFor(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.pismo.FailAlways(passporttest.RateLimited(7 * time.Second))
+	s.start(s.caddyfile("", `pismo_proxy $PISMO {
+		account_header X-Account [0-9]+
+		errors handle
+	}
+	handle_errors {
+		respond "sorry: {err.status_code} {err.message}"
+	}`))
+	r := s.get(alice, with("X-Account", alice))
+	wantStatus(t, r, http.StatusServiceUnavailable)
+	if !strings.HasPrefix(r.body, "sorry: 503 pismoauth: the token endpoint limits the rate of requests (status 429); retry after") || r.header.Get("Retry-After") != "7" {
+		t.Errorf("got %q, Retry-After %q", r.body, r.header.Get("Retry-After"))
+	}
+	wantStatus(t, s.get(alice), http.StatusForbidden)
+}
+
+func TestAnUnsafeRequestInEarlyDataIsSentBackBeforeAnyToken(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", byHeader))
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, "UNKNOWN"} {
+		wantProblem(t, s.send(method, "/v1/payments", "{}", with("X-Account", alice), with("Early-Data", "1")), http.StatusTooEarly, "too-early")
+	}
+	if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
+		t.Errorf("the platform was asked: %+v", counts)
+	}
+	wantStatus(t, s.get(alice, with("X-Account", alice), with("Early-Data", "1")), http.StatusOK)
+	wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}", with("X-Account", alice)), http.StatusCreated)
+}
+
+func TestABusiness401ReachesTheClientAndNothingIsRenewed(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", byHeader))
+	r := s.send(http.MethodPost, "/v1/refusals/EUPI0120", "{}", with("X-Account", alice))
+	wantStatus(t, r, http.StatusUnauthorized)
+	if !strings.Contains(r.body, "EUPI0120") || s.pismo.Counts().Issued != 1 || len(s.pismo.Deliveries()) != 1 {
+		t.Errorf("got %q; %+v", r.body, s.pismo.Counts())
+	}
+}
+
+func TestA401ThatSpeaksOfOurTokenIsNotTheClients(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.pismo.Refuse(passporttest.Refusal{}.Times(2))
+	s.start(s.caddyfile("", byHeader))
+	wantProblem(t, s.get(alice, with("X-Account", alice)), http.StatusBadGateway, "token-refused")
+	if counts := s.pismo.Counts(); counts.Scripted != 2 || counts.Issued != 2 {
+		t.Errorf("the request and its replay make %d, with %d tokens", counts.Scripted, counts.Issued)
+	}
+}
+
+func TestAClientThatLeavesIsNobodysFailure(t *testing.T) {
+	for name, site := range map[string]string{
+		"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
+		"transport pismo": "reverse_proxy $PISMO {\n transport pismo {\n account " + alice + "\n}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{Latency: 300 * time.Millisecond})
+			s.start(s.caddyfile("", site))
+			ctx, leave := context.WithCancel(t.Context())
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/v1/accounts/"+alice, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				_ = s.pismo.Await(t.Context(), func(c passporttest.Counts) bool { return c.TokenRequests == 1 })
+				leave()
+			}()
+			if resp, err := http.DefaultClient.Do(req); err == nil {
+				resp.Body.Close()
+				t.Errorf("got status %d", resp.StatusCode)
+			}
+			wantStatus(t, s.get(alice), http.StatusOK) // With the token that was issued all the same.
+			if counts := s.pismo.Counts(); counts.Issued != 1 {
+				t.Errorf("%d tokens were issued", counts.Issued)
+			}
+			if lines := s.warnings(); len(lines) > 0 {
+				t.Errorf("it was logged: %s", lines)
+			}
+		})
+	}
+}
