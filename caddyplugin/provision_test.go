@@ -1,0 +1,140 @@
+package caddyplugin_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+func TestAFaultThatTheCaddyfileCannotShowNamesClientOptionAndRemedy(t *testing.T) {
+	const proxy = "pismo_proxy $PISMO {\n account " + alice + "\n}"
+	for name, test := range map[string]struct{ options, site, want string }{
+		"an upstream that is not listed": {"", "pismo_proxy https://evil.example {\n account {a}\n}", "client main: upstream evil.example:443: evil.example is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves"},
+		"plain HTTP":                     {"hosts sandbox.pismolabs.io", "pismo_proxy http://sandbox.pismolabs.io {\n account {a}\n}", "client main: upstream sandbox.pismolabs.io:80: would get the token in the clear; use https://"},
+		"plain HTTP by port":             {"hosts sandbox.pismolabs.io", "pismo_proxy sandbox.pismolabs.io:443 {\n account {a}\n transport pismo {\n tls\n tls_except_ports 443\n}\n}", "would get the token in the clear"},
+		"TLS that proves nothing":        {"hosts sandbox.pismolabs.io", "pismo_proxy https://sandbox.pismolabs.io {\n account {a}\n transport pismo {\n tls_insecure_skip_verify\n}\n}", "client main: tls_insecure_skip_verify: anybody could be upstream sandbox.pismolabs.io:443, and would get the token; use tls_trust_pool, or tls_server_name"},
+		"and claims a name":              {"hosts sandbox.pismolabs.io", "pismo_proxy https://10.0.0.1 {\n account {a}\n transport pismo {\n tls_insecure_skip_verify\n tls_server_name sandbox.pismolabs.io\n}\n}", "tls_insecure_skip_verify: anybody could be upstream"},
+		"a unix socket not listed":       {"", "pismo_proxy unix//run/pismo.sock {\n account {a}\n}", "localhost is not in hosts"},
+		"hosts that widen":               {"", "pismo_proxy $PISMO {\n account {a}\n transport pismo {\n hosts evil.example\n}\n}", `client main: hosts: "evil.example" is none of the client's hosts; a transport may only leave out some of them`},
+		"hosts that narrow":              {"hosts 127.0.0.1 sandbox.pismolabs.io", "pismo_proxy https://sandbox.pismolabs.io {\n account {a}\n transport pismo {\n hosts 127.0.0.1\n}\n}", "sandbox.pismolabs.io is not in hosts"},
+		"a pattern of hosts":             {"hosts *.pismolabs.io", proxy, `client main: hosts: "*.pismolabs.io" is a pattern; list each host that may receive a token`},
+		"an upstream of health checks":   {"", "pismo_proxy $PISMO {\n account {a}\n health_uri /v1/health\n health_upstream evil.example:80\n}", "health_upstream: upstream evil.example:80: evil.example is not in hosts"},
+		"an unknown client":              {"", "pismo_proxy $PISMO {\n client other\n account {a}\n}", "client other is not defined; there are: main"},
+		"half a certificate":             {"client_certificate cert.pem none.pem", proxy, "client main: client_certificate: "},
+		"an authority that is none":      {"trusted_ca_certs $SECRETS/key", proxy, "client main: trusted_ca_certs: $SECRETS/key holds no certificate in PEM"},
+		"a placeholder without value":    {"hosts {env.PISMO_NO_SUCH_VARIABLE}", proxy, "client main: hosts: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
+		"a field of ours":                {"field server_key 1", proxy, `client main: fields["server_key"]: is a field that S2S sets itself`},
+		"a header of net/http's":         {"header Authorization x", proxy, `client main: header["Authorization"]: is not yours to set`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			t.Cleanup(func() { _ = caddy.Stop() })
+			err := load(s.caddyfile(test.options, test.site))
+			if err == nil || !strings.Contains(err.Error(), s.expand(test.want)) {
+				t.Errorf("got %v, want %q", err, s.expand(test.want))
+			}
+			if counts := s.pismo.Counts(); counts.TokenRequests != 0 {
+				t.Error("a token was asked for")
+			}
+		})
+	}
+}
+
+func TestCredentialsThatCannotBeReadAreAFaultOfTheConfiguration(t *testing.T) {
+	for name, test := range map[string]struct{ key, want string }{
+		"no file":     {"{file.$SECRETS/none}", "client main: server_key: open $SECRETS/none: no such file"},
+		"an empty":    {"{file.$SECRETS/empty}", `client main: server_key: file "$SECRETS/empty" is empty`},
+		"no variable": {"{env.PISMO_NO_SUCH_VARIABLE}", `client main: server_key: environment variable "PISMO_NO_SUCH_VARIABLE" is not set`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.writeSecret("empty", "")
+			t.Cleanup(func() { _ = caddy.Stop() })
+			caddyfile := strings.Replace(s.caddyfile("", byHeader), s.expand("{file.$SECRETS/key}"), s.expand(test.key), 1)
+			if err := load(caddyfile); err == nil || !strings.Contains(err.Error(), s.expand(test.want)) {
+				t.Errorf("got %v, want %q", err, s.expand(test.want))
+			}
+		})
+	}
+}
+
+func TestALiteralSecretInJSONIsRefusedToo(t *testing.T) {
+	t.Cleanup(func() { _ = caddy.Stop() })
+	err := caddy.Load([]byte(`{"admin":{"disabled":true},"apps":{"pismo":{"clients":{"main":{"base_url":"https://sandbox.pismolabs.io","server_key":"{env.K}","server_secret":"hunter2"}}}}}`), true)
+	if err == nil || !strings.Contains(err.Error(), "client main: server_secret: is not one placeholder") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWithoutAClientOrWithSeveralOneIsTold(t *testing.T) {
+	t.Cleanup(func() { _ = caddy.Stop() })
+	const off = "{\n admin off\n auto_https off\n persist_config off\n"
+	const client = "base_url http://127.0.0.1\n server_key {env.HOME}\n server_secret {env.HOME}\n}\n"
+	site := "http://127.0.0.1:0 {\n pismo_proxy 127.0.0.1 {\n account organization\n}\n}\n"
+	for caddyfile, want := range map[string]string{
+		off + "}\n" + site: "there is no client; define one with the global option: pismo { client <name> { … } }",
+		off + "pismo {\n client a {\n" + client + "client b {\n" + client + "}\n}\n" + site: "there are several clients: name one of a, b",
+	} {
+		if err := load(caddyfile); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// A dynamic upstream is known when there is a request.
+func TestAnUpstreamThatIsNotListedGetsNoTokenPerRequest(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	other := passporttest.NewServer(t, passporttest.Config{Addr: "127.0.0.2:0"})
+	s.start(s.caddyfile("", `pismo_proxy {http.request.header.X-Upstream} {
+		account `+alice+`
+	}`))
+	wantStatus(t, s.get(alice, with("X-Upstream", s.pismo.Host())), http.StatusOK)
+	wantProblem(t, s.get(alice, with("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
+	if other.Counts().ResourceRequests != 0 {
+		t.Error("the request went out")
+	}
+}
+
+func TestAContextFromAnotherClientOrAccountIsMisconfigured(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	caddyfile := s.caddyfile("", `pismo_auth main {
+		account `+alice+`
+	}
+	handle /v1/accounts/other {
+		reverse_proxy $PISMO {
+			transport pismo other
+		}
+	}
+	handle /v1/accounts/contradicts {
+		reverse_proxy $PISMO {
+			transport pismo main {
+				account `+bob+`
+			}
+		}
+	}
+	handle {
+		reverse_proxy $PISMO {
+			transport pismo main {
+				account `+alice+`
+			}
+		}
+	}`)
+	caddyfile = strings.Replace(caddyfile, "client main {", s.expand("client other {\n base_url http://$PISMO\n server_key {file.$SECRETS/key}\n server_secret {file.$SECRETS/secret}\n}\nclient main {"), 1)
+	s.start(caddyfile)
+	wantProblem(t, s.get("other"), http.StatusInternalServerError, "misconfigured")
+	wantProblem(t, s.get("contradicts"), http.StatusInternalServerError, "misconfigured")
+	wantStatus(t, s.get(alice), http.StatusOK)
+}
+
+func TestATransportThatNobodyTellsAnAccountIsMisconfigured(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo\n}"))
+	wantProblem(t, s.get(alice), http.StatusInternalServerError, "misconfigured")
+	if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
+		t.Errorf("the platform was asked: %+v", counts)
+	}
+}
