@@ -57,9 +57,9 @@ func (s *setup) writeSecret(name, value string) {
 }
 
 // expand replaces what a Caddyfile of a test may say: $PISMO is the address of
-// the Pismo, $SECRETS the directory of the secrets.
+// the Pismo, $URL its URL, $SECRETS the directory of the secrets.
 func (s *setup) expand(text string) string {
-	return strings.NewReplacer("$PISMO", strings.TrimPrefix(s.pismo.URL(), "http://"), "$SECRETS", s.secrets).Replace(text)
+	return strings.NewReplacer("$PISMO", s.pismo.Host(), "$URL", s.pismo.URL(), "$SECRETS", s.secrets).Replace(text)
 }
 
 // caddyfile returns a Caddyfile with a client named main, further options for
@@ -76,7 +76,7 @@ func (s *setup) caddyfile(options, site string) string {
 	metrics
 	pismo {
 		client main {
-			base_url      http://$PISMO
+			base_url      $URL
 			server_key    {file.$SECRETS/key}
 			server_secret {file.$SECRETS/secret}
 			%[1]s

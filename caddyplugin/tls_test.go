@@ -1,0 +1,193 @@
+package caddyplugin_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// An authority signs certificates of clients.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
+	a.key = newKey(t)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (a *authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+// write writes a certificate with a serial number, and its key, to a directory,
+// in place of those that are there.
+func (a *authority) write(dir string, serial int64) {
+	a.t.Helper()
+	key := newKey(a.t)
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "client"}, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	replace(a.t, filepath.Join(dir, "client.pem"), &pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	replace(a.t, filepath.Join(dir, "client.key"), &pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+func replace(t *testing.T, file string, block *pem.Block) {
+	t.Helper()
+	if err := os.WriteFile(file+".new", pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newTLSSetup starts a Pismo that speaks https, and writes its certificate to
+// $SECRETS/ca.pem.
+func newTLSSetup(t *testing.T, config passporttest.Config) *setup {
+	t.Helper()
+	config.TLS = true
+	s := newSetup(t, config)
+	replace(t, filepath.Join(s.secrets, "ca.pem"), &pem.Block{Type: "CERTIFICATE", Bytes: s.pismo.Certificate().Raw})
+	return s
+}
+
+func TestTheClientsCertificateServesBothCallsAndIsReplacedWithItsFiles(t *testing.T) {
+	for _, versions := range []string{"1.1", "1.1 2"} {
+		t.Run(versions, func(t *testing.T) {
+			a := newAuthority(t)
+			var seen atomic.Int64
+			resource := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				seen.Store(r.TLS.PeerCertificates[0].SerialNumber.Int64())
+				w.Header().Set("X-Proto", r.Proto)
+			})
+			s := newTLSSetup(t, passporttest.Config{ClientCAs: a.pool(), HTTP2: strings.Contains(versions, "2 ") || strings.HasSuffix(versions, " 2"), Resource: resource})
+			a.write(s.secrets, 11)
+			s.start(s.caddyfile("client_certificate $SECRETS/client.pem $SECRETS/client.key\n trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
+				account `+alice+`
+				transport pismo {
+					tls_trust_pool file $SECRETS/ca.pem
+					versions `+versions+`
+					keepalive off
+				}
+			}`))
+			r := s.get(alice)
+			wantStatus(t, r, http.StatusOK)
+			if seen.Load() != 11 {
+				t.Errorf("certificate %d was presented, want 11", seen.Load())
+			}
+			a.write(s.secrets, 12)
+			wantStatus(t, s.get(alice), http.StatusOK)
+			if versions == "1.1" && seen.Load() != 12 {
+				t.Errorf("certificate %d was presented, want 12", seen.Load())
+			}
+			if versions != "1.1" && r.header.Get("X-Proto") != "HTTP/2.0" {
+				t.Errorf("the upstream was spoken to in %s", r.header.Get("X-Proto"))
+			}
+		})
+	}
+}
+
+func TestTheTransportsOwnCertificateGoesBeforeTheClients(t *testing.T) {
+	a := newAuthority(t)
+	var seen atomic.Int64
+	resource := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		seen.Store(r.TLS.PeerCertificates[0].SerialNumber.Int64())
+	})
+	s := newTLSSetup(t, passporttest.Config{ClientCAs: a.pool(), Resource: resource})
+	a.write(s.secrets, 11)
+	own := t.TempDir()
+	a.write(own, 21)
+	s.start(s.caddyfile("client_certificate $SECRETS/client.pem $SECRETS/client.key\n trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
+		account `+alice+`
+		transport pismo {
+			tls_trust_pool file $SECRETS/ca.pem
+			tls_client_auth `+own+`/client.pem `+own+`/client.key
+		}
+	}`))
+	wantStatus(t, s.get(alice), http.StatusOK)
+	if seen.Load() != 21 {
+		t.Errorf("certificate %d was presented, want 21", seen.Load())
+	}
+}
+
+// What TLS proves is the server name, wherever it is dialed.
+func TestAnUpstreamIsWhatItsCertificateProves(t *testing.T) {
+	s := newTLSSetup(t, passporttest.Config{})
+	const client = "trusted_ca_certs $SECRETS/ca.pem\n hosts localhost"
+	s.start(s.caddyfile(client, `pismo_proxy $URL {
+		account `+alice+`
+		transport pismo {
+			tls_trust_pool file $SECRETS/ca.pem
+			tls_server_name localhost
+		}
+	}`))
+	wantStatus(t, s.get(alice), http.StatusOK) // The double's certificate is for localhost, too.
+}
+
+func TestAServerNameThatDiffersByRequestIsCheckedByRequest(t *testing.T) {
+	s := newTLSSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem\n hosts localhost", `pismo_proxy $URL {
+		account `+alice+`
+		transport pismo {
+			tls_trust_pool file $SECRETS/ca.pem
+			tls_server_name {http.request.header.X-Name}
+			keepalive off
+		}
+	}`))
+	wantStatus(t, s.get(alice, with("X-Name", "localhost")), http.StatusOK)
+	wantProblem(t, s.get(alice, with("X-Name", "evil.example")), http.StatusInternalServerError, "misconfigured")
+}
+
+func TestALoopbackUpstreamMayBeUnverified(t *testing.T) {
+	s := newTLSSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
+		account `+alice+`
+		transport pismo {
+			tls_insecure_skip_verify
+		}
+	}`))
+	wantStatus(t, s.get(alice), http.StatusOK)
+}
