@@ -1,0 +1,55 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// password is "hiccup", as Caddy's documentation hashes it.
+const password = "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG"
+
+func TestThePlatformSeesOneAuthorizationAndItIsOurs(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	open, closed := freeAddress(t), freeAddress(t)
+	start(t, setup{
+		global: p.client(),
+		sites: site(open, proxy(p.Host())) +
+			site(closed, block("basic_auth", "alice "+password), "map {http.auth.user.id} {owner} {\nalice "+alice+"\n}",
+				block("pismo_proxy "+p.Host(), "account {owner}")),
+		env: p.env(),
+	})
+	authorization := "Authorization"
+	for name, test := range map[string]struct {
+		address string
+		header  []string
+	}{
+		"behind basic_auth":       {closed, []string{authorization, "Basic YWxpY2U6aGljY3Vw"}},
+		"behind an inbound token": {open, []string{authorization, "Bearer " + p.token(t, bob)}},
+		"behind two of them":      {open, []string{authorization, "Bearer a", authorization, "Bearer b"}},
+		"behind none":             {open, nil},
+	} {
+		got := newClient(t, test.address, 1).get(t, "/v1/accounts/"+alice, test.header...)
+		check(t, "status "+name, got.status, http.StatusOK)
+	}
+	counts := p.Counts()
+	check(t, "requests with anything but one good token", counts.TotalRefused(), 0)
+	check(t, "requests for the account", counts.Accounts[alice].Accepted, 4)
+}
+
+func TestAnUnsafeRequestInEarlyDataIsRefusedAndNoTokenTouched(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	address := freeAddress(t)
+	start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
+	to := newClient(t, address, 1)
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		check(t, method+": status", to.must(t, method, "/v1/payments", "{}", "Early-Data", "1").status, http.StatusTooEarly)
+	}
+	check(t, "token requests", p.Counts().TokenRequests, 0)
+	check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
+	check(t, "GET: status", to.get(t, "/v1/accounts/"+alice, "Early-Data", "1").status, http.StatusOK)
+	check(t, "status after the handshake", to.must(t, http.MethodPost, "/v1/payments", "{}").status, http.StatusCreated)
+}

@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// strict are health checks that take an upstream out of service at its first
+// fault.
+var strict = []string{
+	"fail_duration 30s",
+	"max_fails 1",
+	"unhealthy_status 5xx",
+	"health_uri /v1/organization",
+	"health_interval 50ms",
+	"health_fails 1",
+	"health_status 2xx",
+}
+
+// healthy fails the test if Caddy holds anything against an upstream.
+func (c *server) healthy(tb testing.TB) {
+	tb.Helper()
+	var upstreams []struct {
+		Address string
+		Fails   int
+	}
+	if err := json.Unmarshal([]byte(c.get("/reverse_proxy/upstreams")), &upstreams); err != nil {
+		tb.Fatal(err)
+	}
+	if len(upstreams) == 0 {
+		tb.Error("there are no upstreams")
+	}
+	for _, upstream := range upstreams {
+		check(tb, "faults of "+upstream.Address, upstream.Fails, 0)
+	}
+	if strings.Contains(c.logged(), `"host is down"`) {
+		tb.Error("the active health check found an upstream that is well to be down")
+	}
+}
+
+func TestABadAccountTakesNoUpstreamOutOfService(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{Accounts: []string{alice}})
+	address := freeAddress(t)
+	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
+	to := newClient(t, address, connections)
+
+	check(t, "status for a good account", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
+	crowd(connections, func(int) {
+		for range 100 / connections {
+			got, err := to.send(http.MethodGet, "/v1/accounts/"+bob, nil, "X-User", "bob")
+			if err != nil || got.status != http.StatusBadGateway {
+				t.Errorf("for a bad account: status %d, error %v", got.status, err)
+			}
+		}
+	})
+	check(t, "status for a good account afterwards", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
+	c.healthy(t)
+	check(t, "requests of the bad account at the platform", p.Counts().Accounts[bob].ResourceRequests, 0)
+}
+
+func TestATokenEndpointThatHangsTakesNoUpstreamOutOfService(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	address := freeAddress(t)
+	c := start(t, setup{global: p.client("issue_timeout 500ms"), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
+	to := newClient(t, address, connections)
+
+	check(t, "status before", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
+	p.FailAlways(passporttest.Hang())
+	crowd(100, func(int) {
+		got, err := to.send(http.MethodGet, "/v1/accounts/"+bob, nil, "X-User", "bob")
+		if err != nil || got.status != http.StatusGatewayTimeout && got.status != http.StatusServiceUnavailable {
+			t.Errorf("while the token endpoint hangs: status %d, error %v", got.status, err)
+		}
+	})
+	check(t, "status for an account that has a token", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
+	c.healthy(t)
+}
+
+// The health check has no account but the organization's, and the upstream is
+// not to be blamed if there is no token for it.
+func TestAHealthCheckWithoutATokenSaysNothingAgainstTheUpstream(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
+	address := freeAddress(t)
+	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
+	until(t, "the health check asks for a token", func() bool { return p.Counts().Accounts[""].TokenRequests > 0 })
+	until(t, "the health check warns", func() bool { return strings.Contains(c.logged(), "health") })
+	c.healthy(t)
+
+	p.Heal()
+	until(t, "the health check reaches the platform with a token", func() bool { return p.Counts().Accounts[""].Accepted > 1 })
+	c.healthy(t)
+	check(t, "requests without a token", p.Counts().TotalRefused(), 0)
+}

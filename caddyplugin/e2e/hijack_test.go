@@ -1,0 +1,42 @@
+package e2e
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// Caddy keeps where a proxied request goes in its context, and dials there for
+// whatever request has that context. One for a token must not.
+func TestTheUpstreamNeverReceivesATokenRequest(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	var checks, tokenRequests atomic.Int64
+	var refused atomic.Bool
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost || strings.Contains(r.URL.Path, "passport"):
+			tokenRequests.Add(1)
+		case r.URL.Path == "/health":
+			checks.Add(1)
+		case refused.CompareAndSwap(false, true): // So one is renewed in the middle of a request.
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	address := freeAddress(t)
+	host := strings.TrimPrefix(upstream.URL, "http://")
+	start(t, setup{global: p.client("hosts 127.0.0.1"), sites: site(address, proxy(host, "health_uri /health", "health_interval 50ms")), env: p.env()})
+	to := newClient(t, address, 1)
+	for user, account := range accounts {
+		check(t, "status", to.get(t, "/v1/accounts/"+account, "X-User", user).status, http.StatusOK)
+	}
+	until(t, "the upstream's health is checked", func() bool { return checks.Load() > 1 })
+	check(t, "token requests at the upstream", tokenRequests.Load(), 0)
+	check(t, "token requests at the platform", p.Counts().TokenRequests, len(accounts)+1+1) // A renewal, the organization.
+	check(t, "other requests at the token endpoint", p.Counts().ResourceRequests, 0)
+}

@@ -1,0 +1,154 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// What must show nowhere.
+const (
+	leakedKey    = "SENTINELKEY"
+	leakedSecret = "SENTINELSECRET"
+	leakedAnswer = "SENTINELANSWER" // of the token endpoint
+	theirToken   = "SENTINELINBOUND"
+)
+
+// Every way in which a request can go, with all that the server writes, serves
+// and exports. Caddy itself shows what a client sent if it is told to
+// (log_credentials), and the configuration with the accounts in it; what we make
+// of it, we show to nobody.
+func TestNothingTheServerWritesShowsATokenOrASecret(t *testing.T) {
+	t.Parallel()
+	for name, credentials := range map[string]string{"as it is": "", "with log_credentials": "log_credentials"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			scenario(t, credentials)
+		})
+	}
+}
+
+func scenario(t *testing.T, logCredentials string) {
+	t.Helper()
+	var tokens sync.Map // that the platform has been sent
+	p := newPlatform(t, passporttest.Config{
+		ServerKey:    leakedKey,
+		ServerSecret: leakedSecret,
+		Accounts:     []string{alice},
+		Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			tokens.Store(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), true)
+			switch r.URL.Path {
+			case "/refused":
+				w.WriteHeader(http.StatusUnauthorized)
+			case "/down":
+				panic(http.ErrAbortHandler)
+			}
+		}),
+	})
+	spans := newSink(t)
+	address, byHand := freeAddress(t), freeAddress(t)
+	s := setup{
+		global: p.client() + "metrics {\nper_host\n}\nservers {\n" + logCredentials + "\n}\n",
+		sites: site(address, "log", block("tracing", "span inbound"), proxy(p.Host(), "health_uri /health", "health_interval 50ms")) +
+			site(byHand, "log", block("tracing", "span inbound"), "route {\n"+block("pismo_auth", "account {account}")+"\n"+block("reverse_proxy "+p.Host(), "transport pismo")+"\n}"),
+		env: append(p.env(), spans.env()...),
+	}
+	c := start(t, s)
+
+	var answers strings.Builder
+	visit := func() {
+		for _, to := range []*client{newClient(t, address, 1), newClient(t, byHand, 1)} {
+			for user := range accounts {
+				for _, path := range []string{"/", "/refused", "/down"} {
+					for _, method := range []string{http.MethodGet, http.MethodPost} {
+						got, err := to.send(method, path, strings.NewReader("payment"), "X-User", user, "Authorization", "Bearer "+theirToken)
+						_, _ = fmt.Fprintln(&answers, got, err)
+					}
+				}
+			}
+		}
+	}
+	admin := func() {
+		for _, path := range []string{"/config/", "/pismo/clients", "/metrics", "/reverse_proxy/upstreams"} {
+			status, answer, err := c.ask(http.MethodGet, path, "")
+			check(t, path+": status", status, http.StatusOK)
+			answers.WriteString(strings.ReplaceAll(answer, alice, "") + fmt.Sprintln(err)) // The configuration names the account.
+		}
+	}
+	visit()
+	p.RevokeAll()
+	visit()
+	admin()
+	p.FailAlways(passporttest.Body(http.StatusUnauthorized, "application/json", `{"message":"`+leakedAnswer+`"}`))
+	p.RevokeAll()
+	visit()
+	if status, answer, err := c.ask(http.MethodPost, "/pismo/clients/main/flush", `{"account":"`+alice+`"}`, "Content-Type", "application/json"); err != nil || status != http.StatusOK {
+		t.Errorf("flush: status %d, error %v: %s", status, err, answer)
+	}
+	visit()
+	admin()
+	if err := c.load(s); err != nil {
+		t.Error(err)
+	}
+	visit()
+	until(t, "spans are exported", func() bool { return spans.find("inbound") != nil })
+
+	known := 0
+	leaks := []string{leakedKey, leakedSecret, leakedAnswer}
+	for _, plain := range leaks {
+		leaks = append(leaks, base64.StdEncoding.EncodeToString([]byte(plain))[:len(plain)])
+	}
+	tokens.Range(func(token, _ any) bool {
+		known++
+		leaks = append(leaks, token.(string))
+		return true
+	})
+	if known < 3 {
+		t.Errorf("the platform saw %d tokens: the scenario is not what it should be", known)
+	}
+	places := map[string]string{"an answer": answers.String(), "a span": spans.String(), "the log": c.logged()}
+	c.eachFile(func(name, text string) { places[name] = text })
+	if len(places) < 4 {
+		t.Error("no file was found, not even the saved configuration")
+	}
+	for place, text := range places {
+		for _, leak := range leaks {
+			if strings.Contains(text, leak) {
+				t.Errorf("%s shows %.20q", place, leak)
+			}
+		}
+	}
+	for _, place := range []string{"a span", "the log"} {
+		for user, account := range accounts {
+			if strings.Contains(places[place], account) {
+				t.Errorf("%s shows the account of %s", place, user)
+			}
+		}
+	}
+}
+
+// eachFile calls visit with every file that the server has written.
+func (c *server) eachFile(visit func(name, text string)) {
+	c.tb.Helper()
+	for _, dir := range []string{"config", "data"} {
+		err := filepath.WalkDir(filepath.Join(c.dir, dir), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			visit(entry.Name(), string(text))
+			return err
+		})
+		if err != nil {
+			c.tb.Error(err)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/internal/leaktest"
+)
+
+// binary is the server under test.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run builds the binary, and runs the tests.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "caddy")
+	// Without DWARF, which nobody here reads, it is linked in half the time.
+	build := exec.Command("go", "build", "-race", "-ldflags=-w", "-o", binary, "github.com/pismoauth/pismoauth/caddyplugin/cmd/caddy")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "the server cannot be built:", err)
+		return 1
+	}
+	return leaktest.Main(m)
+}

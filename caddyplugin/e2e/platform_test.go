@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// The accounts of two users.
+const (
+	alice = "102681871"
+	bob   = "102681872"
+)
+
+// accounts are those of the users whom the sites know.
+var accounts = map[string]string{"alice": alice, "bob": bob}
+
+// A platform is the double, and how a server is told of it.
+type platform struct{ *passporttest.Server }
+
+func newPlatform(tb testing.TB, config passporttest.Config) platform {
+	tb.Helper()
+	return platform{passporttest.NewServer(tb, config)}
+}
+
+// client returns the global option that makes a client of the platform, which
+// is called main. More options for it come as lines.
+func (p platform) client(more ...string) string {
+	return `pismo {
+	client main {
+		base_url ` + p.URL() + `
+		server_key {env.PISMO_SERVER_KEY}
+		server_secret {env.PISMO_SERVER_SECRET}
+		` + strings.Join(more, "\n") + `
+	}
+}
+`
+}
+
+// env returns the environment with the credentials.
+func (p platform) env() []string {
+	return []string{"PISMO_SERVER_KEY=" + p.ServerKey(), "PISMO_SERVER_SECRET=" + p.ServerSecret()}
+}
+
+// token returns a token from the platform, for who has no plugin.
+func (p platform) token(tb testing.TB, account string) string {
+	tb.Helper()
+	source, err := tokensource.New(tokensource.Config{Issuer: p.Issuer()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	token, err := source.For(acct(tb, account)).Token(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return token.Reveal()
+}
+
+func acct(tb testing.TB, id string) tokensource.Account {
+	tb.Helper()
+	account, err := tokensource.ParseAccountID(id)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return account
+}
+
+// site returns a site in plain HTTP. In its directives {account} is the account
+// of the user that a request names in X-User, or alice's; this is a test, and an
+// authentication would only make it slower.
+func site(address string, directives ...string) string {
+	return block("http://"+address, append([]string{"bind 127.0.0.1", users()}, directives...)...) + "\n"
+}
+
+// users returns the directive that gives {account} its value.
+func users() string {
+	lines := []string{"default " + alice}
+	for user, account := range accounts {
+		lines = append(lines, user+" "+account)
+	}
+	return block("map {http.request.header.X-User} {account}", lines...)
+}
+
+// proxy returns the directive that is tested, to an upstream. More options come
+// as lines.
+func proxy(upstream string, more ...string) string {
+	return block("pismo_proxy "+upstream, append([]string{"account {account}"}, more...)...)
+}
+
+// plain returns Caddy's own directive, with a token that is written down.
+func plain(upstream, token string, more ...string) string {
+	return block("reverse_proxy "+upstream, append([]string{"header_up Authorization \"Bearer " + token + "\""}, more...)...)
+}
+
+func block(head string, lines ...string) string {
+	return head + " {\n" + strings.Join(lines, "\n") + "\n}"
+}

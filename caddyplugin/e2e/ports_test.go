@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"net"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// freePort returns a loopback port for a server to listen on. Until the test is
+// over, nobody gets it who does not ask for it: a socket is bound to it that does
+// not listen, and lets others bind to it that share ports, as Caddy's do.
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		tb.Fatal("socket:", err)
+	}
+	tb.Cleanup(func() { _ = unix.Close(socket) })
+	unix.CloseOnExec(socket)
+	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+		tb.Fatal("setsockopt:", err)
+	}
+	if err := unix.Bind(socket, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		tb.Fatal("bind:", err)
+	}
+	name, err := unix.Getsockname(socket)
+	if err != nil {
+		tb.Fatal("getsockname:", err)
+	}
+	return name.(*unix.SockaddrInet4).Port
+}
+
+// freeAddress is freePort with the host before it.
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(tb)))
+}

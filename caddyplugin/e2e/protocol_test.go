@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"encoding/pem"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// trust writes the platform's certificate to a file, for those who are to trust
+// it.
+func (p platform) trust(tb testing.TB) string {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "platform.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return file
+}
+
+// secure returns a site in https.
+func secure(address, certFile, keyFile string, directives ...string) string {
+	return block("https://"+address, append([]string{"bind 127.0.0.1", "tls " + certFile + " " + keyFile, users()}, directives...)...) + "\n"
+}
+
+func TestEveryVersionOfHTTPIsSpokenOnBothSides(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{TLS: true, HTTP2: true, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		length, _ := io.Copy(io.Discard, r.Body)
+		w.Header().Set("X-Upstream-Proto", r.Proto)
+		_, _ = io.WriteString(w, strings.Repeat("x", int(length)))
+	})})
+	trust := p.trust(t)
+	ours := newAuthority(t)
+	certFile, keyFile := ours.issue(t, t.TempDir(), "the server")
+	upstream := func(version string) string {
+		return proxy("https://"+p.Host(), block("transport pismo", "tls_trust_pool file "+trust, "versions "+version))
+	}
+	first, second := freeAddress(t), freeAddress(t)
+	start(t, setup{
+		global: p.client("trusted_ca_certs " + trust),
+		sites:  secure(first, certFile, keyFile, upstream("1.1")) + secure(second, certFile, keyFile, upstream("2")),
+		env:    p.env(),
+	})
+
+	protocols := func(set func(*http.Protocols)) http.RoundTripper {
+		base := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ours.pool()}, Protocols: new(http.Protocols)}
+		set(base.Protocols)
+		t.Cleanup(base.CloseIdleConnections)
+		return base
+	}
+	h3 := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: ours.pool()}}
+	t.Cleanup(func() { _ = h3.Close() })
+	payment := strings.Repeat("x", 50_000) // Small enough to be replayed.
+	for clientProto, base := range map[string]http.RoundTripper{
+		"HTTP/1.1": protocols(func(p *http.Protocols) { p.SetHTTP1(true) }),
+		"HTTP/2.0": protocols(func(p *http.Protocols) { p.SetHTTP2(true) }),
+		"HTTP/3.0": h3,
+	} {
+		for upstreamProto, address := range map[string]string{"HTTP/1.1": first, "HTTP/2.0": second} {
+			to := &client{&http.Client{Transport: base}, "https://" + address}
+			for round := range 3 {
+				if round == 1 {
+					p.RevokeAll() // Replays need the body again.
+				}
+				got := to.must(t, http.MethodPost, "/v1/payments", payment)
+				name := clientProto + " to " + upstreamProto
+				check(t, name+": status", got.status, http.StatusOK)
+				check(t, name+": spoken to the client", got.proto, clientProto)
+				check(t, name+": spoken to the platform", got.header.Get("X-Upstream-Proto"), upstreamProto)
+				check(t, name+": bytes that came back", len(got.body), len(payment))
+			}
+		}
+	}
+}

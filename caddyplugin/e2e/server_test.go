@@ -1,0 +1,221 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what does not come.
+const patience = time.Minute
+
+// A server is the binary, running.
+type server struct {
+	tb      testing.TB
+	admin   string // the address of the admin API
+	dir     string // its home, with everything it writes
+	log     string // the file of its log
+	command *exec.Cmd
+	ended   chan struct{} // closed when it has ended
+	failure error         // how it ended; read it after that
+}
+
+// A setup is how a server is started.
+type setup struct {
+	global string   // what is in the global options of its Caddyfile
+	sites  string   // what stands after them
+	env    []string // what is in its environment, beside the necessary
+}
+
+// caddyfile returns the whole Caddyfile. The server keeps to itself: its admin
+// API listens on loopback, it trusts itself without telling the system, and
+// gets no certificates from anybody.
+func (s setup) caddyfile(admin string) string {
+	return `{
+	admin ` + admin + `
+	auto_https off
+	skip_install_trust
+	grace_period 5s
+	log {
+		output stderr
+		format json
+		level DEBUG
+	}
+` + s.global + `
+}
+` + s.sites
+}
+
+// start starts a server and waits until it serves. It is stopped when the test
+// is over; what it wrote is shown if the test has failed, and a data race that
+// it has found fails it.
+func start(tb testing.TB, s setup) *server {
+	tb.Helper()
+	running, err := tryStart(tb, s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return running
+}
+
+// tryStart is start for servers that may refuse to.
+func tryStart(tb testing.TB, s setup) (*server, error) {
+	tb.Helper()
+	dir := tb.TempDir()
+	c := &server{
+		tb:    tb,
+		admin: freeAddress(tb),
+		dir:   dir,
+		log:   filepath.Join(dir, "log"),
+		ended: make(chan struct{}),
+	}
+	config := filepath.Join(dir, "Caddyfile")
+	if err := os.WriteFile(config, []byte(s.caddyfile(c.admin)), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return c, c.run(s, "--config", config, "--adapter", "caddyfile")
+}
+
+// run runs the binary, and waits for what it sends when it serves.
+func (c *server) run(s setup, args ...string) error {
+	c.tb.Helper()
+	pingback, err := new(net.ListenConfig).Listen(c.tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	defer pingback.Close()
+	log, err := os.Create(c.log)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	defer log.Close()
+
+	word := rand.Text()
+	c.command = exec.Command(binary, append([]string{"run", "--pingback", pingback.Addr().String()}, args...)...)
+	c.command.Dir = c.dir
+	c.command.Env = append([]string{
+		"HOME=" + c.dir,
+		"XDG_CONFIG_HOME=" + filepath.Join(c.dir, "config"),
+		"XDG_DATA_HOME=" + filepath.Join(c.dir, "data"),
+		"PATH=" + os.Getenv("PATH"),
+		"GORACE=atexit_sleep_ms=0",
+	}, s.env...)
+	c.command.Stdin = strings.NewReader(word)
+	c.command.Stdout, c.command.Stderr = log, log
+	if err := c.command.Start(); err != nil {
+		c.tb.Fatal(err)
+	}
+	go func() {
+		defer close(c.ended)
+		c.failure = c.command.Wait()
+	}()
+	c.tb.Cleanup(c.stop)
+
+	serves := make(chan error, 1)
+	go func() { serves <- echo(pingback, word) }()
+	select {
+	case err := <-serves:
+		return err
+	case <-c.ended:
+		return fmt.Errorf("the server ended: %w: %s", c.failure, c.logged())
+	case <-time.After(patience):
+		return errors.New("the server does not begin to serve")
+	}
+}
+
+// echo waits for a connection that sends word.
+func echo(listener net.Listener, word string) error {
+	conn, err := listener.Accept()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	got, err := io.ReadAll(conn)
+	if err == nil && string(got) != word {
+		err = fmt.Errorf("the server sends %q, want %q", got, word)
+	}
+	return err
+}
+
+// stop has the server stop as a service manager does, and waits until it has.
+func (c *server) stop() {
+	c.tb.Helper()
+	_ = c.command.Process.Signal(syscall.SIGTERM) // It may have ended.
+	select {
+	case <-c.ended:
+	case <-time.After(patience):
+		_ = c.command.Process.Kill()
+		<-c.ended
+		c.tb.Error("the server did not stop when it was told to")
+	}
+	logged := c.logged()
+	if strings.Contains(logged, "WARNING: DATA RACE") || strings.Contains(logged, "panic") {
+		c.tb.Error("the server has found a data race, or panicked")
+	}
+	if c.tb.Failed() {
+		const most = 12_000
+		c.tb.Logf("the server wrote, in the end:\n%s", logged[max(0, len(logged)-most):])
+	}
+}
+
+// logged returns everything that the server has written to its log so far.
+func (c *server) logged() string {
+	text, err := os.ReadFile(c.log)
+	if err != nil {
+		c.tb.Error(err)
+	}
+	return string(text)
+}
+
+// load replaces the configuration, even by one that is the same.
+func (c *server) load(s setup) error {
+	status, answer, err := c.ask(http.MethodPost, "/load", s.caddyfile(c.admin), "Content-Type", "text/caddyfile", "Cache-Control", "must-revalidate")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", status, answer)
+	}
+	return err
+}
+
+// get returns what the admin API answers.
+func (c *server) get(path string) string {
+	c.tb.Helper()
+	status, answer, err := c.ask(http.MethodGet, path, "")
+	if err != nil || status != http.StatusOK {
+		c.tb.Fatalf("GET %s of the admin API: status %d, error %v: %s", path, status, err, answer)
+	}
+	return answer
+}
+
+// ask asks the admin API. Header fields come in pairs of name and value.
+func (c *server) ask(method, path, body string, header ...string) (status int, answer string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.admin+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	var text bytes.Buffer
+	_, err = text.ReadFrom(resp.Body)
+	return resp.StatusCode, text.String(), err
+}
