@@ -51,6 +51,11 @@ func (c *client) send(method, path string, body io.Reader, header ...string) (re
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
+	return c.read(req)
+}
+
+// read makes a request and reads the answer.
+func (c *client) read(req *http.Request) (reply, error) {
 	resp, err := c.Do(req)
 	if err != nil {
 		return reply{}, err

@@ -73,23 +73,30 @@ func start(tb testing.TB, s setup) *server {
 // tryStart is start for servers that may refuse to.
 func tryStart(tb testing.TB, s setup) (*server, error) {
 	tb.Helper()
+	c := newServer(tb)
+	config := filepath.Join(c.dir, "Caddyfile")
+	if err := os.WriteFile(config, []byte(s.caddyfile(c.admin)), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return c, c.run(c.dir, s.env, "--config", config, "--adapter", "caddyfile")
+}
+
+// newServer returns a server that does not run yet.
+func newServer(tb testing.TB) *server {
+	tb.Helper()
 	dir := tb.TempDir()
-	c := &server{
+	return &server{
 		tb:    tb,
 		admin: freeAddress(tb),
 		dir:   dir,
 		log:   filepath.Join(dir, "log"),
 		ended: make(chan struct{}),
 	}
-	config := filepath.Join(dir, "Caddyfile")
-	if err := os.WriteFile(config, []byte(s.caddyfile(c.admin)), 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	return c, c.run(s, "--config", config, "--adapter", "caddyfile")
 }
 
-// run runs the binary, and waits for what it sends when it serves.
-func (c *server) run(s setup, args ...string) error {
+// run runs the binary in a working directory, and waits for what it sends when
+// it serves.
+func (c *server) run(workingDir string, env []string, args ...string) error {
 	c.tb.Helper()
 	pingback, err := new(net.ListenConfig).Listen(c.tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -104,14 +111,14 @@ func (c *server) run(s setup, args ...string) error {
 
 	word := rand.Text()
 	c.command = exec.Command(binary, append([]string{"run", "--pingback", pingback.Addr().String()}, args...)...)
-	c.command.Dir = c.dir
+	c.command.Dir = workingDir
 	c.command.Env = append([]string{
 		"HOME=" + c.dir,
 		"XDG_CONFIG_HOME=" + filepath.Join(c.dir, "config"),
 		"XDG_DATA_HOME=" + filepath.Join(c.dir, "data"),
 		"PATH=" + os.Getenv("PATH"),
 		"GORACE=atexit_sleep_ms=0",
-	}, s.env...)
+	}, env...)
 	c.command.Stdin = strings.NewReader(word)
 	c.command.Stdout, c.command.Stderr = log, log
 	if err := c.command.Start(); err != nil {

@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// root is the root of the repository.
+var root = filepath.Join("..", "..")
+
+// The file is run exactly as it is, from the root, as its comment says; only the
+// addresses are other ones, that nobody else uses.
+func TestTheExampleGivesEachUserTheOwnAccountAndNoOther(t *testing.T) {
+	t.Parallel()
+	secret := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(root, "examples", "caddy", "secrets", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(text))
+	}
+	p := newPlatform(t, passporttest.Config{ServerKey: secret("server_key"), ServerSecret: secret("server_secret")})
+	address := freeAddress(t)
+	c := newServer(t)
+	err := c.run(root, []string{"ADDRESS=" + address, "PISMO_BASE_URL=" + p.URL(), "CADDY_ADMIN=" + c.admin}, "--config", "examples/caddy/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	to := newClient(t, address, 1)
+	for _, test := range []struct {
+		user, password, method, path string
+		want                         int
+	}{
+		{"alice", "wonderland", http.MethodGet, "/v1/accounts/" + alice, http.StatusOK},
+		{"bob", "builder", http.MethodGet, "/v1/accounts/" + bob, http.StatusOK},
+		{"alice", "wonderland", http.MethodGet, "/v1/accounts/" + bob, http.StatusUnauthorized},
+		{"bob", "builder", http.MethodGet, "/v1/accounts/" + alice, http.StatusUnauthorized},
+		{"bob", "builder", http.MethodPost, "/v1/payments", http.StatusCreated},
+		{"alice", "builder", http.MethodGet, "/v1/accounts/" + alice, http.StatusUnauthorized},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), test.method, to.url+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth(test.user, test.password)
+		got, err := to.read(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, test.user+": "+test.path, got.status, test.want)
+	}
+	counts := p.Counts()
+	check(t, "requests that were carried out for alice", counts.Accounts[alice].Accepted, 1)
+	check(t, "requests that were carried out for bob", counts.Accounts[bob].Accepted, 2)
+	check(t, "tokens of the organization", counts.Accounts[""].Issued, 0)
+	if logged := c.logged(); strings.Contains(logged, alice) || strings.Contains(logged, bob) {
+		t.Error("the log shows an account, which the example's filter is to prevent")
+	}
+}
+
+func TestTheExampleHasTheSecretsOfTheDouble(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile(filepath.Join(root, "examples", "double", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"server_key", "server_secret"} {
+		secret, err := os.ReadFile(filepath.Join(root, "examples", "caddy", "secrets", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(source), `"`+strings.TrimSpace(string(secret))+`"`) {
+			t.Errorf("%s is not the double's", name)
+		}
+	}
+}
+
+// caddyfiles matches the Caddyfiles in Markdown.
+var caddyfiles = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
+
+func TestEveryCaddyfileThatIsShownIsFormattedAndAdapts(t *testing.T) {
+	t.Parallel()
+	shown := map[string]string{}
+	example, err := os.ReadFile(filepath.Join(root, "examples", "caddy", "Caddyfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown["the example"] = string(example)
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range caddyfiles.FindAllStringSubmatch(string(readme), -1) {
+		shown["README.md: "+found[1]] = found[1]
+	}
+	if len(shown) < 2 {
+		t.Error("there is no Caddyfile in the README")
+	}
+	for name, text := range shown {
+		file := filepath.Join(t.TempDir(), "Caddyfile")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"fmt", "--diff", file}, {"adapt", "--config", file}} {
+			command := exec.CommandContext(t.Context(), binary, args...)
+			command.Env = []string{"HOME=" + t.TempDir()}
+			if out, err := command.CombinedOutput(); err != nil {
+				t.Errorf("%s: caddy %s: %v: %s", name, args[0], err, out)
+			}
+		}
+	}
+}
