@@ -14,7 +14,8 @@
 //     may be retried, and on a 401 decides, renews and replays.
 //   - middleware: the inbound side of a server in between: for which account is
 //     this request? And a whole reverse proxy.
-//   - examples: programs to run: client, proxy, double.
+//   - caddyplugin: all of it for Caddy, as a plugin; a Go module of its own.
+//   - examples: programs to run: client, proxy, double, and a Caddyfile.
 //
 // A request goes this way:
 //

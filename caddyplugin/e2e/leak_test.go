@@ -90,7 +90,7 @@ func scenario(t *testing.T, logCredentials string) {
 	p.FailAlways(passporttest.Body(http.StatusUnauthorized, "application/json", `{"message":"`+leakedAnswer+`"}`))
 	p.RevokeAll()
 	visit()
-	if status, answer, err := c.ask(http.MethodPost, "/pismo/clients/main/flush", `{"account":"`+alice+`"}`, "Content-Type", "application/json"); err != nil || status != http.StatusOK {
+	if status, answer, err := c.ask(http.MethodPost, "/pismo/clients/main/flush", `{"account":"`+alice+`"}`, "Content-Type", "application/json"); err != nil || status != http.StatusNoContent {
 		t.Errorf("flush: status %d, error %v: %s", status, err, answer)
 	}
 	visit()
