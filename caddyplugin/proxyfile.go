@@ -61,7 +61,7 @@ func splitProxy(d *caddyfile.Dispenser) (*Auth, *caddyfile.Dispenser, error) {
 	auth := new(Auth)
 	d.Next() // The name of the directive.
 	rest := append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
-	rest = append(rest, beside(rest[len(rest)-1], "{"))
+	rest = append(rest, beside(rest, "{"))
 	at := 0 // Where its transport stands.
 	for d.NextBlock(0) {
 		switch d.Val() {
@@ -90,16 +90,15 @@ func splitProxy(d *caddyfile.Dispenser) (*Auth, *caddyfile.Dispenser, error) {
 		return nil, nil, err
 	}
 	if at == 0 {
-		last := rest[len(rest)-1]
-		last.Line++ // A block is read by its lines.
 		at = len(rest)
-		rest = append(rest, beside(last, "transport"), beside(last, "pismo"))
+		rest = append(rest, below(rest, "transport"))
+		rest = append(rest, beside(rest, "pismo"))
 	}
 	rest, err := auth.share(rest, at)
 	if err != nil {
 		return nil, nil, err
 	}
-	return auth, caddyfile.NewDispenser(append(rest, closing(rest))), nil
+	return auth, caddyfile.NewDispenser(append(rest, below(rest, "}"))), nil
 }
 
 // share returns the tokens of a proxy, in which those of the transport begin at
@@ -117,7 +116,7 @@ func (a *Auth) share(tokens []caddyfile.Token, at int) ([]caddyfile.Token, error
 	case named && a.Client != transport.Val():
 		return nil, transport.Errf("the transport is that of client %s, and the option client names %s", transport.Val(), a.Client)
 	case !named && a.Client != "":
-		return slices.Insert(tokens, at+2, beside(tokens[at+1], a.Client)), nil
+		return slices.Insert(tokens, at+2, beside(tokens[at:at+2], a.Client)), nil
 	}
 	return tokens, nil
 }

@@ -23,7 +23,8 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := none(d); err != nil {
 		return err
 	}
-	rest := []caddyfile.Token{name, beside(name, "{")}
+	rest := []caddyfile.Token{name}
+	rest = append(rest, beside(rest, "{"))
 	for d.NextBlock(0) {
 		known, err := t.unmarshalOption(d)
 		if err != nil {
@@ -39,7 +40,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if len(rest) == 2 {
 		return nil
 	}
-	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(append(rest, closing(rest))))
+	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(append(rest, below(rest, "}"))))
 }
 
 // unmarshalOption parses an option, and reports whether it is one of ours.
@@ -74,18 +75,19 @@ func (t *Transport) unmarshalMaxReplayBody(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// beside returns a token that stands beside another.
-func beside(at caddyfile.Token, text string) caddyfile.Token {
-	at.Text = text
-	return at
+// beside returns a token that stands beside the last of a block. It is made of
+// the first, which is not quoted: a brace that is, is none.
+func beside(block []caddyfile.Token, text string) caddyfile.Token {
+	token, last := block[0], block[len(block)-1]
+	token.File, token.Line, token.Text = last.File, last.Line+last.NumLineBreaks(), text
+	return token
 }
 
-// closing returns the brace that closes a block of tokens, on a line of its
-// own.
-func closing(block []caddyfile.Token) caddyfile.Token {
-	last := block[len(block)-1]
-	last.Line++
-	return beside(last, "}")
+// below returns a token that stands on the line below a block.
+func below(block []caddyfile.Token, text string) caddyfile.Token {
+	token := beside(block, text)
+	token.Line++
+	return token
 }
 
 // Interface guard.
