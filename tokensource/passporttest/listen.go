@@ -27,8 +27,11 @@ type site struct {
 	connections sync.WaitGroup
 }
 
-// readHeaderTimeout is how long a client may take to send a request's header.
-const readHeaderTimeout = 10 * time.Second
+// readHeaderTimeout is how long a client may take to send a request's header. It
+// counts from the connection's beginning, and net/http's clients keep what they
+// dialed in vain: were it shorter than the 90 s after which most of them give
+// such a connection up, a payment could meet one that is just being closed.
+const readHeaderTimeout = 2 * time.Minute
 
 // open begins to listen.
 func (s *Server) open() (*site, error) {
