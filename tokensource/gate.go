@@ -24,8 +24,9 @@ type gate struct {
 
 // A pass says how an issuance goes through the gate.
 type pass struct {
-	began time.Duration // on the Source's monotonic clock
-	trial bool
+	queued time.Duration // how long the issuance had waited for its turn
+	began  time.Duration // on the Source's monotonic clock
+	trial  bool
 	// probe is an account to try first, unless it is being asked for already: on
 	// trial, an account that had a token before says more about the endpoint
 	// than one that never had.

@@ -139,7 +139,7 @@ type outcome struct {
 }
 
 // issue waits for its turn, passes the gate, and asks the issuer.
-func (s *Source) issue(ctx context.Context, f *issuance) outcome {
+func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 	queued := s.now().mono
 	place, err := s.queue.enter(ctx)
 	if err != nil {
@@ -151,57 +151,46 @@ func (s *Source) issue(ctx context.Context, f *issuance) outcome {
 	if err != nil {
 		return outcome{err: err}
 	}
-	asked := 0
+	pass.queued = pass.began - queued
 	// One call at a time for each account: the probe's own issuance may be this
 	// one, or have entered before the gate closed, and not be back yet.
 	if pass.probe != (Account{}) && !s.issuingFor(pass.probe) {
-		asked++
-		t, revision, err := s.ask(ctx, place, pass.probe)
-		if s.late(ctx, err, pass.began-queued) {
-			return s.overloaded(ctx, pass, asked)
+		o.asked++
+		if o.err = s.probe(ctx, f, place, pass); o.err != nil {
+			return o
 		}
-		if err != nil {
-			err = err.of(f.number)
-			now := s.now().mono
-			s.gate.fail(pass, pass.probe, err, revision, now)
-			// What the probe was told is not what its caller should be.
-			if closed := s.gate.check(now, revision); closed != nil {
-				err = closed
-			}
-			return outcome{err: err, asked: asked}
-		}
-		s.gate.succeed(pass.probe)
-		s.adopt(t)
 		pass.trial = false
 	}
 	for attempt := 1; ; attempt++ {
-		asked++
+		o.asked++
 		t, revision, err := s.ask(ctx, place, account)
-		if err == nil {
+		switch {
+		case err == nil:
 			s.gate.succeed(account)
-			return outcome{token: t, asked: asked}
+			o.token = t
+			return o
+		case s.late(ctx, err, pass):
+			o.err = s.overloaded(ctx, pass)
+			return o
+		case attempt < f.attempts && !pass.trial && transient(err) && s.mayAskAgain(ctx):
+			continue
 		}
-		if s.late(ctx, err, pass.began-queued) {
-			return s.overloaded(ctx, pass, asked)
-		}
-		err = err.of(f.number)
-		if attempt == f.attempts || pass.trial || !transient(err) || !s.mayAskAgain(ctx) {
-			s.gate.fail(pass, account, err, revision, s.now().mono)
-			return outcome{err: err, asked: asked, failed: true, revision: revision, began: pass.began}
-		}
+		o.err, o.failed, o.revision, o.began = err.of(f.number), true, revision, pass.began
+		s.gate.fail(pass, account, o.err, revision, s.now().mono)
+		return o
 	}
 }
 
 // late reports whether a call of the issuer was cut short because the issuance
 // had spent most of its time in the queue. That says nothing about the issuer.
-func (s *Source) late(ctx context.Context, err *Error, queued time.Duration) bool {
-	return err != nil && err.Kind == ErrTimeout && ctx.Err() != nil && queued > s.timeout/2
+func (s *Source) late(ctx context.Context, err *Error, pass pass) bool {
+	return err.Kind == ErrTimeout && ctx.Err() != nil && pass.queued > s.timeout/2
 }
 
-// overloaded is the outcome of an issuance whose turn came too late.
-func (s *Source) overloaded(ctx context.Context, pass pass, asked int) outcome {
+// overloaded is the failure of an issuance whose turn came too late.
+func (s *Source) overloaded(ctx context.Context, pass pass) *Error {
 	s.gate.leave(pass)
-	return outcome{err: NewError(ErrOverloaded, ctx.Err()), asked: asked}
+	return NewError(ErrOverloaded, ctx.Err())
 }
 
 // transient reports whether asking again at once may help.

@@ -1,5 +1,29 @@
 package tokensource
 
+import "context"
+
+// probe asks for the token of the account that an issuance on trial tries first,
+// and returns why there is none.
+func (s *Source) probe(ctx context.Context, f *issuance, place *place, pass pass) *Error {
+	t, revision, err := s.ask(ctx, place, pass.probe)
+	switch {
+	case err == nil:
+		s.gate.succeed(pass.probe)
+		s.adopt(t)
+		return nil
+	case s.late(ctx, err, pass):
+		return s.overloaded(ctx, pass)
+	}
+	now := s.now().mono
+	err = err.of(f.number)
+	s.gate.fail(pass, pass.probe, err, revision, now)
+	// What the probe was told is not what its caller should be.
+	if closed := s.gate.check(now, revision); closed != nil {
+		return closed
+	}
+	return err
+}
+
 // issuingFor reports whether an issuance for account is running.
 func (s *Source) issuingFor(account Account) bool {
 	l, ok := s.leases.Load(account)
