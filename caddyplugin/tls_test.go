@@ -167,6 +167,24 @@ func TestAnUpstreamIsWhatItsCertificateProves(t *testing.T) {
 	wantStatus(t, s.get(alice), http.StatusOK) // The double's certificate is for localhost, too.
 }
 
+// What stands in front of many hosts passes a request on by its Host.
+func TestAHostThatIsTheClientsGetsNoToken(t *testing.T) {
+	s := newTLSSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
+		account `+alice+`
+		header_up Host {http.request.header.X-Name}
+		transport pismo {
+			tls_trust_pool file $SECRETS/ca.pem
+		}
+	}`))
+	wantStatus(t, s.get(alice, with("X-Name", s.pismo.Host())), http.StatusOK)
+	before := s.pismo.Counts().ResourceRequests
+	wantProblem(t, s.get(alice, with("X-Name", "evil.example")), http.StatusInternalServerError, "misconfigured")
+	if n := s.pismo.Counts().ResourceRequests; n != before {
+		t.Errorf("the upstream got %d requests, want %d", n, before)
+	}
+}
+
 func TestAServerNameThatDiffersByRequestIsCheckedByRequest(t *testing.T) {
 	s := newTLSSetup(t, passporttest.Config{})
 	s.start(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem\n hosts localhost", `pismo_proxy $URL {

@@ -188,14 +188,14 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	inbound := inboundOf(ctx)
-	dial := *req.URL
-	ctx = context.WithValue(transport.ContextWithAttempts(ctx, &inbound.attempts), dialKey{}, &dial)
+	to := &dialed{url: *req.URL, host: req.Host}
+	t.setScheme(&to.url)
+	ctx = context.WithValue(transport.ContextWithAttempts(ctx, &inbound.attempts), dialKey{}, to)
 	out := req.WithContext(ctx)
 	if err := inbound.keepBody(out, t.replayLimit()); err != nil {
 		return nil, err
 	}
-	t.setScheme(&dial)
-	out.URL = t.pinned(req, dial)
+	t.pin(out, *to)
 	if _, ok := out.Header["Authorization"]; ok {
 		out.Header = out.Header.Clone()
 		out.Header.Del("Authorization")

@@ -14,8 +14,14 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// dialKey is the key, in the context of a request, of the URL that it has for
-// the transport beneath: the address that is dialed.
+// dialed is what a request has for the transport beneath: the address that is
+// dialed for a URL, and a Host.
+type dialed struct {
+	url  url.URL
+	host string
+}
+
+// dialKey is the key of a request's *dialed in its context.
 type dialKey struct{}
 
 // base is what really sends requests. It gives them back the address that is
@@ -26,8 +32,8 @@ func newBase(http *reverseproxy.HTTPTransport) base { return base{http, newTrace
 
 // RoundTrip sends a request, which is a copy made for it.
 func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
-	if dial, ok := out.Context().Value(dialKey{}).(*url.URL); ok {
-		out.URL = dial
+	if to, ok := out.Context().Value(dialKey{}).(*dialed); ok {
+		out.URL, out.Host = &to.url, to.host
 	}
 	// Without it, net/http would send a payment that has an idempotency key
 	// again by itself. reverse_proxy does not have it either.
@@ -38,16 +44,20 @@ func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
 	return b.plain.RoundTrip(out)
 }
 
-// pinned returns the URL of a request with the host that its upstream is proved
-// to be. What is proved by nothing counts as plain HTTP.
-func (t *Transport) pinned(req *http.Request, dial url.URL) *url.URL {
-	to := target{network: "tcp", host: dial.Hostname(), scheme: dial.Scheme}
-	info, ok := reverseproxy.GetDialInfo(req.Context())
-	if ok && req.Response == nil { // A health check that is redirected is for the host it is redirected to.
-		to.network, to.host = info.Network, info.Host
+// pin gives a request the URL of the host that its upstream is proved to be.
+// What is proved by nothing counts as plain HTTP. A Host that is the upstream's
+// address is the configuration's, and nobody else's.
+func (t *Transport) pin(out *http.Request, to dialed) {
+	target := target{network: "tcp", host: to.url.Hostname(), scheme: to.url.Scheme}
+	info, ok := reverseproxy.GetDialInfo(out.Context())
+	if ok && out.Response == nil { // A health check that is redirected is for the host it is redirected to.
+		target.network, target.host = info.Network, info.Host
 	}
-	dial.Scheme, dial.Host = t.proved(to, replacerOf(req.Context()))
-	return &dial
+	if out.Host == info.Address || out.Host == to.url.Host {
+		out.Host = ""
+	}
+	to.url.Scheme, to.url.Host = t.proved(target, replacerOf(out.Context()))
+	out.URL = &to.url
 }
 
 // A target is where a request is dialed to.

@@ -25,6 +25,11 @@ const (
 	// ErrPlaintext: the host is listed, but the request would carry the token
 	// in the clear, and not to this machine.
 	ErrPlaintext Unsent = "the scheme is not https, and the host is not loopback"
+	// ErrHostHeader: the request's Host field is another's than a listed host's.
+	// What stands in front of many hosts, as a CDN does, would pass the request
+	// on to that one, with its token. A reverse proxy that leaves the field as
+	// its client has set it lets the client choose.
+	ErrHostHeader Unsent = "the Host of the request is not in Config.Hosts; leave Request.Host empty, as httputil.ProxyRequest.SetURL does"
 	// ErrAuthorizationPresent: the request has an Authorization field already.
 	ErrAuthorizationPresent Unsent = "the request has an Authorization of its own; remove it, or use a client without this transport"
 	// ErrNoAccount: nothing says for whom the request is.
@@ -131,8 +136,18 @@ func (t *Transport) Accepts(u *url.URL) error {
 // as any client would send it, without a token.
 func (t *Transport) destination(req *http.Request) (authorize bool, err error) {
 	err = t.Accepts(req.URL)
-	if err != nil && req.URL != nil && req.Response != nil {
+	switch {
+	case err != nil && req.URL != nil && req.Response != nil:
 		return false, nil
+	case err == nil && !t.addressed(req):
+		err = ErrHostHeader
 	}
 	return err == nil, err
+}
+
+// addressed reports whether the Host field of a request that goes to a listed
+// host is that of a listed host. Over plain http, and so on loopback, it may be
+// any: what stands there is this machine's.
+func (t *Transport) addressed(req *http.Request) bool {
+	return req.Host == "" || req.Host == req.URL.Host || req.URL.Scheme == "http" || contains(t.hosts.https, req.Host)
 }

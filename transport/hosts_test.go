@@ -92,7 +92,7 @@ func TestATokenGoesToAListedHostAndToNoOther(t *testing.T) {
 			}
 			body := &spy{Reader: strings.NewReader("payment")}
 			req := newRequest(t, http.MethodPost, target, body)
-			req.URL = u
+			req.URL, req.Host = u, ""
 			resp, err := rt.RoundTrip(req)
 			if accepted := rt.Accepts(u); accepted != err {
 				t.Errorf("Accepts says %v, RoundTrip %v", accepted, err)
@@ -122,6 +122,41 @@ func wantUnsent(tb testing.TB, err error, want transport.Unsent) {
 	}
 	if !errors.Is(err, tokensource.ErrMisconfigured) {
 		tb.Errorf("%v is not ErrMisconfigured", err)
+	}
+}
+
+// A CDN passes a request on by its Host, wherever the connection was meant to go;
+// and a reverse proxy that leaves the field alone has it from its client.
+func TestATokenIsNotSentWithAHostOfSomebodyElses(t *testing.T) {
+	for _, test := range []struct {
+		url, host string
+		want      error
+	}{
+		{target, "", nil},
+		{target, host, nil},
+		{target, host + ":443", nil},
+		{target, strings.ToUpper(host), nil},
+		{target, "gw-pci.pismolabs.io", nil}, // It is listed, too.
+		{target, "evil.example", transport.ErrHostHeader},
+		{target, host + ".evil.example", transport.ErrHostHeader},
+		{target, host + ":8443", transport.ErrHostHeader},
+		{"http://localhost:8080/x", "bank.example", nil},
+	} {
+		w := &wire{answer: always(http.StatusOK, "")}
+		m := &mint{}
+		rt := newTransport(t, m, w, func(c *transport.Config) { c.Hosts = []string{host, "gw-pci.pismolabs.io", "localhost:8080"} })
+		req := newRequest(t, http.MethodPost, test.url, strings.NewReader("payment"))
+		req.Host = test.host
+		_, err := trySend(rt, req)
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s with Host %q: got %v, want %v", test.url, test.host, err, test.want)
+		}
+		want := 1
+		if test.want != nil {
+			want = 0
+		}
+		wantSent(t, w, want)
+		wantIssued(t, m, want)
 	}
 }
 
