@@ -137,9 +137,6 @@ func (c *Client) issuer() (*passport.S2S, *passport.ClientCertificate, error) {
 	base := transport.NewBase()
 	if certificate != nil {
 		base.TLSClientConfig.GetClientCertificate = certificate.GetClientCertificate
-		// A session that is resumed does not show a certificate anew, and so
-		// would go on with one that has been replaced.
-		base.TLSClientConfig.ClientSessionCache = nil
 	}
 	if base.TLSClientConfig.RootCAs, err = authorities(c.TrustedCACerts); err != nil {
 		return nil, nil, &fault{"trusted_ca_certs", err}

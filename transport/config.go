@@ -126,9 +126,8 @@ func NewBase() *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
-		TLSClientConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			ClientSessionCache: tls.NewLRUClientSessionCache(64),
-		},
+		// No ClientSessionCache: where a session is resumed, the server goes on
+		// seeing the client certificate of the first handshake.
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 }

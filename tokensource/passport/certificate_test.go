@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
+	"github.com/pismoauth/pismoauth/transport"
 )
 
 func TestAReplacedCertificateIsPresentedAtTheNextHandshake(t *testing.T) {
@@ -40,10 +42,10 @@ func TestAReplacedCertificateIsPresentedAtTheNextHandshake(t *testing.T) {
 	if _, err := s.Issue(t.Context(), tokensource.Organization()); err == nil {
 		t.Fatal("the server takes clients without a certificate")
 	}
-	transport := server.Client().Transport.(*http.Transport).Clone()
-	transport.TLSClientConfig.GetClientCertificate = c.GetClientCertificate
-	transport.DisableKeepAlives = true // A handshake for each request.
-	s.Client = &http.Client{Transport: transport}
+	own := server.Client().Transport.(*http.Transport).Clone()
+	own.TLSClientConfig.GetClientCertificate = c.GetClientCertificate
+	own.DisableKeepAlives = true // A handshake for each request.
+	s.Client = &http.Client{Transport: own}
 	for serial := int64(1); serial <= 3; serial++ {
 		if serial > 1 {
 			cert, key := newPair(t, serial)
@@ -56,6 +58,39 @@ func TestAReplacedCertificateIsPresentedAtTheNextHandshake(t *testing.T) {
 		if got := <-serials; got != fmt.Sprint(serial) {
 			t.Errorf("presented certificate %s, want %d", got, serial)
 		}
+	}
+}
+
+// A session that is resumed shows the certificate of the first handshake.
+func TestTheBaseOfATransportShowsAReplacedCertificate(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	serials := make(chan string, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		serials <- r.TLS.PeerCertificates[0].SerialNumber.String()
+	}))
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+
+	base := transport.NewBase()
+	base.TLSClientConfig.RootCAs = x509.NewCertPool()
+	base.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+	base.TLSClientConfig.GetClientCertificate = newClientCertificate(t, files).GetClientCertificate
+	client := &http.Client{Transport: base}
+	for serial := int64(1); serial <= 2; serial++ {
+		cert, key := newPair(t, serial)
+		replace(t, files.certFile, cert)
+		replace(t, files.keyFile, key)
+		resp, err := client.Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body) // The ticket of the session comes with it.
+		_ = resp.Body.Close()
+		if got := <-serials; got != fmt.Sprint(serial) {
+			t.Errorf("presented certificate %s, want %d", got, serial)
+		}
+		base.CloseIdleConnections()
 	}
 }
 
