@@ -1,0 +1,28 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/pismoauth/pismoauth/examples/internal/platform"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+func TestTheTenLinesReadAnAccount(t *testing.T) {
+	double := passporttest.NewServer(t, passporttest.Config{})
+	if err := read(platform.OfDouble(double), "102681871", "/v1/accounts/102681871"); err != nil {
+		t.Fatal(err)
+	}
+	if n := double.Counts().Accounts["102681871"].Accepted; n != 1 {
+		t.Errorf("the double has let %d requests through for the account, want 1", n)
+	}
+}
+
+func TestWhatIsNoAccountIsRefusedBeforeAnythingIsSent(t *testing.T) {
+	double := passporttest.NewServer(t, passporttest.Config{})
+	if read(platform.OfDouble(double), "0102681871", "/v1/accounts/102681871") == nil {
+		t.Error("it is taken for one")
+	}
+	if n := double.Counts().TokenRequests; n != 0 {
+		t.Errorf("%d tokens were asked for", n)
+	}
+}
