@@ -1,0 +1,207 @@
+package dashboard_test
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/otlptranslator"
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+)
+
+// A series is a metric as Prometheus has it, with the values of its labels.
+type series map[string][]string
+
+// golden returns the metrics of the telemetry's golden file, translated as
+// OpenTelemetry's exporters and Prometheus itself translate them.
+func golden(t *testing.T) map[string]series {
+	t.Helper()
+	text, err := os.ReadFile("../../telemetry/testdata/golden.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]otlptranslator.MetricType{
+		"counter":       otlptranslator.MetricTypeMonotonicCounter,
+		"updowncounter": otlptranslator.MetricTypeNonMonotonicCounter,
+		"histogram":     otlptranslator.MetricTypeHistogram,
+	}
+	all := map[string]series{}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Split(strings.TrimSpace(line), " | ")
+		if len(f) != 5 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithSuffixes)
+		name, err := namer.Build(otlptranslator.Metric{Name: f[0], Unit: f[2], Type: types[f[1]]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := []string{name}
+		if f[1] == "histogram" {
+			names = []string{name + "_bucket", name + "_sum", name + "_count"}
+		}
+		for _, name := range names {
+			if all[name] == nil {
+				all[name] = series{"job": nil}
+			}
+			for pair := range strings.SplitSeq(strings.TrimSuffix(f[3], "-"), ", ") {
+				if key, value, ok := strings.Cut(pair, "="); ok {
+					label, err := new(otlptranslator.LabelNamer).Build(key)
+					if err != nil {
+						t.Fatal(err)
+					}
+					all[name][label] = append(all[name][label], value)
+				}
+			}
+			if strings.HasSuffix(name, "_bucket") {
+				all[name]["le"] = nil
+			}
+		}
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d metrics were found", len(all))
+	}
+	return all
+}
+
+// check parses an expression as Prometheus does, and checks that what it names is
+// there: metrics, labels, and values of labels.
+func check(t *testing.T, what, expression string, known map[string]series) {
+	t.Helper()
+	for _, variable := range []string{"$__rate_interval", "$__range"} { // Grafana's.
+		expression = strings.ReplaceAll(expression, variable, "5m")
+	}
+	root, err := parser.NewParser(parser.Options{}).ParseExpr(expression)
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+		return
+	}
+	names := map[string]bool{}
+	parser.Inspect(root, func(node parser.Node, _ []parser.Node) error {
+		if s, ok := node.(*parser.VectorSelector); ok {
+			names[s.Name] = true
+			checkSelector(t, what, s, known[s.Name])
+		}
+		return nil
+	})
+	if len(names) == 0 {
+		t.Errorf("%s names no metric: %s", what, expression)
+	}
+	parser.Inspect(root, func(node parser.Node, _ []parser.Node) error {
+		if a, ok := node.(*parser.AggregateExpr); ok {
+			for _, label := range a.Grouping {
+				if !anyHas(known, names, label) {
+					t.Errorf("%s groups by %s, which there is not", what, label)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func anyHas(known map[string]series, names map[string]bool, label string) bool {
+	for name := range names {
+		if _, ok := known[name][label]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func checkSelector(t *testing.T, what string, s *parser.VectorSelector, labels series) {
+	t.Helper()
+	if labels == nil {
+		t.Errorf("%s names %s, which there is not", what, s.Name)
+		return
+	}
+	for _, m := range s.LabelMatchers {
+		values, ok := labels[m.Name]
+		if !ok && m.Name != "__name__" {
+			t.Errorf("%s: %s has no label %s", what, s.Name, m.Name)
+		}
+		for value := range strings.SplitSeq(m.Value, "|") {
+			if len(values) != 0 && value != "" && !slices.Contains(values, value) {
+				t.Errorf("%s: %s is never %q", what, m.Name, value)
+			}
+		}
+	}
+}
+
+func TestTheDashboardShowsOnlyWhatThereIs(t *testing.T) {
+	known := golden(t)
+	text, err := os.ReadFile("dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Type    string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	questions := 0
+	for _, panel := range dashboard.Panels {
+		if panel.Type == "row" {
+			questions++
+			continue
+		}
+		if len(panel.Targets) == 0 {
+			t.Errorf("%s shows nothing", panel.Title)
+		}
+		for _, target := range panel.Targets {
+			check(t, panel.Title, target.Expr, known)
+		}
+	}
+	if questions != 5 {
+		t.Errorf("the dashboard answers %d questions, want 5", questions)
+	}
+}
+
+func TestTheAlertsAreAboutWhatThereIs(t *testing.T) {
+	known := golden(t)
+	text, err := os.ReadFile("alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr string
+				Labels      map[string]string
+				Annotations map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	rules := file.Groups[0].Rules
+	if len(rules) < 5 {
+		t.Errorf("there are only %d rules", len(rules))
+	}
+	for _, rule := range rules {
+		check(t, rule.Alert, rule.Expr, known)
+		if rule.Labels["severity"] == "" || rule.Annotations["summary"] == "" {
+			t.Errorf("%s has no severity or no summary", rule.Alert)
+		}
+	}
+}
+
+func TestEveryMetricIsOnTheDashboard(t *testing.T) {
+	text, err := os.ReadFile("dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range golden(t) {
+		if base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_sum"), "_count"); !strings.Contains(string(text), base) {
+			t.Errorf("%s is not on the dashboard", base)
+		}
+	}
+}
