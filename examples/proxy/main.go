@@ -43,12 +43,11 @@ func main() {
 	walk := flag.Bool("demo", false, "walk through everything with short-lived tokens, and exit")
 	flag.Parse()
 
-	// The demo makes hundreds of requests; a line for each would hide the rest.
-	run, level := serve, slog.LevelDebug
+	run := serve
 	if *walk {
-		run, level = demo, slog.LevelInfo
+		run = demo
 	}
-	log := newLogger(os.Stderr, level)
+	log := newLogger(os.Stderr)
 	accounts := map[string]string{alice: *alicesAccount, bob: *bobsAccount}
 	if err := run(log, *addr, accounts); err != nil {
 		log.Error(err.Error())
