@@ -14,8 +14,11 @@
 //     may be retried, and on a 401 decides, renews and replays.
 //   - middleware: the inbound side of a server in between: for which account is
 //     this request? And a whole reverse proxy.
+//   - telemetry: OpenTelemetry spans and metrics of what happens to tokens, and
+//     a log of what changes. The only package here that imports OpenTelemetry.
 //   - caddyplugin: all of it for Caddy, as a plugin; a Go module of its own.
-//   - examples: programs to run: client, proxy, double, and a Caddyfile.
+//   - examples: programs to run: client, proxy, double, tracing; a Caddyfile and
+//     a dashboard.
 //
 // A request goes this way:
 //
