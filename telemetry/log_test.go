@@ -225,3 +225,13 @@ func TestWhatTheLogRemembersIsBounded(t *testing.T) {
 		t.Errorf("one failing account is logged %d times", len(lines))
 	}
 }
+
+func TestAnIssuanceThatWasSuppressedIsNoNews(t *testing.T) {
+	log := new(journal)
+	hooks, _ := telemetry.LogHooks(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	_, done := hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t), Issuance: 1, Reason: tokensource.ReasonCold})
+	done(tokensource.IssueResult{Err: &tokensource.Error{Kind: tokensource.ErrUnavailable, Suppressed: true}})
+	if text := log.String(); text != "" {
+		t.Errorf("logged %s", text)
+	}
+}

@@ -339,3 +339,24 @@ func TestDurationsAreOfTheWholeWait(t *testing.T) {
 	}
 	t.Error("the scenario is gone")
 }
+
+func TestWhatNobodyWaitsForIsARootWhateverOtherHooksHaveMade(t *testing.T) {
+	provider, spans := recorded()
+	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).Source()
+	anothers, other := provider.Tracer("").Start(t.Context(), "span of another hook")
+	callers, request := provider.Tracer("").Start(t.Context(), "request")
+	defer other.End()
+	defer request.End()
+	for reason, want := range map[tokensource.Reason]trace.SpanID{
+		tokensource.ReasonAhead:     {},
+		tokensource.ReasonSuspected: {},
+		tokensource.ReasonCold:      request.SpanContext().SpanID(),
+	} {
+		_, done := hooks.Issue(anothers, callers, tokensource.IssueInfo{Account: tokensource.Organization(), Issuance: 1, Reason: reason})
+		done(tokensource.IssueResult{Serial: 1})
+		ended := spans.Ended()
+		if parent := ended[len(ended)-1].Parent().SpanID(); parent != want {
+			t.Errorf("%s: the parent is %s, want %s", reason, parent, want)
+		}
+	}
+}
