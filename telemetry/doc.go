@@ -66,8 +66,7 @@
 //	                              account_refused, request_refused, unclear) and
 //	                              pismo.token.rejection.outcome (those above,
 //	                              passed, refused_again)
-//	pismo.token.cached            up-down counter. Accounts that a Source keeps
-//	                              something for
+//	pismo.token.cached            up-down counter. Tokens that can be handed out
 //	pismo.token.cooling           up-down counter. What issuances are left alone
 //	                              for, because they failed a moment ago, by
 //	                              pismo.token.cooling.extent: account, source

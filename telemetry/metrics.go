@@ -48,8 +48,8 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		metric.WithUnit("{rejection}"),
 		metric.WithDescription("401 answers of the platform, by what they meant and what followed."))
 	cached, err5 := meter.Int64ObservableUpDownCounter("pismo.token.cached",
-		metric.WithUnit("{account}"),
-		metric.WithDescription("Accounts that something is kept for: a token, or the memory of a failure."))
+		metric.WithUnit("{token}"),
+		metric.WithDescription("Tokens that can be handed out."))
 	cooling, err6 := meter.Int64ObservableUpDownCounter("pismo.token.cooling",
 		metric.WithUnit("{cooling}"),
 		metric.WithDescription("Accounts, and whole sources, that issuances are left alone for because they failed a moment ago."))
@@ -103,10 +103,10 @@ func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registrati
 	}
 	i := t.instruments
 	return i.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		accounts, all := source.Cooling()
-		o.ObserveInt64(i.cached, int64(source.Len()))
-		o.ObserveInt64(i.cooling, int64(accounts), i.accounts)
-		o.ObserveInt64(i.cooling, oneIf(all), i.all)
+		status := source.Status()
+		o.ObserveInt64(i.cached, int64(status.Tokens))
+		o.ObserveInt64(i.cooling, int64(status.Cooling), i.accounts)
+		o.ObserveInt64(i.cooling, oneIf(!status.CoolingUntil.IsZero()), i.all)
 		return nil
 	}, i.cached, i.cooling)
 }

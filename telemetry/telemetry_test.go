@@ -303,13 +303,13 @@ func TestSourcesAddUpUntilTheyAreUnregistered(t *testing.T) {
 		return n
 	}
 	if n := cached(); n != 2 {
-		t.Errorf("%d accounts are cached, want 2", n)
+		t.Errorf("%d tokens are cached, want 2", n)
 	}
 	if err := registration.Unregister(); err != nil {
 		t.Fatal(err)
 	}
 	if n := cached(); n != 1 {
-		t.Errorf("%d accounts are cached after one Source is gone, want 1", n)
+		t.Errorf("%d tokens are cached after one Source is gone, want 1", n)
 	}
 	if _, err := tel.ObserveSource(nil); err == nil {
 		t.Error("a nil Source can be observed")

@@ -670,8 +670,9 @@ func (r revisedBy) Revision(ctx context.Context) string { return r.revision(ctx)
 func TestWhatIsCoolingCanBeCounted(t *testing.T) {
 	want := func(src *tokensource.Source, what string, accounts int, all bool) {
 		t.Helper()
-		if n, everybody := src.Cooling(); n != accounts || everybody != all {
-			t.Errorf("%s: %d accounts are cooling, all is %v; want %d and %v", what, n, everybody, accounts, all)
+		status := src.Status()
+		if everybody := !status.CoolingUntil.IsZero(); status.Cooling != accounts || everybody != all {
+			t.Errorf("%s: %d accounts are cooling, all is %v; want %d and %v", what, status.Cooling, everybody, accounts, all)
 		}
 	}
 	bubble(t, func(t *testing.T) {

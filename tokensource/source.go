@@ -239,20 +239,6 @@ func (s *Source) Live() bool {
 // Len returns the number of accounts that the Source keeps something for.
 func (s *Source) Len() int { return s.leases.Len() }
 
-// Cooling returns for how many accounts no token can be issued at the moment,
-// because issuances failed a moment ago; and whether that holds for the Source
-// as a whole, and so for every account. It is for metrics: it looks at all
-// accounts there are, which takes about a millisecond for 10,000.
-func (s *Source) Cooling() (accounts int, all bool) {
-	now, revision := s.now().mono, s.revision.current()
-	for _, l := range s.leases.Entries() {
-		if l.isCooling(now, revision) {
-			accounts++
-		}
-	}
-	return accounts, s.gate.check(now, revision) != nil
-}
-
 func (s *Source) now() instant {
 	if s.clock != nil {
 		return s.clock()
