@@ -172,7 +172,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		resp.Request = req
 		return resp, nil
-	case !ours(err) || errors.Is(req.Context().Err(), context.Canceled):
+	case !ours(err) || errors.Is(err, context.Canceled):
 		return nil, err
 	case isHealthCheck(req):
 		return t.passed(req, err), nil

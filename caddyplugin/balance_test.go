@@ -1,0 +1,216 @@
+package caddyplugin_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// deadUpstream returns an address that nobody listens on.
+func deadUpstream(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// The first upstream is dead. What was read of a body for its sake must not be
+// missing for the second.
+func TestABodyThatADeadUpstreamDidNotGetReachesTheNext(t *testing.T) {
+	for name, body := range map[string]string{
+		"kept":     strings.Repeat("x", 1000),
+		"streamed": strings.Repeat("x", 100_000),
+		"none":     "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.start(s.caddyfile("", `pismo_proxy `+deadUpstream(t)+` $PISMO {
+				account `+alice+`
+				lb_policy first
+				lb_retries 3
+				fail_duration 30s
+			}`))
+			wantStatus(t, s.send(http.MethodPost, "/v1/payments", body), http.StatusCreated)
+			deliveries := s.pismo.Deliveries()
+			if len(deliveries) != 1 || deliveries[0].Length != int64(len(body)) {
+				t.Errorf("delivered %+v, want %d bytes once", deliveries, len(body))
+			}
+		})
+	}
+}
+
+func TestARequestIsTriedAsOftenAsReverseProxyTriesIt(t *testing.T) {
+	for _, match := range []string{"", "lb_retry_match {\n expression `{http.reverse_proxy.status_code} == 503`\n}"} {
+		attempts := map[string]int64{}
+		for _, directive := range []string{"reverse_proxy", "pismo_proxy"} {
+			var got atomic.Int64
+			resource := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				got.Add(1)
+				w.WriteHeader(http.StatusServiceUnavailable)
+			})
+			s := newSetup(t, passporttest.Config{Resource: resource})
+			plain, account := s.plain(resource), ""
+			if directive == "pismo_proxy" {
+				plain, account = s.pismo.Host(), "account "+alice
+			}
+			s.start(s.caddyfile("", directive+" "+plain+" "+deadUpstream(t)+` {
+				`+account+`
+				lb_policy round_robin
+				lb_retries 3
+				lb_try_interval 1ms
+				`+match+`
+			}`))
+			r := s.get(alice)
+			wantStatus(t, r, http.StatusServiceUnavailable)
+			attempts[directive] = got.Load()
+		}
+		if attempts["pismo_proxy"] != attempts["reverse_proxy"] || attempts["pismo_proxy"] == 0 {
+			t.Errorf("attempts: %v", attempts)
+		}
+	}
+}
+
+// plain serves a handler without tokens.
+func (s *setup) plain(handler http.Handler) string {
+	s.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler}
+	go func() { _ = server.Serve(listener) }()
+	s.t.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
+}
+
+func TestA401IsReplayedOnceOverAllAttempts(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.pismo.Refuse(passporttest.Refusal{}.Times(100))
+	s.start(s.caddyfile("", `pismo_proxy $PISMO {
+		account `+alice+`
+		lb_retries 3
+		lb_try_interval 1ms
+		lb_retry_match {
+			expression `+"`{http.reverse_proxy.status_code} == 502`"+`
+		}
+	}`))
+	wantStatus(t, s.get(alice), http.StatusBadGateway)
+	if counts := s.pismo.Counts(); counts.Scripted != 5 || counts.Issued != 2 {
+		t.Errorf("%d requests with %d tokens, want four attempts and one replay", counts.Scripted, counts.Issued)
+	}
+}
+
+func TestAnOutageOfTheTokenEndpointLeavesTheUpstreamHealthy(t *testing.T) {
+	for name, fault := range map[string]passporttest.Fault{
+		"down":        passporttest.Status(http.StatusInternalServerError),
+		"hanging":     passporttest.Hang(),
+		"bad account": passporttest.Status(http.StatusUnauthorized),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.start(s.caddyfile("issue_timeout 100ms", `pismo_proxy $PISMO {
+				account_header X-Account [0-9]+
+				fail_duration 30s
+				max_fails 1
+				unhealthy_status 5xx
+			}`))
+			wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+			s.pismo.FailAlways(fault)
+			for i := range 20 {
+				if r := s.get(bob, with("X-Account", fmt.Sprint(200+i))); r.status < 500 {
+					t.Fatalf("got status %d", r.status)
+				}
+			}
+			wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+		})
+	}
+}
+
+// Without unhealthy_status, the same holds for a transport by itself.
+func TestAFailureOfOursIsNoErrorOfTheTransport(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", `reverse_proxy $PISMO {
+		fail_duration 30s
+		max_fails 1
+		transport pismo {
+			account {http.request.tls.client.subject}
+		}
+	}`))
+	for range 3 {
+		wantProblem(t, s.get(alice), http.StatusForbidden, "account-forbidden")
+	}
+	if len(s.warnings()) > 0 {
+		t.Errorf("it was logged: %s", s.warnings())
+	}
+}
+
+func TestABodyThatItsClientCannotSendIsTheClientsFailure(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", `timeouts {
+		read_timeout 100ms
+	}
+	pismo_proxy $PISMO {
+		account `+alice+`
+		fail_duration 30s
+		max_fails 1
+	}`))
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /v1/payments HTTP/1.1\r\nHost: %s\r\nContent-Length: 100\r\n\r\nhalf of it", s.addr)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, reply{resp.StatusCode, resp.Header, string(body)}, http.StatusRequestTimeout, "body-timeout")
+	wantStatus(t, s.get(alice), http.StatusOK) // The upstream is not down.
+}
+
+func TestABodyOverTheLimitStreamsAndIsNeverSentTwice(t *testing.T) {
+	for name, test := range map[string]struct {
+		option string
+		length int
+		status int
+	}{
+		"within the default": {"", 64 << 10, http.StatusCreated},
+		"over the default":   {"", 64<<10 + 1, http.StatusBadGateway},
+		"within":             {"max_replay_body 1MiB", 1 << 20, http.StatusCreated},
+		"over":               {"max_replay_body 10B", 11, http.StatusBadGateway},
+		"off":                {"max_replay_body off", 1, http.StatusBadGateway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.start(s.caddyfile("", `pismo_proxy $PISMO {
+				account `+alice+`
+				transport pismo {
+					`+test.option+`
+				}
+			}`))
+			wantStatus(t, s.get(alice), http.StatusOK)
+			s.pismo.RevokeAll()
+			wantStatus(t, s.send(http.MethodPost, "/v1/payments", string(bytes.Repeat([]byte("x"), test.length))), test.status)
+			wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}"), http.StatusCreated) // The token was renewed.
+			if counts := s.pismo.Counts(); counts.Issued != 2 {
+				t.Errorf("%d tokens were issued, want 2", counts.Issued)
+			}
+		})
+	}
+}
