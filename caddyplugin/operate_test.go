@@ -1,0 +1,161 @@
+package caddyplugin_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// admin sends a request to the admin API.
+func (s *setup) adminSend(method, path, body string) reply {
+	s.t.Helper()
+	addr := s.addr
+	s.addr = s.admin
+	defer func() { s.addr = addr }()
+	return s.send(method, path, body)
+}
+
+// A client is what the admin API says of one.
+type client struct {
+	Name         string         `json:"name"`
+	Accounts     int            `json:"accounts"`
+	Tokens       int            `json:"tokens"`
+	Issuances    int            `json:"issuances"`
+	Failures     map[string]int `json:"failures"`
+	NextExpiry   *time.Time     `json:"next_expiry"`
+	Cooling      int            `json:"cooling"`
+	CoolingUntil *time.Time     `json:"cooling_until"`
+	CoolingCause string         `json:"cooling_cause"`
+}
+
+func (s *setup) clients() []client {
+	s.t.Helper()
+	r := s.adminSend(http.MethodGet, "/pismo/clients", "")
+	wantStatus(s.t, r, http.StatusOK)
+	var clients []client
+	decoder := json.NewDecoder(strings.NewReader(r.body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&clients); err != nil {
+		s.t.Fatalf("%v: %s", err, r.body)
+	}
+	if strings.Contains(r.body, alice) || strings.Contains(r.body, bob) {
+		s.t.Errorf("the list names an account: %s", r.body)
+	}
+	return clients
+}
+
+func TestTheAdminAPIListsWhatTheClientsDo(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", byHeader))
+	if got := s.clients(); len(got) != 1 || got[0].Name != "main" || got[0].Accounts != 0 || got[0].Issuances != 0 || got[0].NextExpiry != nil {
+		t.Errorf("at the beginning: %+v", got)
+	}
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	s.pismo.FailAlways(passporttest.RateLimited(30 * time.Second))
+	for _, other := range []string{bob, "5", "6"} {
+		wantStatus(t, s.get(other, with("X-Account", other)), http.StatusServiceUnavailable)
+	}
+	got := s.clients()[0]
+	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.Cooling != 3 || got.CoolingCause != "rate_limited" {
+		t.Errorf("after a success and three failures: %+v", got)
+	}
+	if left := time.Until(*got.NextExpiry); left < 9*time.Minute || left > 10*time.Minute {
+		t.Errorf("the token expires in %s", left)
+	}
+	if left := time.Until(*got.CoolingUntil); left < 20*time.Second || left > 30*time.Second {
+		t.Errorf("it cools for %s", left)
+	}
+}
+
+func TestAnOperatorHasOneAccountForgottenOrAll(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", byHeader))
+	both := func(issued int) {
+		t.Helper()
+		wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+		wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusOK)
+		if counts := s.pismo.Counts(); counts.Issued != issued {
+			t.Errorf("%d tokens were issued, want %d", counts.Issued, issued)
+		}
+	}
+	both(2)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":"`+alice+`"}`), http.StatusNoContent)
+	both(3)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":`+bob+`}`), http.StatusNoContent)
+	both(4)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":"organization"}`), http.StatusNoContent)
+	both(4)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
+	both(6)
+	if log := strings.Join(s.log(), "\n"); strings.Contains(log, "account\":") {
+		t.Errorf("an account was logged: %s", log)
+	}
+}
+
+func TestTheAdminAPIRefusesWhatItDoesNotKnow(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", byHeader))
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodPost, "/pismo/clients", "", http.StatusMethodNotAllowed},
+		{http.MethodGet, "/pismo/clients/main/flush", "", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/pismo/clients/other/flush", "", http.StatusNotFound},
+		{http.MethodPost, "/pismo/clients/main/burn", "", http.StatusNotFound},
+		{http.MethodPost, "/pismo/clients/main", "", http.StatusNotFound},
+		{http.MethodPost, "/pismo/clients/a/b/flush", "", http.StatusNotFound},
+		{http.MethodPost, "/pismo/clients/main/flush", `{}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/flush", `{"accounts":"1"}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/flush", `{"account":""}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/flush", `{"account":null}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/flush", `{"account":"0` + alice + `"}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/flush", alice, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/flush", `{"account":"` + strings.Repeat("1", 5000) + `"}`, http.StatusBadRequest},
+	} {
+		r := s.adminSend(test.method, test.path, test.body)
+		wantStatus(t, r, test.status)
+		if strings.Contains(r.body, alice) {
+			t.Errorf("the answer repeats the account: %s", r.body)
+		}
+	}
+}
+
+// The names are those that OpenTelemetry's exporter gives the metrics of package
+// telemetry.
+func TestTheMetricsAreOnCaddysRegistryInEachConfiguration(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	caddyfile := s.caddyfile("", byHeader)
+	s.start(caddyfile)
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	s.pismo.RevokeAll()
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	for range 2 {
+		metrics := s.adminSend(http.MethodGet, "/metrics", "").body
+		for _, want := range []string{
+			`pismo_token_issue_duration_seconds_count{client="main",pismo_token_issue_reason="cold"} 1`,
+			`pismo_token_issue_duration_seconds_count{client="main",pismo_token_issue_reason="rejected"} 1`,
+			`pismo_token_acquisitions_total{client="main",pismo_token_acquire_origin="cached"} 5`,
+			`pismo_token_acquisitions_total{client="main",pismo_token_acquire_origin="issued"} 1`,
+			`pismo_token_acquire_duration_seconds_count{client="main",pismo_token_acquire_origin="issued"} `,
+			`pismo_token_rejections_total{client="main",pismo_token_rejection_outcome="replayed",pismo_token_rejection_verdict="token_refused"} 1`,
+			`pismo_token_cached{client="main"} 1`,
+			`pismo_token_cooling{client="main",pismo_token_cooling_extent="account"} 0`,
+		} {
+			if !strings.Contains(metrics, want) {
+				t.Errorf("there is no %s", want)
+			}
+		}
+		if strings.Contains(metrics, alice) {
+			t.Error("the metrics name an account")
+		}
+		if err := load(caddyfile); err != nil { // They survive it.
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package caddyplugin_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+func TestTokensSurviveAReloadUnlessTheirClientHasChanged(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	get := func(issued int) {
+		t.Helper()
+		wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+		if counts := s.pismo.Counts(); counts.Issued != issued {
+			t.Errorf("%d tokens were issued, want %d", counts.Issued, issued)
+		}
+	}
+	reload := func(caddyfile string) {
+		t.Helper()
+		if err := load(caddyfile); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := s.caddyfile("", byHeader)
+	s.start(first)
+	get(1)
+	reload(first)
+	get(1)
+	reload(s.caddyfile("", byHeader+"\nheader X-Other yes"))
+	get(1)
+	reload(s.caddyfile("max_accounts 5", byHeader))
+	get(2)
+	reload(first) // The tokens of the first were given up with it.
+	get(3)
+	t.Setenv("PISMO_KEY", s.pismo.ServerKey())
+	reload(strings.Replace(first, s.expand("{file.$SECRETS/key}"), "{env.PISMO_KEY}", 1))
+	get(4)
+}
+
+// A placeholder may have come to stand for another host.
+func TestAClientIsAnotherWhenItsPlaceholdersAreAnother(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	other := passporttest.NewServer(t, passporttest.Config{ServerKey: s.pismo.ServerKey(), ServerSecret: s.pismo.ServerSecret()})
+	caddyfile := strings.ReplaceAll(s.caddyfile("", "pismo_proxy {env.PISMO_UPSTREAM} {\n account "+alice+"\n}"), s.pismo.URL(), "http://{env.PISMO_UPSTREAM}")
+	t.Setenv("PISMO_UPSTREAM", s.pismo.Host())
+	s.start(caddyfile)
+	wantStatus(t, s.get(alice), http.StatusOK)
+	t.Setenv("PISMO_UPSTREAM", other.Host())
+	if err := load(caddyfile); err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, s.get(alice), http.StatusOK)
+	if a, b := s.pismo.Counts(), other.Counts(); a.Issued != 1 || b.Issued != 1 || b.TotalRefused() != 0 {
+		t.Errorf("issued %d and %d; refused %v", a.Issued, b.Issued, b.Refused)
+	}
+}
+
+func TestARotatedSecretIsUsedWithoutAReload(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", byHeader))
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	s.writeSecret("secret", s.pismo.RotateSecret())
+	wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusOK)
+}
+
+func TestAReloadThatFailsLeavesWhatThereIs(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	caddyfile := s.caddyfile("", byHeader)
+	s.start(caddyfile)
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	for name, broken := range map[string]string{
+		"the upstream is not listed": s.caddyfile("", "pismo_proxy evil.example {\n account {a}\n}"),
+		"another client has a fault": strings.Replace(caddyfile, "client main {", "client z {\n base_url https://a.example\n server_key {env.PISMO_NONE}\n server_secret {env.PISMO_NONE}\n}\nclient main {", 1),
+		"a port is taken":            caddyfile + "\nhttp://" + s.pismo.Host() + " {\n bind 127.0.0.1\n respond ok\n}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := load(strings.Replace(broken, s.logs, s.logs+"-of-the-failed", 1)); err == nil {
+				t.Fatal("it does not fail")
+			}
+			wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+			if counts := s.pismo.Counts(); counts.Issued != 1 {
+				t.Errorf("%d tokens were issued, want 1", counts.Issued)
+			}
+		})
+	}
+	// The logger is still that of the configuration which runs.
+	s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
+	wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusBadGateway)
+	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "no token can be had") {
+		t.Errorf("it was logged: %s", lines)
+	}
+}
+
+func TestTheLogHasALineForEachChangeAndNotForEachRequest(t *testing.T) {
+	s := newSetup(t, passporttest.Config{Accounts: []string{alice, bob}})
+	s.start(s.caddyfile("", byHeader))
+	for range 5 {
+		for _, unknown := range []string{"7", "8"} {
+			s.get(unknown, with("X-Account", unknown))
+		}
+	}
+	s.pismo.FailAlways(passporttest.RateLimited(0))
+	for range 5 {
+		s.get(alice, with("X-Account", alice))
+	}
+	s.pismo.Heal()
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	s.pismo.Refuse(passporttest.Refusal{}.Times(6))
+	for range 3 {
+		wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusBadGateway)
+	}
+	var messages []string
+	for _, line := range s.log() {
+		if strings.Contains(line, `"logger":"pismo"`) {
+			if !strings.Contains(line, `"client":"main"`) {
+				t.Errorf("a line does not name the client: %s", line)
+			}
+			_, rest, _ := strings.Cut(line, `"msg":"`)
+			message, _, _ := strings.Cut(rest, `"`)
+			messages = append(messages, message)
+		}
+	}
+	want := "the token endpoint gives no token for an account|no token can be had|tokens can be had again|the platform refuses a token, and renewing it does not help"
+	if got := strings.Join(messages, "|"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
