@@ -33,6 +33,11 @@ const (
 	// the request, our token included (RFC 9110, section 9.3.8), nor CONNECT,
 	// which asks for a tunnel.
 	ErrMethodNotProxied Denial = "method_not_proxied"
+	// ErrTooEarly: the request came in TLS early data, where anybody on the way
+	// can send it again, and is not safe to execute twice (RFC 8470, section
+	// 5.2). The client sends it again when its handshake is done. net/http takes
+	// no early data; this is for a program whose TLS does.
+	ErrTooEarly Denial = "too_early"
 )
 
 // Error returns what is wrong, in a sentence.
@@ -42,6 +47,8 @@ func (d Denial) Error() string {
 		return "pismoauth: the request does not carry valid credentials"
 	case ErrMethodNotProxied:
 		return "pismoauth: requests with this method are not passed on"
+	case ErrTooEarly:
+		return "pismoauth: the request came in TLS early data, and is not safe to execute twice"
 	default:
 		return "pismoauth: the request is for no account that it may act for"
 	}

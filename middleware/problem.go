@@ -65,6 +65,7 @@ var problems = map[error]Problem{
 	ErrUnauthenticated:  problem("unauthenticated", http.StatusUnauthorized, "The request does not carry valid credentials."),
 	ErrForbidden:        problem("account-forbidden", http.StatusForbidden, "The request is for no account that it may act for."),
 	ErrMethodNotProxied: problem("method-not-proxied", http.StatusNotImplemented, "Requests with this method are not passed on."),
+	ErrTooEarly:         problem("too-early", http.StatusTooEarly, "The request came in TLS early data, where it can be replayed."),
 	bodyTooLarge:        problem("body-too-large", http.StatusRequestEntityTooLarge, "The body of the request is too large."),
 	bodyTimeout:         problem("body-timeout", http.StatusRequestTimeout, "The body of the request did not arrive in time."),
 	bodyUnreadable:      problem("body-unreadable", http.StatusBadRequest, "The body of the request could not be read to its end."),

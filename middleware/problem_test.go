@@ -370,3 +370,7 @@ func TestABodyThatAnotherProxyCouldNotReadIsTheClientsFailure(t *testing.T) {
 		}
 	}
 }
+
+func TestAReplayableRequestIsToldToComeAgain(t *testing.T) {
+	wantProblem(t, answer(middleware.ErrTooEarly), http.StatusTooEarly, "too-early")
+}
