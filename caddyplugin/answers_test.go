@@ -125,3 +125,31 @@ func TestAClientThatLeavesIsNobodysFailure(t *testing.T) {
 		})
 	}
 }
+
+func TestTheTransportByItselfSendsEarlyDataBackToo(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo {\n account "+alice+"\n}\n}"))
+	wantProblem(t, s.send(http.MethodPost, "/v1/payments", "{}", with("Early-Data", "1")), http.StatusTooEarly, "too-early")
+	if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
+		t.Errorf("the platform was asked: %+v", counts)
+	}
+}
+
+// The answer to TRACE is the request, with the token in it.
+func TestTRACEAndCONNECTAreNotPassedOn(t *testing.T) {
+	for name, site := range map[string]string{
+		"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
+		"transport pismo": "reverse_proxy $PISMO {\n transport pismo {\n account " + alice + "\n}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.start(s.caddyfile("", site))
+			for _, method := range []string{http.MethodTrace, http.MethodConnect} {
+				wantProblem(t, s.send(method, "/v1/accounts/"+alice, ""), http.StatusNotImplemented, "method-not-proxied")
+			}
+			if counts := s.pismo.Counts(); counts.ResourceRequests != 0 {
+				t.Errorf("the platform was asked: %+v", counts)
+			}
+		})
+	}
+}

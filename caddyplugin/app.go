@@ -40,38 +40,51 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.live = make(map[string]*live, len(a.Clients))
 	for _, name := range slices.Sorted(maps.Keys(a.Clients)) {
-		config := a.Clients[name]
-		if config == nil {
-			config = new(Client)
-		}
-		client, key, err := lease(name, config)
-		if err != nil {
-			return fmt.Errorf("client %s: %w", name, err)
-		}
-		a.keys = append(a.keys, key)
-		a.live[name] = client
-		if err := client.metrics.register(ctx.GetMetricsRegistry(), name); err != nil {
-			return fmt.Errorf("client %s: metrics: %w", name, err)
-		}
-		if err := readable(ctx, client.issuer); err != nil {
+		if err := a.provision(ctx, name); err != nil {
 			return fmt.Errorf("client %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
+// provision sets up a client, or takes it over.
+func (a *App) provision(ctx caddy.Context, name string) error {
+	config := a.Clients[name]
+	if config == nil {
+		config = new(Client)
+	}
+	client, err := newLease(name, config)
+	if err != nil {
+		return err
+	}
+	a.keys = append(a.keys, client.key)
+	a.live[name] = client.live
+	if client.isNew { // Nobody else's: what fails before Start is to be seen, too.
+		a.lend(client.live)
+	}
+	if err := client.metrics.register(ctx.GetMetricsRegistry(), name); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return readable(ctx, client.issuer)
+}
+
+// lend has a client use this configuration's logger.
+func (a *App) lend(client *live) {
+	a.lent = append(a.lent, client.report.lend(a.logger.With(zap.String("client", client.name))))
+}
+
 // Start lends the clients this configuration's logger. A configuration that
 // does not come to start leaves them the one they have.
 func (a *App) Start() error {
-	for name, client := range a.live {
-		a.lent = append(a.lent, client.report.lend(a.logger.With(zap.String("client", name))))
+	for _, client := range a.live {
+		a.lend(client)
 	}
 	return nil
 }
 
 // Stop takes the logger back, if the next configuration has not lent its own.
 func (a *App) Stop() error {
-	for _, loan := range a.lent {
+	for _, loan := range slices.Backward(a.lent) {
 		loan.takeBack()
 	}
 	a.lent = nil

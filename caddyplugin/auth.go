@@ -74,11 +74,10 @@ type Auth struct {
 
 	live       *live
 	middleware *middleware.Middleware
-	account    accountOf
 }
 
-// handle is the value of Errors that leaves failures to the error routes.
-const handle = "handle"
+// errorsHandle is the value of Errors that leaves failures to the error routes.
+const errorsHandle = "handle"
 
 // CaddyModule returns the Caddy module information.
 func (Auth) CaddyModule() caddy.ModuleInfo {
@@ -107,8 +106,8 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 // options.
 func (a *Auth) finder() (middleware.AccountFunc, error) {
 	switch {
-	case a.Errors != "" && a.Errors != handle:
-		return nil, &fault{"errors", errors.New("is not the word " + handle)}
+	case a.Errors != "" && a.Errors != errorsHandle:
+		return nil, &fault{"errors", errors.New("is not the word " + errorsHandle)}
 	case a.Account == "" && a.AccountHeader == "":
 		return nil, &fault{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
 	case a.Account != "" && a.AccountHeader != "":
@@ -136,8 +135,8 @@ func (a *Auth) headerFinder() (middleware.AccountFunc, error) {
 
 // ServeHTTP passes the request on for its account, or answers it.
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if early(r) {
-		return a.answer(w, r, errTooEarly)
+	if err := unfit(r); err != nil {
+		return a.answer(w, r, err)
 	}
 	out, err := a.middleware.Authenticate(r)
 	if err != nil {
@@ -173,8 +172,8 @@ func (a *Auth) answer(w http.ResponseWriter, r *http.Request, err error) error {
 	if errors.Is(r.Context().Err(), context.Canceled) {
 		panic(http.ErrAbortHandler) // As the directive abort does; to return would be a 200.
 	}
-	problem := problemOf(err)
-	if a.Errors != handle {
+	problem := middleware.ProblemOf(err)
+	if a.Errors != errorsHandle {
 		problem.Answer(w, r)
 		return nil
 	}

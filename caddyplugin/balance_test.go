@@ -14,17 +14,6 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// deadUpstream returns an address that nobody listens on.
-func deadUpstream(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 // The first upstream is dead. What was read of a body for its sake must not be
 // missing for the second.
 func TestABodyThatADeadUpstreamDidNotGetReachesTheNext(t *testing.T) {
@@ -35,7 +24,7 @@ func TestABodyThatADeadUpstreamDidNotGetReachesTheNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSetup(t, passporttest.Config{})
-			s.start(s.caddyfile("", `pismo_proxy `+deadUpstream(t)+` $PISMO {
+			s.start(s.caddyfile("", `pismo_proxy `+freeAddr(t)+` $PISMO {
 				account `+alice+`
 				lb_policy first
 				lb_retries 3
@@ -64,7 +53,7 @@ func TestARequestIsTriedAsOftenAsReverseProxyTriesIt(t *testing.T) {
 			if directive == "pismo_proxy" {
 				plain, account = s.pismo.Host(), "account "+alice
 			}
-			s.start(s.caddyfile("", directive+" "+plain+" "+deadUpstream(t)+` {
+			s.start(s.caddyfile("", directive+" "+plain+" "+freeAddr(t)+` {
 				`+account+`
 				lb_policy round_robin
 				lb_retries 3
@@ -81,16 +70,11 @@ func TestARequestIsTriedAsOftenAsReverseProxyTriesIt(t *testing.T) {
 	}
 }
 
-// plain serves a handler without tokens.
+// plain serves a handler that asks for no token.
 func (s *setup) plain(handler http.Handler) string {
 	s.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	server := &http.Server{Handler: handler}
-	go func() { _ = server.Serve(listener) }()
-	s.t.Cleanup(func() { _ = server.Close() })
+	listener := listen(s.t, "tcp", "127.0.0.1:0")
+	serve(s.t, listener, handler)
 	return listener.Addr().String()
 }
 
@@ -165,7 +149,7 @@ func TestABodyThatItsClientCannotSendIsTheClientsFailure(t *testing.T) {
 		fail_duration 30s
 		max_fails 1
 	}`))
-	conn, err := net.Dial("tcp", s.addr)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package caddyplugin
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -256,7 +255,7 @@ var options = strings.NewReplacer(
 // faultsOf returns the faults that this library finds in its configuration, in
 // the words of this one.
 func faultsOf(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // What is asked for is this very error's parts.
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var faults []error
 		for _, part := range joined.Unwrap() {
 			faults = append(faults, faultsOf(part))
@@ -267,13 +266,4 @@ func faultsOf(err error) error {
 		return &fault{options.Replace(config.Field), errors.New(config.Reason)}
 	}
 	return err
-}
-
-// clientTLS gives a TLS configuration the client's certificate.
-func clientTLS(config *tls.Config, certificate *passport.ClientCertificate) *tls.Config {
-	if config == nil {
-		config = new(tls.Config)
-	}
-	config.GetClientCertificate = certificate.GetClientCertificate
-	return config
 }

@@ -51,29 +51,36 @@ func newLive(name string, config *Client) (*live, error) {
 	return l, l.metrics.observe(l.source)
 }
 
-// lease returns the live client for a configuration, and the key to give it
-// back to the pool with.
-func lease(name string, config *Client) (*live, poolKey, error) {
+// A lease is a live client that a configuration uses, and the key to give it
+// back to the pool with. It is new if no other configuration uses it.
+type lease struct {
+	*live
+	key   poolKey
+	isNew bool
+}
+
+// newLease returns a lease of the client that has a configuration.
+func newLease(name string, config *Client) (lease, error) {
 	resolved, err := config.resolve(caddy.NewReplacer())
 	if err != nil {
-		return nil, poolKey{}, err
+		return lease{}, err
 	}
 	digest, err := resolved.digest()
 	if err != nil {
-		return nil, poolKey{}, err
+		return lease{}, err
 	}
 	key := poolKey{name, digest}
-	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
+	value, loaded, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		return newLive(name, resolved)
 	})
 	if err != nil {
-		return nil, poolKey{}, err
+		return lease{}, err
 	}
 	client, ok := value.(*live)
 	if !ok {
-		return nil, poolKey{}, fmt.Errorf("the pool holds a %T", value) // Not reached.
+		return lease{}, fmt.Errorf("the pool holds a %T", value) // Not reached.
 	}
-	return client, key, nil
+	return lease{client, key, !loaded}, nil
 }
 
 // Destruct implements [caddy.Destructor]. Requests that are still running have

@@ -2,7 +2,6 @@ package caddyplugin
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -10,17 +9,17 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// errTooEarly is the failure of a request that may be a replay of somebody
-// else's (RFC 8470).
-var errTooEarly = errors.New("pismoauth: the request was sent in TLS early data, and is not safe to execute twice")
-
-// tooEarly is the answer to it. A client sends the request again when its
-// handshake is done.
-var tooEarly = middleware.Problem{
-	Type:   "https://github.com/pismoauth/pismoauth#too-early",
-	Title:  http.StatusText(http.StatusTooEarly),
-	Status: http.StatusTooEarly,
-	Detail: "The request was sent in TLS early data, where it can be replayed.",
+// unfit returns why no token may be asked for a request's sake, or nil: the
+// answer to TRACE repeats the request, our token included (RFC 9110, section
+// 9.3.8).
+func unfit(r *http.Request) error {
+	switch {
+	case early(r):
+		return middleware.ErrTooEarly
+	case r.Method == http.MethodTrace:
+		return middleware.ErrMethodNotProxied
+	}
+	return nil
 }
 
 // early reports whether a request came in TLS early data, which anybody on the
@@ -31,14 +30,6 @@ func early(r *http.Request) bool {
 		return false
 	}
 	return r.Header.Get("Early-Data") == "1" || r.TLS != nil && !r.TLS.HandshakeComplete
-}
-
-// problemOf returns the answer to a failure of ours.
-func problemOf(err error) middleware.Problem {
-	if errors.Is(err, errTooEarly) {
-		return tooEarly
-	}
-	return middleware.ProblemOf(err)
 }
 
 // synthesize returns a problem as the response to req: reverse_proxy takes an

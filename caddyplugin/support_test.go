@@ -196,14 +196,29 @@ func wantProblem(t *testing.T, r reply, status int, name string) {
 	}
 }
 
+// freeAddr returns an address that nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener := listen(t, "tcp", "127.0.0.1:0")
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func listen(t *testing.T, network, addr string) net.Listener {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return listener
+}
+
+// serve serves a handler until the test ends.
+func serve(t *testing.T, listener net.Listener, handler http.Handler) {
+	t.Helper()
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
 }
 
 // log returns what Caddy has logged so far, line by line.

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -103,7 +105,7 @@ func TestTheClientsCertificateServesBothCallsAndIsReplacedWithItsFiles(t *testin
 				seen.Store(r.TLS.PeerCertificates[0].SerialNumber.Int64())
 				w.Header().Set("X-Proto", r.Proto)
 			})
-			s := newTLSSetup(t, passporttest.Config{ClientCAs: a.pool(), HTTP2: strings.Contains(versions, "2 ") || strings.HasSuffix(versions, " 2"), Resource: resource})
+			s := newTLSSetup(t, passporttest.Config{ClientCAs: a.pool(), HTTP2: versions == "1.1 2", Resource: resource})
 			a.write(s.secrets, 11)
 			s.start(s.caddyfile("client_certificate $SECRETS/client.pem $SECRETS/client.key\n trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
 				account `+alice+`
@@ -207,5 +209,30 @@ func TestALoopbackUpstreamMayBeUnverified(t *testing.T) {
 			tls_insecure_skip_verify
 		}
 	}`))
+	wantStatus(t, s.get(alice), http.StatusOK)
+}
+
+func TestTheClientsCertificateIsNotLeftOutForHTTP3(t *testing.T) {
+	a := newAuthority(t)
+	s := newSetup(t, passporttest.Config{})
+	a.write(s.secrets, 11)
+	t.Cleanup(func() { _ = caddy.Stop() })
+	err := load(s.caddyfile("client_certificate $SECRETS/client.pem $SECRETS/client.key\n hosts sandbox.pismolabs.io", `pismo_proxy https://sandbox.pismolabs.io {
+		account `+alice+`
+		transport pismo {
+			versions 3
+		}
+	}`))
+	if want := "client main: versions: HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// A gateway on this machine, which speaks TLS to the platform.
+func TestAUnixSocketThatIsListedGetsTheToken(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	socket := filepath.Join(t.TempDir(), "s")
+	serve(t, listen(t, "unix", socket), s.pismo.Handler())
+	s.start(s.caddyfile("hosts localhost", "pismo_proxy unix/"+socket+" {\n account "+alice+"\n}"))
 	wantStatus(t, s.get(alice), http.StatusOK)
 }

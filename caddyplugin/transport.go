@@ -2,6 +2,7 @@ package caddyplugin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -151,7 +152,10 @@ func (t *Transport) presentCertificate() error {
 	if slices.Equal(t.Versions, []string{"3"}) {
 		return &fault{"versions", errors.New("HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2")}
 	}
-	t.Transport.TLSClientConfig = clientTLS(t.Transport.TLSClientConfig, certificate)
+	if t.Transport.TLSClientConfig == nil {
+		t.Transport.TLSClientConfig = new(tls.Config)
+	}
+	t.Transport.TLSClientConfig.GetClientCertificate = certificate.GetClientCertificate
 	return nil
 }
 
@@ -177,12 +181,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case isHealthCheck(req):
 		return t.passed(req, err), nil
 	default:
-		return synthesize(problemOf(err), req), nil
+		return synthesize(middleware.ProblemOf(err), req), nil
 	}
 }
 
 // send sends a request with the token of its account.
 func (t *Transport) send(req *http.Request) (*http.Response, error) {
+	if err := unfit(req); err != nil {
+		return nil, err
+	}
+	if req.Method == http.MethodConnect { // reverse_proxy makes a WebSocket's a GET.
+		return nil, middleware.ErrMethodNotProxied
+	}
 	ctx, err := t.forAccount(req.Context())
 	if err != nil {
 		return nil, err
