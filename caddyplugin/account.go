@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,14 +57,18 @@ func onePlaceholder(text string) bool {
 	return len(text) > 2 && text[0] == '{' && strings.IndexByte(text, '}') == len(text)-1 && strings.LastIndexByte(text, '{') == 0
 }
 
+// proved are the placeholders about a request that are not for its client to
+// choose.
+var proved = []string{"{http.request.tls.client.", "{http.request.remote."}
+
 // clientChosen returns why a placeholder is no account: its value is what a
 // client says, and not what authentication has proved.
 func clientChosen(account string) string {
+	is := func(prefix string) bool { return strings.HasPrefix(account, prefix) }
 	switch {
-	case strings.Contains(account, "{http.request.header."), strings.Contains(account, "{header."):
+	case is("{http.request.header."):
 		return "is a header, which a client may have set: spell it out with account_header, and a pattern"
-	case strings.Contains(account, "{http.request.uri"), strings.Contains(account, "{http.request.orig_uri"),
-		strings.Contains(account, "{http.request.cookie."), strings.Contains(account, "{http.request.body"):
+	case is("{http.request.") && !slices.ContainsFunc(proved, is):
 		return "is what a client says, not what authentication has proved; use a placeholder such as {http.auth.user.id}, or map one"
 	}
 	return ""

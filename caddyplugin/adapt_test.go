@@ -100,6 +100,8 @@ func TestEachFaultIsFoundWhereItStands(t *testing.T) {
 		"a header as account":       {inSite("pismo_auth {\naccount {header.X-Account}\n}"), "account: is a header, which a client may have set: spell it out with account_header, and a pattern"},
 		"a query as account":        {inSite("pismo_auth {\naccount {query.account}\n}"), "account: is what a client says"},
 		"a cookie as account":       {inSite("pismo_auth {\naccount {cookie.account}\n}"), "account: is what a client says"},
+		"a host as account":         {inSite("pismo_auth {\naccount {labels.2}\n}"), "account: is what a client says"},
+		"a body as account":         {inSite("pismo_auth {\naccount {http.request.body}\n}"), "account: is what a client says"},
 		"a path as account":         {inSite("pismo_auth {\naccount {path.1}\n}"), "account: is what a client says"},
 		"a header without pattern":  {inSite("pismo_auth {\naccount_header X-Account\n}"), "Caddyfile:3"},
 		"a header twice":            {inSite("pismo_auth {\naccount_header A [0-9]\naccount_header B [0-9]\n}"), "account_header is set twice, at Caddyfile:4"},
