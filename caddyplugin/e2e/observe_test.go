@@ -1,0 +1,202 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// A status is what the admin API tells of a client.
+type status struct {
+	Name             string
+	Accounts, Tokens int
+	Issuances        int
+	Failures         map[string]int
+	NextExpiry       time.Time `json:"next_expiry"`
+	Cooling          int
+	CoolingUntil     time.Time `json:"cooling_until"`
+	CoolingCause     string    `json:"cooling_cause"`
+}
+
+// status returns what the admin API tells of the only client.
+func (c *server) status(tb testing.TB) status {
+	tb.Helper()
+	var all []status
+	if err := json.Unmarshal([]byte(c.get("/pismo/clients")), &all); err != nil {
+		tb.Fatal(err)
+	}
+	if len(all) != 1 {
+		tb.Fatalf("there are %d clients", len(all))
+	}
+	return all[0]
+}
+
+// flush has the only client forget tokens.
+func (c *server) flush(tb testing.TB, body string) {
+	tb.Helper()
+	status, answer, err := c.ask(http.MethodPost, "/pismo/clients/main/flush", body, "Content-Type", "application/json")
+	if err != nil || status != http.StatusNoContent {
+		tb.Fatalf("status %d, error %v: %s", status, err, answer)
+	}
+}
+
+func TestAnOperatorSeesWhatAClientDoesAndHasItForgetTokens(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	address := freeAddress(t)
+	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
+	to := newClient(t, address, 1)
+	visit := func() {
+		t.Helper()
+		for user, account := range accounts {
+			check(t, "status", to.get(t, "/v1/accounts/"+account, "X-User", user).status, http.StatusOK)
+		}
+	}
+	visit()
+	now := c.status(t)
+	check(t, "name", now.Name, "main")
+	check(t, "tokens", now.Tokens, 2)
+	check(t, "issuances", now.Issuances, 2)
+	if left := time.Until(now.NextExpiry); left < 9*time.Minute || left > 10*time.Minute {
+		t.Errorf("the next token expires in %v", left)
+	}
+
+	c.flush(t, `{"account": "`+alice+`"}`)
+	check(t, "tokens after one was forgotten", c.status(t).Tokens, 1)
+	visit()
+	check(t, "tokens of alice's issued", p.Counts().Accounts[alice].Issued, 2)
+	check(t, "tokens of bob's issued", p.Counts().Accounts[bob].Issued, 1)
+	c.flush(t, "")
+	check(t, "tokens after all were forgotten", c.status(t).Tokens, 0)
+	visit()
+	check(t, "tokens issued", p.Counts().Issued, 5)
+
+	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
+	c.flush(t, "")
+	to.get(t, "/v1/accounts/"+alice, "X-User", "alice")
+	now = c.status(t)
+	check(t, "accounts that are left alone", now.Cooling, 1)
+	if now.Failures["unavailable"] == 0 {
+		t.Errorf("failures: %v", now.Failures)
+	}
+}
+
+func TestTheMetricsAreThoseOfTelemetryUnderTheNameOfTheClient(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	address := freeAddress(t)
+	s := setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()}
+	c := start(t, s)
+	to := newClient(t, address, 1)
+	for range 3 {
+		to.get(t, "/v1/accounts/"+alice)
+	}
+	p.Revoke(alice)
+	to.get(t, "/v1/accounts/"+alice)
+	for range 2 { // The registry of a configuration is new, what was counted is not.
+		text := c.get("/metrics")
+		for _, want := range []string{
+			`pismo_token_issue_duration_seconds_count{client="main"`,
+			`pismo_token_acquisitions_total{client="main"`,
+			`pismo_token_rejections_total{client="main"`,
+			`pismo_token_cached{client="main"} 1`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s is missing in:\n%s", want, lines(text, "pismo"))
+			}
+		}
+		if err := c.load(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// lines returns the lines of a text that hold a word.
+func lines(text, word string) string {
+	var found []string
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, word) {
+			found = append(found, line)
+		}
+	}
+	return strings.Join(found, "")
+}
+
+func TestAnOutageIsOneWarningAndItsEndOneLine(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	address := freeAddress(t)
+	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
+	to := newClient(t, address, connections)
+	for range 2 {
+		p.FailAlways(passporttest.Status(http.StatusInternalServerError))
+		c.flush(t, "")
+		crowd(connections, func(int) {
+			for user := range accounts {
+				got, err := to.send(http.MethodGet, "/", nil, "X-User", user)
+				if err != nil || got.status < http.StatusInternalServerError {
+					t.Errorf("status %d, error %v", got.status, err)
+				}
+			}
+		})
+		p.Heal()
+		c.flush(t, "")
+		check(t, "status when it is over", to.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
+	}
+	ours := lines(c.logged(), `"logger":"pismo"`)
+	check(t, "warnings", strings.Count(ours, `"level":"warn"`), 2)
+	check(t, "lines that it is over", strings.Count(ours, `"level":"info"`), 2)
+	if t.Failed() {
+		t.Log(ours)
+	}
+}
+
+// A synthesised answer with 5xx is a fault of the upstream's to these, where
+// pismo_auth has not made sure before that there is a token.
+func TestATransportByItselfWarnsOfHealthChecksThatItsAnswersWouldFail(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	for option, want := range map[string]int{"": 0, "unhealthy_status 5xx": 1, "unhealthy_latency 1s": 1} {
+		t.Run(fmt.Sprintf("%q", option), func(t *testing.T) {
+			t.Parallel()
+			address := freeAddress(t)
+			c := start(t, setup{
+				global: p.client(),
+				sites:  site(address, block("reverse_proxy "+p.Host(), "fail_duration 30s", option, block("transport pismo", "account {account}"))),
+				env:    p.env(),
+			})
+			warnings := lines(lines(c.logged(), `"level":"warn"`), "pismo")
+			check(t, "warnings", strings.Count(warnings, "\n"), want)
+			if name, _, _ := strings.Cut(option, " "); want > 0 && !strings.Contains(warnings, name) {
+				t.Errorf("the warning does not name %s: %s", name, warnings)
+			}
+		})
+	}
+}
+
+func TestTheBinaryInspectsATokenWithoutShowingIt(t *testing.T) {
+	t.Parallel()
+	token := newPlatform(t, passporttest.Config{}).token(t, alice)
+	inspect := func(stdin string, args ...string) (string, error) {
+		command := exec.CommandContext(t.Context(), binary, append([]string{"pismo", "inspect"}, args...)...)
+		command.Env = []string{"HOME=" + t.TempDir()}
+		command.Stdin = strings.NewReader(stdin)
+		out, err := command.CombinedOutput()
+		if strings.Contains(string(out), token) {
+			t.Error("the token is shown")
+		}
+		return string(out), err
+	}
+	if out, err := inspect(token); err != nil || !strings.Contains(out, "account    "+alice) {
+		t.Errorf("error %v: %s", err, out)
+	}
+	if out, err := inspect("", token); err == nil || !strings.Contains(out, "standard input") {
+		t.Errorf("with an argument: error %v: %s", err, out)
+	}
+}
