@@ -189,7 +189,7 @@ func TestInspectShowsNeitherTheTokenNorItsSignature(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, part := range strings.Split(token, ".") {
+			for part := range strings.SplitSeq(token, ".") {
 				if strings.Contains(out+errs, part) {
 					t.Errorf("a part of the token is shown:\n%s", out)
 				}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,7 +26,7 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "caddy")
 	// Without DWARF, which nobody here reads, it is linked in half the time.
-	build := exec.Command("go", "build", "-race", "-ldflags=-w", "-o", binary, "github.com/pismoauth/pismoauth/caddyplugin/cmd/caddy")
+	build := exec.CommandContext(context.Background(), "go", "build", "-race", "-ldflags=-w", "-o", binary, "github.com/pismoauth/pismoauth/caddyplugin/cmd/caddy")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "the server cannot be built:", err)

@@ -110,7 +110,8 @@ func (c *server) run(workingDir string, env []string, args ...string) error {
 	defer log.Close()
 
 	word := rand.Text()
-	c.command = exec.Command(binary, append([]string{"run", "--pingback", pingback.Addr().String()}, args...)...)
+	// The test's context ends before what is cleaned up, and it is stopped then.
+	c.command = exec.CommandContext(context.WithoutCancel(c.tb.Context()), binary, append([]string{"run", "--pingback", pingback.Addr().String()}, args...)...)
 	c.command.Dir = workingDir
 	c.command.Env = append([]string{
 		"HOME=" + c.dir,
