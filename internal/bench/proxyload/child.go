@@ -51,7 +51,8 @@ type child struct {
 	line line
 }
 
-// spawn starts a child, which is killed when ctx is done.
+// spawn starts a child. When ctx is done its line ends, and it is killed if it
+// does not end too: a child may have a process of its own to stop.
 func spawn(ctx context.Context, role string) (*child, error) {
 	binary, err := os.Executable()
 	if err != nil {
@@ -60,11 +61,12 @@ func spawn(ctx context.Context, role string) (*child, error) {
 	cmd := exec.CommandContext(ctx, binary)
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	cmd.Stderr = os.Stderr
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 5 * time.Second
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
+	cmd.Cancel = in.Close
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -13,10 +13,14 @@
 // within the rounds. The machine need not be idle, but whoever else uses it makes
 // requests/s and p99 worse, which no ratio mends.
 //
+// With -caddy it measures the same for Caddy: the binary of caddyplugin/cmd/caddy
+// with pismo_proxy, next to the same with reverse_proxy and a header_up that has a
+// token written down. The time charged is the whole of Caddy's.
+//
 // A missed target is printed as missed, and no failure of the command; a request
 // that fails, or has another answer than it should, is one. With -rounds the
 // rounds can be more or fewer. With -quick everything runs once, and briefly:
-// for a first look only. With -profile directory each proxy of the last round
+// for a first look only. With -profile directory each proxy (but Caddy) of the last round
 // leaves a profile of its processor time there, and its own time includes
 // taking it.
 package main
@@ -38,6 +42,7 @@ func main() {
 	}
 	rounds := flag.Int("rounds", 10, "measure each variant this many `times`")
 	quick := flag.Bool("quick", false, "measure each variant once, and briefly")
+	ofCaddy := flag.Bool("caddy", false, "measure Caddy")
 	profile := flag.String("profile", "", "keep profiles of the last round's proxies in this `directory`")
 	flag.Parse()
 
@@ -46,6 +51,10 @@ func main() {
 	s := series{rounds: max(*rounds, 1), warmUp: 2_000, requests: 20_000, slices: 10, profiles: *profile}
 	if *quick {
 		s = series{rounds: 1, warmUp: 200, requests: 1_000, slices: 2, profiles: *profile}
+	}
+	s.comparison = library
+	if *ofCaddy {
+		s.comparison = caddy
 	}
 	exit(run(ctx, s))
 }
@@ -58,6 +67,14 @@ func exit(err error) {
 }
 
 func run(ctx context.Context, s series) error {
+	if s.subject == caddyPismo {
+		binary, remove, err := buildCaddy(ctx)
+		if err != nil {
+			return err
+		}
+		defer remove()
+		s.binary = binary
+	}
 	begin := time.Now()
 	results, err := s.run(ctx)
 	if err != nil {
@@ -66,6 +83,6 @@ func run(ctx context.Context, s series) error {
 	fmt.Printf("%s, %s/%s, %d processors; %d rounds of %d requests took %v.\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		runtime.NumCPU(), s.rounds, s.requests, time.Since(begin).Round(time.Second))
 	fmt.Print("Medians; ratios with their 95 % confidence interval.\n\n")
-	writeTable(os.Stdout, results)
+	s.writeTable(os.Stdout, results)
 	return nil
 }

@@ -18,6 +18,9 @@ var connections = []int{16, 128}
 
 // A series says how often is measured, and how much.
 type series struct {
+	comparison
+	binary string // of Caddy, if that is compared
+
 	rounds, warmUp, requests int
 	slices                   int    // in how many turns a variant makes its requests
 	profiles                 string // a directory, or ""
@@ -74,8 +77,8 @@ func (s series) round(ctx context.Context, p platform, connections, round int) (
 			err = errors.Join(err, started.stop())
 		}
 	}()
-	for i, v := range variants {
-		a := assignment{Variant: v, Platform: p}
+	for i, v := range s.variants {
+		a := assignment{Variant: v, Platform: p, Binary: s.binary}
 		if s.profiles != "" && round == s.rounds-1 {
 			a.Profile = filepath.Join(s.profiles, fmt.Sprintf("%d-connections-variant-%d.pprof", connections, i))
 		}
@@ -86,7 +89,7 @@ func (s series) round(ctx context.Context, p platform, connections, round int) (
 		pairs[v] = started
 	}
 	for turn := range s.slices {
-		for _, v := range rotated(variants, round+turn) {
+		for _, v := range rotated(s.variants, round+turn) {
 			if err := pairs[v].run(s.requests / s.slices); err != nil {
 				return nil, fmt.Errorf("%s: %w", v, err)
 			}

@@ -29,13 +29,13 @@ func TestEveryVariantIsMeasuredInEveryRound(t *testing.T) {
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // Every child would sleep for a second.
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	s := series{rounds: 2, warmUp: 20, requests: 200, slices: 2, profiles: t.TempDir()}
+	s := series{comparison: library, rounds: 2, warmUp: 20, requests: 200, slices: 2, profiles: t.TempDir()}
 	results, err := s.run(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range connections {
-		for _, v := range variants {
+		for _, v := range library.variants {
 			samples := results[setting{n, v}]
 			if len(samples) != s.rounds {
 				t.Errorf("%d connections, %s: %d samples, want %d", n, v, len(samples), s.rounds)
@@ -48,7 +48,7 @@ func TestEveryVariantIsMeasuredInEveryRound(t *testing.T) {
 		}
 	}
 	profiles, err := filepath.Glob(filepath.Join(s.profiles, "*.pprof"))
-	if want := len(connections) * len(variants); err != nil || len(profiles) != want {
+	if want := len(connections) * len(library.variants); err != nil || len(profiles) != want {
 		t.Errorf("there are %d profiles and error %v, want %d", len(profiles), err, want)
 	}
 }
@@ -66,7 +66,7 @@ func TestEveryVariantSendsTheSame(t *testing.T) {
 		}),
 	})
 	var first string
-	for _, v := range variants {
+	for _, v := range library.variants {
 		handler, err := v.handler(platform{double.URL(), double.ServerKey(), double.ServerSecret()})
 		if err != nil {
 			t.Fatal(err)
@@ -123,14 +123,14 @@ func clientOf(t *testing.T, handler http.Handler) *client {
 
 func TestRotationHasEveryVariantBeginAndFollowDifferentOnes(t *testing.T) {
 	begins, follows := map[variant]bool{}, map[[2]variant]bool{}
-	for round := range 2 * len(variants) {
-		order := rotated(variants, round)
+	for round := range 2 * len(library.variants) {
+		order := rotated(library.variants, round)
 		begins[order[0]] = true
 		for i := range order[1:] {
 			follows[[2]variant{order[i], order[i+1]}] = true
 		}
 	}
-	if len(begins) != len(variants) || len(follows) != 2*len(variants) {
+	if len(begins) != len(library.variants) || len(follows) != 2*len(library.variants) {
 		t.Errorf("%d variants begin, and %d follow another", len(begins), len(follows))
 	}
 }
@@ -151,7 +151,7 @@ func TestTheTableTellsWhatIsMissed(t *testing.T) {
 			}
 		}
 		var out bytes.Buffer
-		writeTable(&out, results)
+		library.writeTable(&out, results)
 		if n := strings.Count(out.String(), test.want); n != len(connections) {
 			t.Errorf("%d rows end with %q, want %d:\n%s", n, test.want, len(connections), &out)
 		}

@@ -43,6 +43,7 @@ type assignment struct {
 	Variant  variant
 	Platform platform
 	Profile  string // a file for a profile of the processor time, or ""
+	Binary   string // of Caddy, if the proxy is one
 }
 
 // A usage is the processor time that a proxy has taken so far.
@@ -53,6 +54,9 @@ func playProxy(l line) error {
 	var a assignment
 	if err := l.Decode(&a); err != nil {
 		return err
+	}
+	if a.Binary != "" {
+		return playCaddy(l, a)
 	}
 	handler, err := a.Variant.handler(a.Platform)
 	if err != nil {

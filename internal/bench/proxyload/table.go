@@ -4,43 +4,45 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"golang.org/x/perf/benchmath"
 )
 
-// What the processor time per request must be at most, for the proxy that does
-// the same as the bare ones.
-const (
-	mustToBare   = 0.9
-	mustToPooled = 1.1
-)
-
 // writeTable writes what was measured as a table in Markdown.
-func writeTable(w io.Writer, results map[setting][]sample) {
-	fmt.Fprintf(w, "| connections | variant | CPU µs/request | ratio to bare (must be ≤ %g) | ratio to bare with `BufferPool` (must be ≤ %g) | requests/s | p99 | |\n",
-		mustToBare, mustToPooled)
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|")
+func (c comparison) writeTable(w io.Writer, results map[setting][]sample) {
+	fmt.Fprint(w, "| connections | variant | CPU µs/request | ")
+	for _, t := range c.targets {
+		fmt.Fprintf(w, "ratio to %s (must be ≤ %g) | ", t.name, t.must)
+	}
+	fmt.Fprintln(w, "requests/s | p99 | |")
+	fmt.Fprintln(w, "|---|---|---|"+strings.Repeat("---|", len(c.targets))+"---|---|---|")
 	for _, n := range connections {
-		for _, v := range variants {
+		for _, v := range c.variants {
 			mine := results[setting{n, v}]
-			toBare := ratios(mine, results[setting{n, bare}])
-			toPooled := ratios(mine, results[setting{n, pooled}])
-			fmt.Fprintf(w, "| %d | %s | %.1f | %s | %s | %.0f | %v | %s |\n", n, v,
-				median(mine, microseconds).Center, text(toBare), text(toPooled),
+			fmt.Fprintf(w, "| %d | %s | %.1f | ", n, v, median(mine, microseconds).Center)
+			met := true
+			for _, t := range c.targets {
+				ratio := ratios(mine, results[setting{n, t.to}])
+				met = met && ratio.Center <= t.must
+				fmt.Fprintf(w, "%s | ", text(ratio))
+			}
+			fmt.Fprintf(w, "%.0f | %v | %s |\n",
 				median(mine, func(s sample) float64 { return s.rate }).Center,
 				time.Duration(median(mine, func(s sample) float64 { return float64(s.p99) }).Center).Round(10*time.Microsecond),
-				verdict(v, toBare, toPooled))
+				c.verdict(v, met))
 		}
 	}
 }
 
-// verdict returns whether the targets are met, for the variant that has some.
-func verdict(v variant, toBare, toPooled benchmath.Summary) string {
+// verdict returns what to say of a variant that has, or has not, met the targets
+// of the subject.
+func (c comparison) verdict(v variant, met bool) string {
 	switch {
-	case v != fixed:
+	case v != c.subject:
 		return ""
-	case toBare.Center <= mustToBare && toPooled.Center <= mustToPooled:
+	case met:
 		return "met"
 	default:
 		return "**missed**"

@@ -26,11 +26,42 @@ const (
 	pooled  variant = "the same with a `BufferPool`"
 	fixed   variant = "`middleware.NewProxy`, `Fixed`"
 	fromJWT variant = "`middleware.NewProxy`, `FromJWT` (HS256), for information"
+
+	caddyStatic variant = "Caddy, `reverse_proxy`, static `header_up`"
+	caddyPismo  variant = "Caddy, `pismo_proxy`"
 )
 
-var variants = []variant{bare, pooled, fixed, fromJWT}
+// A comparison is of variants that are measured beside each other. The subject is
+// the one that has to meet the targets.
+type comparison struct {
+	variants []variant
+	subject  variant
+	targets  []aim
+}
 
-// handler returns the proxy. All have an equal pool of connections, and a token
+// An aim is what the processor time per request of the subject must be at most,
+// as a ratio to that of another variant.
+type aim struct {
+	name string // of the other one, in the head of a table
+	to   variant
+	must float64
+}
+
+// library compares the library's proxy, caddy the plugin.
+var (
+	library = comparison{
+		variants: []variant{bare, pooled, fixed, fromJWT},
+		subject:  fixed,
+		targets:  []aim{{"bare", bare, 0.9}, {"bare with `BufferPool`", pooled, 1.1}},
+	}
+	caddy = comparison{
+		variants: []variant{caddyStatic, caddyPismo},
+		subject:  caddyPismo,
+		targets:  []aim{{"`reverse_proxy`", caddyStatic, 1.15}},
+	}
+)
+
+// handler returns the proxy, if it is one of the library's comparison. All have an equal pool of connections, and a token
 // of the same platform: the bare ones have theirs for good.
 func (v variant) handler(p platform) (http.Handler, error) {
 	target, err := url.Parse(p.URL)
