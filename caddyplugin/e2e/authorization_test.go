@@ -13,10 +13,10 @@ const password = "$2a$04$k7xxmIC4NrbYFXT2wUqEfe1Mh8KFG67sfih33dicJ3eWN.MvPgOLS"
 func TestThePlatformSeesOneAuthorizationAndItIsOurs(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	open, closed := freeAddress(t), freeAddress(t)
+	open, closed, byItself := freeAddress(t), freeAddress(t), freeAddress(t)
 	start(t, setup{
 		global: p.client(),
-		sites: site(open, proxy(p.Host())) +
+		sites: site(open, proxy(p.Host())) + site(byItself, bare(p.Host())) +
 			site(closed, block("basic_auth", "alice "+password), "map {http.auth.user.id} {owner} {\nalice "+alice+"\n}",
 				block("pismo_proxy "+p.Host(), "account {owner}")),
 		env: p.env(),
@@ -30,13 +30,14 @@ func TestThePlatformSeesOneAuthorizationAndItIsOurs(t *testing.T) {
 		"behind an inbound token": {open, []string{authorization, "Bearer " + p.token(t, bob)}},
 		"behind two of them":      {open, []string{authorization, "Bearer a", authorization, "Bearer b"}},
 		"behind none":             {open, nil},
+		"from the transport":      {byItself, []string{authorization, "Bearer " + p.token(t, bob)}},
 	} {
 		got := newClient(t, test.address, 1).get(t, "/v1/accounts/"+alice, test.header...)
 		check(t, "status "+name, got.status, http.StatusOK)
 	}
 	counts := p.Counts()
 	check(t, "requests with anything but one good token", counts.TotalRefused(), 0)
-	check(t, "requests for the account", counts.Accounts[alice].Accepted, 4)
+	check(t, "requests for the account", counts.Accounts[alice].Accepted, 5)
 }
 
 func TestAnUnsafeRequestInEarlyDataIsRefusedAndNoTokenTouched(t *testing.T) {

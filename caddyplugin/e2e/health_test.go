@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,21 +47,30 @@ func (c *server) healthy(tb testing.TB) {
 
 func TestABadAccountTakesNoUpstreamOutOfService(t *testing.T) {
 	t.Parallel()
-	p := newPlatform(t, passporttest.Config{Accounts: []string{alice}})
-	address := freeAddress(t)
-	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
-	to := newClient(t, address, connections)
+	lenient := slices.DeleteFunc(slices.Clone(strict), func(option string) bool { return strings.HasPrefix(option, "unhealthy_status") })
+	for name, directive := range map[string]func(upstream string) string{
+		"pismo_proxy":     func(upstream string) string { return proxy(upstream, strict...) },
+		"transport pismo": func(upstream string) string { return bare(upstream, lenient...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlatform(t, passporttest.Config{Accounts: []string{alice}})
+			address := freeAddress(t)
+			c := start(t, setup{global: p.client(), sites: site(address, directive(p.Host())), env: p.env()})
+			to := newClient(t, address, connections)
 
-	check(t, "status for a good account", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
-	crowd(100, func(int) {
-		got, err := to.send(http.MethodGet, "/v1/accounts/"+bob, nil, "X-User", "bob")
-		if err != nil || got.status != http.StatusBadGateway {
-			t.Errorf("for a bad account: status %d, error %v", got.status, err)
-		}
-	})
-	check(t, "status for a good account afterwards", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
-	c.healthy(t)
-	check(t, "requests of the bad account at the platform", p.Counts().Accounts[bob].ResourceRequests, 0)
+			check(t, "status for a good account", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
+			crowd(100, func(int) {
+				got, err := to.send(http.MethodGet, "/v1/accounts/"+bob, nil, "X-User", "bob")
+				if err != nil || got.status != http.StatusBadGateway {
+					t.Errorf("for a bad account: status %d, error %v", got.status, err)
+				}
+			})
+			check(t, "status for a good account afterwards", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
+			c.healthy(t)
+			check(t, "requests of the bad account at the platform", p.Counts().Accounts[bob].ResourceRequests, 0)
+		})
+	}
 }
 
 func TestATokenEndpointThatHangsTakesNoUpstreamOutOfService(t *testing.T) {

@@ -168,7 +168,7 @@ func TestATransportByItselfWarnsOfHealthChecksThatItsAnswersWouldFail(t *testing
 			address := freeAddress(t)
 			c := start(t, setup{
 				global: p.client(),
-				sites:  site(address, block("reverse_proxy "+p.Host(), "fail_duration 30s", option, block("transport pismo", "account {account}"))),
+				sites:  site(address, bare(p.Host(), "fail_duration 30s", option)),
 				env:    p.env(),
 			})
 			warnings := lines(lines(c.logged(), `"level":"warn"`), "pismo")

@@ -89,6 +89,12 @@ func proxy(upstream string, more ...string) string {
 	return block("pismo_proxy "+upstream, append([]string{"account {account}"}, more...)...)
 }
 
+// bare returns a reverse_proxy that has the transport, without a pismo_auth in
+// front.
+func bare(upstream string, more ...string) string {
+	return block("reverse_proxy "+upstream, append([]string{block("transport pismo", "account {account}")}, more...)...)
+}
+
 // plain returns Caddy's own directive, with a token that is written down.
 func plain(upstream, token string, more ...string) string {
 	return block("reverse_proxy "+upstream, append([]string{"header_up Authorization \"Bearer " + token + "\""}, more...)...)
