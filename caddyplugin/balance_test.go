@@ -198,3 +198,42 @@ func TestABodyOverTheLimitStreamsAndIsNeverSentTwice(t *testing.T) {
 		})
 	}
 }
+
+// net/http takes an idempotency key for the permission to send a payment once
+// more when a connection breaks; but only if it has the body again.
+func TestAPaymentOnAConnectionThatBreaksIsDeliveredOnce(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	listener := listen(t, "tcp", "127.0.0.1:0")
+	t.Cleanup(func() { _ = listener.Close() })
+	var payments atomic.Int64
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				requests := bufio.NewReader(conn)
+				for {
+					req, err := http.ReadRequest(requests)
+					if err != nil {
+						return
+					}
+					_, _ = io.Copy(io.Discard, req.Body)
+					if req.Method == http.MethodPost {
+						payments.Add(1)
+						return
+					}
+					fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				}
+			}()
+		}
+	}()
+	s.start(s.caddyfile("", "pismo_proxy "+listener.Addr().String()+" {\n account "+alice+"\n}"))
+	wantStatus(t, s.get(alice), http.StatusOK) // Now there is a connection that is kept.
+	wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}", with("Idempotency-Key", "1")), http.StatusBadGateway)
+	if payments.Load() != 1 {
+		t.Errorf("delivered %d times", payments.Load())
+	}
+}

@@ -67,23 +67,13 @@ func TestHealthChecksPassForWantOfATokenWhateverTheyExpect(t *testing.T) {
 // logged waits until a message has been logged, and checks how often it was.
 func (s *setup) logged(message string, times int) {
 	s.t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		got := strings.Count(strings.Join(s.log(), "\n"), message)
-		if got >= times {
-			if got > times {
-				s.t.Errorf("%q was logged %d times, want %d", message, got, times)
-			}
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			s.t.Fatalf("%q was not logged", message)
-		}
+	got := 0
+	s.await(message+": was not logged", func() bool {
+		got = strings.Count(strings.Join(s.log(), "\n"), message)
+		return got >= times
+	})
+	if got > times {
+		s.t.Errorf("%q was logged %d times, want %d", message, got, times)
 	}
 }
 

@@ -129,8 +129,7 @@ func TestTheAdminAPIRefusesWhatItDoesNotKnow(t *testing.T) {
 // telemetry.
 func TestTheMetricsAreOnCaddysRegistryInEachConfiguration(t *testing.T) {
 	s := newSetup(t, passporttest.Config{})
-	caddyfile := s.caddyfile("", byHeader)
-	s.start(caddyfile)
+	s.start(s.caddyfile("", byHeader))
 	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
 	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
 	s.pismo.RevokeAll()
@@ -154,8 +153,6 @@ func TestTheMetricsAreOnCaddysRegistryInEachConfiguration(t *testing.T) {
 		if strings.Contains(metrics, alice) {
 			t.Error("the metrics name an account")
 		}
-		if err := load(caddyfile); err != nil { // They survive it.
-			t.Fatal(err)
-		}
+		s.reload(s.caddyfile("", byHeader)) // They survive it.
 	}
 }

@@ -113,6 +113,39 @@ func load(caddyfile string) error {
 	return caddy.Load(config, true)
 }
 
+// reload loads a Caddyfile in place of the one there is. It has Caddy listen
+// elsewhere: on one port both would for a while (SO_REUSEPORT), and the one that
+// stops resets what waits in its queue.
+func (s *setup) reload(caddyfile string) {
+	s.t.Helper()
+	elsewhere := s.elsewhere()
+	if err := load(elsewhere.Replace(caddyfile)); err != nil {
+		s.t.Fatalf("Caddy does not reload: %v", err)
+	}
+	s.addr, s.admin = elsewhere.Replace(s.addr), elsewhere.Replace(s.admin)
+}
+
+// elsewhere replaces the addresses that Caddy listens on.
+func (s *setup) elsewhere() *strings.Replacer {
+	return strings.NewReplacer(s.addr, freeAddr(s.t), s.admin, freeAddr(s.t))
+}
+
+// await waits until something has happened.
+func (s *setup) await(otherwise string, happened func() bool) {
+	s.t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !happened() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.t.Fatal(otherwise)
+		}
+	}
+}
+
 // adapt returns the JSON that a Caddyfile stands for.
 func adapt(caddyfile string) ([]byte, error) {
 	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
