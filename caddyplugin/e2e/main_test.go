@@ -8,6 +8,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	// What the binary is made of, so that go test has compiled it before it runs
+	// these tests: with an empty cache that takes minutes, which would be theirs.
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	_ "github.com/pismoauth/pismoauth/caddyplugin"
+
 	"github.com/pismoauth/pismoauth/internal/leaktest"
 )
 
