@@ -77,7 +77,7 @@ func TestATokenEndpointThatHangsTakesNoUpstreamOutOfService(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeAddress(t)
-	c := start(t, setup{global: p.client("issue_timeout 500ms"), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
+	c := start(t, setup{global: p.client("issue_timeout 2s"), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
 	to := newClient(t, address, connections)
 
 	check(t, "status before", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
