@@ -36,7 +36,7 @@ func init() {
 // arguments is said without them: they may be a token.
 func inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "inspect [--json]",
+		Use:   "inspect",
 		Short: "Prints what a token says of itself",
 		Long: `
 Reads an access token from standard input and prints its claims, when it was
