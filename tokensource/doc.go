@@ -35,7 +35,9 @@
 // a minute. When three different accounts have failed with no success between,
 // or the organization has, the whole Source is left alone in the same way, for
 // up to 5 minutes if the credentials were rejected; then a single issuance goes
-// ahead on trial. A token that lives is handed out through all of it.
+// ahead on trial. (That the organization is rejected says nothing of the rest
+// where an account was given a token.) A token that lives is handed out through
+// all of it.
 //
 // # Rules of correct use
 //

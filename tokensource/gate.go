@@ -12,7 +12,7 @@ const gateFailures = 3
 
 // A gate stands between all issuances of a Source and its issuer. It closes
 // when failures look like everybody's: several accounts failed with no success
-// between, or the organization did. When it has cooled, one issuance goes
+// between, or the organization did, see speaksForAll. When it has cooled, one issuance goes
 // through on trial, and the rest wait for what becomes of it.
 type gate struct {
 	mu      sync.Mutex
@@ -108,7 +108,7 @@ func (g *gate) fail(p pass, account Account, cause *Error, revision string, now 
 		if !slices.Contains(g.failed, account) {
 			g.failed = append(g.failed, account)
 		}
-		if len(g.failed) < gateFailures && account != Organization() {
+		if len(g.failed) < gateFailures && !g.speaksForAll(account, cause) {
 			return
 		}
 	}
@@ -123,4 +123,14 @@ func (g *gate) fail(p pass, account Account, cause *Error, revision string, now 
 		limit = coolingLimitRejected
 	}
 	g.cooling.add(cause, revision, p.began, now, limit)
+}
+
+// speaksForAll reports whether the failure of one account is everybody's: that of
+// the organization is, which has nothing but the credentials. Unless an account
+// was given a token for them: credentials may be good for that, and not for the
+// organization's.
+func (g *gate) speaksForAll(account Account, cause *Error) bool {
+	rejected := cause.Kind == ErrCredentialsRejected || cause.Kind == ErrAccountRejected
+	proved := g.granted != (Account{}) && g.granted != Organization()
+	return account == Organization() && !(rejected && proved)
 }

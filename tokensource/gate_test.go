@@ -93,6 +93,26 @@ func TestWhatFailsForTheOrganizationFailsForAll(t *testing.T) {
 	})
 }
 
+// Health checks and readiness probes ask for the organization's token, which not
+// every key may have.
+func TestCredentialsThatAreGoodForAnAccountAreNotRejectedForTheOrganizationsSake(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		token(t, src, acct(t, 1))
+		d.fail(tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
+		d.fail(nil)
+		token(t, src, acct(t, 2))
+		d.fail(errDown)
+		time.Sleep(time.Minute)
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrUnavailable)
+		if e := wantNoToken(t, src, acct(t, 3), tokensource.ErrUnavailable); !e.Suppressed {
+			t.Error("an outage that the organization has met is not everybody's")
+		}
+	})
+}
+
 func TestAMisconfiguredAccountDoesNotCloseTheSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}

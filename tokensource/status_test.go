@@ -46,10 +46,10 @@ func TestForgettingAllEndsTheCoolingOfTheSource(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
 		before := token(t, src, acct(t, 1))
-		d.fail(failure(tokensource.ErrCredentialsRejected, 401, 0))
-		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
+		d.fail(errDown)
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrUnavailable)
 		d.fail(nil)
-		wantNoToken(t, src, acct(t, 2), tokensource.ErrCredentialsRejected)
+		wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
 		src.ForgetAll()
 		if src.Live() {
 			t.Error("a token is said to live that nobody is given any more")
