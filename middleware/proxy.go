@@ -138,7 +138,7 @@ type incoming struct{ io.ReadCloser }
 
 func (b incoming) Read(buffer []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buffer)
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF { //nolint:errorlint // As io.Copy compares: an EOF that is wrapped is none.
 		err = UnreadableBody(err)
 	}
 	return n, err

@@ -132,5 +132,5 @@ func (g *gate) fail(p pass, account Account, cause *Error, revision string, now 
 func (g *gate) speaksForAll(account Account, cause *Error) bool {
 	rejected := cause.Kind == ErrCredentialsRejected || cause.Kind == ErrAccountRejected
 	proved := g.granted != (Account{}) && g.granted != Organization()
-	return account == Organization() && !(rejected && proved)
+	return account == Organization() && (!rejected || !proved)
 }

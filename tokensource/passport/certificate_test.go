@@ -81,7 +81,11 @@ func TestTheBaseOfATransportShowsAReplacedCertificate(t *testing.T) {
 		cert, key := newPair(t, serial)
 		replace(t, files.certFile, cert)
 		replace(t, files.keyFile, key)
-		resp, err := client.Get(server.URL)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
