@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/otlptranslator"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -67,14 +68,19 @@ func golden(t *testing.T) map[string]series {
 	return all
 }
 
+// parse parses an expression as Prometheus does.
+func parse(expression string) (parser.Expr, error) {
+	for _, variable := range []string{"$__rate_interval", "$__range"} { // Grafana's.
+		expression = strings.ReplaceAll(expression, variable, "5m")
+	}
+	return parser.NewParser(parser.Options{}).ParseExpr(expression)
+}
+
 // check parses an expression as Prometheus does, and checks that what it names is
 // there: metrics, labels, and values of labels.
 func check(t *testing.T, what, expression string, known map[string]series) {
 	t.Helper()
-	for _, variable := range []string{"$__rate_interval", "$__range"} { // Grafana's.
-		expression = strings.ReplaceAll(expression, variable, "5m")
-	}
-	root, err := parser.NewParser(parser.Options{}).ParseExpr(expression)
+	root, err := parse(expression)
 	if err != nil {
 		t.Errorf("%s: %v", what, err)
 		return
@@ -130,24 +136,40 @@ func checkSelector(t *testing.T, what string, s *parser.VectorSelector, labels s
 	}
 }
 
-func TestTheDashboardShowsOnlyWhatThereIs(t *testing.T) {
-	known := golden(t)
+// A panel of the dashboard.
+type panel struct {
+	Title, Type string
+	Targets     []struct{ Expr string }
+}
+
+func panels(t *testing.T) []panel {
+	t.Helper()
 	text, err := os.ReadFile("dashboard.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Type    string
-			Targets []struct{ Expr string }
-		}
-	}
+	var dashboard struct{ Panels []panel }
 	if err := json.Unmarshal(text, &dashboard); err != nil {
 		t.Fatal(err)
 	}
+	return dashboard.Panels
+}
+
+// expressions returns those of all panels.
+func expressions(t *testing.T) (all []string) {
+	t.Helper()
+	for _, panel := range panels(t) {
+		for _, target := range panel.Targets {
+			all = append(all, target.Expr)
+		}
+	}
+	return all
+}
+
+func TestTheDashboardShowsOnlyWhatThereIs(t *testing.T) {
+	known := golden(t)
 	questions := 0
-	for _, panel := range dashboard.Panels {
+	for _, panel := range panels(t) {
 		if panel.Type == "row" {
 			questions++
 			continue
@@ -164,25 +186,29 @@ func TestTheDashboardShowsOnlyWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestTheAlertsAreAboutWhatThereIs(t *testing.T) {
-	known := golden(t)
+// A rule is that of an alert.
+type rule struct {
+	Alert, Expr string
+	Labels      map[string]string
+	Annotations map[string]string
+}
+
+func alerts(t *testing.T) []rule {
+	t.Helper()
 	text, err := os.ReadFile("alerts.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct {
-		Groups []struct {
-			Rules []struct {
-				Alert, Expr string
-				Labels      map[string]string
-				Annotations map[string]string
-			}
-		}
-	}
+	var file struct{ Groups []struct{ Rules []rule } }
 	if err := yaml.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)
 	}
-	rules := file.Groups[0].Rules
+	return file.Groups[0].Rules
+}
+
+func TestTheAlertsAreAboutWhatThereIs(t *testing.T) {
+	known := golden(t)
+	rules := alerts(t)
 	if len(rules) < 5 {
 		t.Errorf("there are only %d rules", len(rules))
 	}
@@ -203,5 +229,39 @@ func TestEveryMetricIsOnTheDashboard(t *testing.T) {
 		if base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_sum"), "_count"); !strings.Contains(string(text), base) {
 			t.Errorf("%s is not on the dashboard", base)
 		}
+	}
+}
+
+func TestAShareIsZeroAndNotAbsentWhereNothingWasCounted(t *testing.T) {
+	for _, expression := range expressions(t) {
+		whole, err := parse(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parser.Inspect(whole, func(node parser.Node, _ []parser.Node) error {
+			share, ok := node.(*parser.BinaryExpr)
+			if !ok || share.Op != parser.DIV {
+				return nil
+			}
+			if part := share.LHS.String(); strings.Count(part, "sum(") != strings.Count(part, "or vector(0)") {
+				t.Errorf("this is absent, if one of its parts is: %s", part)
+			}
+			return nil
+		})
+	}
+}
+
+func TestNoAlertLooksAtLessThanTwoScrapesOfAMinute(t *testing.T) {
+	for _, rule := range alerts(t) {
+		whole, err := parse(rule.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parser.Inspect(whole, func(node parser.Node, _ []parser.Node) error {
+			if m, ok := node.(*parser.MatrixSelector); ok && m.Range < 3*time.Minute {
+				t.Errorf("%s looks at %s: with a scrape a minute, that may be one sample, which has no rate", rule.Alert, m.Range)
+			}
+			return nil
+		})
 	}
 }
