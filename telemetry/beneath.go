@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -17,8 +19,10 @@ import (
 //
 // There, and only there, the span in a request's context is that of this very
 // sending. It sets http.request.resend_count on that of a request that had been
-// sent before, be it a replay or a retry; and takes the query out of url.full,
-// where otelhttp leaves it. It makes no span of its own.
+// sent before, be it a replay or a retry; and takes out of url.full what otelhttp
+// leaves there and may be an account or a person: the query, and what in the path
+// is not a word. https://api.example/v1/accounts/102681871?cpf=1
+// becomes https://api.example/v1/accounts/REDACTED. It makes no span of its own.
 //
 // In another place it does no harm with the OpenTelemetry SDK: a span that is not
 // of the kind CLIENT is left alone. A nil base means a new [transport.NewBase].
@@ -57,14 +61,38 @@ func isClients(span trace.Span) bool {
 }
 
 func complete(span trace.Span, req *http.Request) {
-	var attributes []attribute.KeyValue
+	attributes := []attribute.KeyValue{semconv.URLFull(redacted(req.URL))}
 	if n := transport.ResendCount(req.Context()); n > 0 {
 		attributes = append(attributes, semconv.HTTPRequestResendCount(n))
 	}
-	if req.URL.RawQuery != "" {
-		bare := *req.URL
-		bare.User, bare.RawQuery = nil, ""
-		attributes = append(attributes, semconv.URLFull(bare.String()))
-	}
 	span.SetAttributes(attributes...)
+}
+
+// redacted returns a URL without what may be an account or a person. The word is
+// that of OpenTelemetry's conventions for URLs.
+func redacted(u *url.URL) string {
+	segments := strings.Split(u.EscapedPath(), "/")
+	for i, segment := range segments {
+		if !isWord(segment) {
+			segments[i] = "REDACTED"
+		}
+	}
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.Join(segments, "/")}
+	return bare.String()
+}
+
+// isWord reports whether a segment of a path is a word, as accounts, oauth2 or v1:
+// it begins with a letter, and has no more than one digit.
+func isWord(segment string) bool {
+	digits := 0
+	for i, r := range segment {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', i > 0 && (r == '-' || r == '_'):
+		case i > 0 && '0' <= r && r <= '9' && digits == 0:
+			digits++
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -11,25 +11,40 @@ import (
 	"github.com/pismoauth/pismoauth/telemetry"
 )
 
-func TestTheQueryIsTakenOutOfTheURLOfASpan(t *testing.T) {
+func TestAccountsAndQueriesAreTakenOutOfTheURLOfASpan(t *testing.T) {
 	provider, spans := recorded()
+	var sent string
 	client := httpSpans{provider.Tracer(""), telemetry.Beneath(roundTripper(func(req *http.Request) (*http.Response, error) {
-		if req.URL.RawQuery != sentinelQuery {
-			t.Errorf("the request goes out with the query %q", req.URL.RawQuery)
-		}
+		sent = req.URL.String()
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 	}))}
-	for _, url := range []string{"https://a.example/v1/x?" + sentinelQuery, "https://user:" + sentinelQuery + "@a.example/v1/x?" + sentinelQuery} {
+	for url, want := range map[string]string{
+		"https://a.example":                                        "https://a.example",
+		"https://a.example/v1/cards/":                              "https://a.example/v1/cards/",
+		"https://a.example/v1/x-y_Z?" + sentinelQuery:              "https://a.example/v1/x-y_Z",
+		"https://user:" + sentinelQuery + "@a.example:8443/v2/x":   "https://a.example:8443/v2/x",
+		"https://a.example/v1/accounts/" + aliceID + "/statements": "https://a.example/v1/accounts/REDACTED/statements",
+		"https://a.example/v1/accounts/1":                          "https://a.example/v1/accounts/REDACTED",
+		"https://a.example/v1/customers/joe%40a.example":           "https://a.example/v1/customers/REDACTED",
+		"https://a.example/v1/customers/a%2Fb/cards":               "https://a.example/v1/customers/REDACTED/cards",
+		"https://a.example/passport/v2/s2s/access-token":           "https://a.example/passport/v2/s2s/access-token",
+		"https://a.example/v1/cards/ab12":                          "https://a.example/v1/cards/REDACTED",
+		"https://a.example/v1/cards/-1":                            "https://a.example/v1/cards/REDACTED",
+		"https://a.example/v12/x":                                  "https://a.example/REDACTED/x",
+	} {
 		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		resp, err := client.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
+		if sent != url {
+			t.Errorf("a request for %s goes out for %s", url, sent)
+		}
 		ended := spans.Ended()
 		for _, a := range ended[len(ended)-1].Attributes() {
-			if a.Key == "url.full" && a.Value.AsString() != "https://a.example/v1/x" {
-				t.Errorf("url.full is %s", a.Value.AsString())
+			if a.Key == "url.full" && a.Value.AsString() != want {
+				t.Errorf("url.full is %s, want %s", a.Value.AsString(), want)
 			}
 		}
 	}

@@ -85,7 +85,7 @@
 //	http.Client                if there is one
 //	transport.Transport        pismo.token.renew, pismo.token.acquire
 //	otelhttp.NewTransport      a span for each time that the request goes out
-//	telemetry.Beneath          http.request.resend_count, and no query in url.full
+//	telemetry.Beneath          http.request.resend_count, and no account in url.full
 //	transport.NewBase          or your own
 //
 // Above the Transport, otelhttp would see neither the replay nor which of two
@@ -95,9 +95,10 @@
 // Hand otelhttp the propagators you want: this package sends nothing, and so has
 // none. propagation.TraceContext alone keeps your baggage from the platform.
 //
-// otelhttp's url.full has the path of a request, and paths of the platform name
-// accounts. Spans and metrics of this package never hold an account, a tenant, a
-// key, a token, a body, or any part of a URL.
+// Spans and metrics of this package never hold an account, a tenant, a key, a
+// token, a body, or any part of a URL. otelhttp's url.full has the path and the
+// query of a request, which name accounts; Beneath takes them out. The spans of
+// servers are not ours to mend: otelhttp.NewHandler's has url.path.
 //
 // A link leads nowhere if the issuance's trace was not sampled: it is up to the
 // caller who started it.
