@@ -143,7 +143,7 @@ func (c *Client) issuer() (*passport.S2S, *passport.ClientCertificate, error) {
 	return &passport.S2S{
 		BaseURL:              c.BaseURL,
 		Credentials:          passport.Credentials{Key: key, Secret: secret},
-		Client:               &http.Client{Transport: base},
+		Client:               &http.Client{Transport: newTracing(base)},
 		SecretField:          c.SecretField,
 		Header:               c.Header,
 		Fields:               c.Fields,

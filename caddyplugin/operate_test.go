@@ -3,6 +3,8 @@ package caddyplugin_test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -155,4 +157,40 @@ func TestTheMetricsAreOnCaddysRegistryInEachConfiguration(t *testing.T) {
 		}
 		s.reload(s.caddyfile("", byHeader)) // They survive it.
 	}
+}
+
+// What the examples' dashboard and alert rules name, metrics and labels, is what
+// a Prometheus finds here; but for job, which it adds itself.
+func TestTheDashboardOfTheExamplesNamesWhatCaddyServes(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", byHeader))
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	s.pismo.RevokeAll()
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	s.pismo.FailAlways(passporttest.RateLimited(30 * time.Second))
+	wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusServiceUnavailable)
+	served := map[string]bool{}
+	for _, word := range words(s.adminSend(http.MethodGet, "/metrics", "").body) {
+		served[word] = true
+	}
+	for _, file := range []string{"../examples/dashboard/dashboard.json", "../examples/dashboard/alerts.yml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := words(string(text))
+		if len(named) < 20 {
+			t.Errorf("%s names only %q", file, named)
+		}
+		for _, word := range named {
+			if !served[word] {
+				t.Errorf("%s names %s, which is not served", file, word)
+			}
+		}
+	}
+}
+
+// words returns the names of our metrics, and of labels, in a text.
+func words(text string) []string {
+	return regexp.MustCompile(`\bpismo_token_[a-z_]+|\berror_type\b`).FindAllString(text, -1)
 }

@@ -26,9 +26,9 @@ type dialKey struct{}
 
 // base is what really sends requests. It gives them back the address that is
 // dialed: above it they have the host that TLS proves.
-type base struct{ plain, traced http.RoundTripper }
+type base struct{ tracing }
 
-func newBase(http *reverseproxy.HTTPTransport) base { return base{http, newTraced(http)} }
+func newBase(http *reverseproxy.HTTPTransport) base { return base{newTracing(http)} }
 
 // RoundTrip sends a request, which is a copy made for it.
 func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
@@ -38,10 +38,7 @@ func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
 	// Without it, net/http would send a payment that has an idempotency key
 	// again by itself. reverse_proxy does not have it either.
 	out.GetBody = nil
-	if isTraced(out) {
-		return b.traced.RoundTrip(out)
-	}
-	return b.plain.RoundTrip(out)
+	return b.tracing.RoundTrip(out)
 }
 
 // pin gives a request the URL of the host that its upstream is proved to be.

@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/hex"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -85,46 +89,73 @@ func (s *sink) String() string {
 	return s.text.String()
 }
 
-const (
-	inboundTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
-	inboundSpan  = "00f067aa0ba902b7"
-)
-
-func TestThePlatformSeesTheSpanOfTheServerAsItsParent(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	var seen []string
-	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		seen = append(seen, r.Header["Traceparent"]...)
-	})})
-	spans := newSink(t)
-	address := freeAddress(t)
-	start(t, setup{
-		global: p.client(),
-		sites:  site(address, block("tracing", "span inbound"), proxy(p.Host())),
-		env:    append(p.env(), spans.env()...),
-	})
-	to := newClient(t, address, 1)
-	to.get(t, "/", "Traceparent", "00-"+inboundTrace+"-"+inboundSpan+"-01")
-	p.Revoke(alice)
-	to.get(t, "/", "Traceparent", "00-"+inboundTrace+"-"+inboundSpan+"-01")
-
-	until(t, "the spans are exported", func() bool { return len(spans.named("inbound")) == 2 && len(spans.named("pismo.token.issue")) == 2 })
-	mu.Lock()
-	defer mu.Unlock()
-	check(t, "requests that were served", len(seen), 2)
-	for _, parent := range seen {
-		fields := strings.Split(parent, "-")
-		if len(fields) != 4 {
-			t.Fatalf("traceparent %q", parent)
+// told returns the spans that were exported.
+func (s *sink) told() (all []told) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, span := range s.spans {
+		t := told{
+			id: hex.EncodeToString(span.GetSpanId()), parent: hex.EncodeToString(span.GetParentSpanId()),
+			name: span.GetName(), start: span.GetStartTimeUnixNano(), attributes: map[string]string{},
 		}
-		check(t, "trace", fields[1], inboundTrace)
-		check(t, "spans of the server with the id that the platform sees", len(spans.identified(fields[2])), 1)
+		for _, a := range span.GetAttributes() {
+			t.attributes[a.GetKey()] = cmp.Or(a.GetValue().GetStringValue(), strconv.FormatInt(a.GetValue().GetIntValue(), 10))
+		}
+		all = append(all, t)
 	}
-	inbound := spans.named("inbound")[0]
-	check(t, "parent of the server's span", hex.EncodeToString(inbound.GetParentSpanId()), inboundSpan)
-	issue := spans.named("pismo.token.issue")[0]
-	check(t, "trace of the issuance", hex.EncodeToString(issue.GetTraceId()), inboundTrace)
+	return all
+}
+
+// The platform and its token endpoint are told the span of the very sending that
+// reached them.
+func TestATraceLeadsFromTheClientThroughTheServerToThePlatform(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	told := &parents{sendings: map[string][]string{}}
+	front := httptest.NewServer(told.before(p.URL()))
+	t.Cleanup(front.Close)
+	spans := newSink(t)
+	traced(t, p, front.URL, spans.env())
+	until(t, "the spans are exported", func() bool { return len(spans.named("inbound")) == 2 && len(spans.named("pismo.token.renew")) == 1 })
+	check(t, "trace", draw(spans.told(), inboundSpan, ""), wantTrace)
+
+	told.mu.Lock()
+	defer told.mu.Unlock()
+	seen := map[string]bool{}
+	for name, all := range told.sendings {
+		for _, parent := range all {
+			fields := strings.Split(parent, "-")
+			if len(fields) != 4 || fields[1] != inboundTrace || seen[parent] {
+				t.Fatalf("a request was told the parent %q; want one of its own in the client's trace", parent)
+			}
+			if known := spans.identified(fields[2]); len(known) != 1 || known[0].GetName() != name {
+				t.Errorf("a request was told the parent %q, which is none of the spans %q", parent, name)
+			}
+			seen[parent] = true
+		}
+	}
+	check(t, "requests that were told a parent", len(seen), 5)
+}
+
+// parents are what requests say is the parent of what they lead to, by the name
+// that otelhttp gives their spans.
+type parents struct {
+	mu       sync.Mutex
+	sendings map[string][]string
+}
+
+// before returns a proxy that notes the parents, to a platform.
+func (p *parents) before(platform string) http.Handler {
+	target, err := url.Parse(platform)
+	if err != nil {
+		panic(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		name := "HTTP " + r.Method
+		p.sendings[name] = append(p.sendings[name], r.Header.Get("Traceparent"))
+		p.mu.Unlock()
+		proxy.ServeHTTP(w, r)
+	})
 }

@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The client's span, and its trace.
+const (
+	inboundTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	inboundSpan  = "00f067aa0ba902b7"
+)
+
+// wantTrace is what traced has to leave beneath the client's span: a request that
+// needs a token; and one whose token is refused, so that there are the refused
+// sending, the renewal, and the replay.
+const wantTrace = `inbound
+  pismo.token.issue cold
+    HTTP POST
+  HTTP GET
+inbound
+  HTTP GET
+  pismo.token.renew replayed
+    pismo.token.issue rejected
+      HTTP POST
+  HTTP GET 1
+`
+
+// traced has a server with the directive tracing send two requests of a client's
+// trace to a platform, which is at a URL, and refuses the token of the second.
+// Spans go where the environment says.
+func traced(t *testing.T, p platform, url string, env []string) {
+	t.Helper()
+	address := freeAddress(t)
+	start(t, setup{
+		global: strings.ReplaceAll(p.client(), p.URL(), url),
+		sites:  site(address, block("tracing", "span inbound"), proxy(strings.TrimPrefix(url, "http://"))),
+		env:    append(p.env(), env...),
+	})
+	to := newClient(t, address, 1)
+	traceparent := "00-" + inboundTrace + "-" + inboundSpan + "-01"
+	for range 2 {
+		check(t, "status", to.get(t, "/v1/accounts/"+alice, "Traceparent", traceparent).status, http.StatusOK)
+		p.Revoke(alice)
+	}
+}
+
+// A told span is one that a backend was told of.
+type told struct {
+	id, parent, name string
+	start            uint64
+	attributes       map[string]string
+}
+
+// draw draws the spans beneath one, in the order of their beginnings.
+func draw(spans []told, parent, indent string) string {
+	var children []told
+	for _, span := range spans {
+		if span.parent == parent {
+			children = append(children, span)
+		}
+	}
+	slices.SortFunc(children, func(a, b told) int { return cmp.Compare(a.start, b.start) })
+	var b strings.Builder
+	for _, span := range children {
+		b.WriteString(indent + span.name)
+		for _, key := range []string{"pismo.token.issue.reason", "pismo.token.rejection.outcome", "http.request.resend_count"} {
+			if value, ok := span.attributes[key]; ok {
+				b.WriteString(" " + value)
+			}
+		}
+		b.WriteString("\n" + draw(spans, span.id, indent+"  "))
+	}
+	return b.String()
+}
