@@ -139,6 +139,9 @@ func TestTheTableInTheREADMEIsMadeFromTheGoldenFile(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatal("the README has no place for the table")
 	}
+	if claim := fmt.Sprintf("each of %d situations", len(scenarios)); !strings.Contains(before, claim) {
+		t.Errorf("the README does not say %q", claim)
+	}
 	want := table(t)
 	if *update {
 		if err := os.WriteFile(readme, []byte(before+tableBegin+want+tableEnd+after), 0o600); err != nil {

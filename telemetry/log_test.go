@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -107,6 +108,42 @@ func TestALineIsLoggedForAChangeOfStateAndNotForARequest(t *testing.T) {
 		together(100, func() { l.want(l.read("request"), http.StatusOK) })
 		synctest.Wait()
 		l.wantLines("a hundred requests with a stale token", l.log.read("reason"), `DEBUG "token issued" reason=ahead`)
+	})
+}
+
+func TestTheEndOfAnOutageTellsHowLongItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogging(t)
+		l.pismo.FailAlways(passporttest.RateLimited(time.Minute))
+		l.want(l.read("request"), 0)
+		l.wantLines("the first failure", l.log.read("retry_after"), `WARN "issuance fails" retry_after=1m0s`)
+		time.Sleep(time.Minute)
+		l.want(l.read("request"), 0)
+		l.log.read()
+		l.pismo.Heal()
+		time.Sleep(time.Minute)
+		l.want(l.read("request"), http.StatusOK)
+		l.wantLines("the end", l.log.read("failures", "after")[1:], `INFO "issuance works again" failures=2 after=2m0s`)
+	})
+}
+
+func TestACallerWhoLeavesDuringARenewalIsNotLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogging(t)
+		l.want(l.read("request"), http.StatusOK)
+		l.log.read()
+		l.pismo.RevokeAll()
+		l.pismo.FailAlways(passporttest.Hang())
+		ctx, leave := context.WithCancel(t.Context())
+		gone := l.start(func() int {
+			return l.send(ctx, "request", http.MethodGet, "/v1/accounts/"+aliceID, nil)
+		})
+		synctest.Wait()
+		leave()
+		gone()
+		l.wantLines("who left", l.log.read("outcome"))
+		time.Sleep(time.Minute) // Until the issuance is given up.
+		l.wantLines("the issuance", l.log.read("error_type"), `WARN "issuance fails" error_type=timeout`)
 	})
 }
 

@@ -129,6 +129,10 @@ var scenarios = []scenario{
 		s.pismo.Refuse(passporttest.Refusal{}.Times(2))
 		s.want(s.read("request"), http.StatusUnauthorized)
 	}, false},
+	{"replayed, and answered by the business", func(s *stage) {
+		s.pismo.Refuse(passporttest.Refusal{}, passporttest.MustRefusal("EUPI0120"))
+		s.want(s.read("request"), http.StatusUnauthorized)
+	}, false},
 	{"401, not replayable", func(s *stage) {
 		s.pismo.Refuse(passporttest.Refusal{})
 		s.want(s.pay("request"), http.StatusUnauthorized)
@@ -161,6 +165,10 @@ var scenarios = []scenario{
 	}, false},
 	{"retried", func(s *stage) {
 		s.pismo.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable})
+		s.want(s.read("request"), http.StatusOK)
+	}, false},
+	{"retried, and then renewed and replayed", func(s *stage) {
+		s.pismo.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable}, passporttest.Refusal{})
 		s.want(s.read("request"), http.StatusOK)
 	}, false},
 }

@@ -31,6 +31,7 @@ type Telemetry struct {
 type Option func(*config)
 
 type config struct {
+	version string // of this module
 	tracers trace.TracerProvider
 	meters  metric.MeterProvider
 }
@@ -53,21 +54,20 @@ func WithMeterProvider(provider metric.MeterProvider) Option {
 // New returns a Telemetry. It contacts no one. An error says which instruments
 // the MeterProvider refuses to make.
 func New(opts ...Option) (*Telemetry, error) {
-	var c config
+	c := config{version: version(debug.ReadBuildInfo())}
 	for _, option := range opts {
 		option(&c)
 	}
 	if c.meters == nil {
 		c.meters = otel.GetMeterProvider()
 	}
-	version := version(debug.ReadBuildInfo())
-	meter := c.meters.Meter(ScopeName, metric.WithInstrumentationVersion(version), metric.WithSchemaURL(semconv.SchemaURL))
+	meter := c.meters.Meter(ScopeName, metric.WithInstrumentationVersion(c.version), metric.WithSchemaURL(semconv.SchemaURL))
 	instruments, err := newInstruments(meter)
 	if err != nil {
 		return nil, err
 	}
 	t := &Telemetry{
-		scope:       []trace.TracerOption{trace.WithInstrumentationVersion(version), trace.WithSchemaURL(semconv.SchemaURL)},
+		scope:       []trace.TracerOption{trace.WithInstrumentationVersion(c.version), trace.WithSchemaURL(semconv.SchemaURL)},
 		instruments: instruments,
 	}
 	if c.tracers != nil {

@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/baggage"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -71,6 +73,39 @@ func TestSpansComeFromTheProviderOfTheMoment(t *testing.T) {
 		ended := test.spans.Ended()
 		if len(ended) != n+1 || ended[n].Parent().SpanID() != test.parent {
 			t.Errorf("%s: %d spans, want %d, of the parent %s", test.name, len(ended), n+1, test.parent)
+		}
+	}
+}
+
+func TestTheScopeHasTheVersionOfThisModule(t *testing.T) {
+	provider, spans := recorded()
+	reader := sdkmetric.NewManualReader()
+	tel := newTelemetry(t, telemetry.WithVersion("v1.2.3"), telemetry.WithTracerProvider(provider),
+		telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
+	issueWith(t.Context(), tel.Source(), tokensource.ReasonCold)
+	if scope := spans.Ended()[0].InstrumentationScope(); scope.Version != "v1.2.3" {
+		t.Errorf("spans are of the scope %+v", scope)
+	}
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	if scope := all.ScopeMetrics[0].Scope; scope.Version != "v1.2.3" {
+		t.Errorf("metrics are of the scope %+v", scope)
+	}
+	const module = "github.com/pismoauth/pismoauth"
+	for _, test := range []struct {
+		name string
+		info *debug.BuildInfo
+		want string
+	}{
+		{"nothing is known", nil, ""},
+		{"another's program", &debug.BuildInfo{Main: debug.Module{Path: "a.example", Version: "v9"}, Deps: []*debug.Module{{Path: module, Version: "v1.2.3"}}}, "v1.2.3"},
+		{"a program of this module", &debug.BuildInfo{Main: debug.Module{Path: module, Version: "v1.2.3"}}, "v1.2.3"},
+		{"a checkout", &debug.BuildInfo{Main: debug.Module{Path: module, Version: "(devel)"}}, ""},
+	} {
+		if got := telemetry.Version(test.info, test.info != nil); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
 }
@@ -327,6 +362,9 @@ func TestDurationsAreOfTheWholeWait(t *testing.T) {
 						want := 10 * time.Second
 						if strings.Contains(render(p.Attributes.ToSlice()), "joined") {
 							want = time.Second
+						}
+						if len(p.Bounds) != 14 || p.Bounds[0] != 0.005 || p.Bounds[13] != 10 {
+							s.Errorf("%s: the buckets are %v, want those of the conventions for HTTP", m.Name, p.Bounds)
 						}
 						if ok && p.Sum != want.Seconds() {
 							s.Errorf("%s: %v s, want %v", m.Name, p.Sum, want)
