@@ -22,6 +22,8 @@ import (
 	"log"
 	"os"
 	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
 func main() {
@@ -34,7 +36,7 @@ func main() {
 func run(ctx context.Context, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	p, err := newProgram(ctx)
+	p, err := newProgram(ctx, passporttest.Config{Latency: latency})
 	if err != nil {
 		return err
 	}

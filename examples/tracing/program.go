@@ -35,17 +35,19 @@ const (
 
 // A program is a proxy with telemetry, and the double behind it.
 type program struct {
-	double *passporttest.Server
-	proxy  *httptest.Server
-	base   *http.Transport
+	double        *passporttest.Server
+	proxy         *httptest.Server
+	source        *tokensource.Source
+	authenticated *transport.Transport
+	base          *http.Transport
 
 	spans  collector
 	traces *sdktrace.TracerProvider
 	meters *sdkmetric.MeterProvider
 }
 
-func newProgram(ctx context.Context) (*program, error) {
-	double, err := passporttest.Start(passporttest.Config{Latency: latency})
+func newProgram(ctx context.Context, config passporttest.Config) (*program, error) {
+	double, err := passporttest.Start(config)
 	if err != nil {
 		return nil, err
 	}
@@ -75,15 +77,15 @@ func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 	traced := otelhttp.NewTransport(telemetry.Beneath(p.base), options...)
 
 	pismo.Issuer.Client = &http.Client{Transport: traced}
-	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: tel.Source()})
+	p.source, err = tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: tel.Source()})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tel.ObserveSource(source); err != nil {
+	if _, err := tel.ObserveSource(p.source); err != nil {
 		return nil, err
 	}
-	authenticated, err := transport.New(transport.Config{
-		Source: source,
+	p.authenticated, err = transport.New(transport.Config{
+		Source: p.source,
 		Hosts:  []string{pismo.URL.Host},
 		Base:   traced,
 		Hooks:  tel.Transport(),
@@ -97,7 +99,7 @@ func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 	}
 	proxy, err := middleware.NewProxy(middleware.ProxyConfig{
 		Target:    pismo.URL,
-		Transport: authenticated,
+		Transport: p.authenticated,
 		Account:   middleware.Fixed(acct), // An example; a real one asks its own authentication.
 	})
 	if err != nil {

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/baggage"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// What a program knows of a request, and what a platform answers, that nobody may
+// be told.
+const (
+	body   = `{"amount":100}`
+	bag    = "sentinel-baggage"
+	answer = "sentinel-answer"
+)
+
+// A caller asks the platform for something, through all layers but a server's.
+type caller struct {
+	*testing.T
+	*program
+	account tokensource.Account
+	above   *sdktrace.TracerProvider // of a layer that is not exported
+}
+
+// A witness is a platform that looks at what it is told of traces.
+type witness struct{ requests, traced, bags atomic.Int64 }
+
+func (w *witness) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	w.requests.Add(1)
+	if r.Header.Get("Traceparent") != "" {
+		w.traced.Add(1)
+	}
+	if r.Header.Get("Baggage") != "" {
+		w.bags.Add(1)
+	}
+}
+
+// send sends a request whose URL names the account, in a trace with a baggage. It
+// returns the status; 0 for an error.
+func (c caller) send(ctx context.Context, method string, content io.Reader) int {
+	member, err := baggage.NewMember("customer", bag)
+	if err != nil {
+		c.Fatal(err)
+	}
+	all, err := baggage.New(member)
+	if err != nil {
+		c.Fatal(err)
+	}
+	ctx, span := c.traces.Tracer("program").Start(baggage.ContextWithBaggage(ctx, all), "request")
+	defer span.End()
+	req, err := http.NewRequestWithContext(tokensource.ContextWithAccount(ctx, c.account), method,
+		c.double.URL()+"/v1/accounts/"+account+"/payments?"+query, content)
+	if err != nil {
+		c.Fatal(err)
+	}
+	above := otelhttp.NewTransport(c.authenticated, otelhttp.WithTracerProvider(c.above), otelhttp.WithMeterProvider(c.meters))
+	resp, err := above.RoundTrip(req)
+	if err != nil {
+		return 0
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+func (c caller) read() int { return c.send(c.Context(), http.MethodGet, nil) }
+func (c caller) pay() int  { return c.send(c.Context(), http.MethodPost, strings.NewReader(body)) }
+
+// stream pays with a body that cannot be sent again.
+func (c caller) stream() int {
+	return c.send(c.Context(), http.MethodPost, io.LimitReader(strings.NewReader(body), 1000))
+}
+
+// refused asks with refusals ahead.
+func (c caller) refused(ask func() int, want int, refusals ...passporttest.Refusal) {
+	c.Helper()
+	c.double.Refuse(refusals...)
+	c.want(ask(), want)
+}
+
+func (c caller) want(got, want int) {
+	c.Helper()
+	if got != want {
+		c.Errorf("status %d, want %d", got, want)
+	}
+}
+
+// failing asks with nothing kept, and a token endpoint that fails.
+func (c caller) failing(fault passporttest.Fault) {
+	c.Helper()
+	c.double.FailAlways(fault)
+	c.source.ForgetAll()
+	c.want(c.read(), 0) // The issuance fails.
+	c.want(c.read(), 0) // It is not tried again.
+	c.double.Heal()
+	c.source.ForgetAll()
+}
+
+// leaving leaves while the token endpoint is at work.
+func (c caller) leaving() {
+	c.double.FailAlways(passporttest.Hang())
+	c.source.ForgetAll()
+	ctx, leave := context.WithTimeout(c.Context(), 100*time.Millisecond)
+	defer leave()
+	c.want(c.send(ctx, http.MethodGet, nil), 0)
+	gone, leave := context.WithCancel(c.Context())
+	leave()
+	c.want(c.send(gone, http.MethodGet, nil), 0)
+	c.double.Heal()
+}
+
+// play has everything happen that telemetry tells of, but for the hour in which a
+// token grows old.
+func (c caller) play() {
+	var all sync.WaitGroup
+	for range crowd { // Cold, and joined.
+		all.Go(func() { c.want(c.pay(), http.StatusOK) })
+	}
+	all.Wait()
+	c.want(c.read(), http.StatusOK)
+	c.double.RevokeAll()
+	c.want(c.pay(), http.StatusOK)
+	token := passporttest.Refusal{}
+	strange := passporttest.Refusal{ContentType: "application/json", Body: `{"code":"` + answer + `","message":"` + account + `"}`}
+	c.refused(c.stream, http.StatusUnauthorized, token)
+	c.refused(c.pay, http.StatusUnauthorized, strange)
+	c.account = tokensource.Organization()
+	for range 3 {
+		c.refused(c.read, http.StatusUnauthorized, token, token)
+	}
+	c.refused(c.read, http.StatusUnauthorized, token) // Renewals are limited.
+	c.refused(c.pay, http.StatusUnauthorized, passporttest.MustRefusal("EUPI0120"))
+	c.refused(c.pay, http.StatusUnauthorized, passporttest.MustRefusal("WCAC0001"))
+	c.refused(c.read, http.StatusOK, passporttest.Refusal{Status: http.StatusServiceUnavailable, Body: answer})
+	for _, fault := range []passporttest.Fault{
+		passporttest.Status(http.StatusInternalServerError),
+		passporttest.HTML(http.StatusBadGateway),
+		passporttest.RateLimited(time.Minute),
+		passporttest.Body(http.StatusUnauthorized, "application/json", `{"message":"`+answer+`"}`),
+		passporttest.Body(http.StatusCreated, "application/json", `{"token":"`+answer+` `+account+`"}`),
+	} {
+		c.failing(fault)
+	}
+	c.leaving()
+	c.base.CloseIdleConnections()
+	c.double.Close()
+	c.source.ForgetAll()
+	c.want(c.read(), 0)
+}
+
+// Every byte of what the exporters send is looked at, with the real otelhttp in
+// all places.
+func TestNothingSecretIsExportedWhateverHappens(t *testing.T) {
+	sink := newSink(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
+	platform := new(witness)
+	p, err := newProgram(t.Context(), passporttest.Config{Latency: 50 * time.Millisecond, Resource: platform})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := p.secrets(t)
+	secrets["the baggage"], secrets["an answer"] = bag, answer
+	acct, err := tokensource.ParseAccountID(account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	above := tracetest.NewSpanRecorder()
+	caller{t, p, acct, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(above))}.play()
+	if err := p.close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	sink.wantNone(secrets)
+	told := map[string]bool{}
+	for _, span := range sink.spans {
+		for _, a := range span.GetAttributes() {
+			told[span.GetName()+" "+a.GetKey()+" "+a.GetValue().GetStringValue()] = true
+		}
+	}
+	for _, want := range []string{
+		"pismo.token.issue pismo.token.issue.reason suspected", "pismo.token.acquire pismo.token.acquire.origin suppressed",
+		"pismo.token.renew pismo.token.rejection.outcome not_replayable", "pismo.token.renew error.type renewal_limited",
+	} {
+		if !told[want] {
+			t.Errorf("not told: %s", want)
+		}
+	}
+	kinds := map[string]bool{}
+	for _, span := range above.Ended() {
+		for _, a := range span.Attributes() {
+			if a.Key == "error.type" {
+				kinds[a.Value.AsString()] = true
+			}
+		}
+	}
+	for _, kind := range []tokensource.Kind{tokensource.ErrUnavailable, tokensource.ErrRateLimited, tokensource.ErrTimeout, tokensource.ErrMalformedResponse, tokensource.ErrCredentialsRejected} {
+		if !kinds[string(kind)] {
+			t.Errorf("otelhttp does not tell of %s as the type of an error, but of %v", kind, slices.Collect(maps.Keys(kinds)))
+		}
+	}
+	if n := platform.requests.Load(); n == 0 || platform.traced.Load() != n || platform.bags.Load() != 0 {
+		t.Errorf("of %d requests, %d had a traceparent, and %d a baggage; want all and none", n, platform.traced.Load(), platform.bags.Load())
+	}
+}
