@@ -27,7 +27,10 @@ type Telemetry struct {
 	instruments *instruments
 }
 
-// An Option changes what [New] returns.
+// An Option changes what [New] returns. There is none for propagators: this
+// package sends nothing, and what it would do with them, otelhttp does, above
+// [Beneath], with those of otelhttp.WithPropagators. They are where baggage is
+// kept from the platform: propagation.TraceContext alone sends none.
 type Option func(*config)
 
 type config struct {
