@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -46,9 +47,9 @@ func TestAJaegerShowsTheTraceFromTheClientToThePlatform(t *testing.T) {
 		t.Log("LEFT OUT: the test with a real Jaeger. JAEGER_BIN names no binary of it.")
 		return
 	}
-	query, otlp := freeAddress(t), freeAddress(t)
+	query, grpc, otlp := leftAddress(t), leftAddress(t), leftAddress(t)
 	config := filepath.Join(t.TempDir(), "jaeger.yaml")
-	text := strings.NewReplacer("$QUERY", query, "$OTLP", otlp, "$GRPC", freeAddress(t)).Replace(jaegerConfig)
+	text := strings.NewReplacer("$QUERY", query, "$OTLP", otlp, "$GRPC", grpc).Replace(jaegerConfig)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +84,18 @@ func TestAJaegerShowsTheTraceFromTheClientToThePlatform(t *testing.T) {
 		return len(spans) == strings.Count(wantTrace, "\n")
 	})
 	check(t, "trace", got, wantTrace)
+}
+
+// leftAddress returns an address that was free a moment ago: Jaeger does not share
+// ports, and so cannot have one from freeAddress, which is kept for it.
+func leftAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
 }
 
 // jaegerSpans returns the spans that Jaeger has of the client's trace.
