@@ -44,8 +44,10 @@ func (b beneath) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections closes the idle connections of the base, if it can.
-func (b beneath) CloseIdleConnections() {
-	if base, ok := b.base.(interface{ CloseIdleConnections() }); ok {
+func (b beneath) CloseIdleConnections() { closeIdleConnections(b.base) }
+
+func closeIdleConnections(base http.RoundTripper) {
+	if base, ok := base.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()
 	}
 }

@@ -71,10 +71,11 @@ func TestIdleConnectionsAreClosedThroughIt(t *testing.T) {
 	closed := 0
 	type closer interface{ CloseIdleConnections() }
 	telemetry.Beneath(closing{&closed}).(closer).CloseIdleConnections()
+	newTelemetry(t).Inject(closing{&closed}).(closer).CloseIdleConnections()
 	telemetry.Beneath(roundTripper(nil)).(closer).CloseIdleConnections() // It has none.
 	telemetry.Beneath(nil).(closer).CloseIdleConnections()
-	if closed != 1 {
-		t.Errorf("closed %d times, want once", closed)
+	if closed != 2 {
+		t.Errorf("closed %d times, want once through each", closed)
 	}
 }
 

@@ -92,10 +92,12 @@
 // answers was a 401. Beneath otelhttp, the span in the context is that of this
 // very sending; that is why [Beneath] sits there. Issuances are calls of their
 // own, and have their HTTP spans by the same two layers in passport.S2S.Client.
-// Hand otelhttp the propagators you want, with otelhttp.WithPropagators: this
-// package sends nothing, and so takes none. Those that are global mostly send
-// baggage too, and so the platform what your services tell each other of a
-// customer; propagation.TraceContext alone does not.
+// Hand otelhttp the propagators you want, with otelhttp.WithPropagators: those
+// that are global mostly send baggage too, and so the platform what your services
+// tell each other of a customer; propagation.TraceContext alone does not.
+//
+// Without otelhttp, [Telemetry.Inject] in its place has the platform and the token
+// endpoint see which span a request is part of, by [WithPropagators].
 //
 // Spans and metrics of this package never hold an account, a tenant, a key, a
 // token, a body, or any part of a URL. otelhttp's url.full has the path and the

@@ -6,6 +6,7 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -25,18 +26,17 @@ type Telemetry struct {
 	chosen      trace.Tracer // nil: that of the moment
 	scope       []trace.TracerOption
 	instruments *instruments
+	propagators propagation.TextMapPropagator
 }
 
-// An Option changes what [New] returns. There is none for propagators: this
-// package sends nothing, and what it would do with them, otelhttp does, above
-// [Beneath], with those of otelhttp.WithPropagators. They are where baggage is
-// kept from the platform: propagation.TraceContext alone sends none.
+// An Option changes what [New] returns.
 type Option func(*config)
 
 type config struct {
-	version string // of this module
-	tracers trace.TracerProvider
-	meters  metric.MeterProvider
+	version     string // of this module
+	tracers     trace.TracerProvider
+	meters      metric.MeterProvider
+	propagators propagation.TextMapPropagator
 }
 
 // WithTracerProvider has all spans come from provider. Without it, or with nil,
@@ -64,6 +64,9 @@ func New(opts ...Option) (*Telemetry, error) {
 	if c.meters == nil {
 		c.meters = otel.GetMeterProvider()
 	}
+	if c.propagators == nil {
+		c.propagators = propagation.TraceContext{}
+	}
 	meter := c.meters.Meter(ScopeName, metric.WithInstrumentationVersion(c.version), metric.WithSchemaURL(semconv.SchemaURL))
 	instruments, err := newInstruments(meter)
 	if err != nil {
@@ -72,6 +75,7 @@ func New(opts ...Option) (*Telemetry, error) {
 	t := &Telemetry{
 		scope:       []trace.TracerOption{trace.WithInstrumentationVersion(c.version), trace.WithSchemaURL(semconv.SchemaURL)},
 		instruments: instruments,
+		propagators: c.propagators,
 	}
 	if c.tracers != nil {
 		t.chosen = c.tracers.Tracer(ScopeName, t.scope...)
