@@ -2,6 +2,7 @@ package caddyplugin_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
@@ -33,5 +34,50 @@ func TestARevokedTokenIsRenewedAndTheRequestReplayed(t *testing.T) {
 	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`, with("X-Account", alice)), http.StatusCreated)
 	if counts := s.pismo.Counts(); counts.Issued != 2 {
 		t.Errorf("%d tokens, want 2", counts.Issued)
+	}
+}
+
+// Caddy takes the first handler of a directive in a named route, and would
+// answer a payment with an empty 200.
+func TestANamedRouteHasTheProxyToo(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", "invoke pismo") + s.expand("\n&(pismo) {\n pismo_proxy $PISMO {\n account "+alice+"\n}\n}\n"))
+	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`), http.StatusCreated)
+}
+
+func TestEachFormOfTheDirectiveKeepsItsAuthentication(t *testing.T) {
+	const snippets = "(whole) {\n\tpismo_proxy {args[:]} {\n\t\taccount {a}\n\t}\n}\n(account) {\n\taccount {a}\n}\n" +
+		"(transport) {\n\ttransport pismo {\n\t\tdial_timeout 1s\n\t}\n}\n(upstream) {\n\tto https://a.example\n}\n"
+	for name, site := range map[string]string{
+		"a path":                      "pismo_proxy /v1/* https://a.example {\naccount {a}\n}",
+		"a matcher and a list":        "@v path /v1/*\npismo_proxy @v https://b.example https://a.example {\naccount {a}\n}",
+		"to":                          "pismo_proxy {\nto https://b.example https://a.example\naccount {a}\n}",
+		"to after transport":          "pismo_proxy {\ntransport pismo {\ndial_timeout 1s\n}\nto https://a.example\naccount {a}\n}",
+		"a snippet":                   "import whole https://a.example",
+		"a snippet and a path":        "import whole /v1/* https://a.example",
+		"a snippet in it":             "pismo_proxy https://a.example {\nimport account\n}",
+		"a snippet at its end":        "pismo_proxy https://a.example {\naccount {a}\nimport transport\n}",
+		"a snippet's upstream":        "pismo_proxy {\nimport upstream\naccount {a}\n}",
+		"handle":                      "handle /v1/* {\npismo_proxy https://a.example {\naccount {a}\n}\n}",
+		"route":                       "route {\npismo_proxy https://a.example {\naccount {a}\n}\n}",
+		"handle_path":                 "handle_path /p/* {\npismo_proxy https://a.example {\naccount {a}\n}\n}",
+		"comments":                    "pismo_proxy https://a.example { # here\n# there\naccount {a} # {\n# }\n}",
+		"quotes":                      "pismo_proxy \"https://a.example\" {\naccount \"{a}\"\n\"account_pattern\" `[0-9]{9}`\n}",
+		"a heredoc":                   "pismo_proxy https://a.example {\naccount {a}\nhealth_request_body <<END\n{\n}\nEND\n}",
+		"a continued line":            "pismo_proxy https://b.example \\\n https://a.example {\naccount {a}\n}",
+		"a response":                  "pismo_proxy https://a.example {\naccount {a}\n@e status 5xx\nhandle_response @e {\nrespond 500\n}\n}",
+		"a transport without options": "pismo_proxy https://a.example {\ntransport pismo {\n}\naccount {a}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, err := adapt(snippets + inSite(site))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{`"account":"{a}"`, `"handler":"pismo_auth"},{`, `"protocol":"pismo","tls":{}}`, `{"dial":"a.example:443"}]`} {
+				if !strings.Contains(string(config), want) {
+					t.Errorf("%s is missing in %s", want, config)
+				}
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package caddyplugin
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -10,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// parseProxy parses the directive pismo_proxy: a route with a handler
+// parseProxy parses the directive pismo_proxy: a subroute of a handler
 // pismo_auth, and a reverse_proxy whose transport is pismo. Syntax:
 //
 //	pismo_proxy [<matcher>] [<upstreams...>] {
@@ -44,14 +45,11 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := proxy.FinalizeUnmarshalCaddyfile(helper); err != nil {
 		return nil, err
 	}
-	values := h.NewRoute(matchers, auth)
-	for i := range values {
-		if route, ok := values[i].Value.(caddyhttp.Route); ok {
-			route.HandlersRaw = append(route.HandlersRaw, caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil))
-			values[i].Value = route
-		}
-	}
-	return values, nil
+	// One handler, for of a named route with several Caddy takes but the first.
+	return h.NewRoute(matchers, &caddyhttp.Subroute{Routes: caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{
+		caddyconfig.JSONModuleObject(auth, "handler", "pismo_auth", nil),
+		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil),
+	}}}}), nil
 }
 
 // splitProxy parses the options that are pismo_auth's, and returns what is left
