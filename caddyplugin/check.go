@@ -3,6 +3,7 @@ package caddyplugin
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -10,24 +11,28 @@ import (
 	"go.uber.org/zap"
 )
 
-// checkProxy checks the reverse_proxy that the transport is part of.
+// checkProxy checks the reverse_proxy that the transport is part of: the
+// innermost, for one may stand in another's handle_response.
 func (t *Transport) checkProxy(ctx caddy.Context) error {
 	t.pass = http.StatusOK
-	for _, module := range ctx.Modules() {
-		proxy, ok := module.(*reverseproxy.Handler)
-		if !ok {
-			continue
+	for _, module := range slices.Backward(ctx.Modules()) {
+		if proxy, ok := module.(*reverseproxy.Handler); ok {
+			return t.check(ctx, proxy)
 		}
-		for _, upstream := range proxy.Upstreams {
-			if err := t.checkUpstream(upstream.Dial); err != nil {
-				return err
-			}
-		}
-		if err := t.checkHealth(proxy.HealthChecks); err != nil {
+	}
+	return nil
+}
+
+func (t *Transport) check(ctx caddy.Context, proxy *reverseproxy.Handler) error {
+	for _, upstream := range proxy.Upstreams {
+		if err := t.checkUpstream(upstream.Dial); err != nil {
 			return err
 		}
-		t.warn(ctx.Logger(), proxy)
 	}
+	if err := t.checkHealth(proxy.HealthChecks); err != nil {
+		return err
+	}
+	t.warn(ctx.Logger(), proxy)
 	return nil
 }
 

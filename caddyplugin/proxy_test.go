@@ -45,6 +45,36 @@ func TestANamedRouteHasTheProxyToo(t *testing.T) {
 	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`), http.StatusCreated)
 }
 
+// What an authority of the site's own says is an account, as forward_auth asks
+// for it. Its upstream is none of the transport's.
+func TestAProxyMayStandInTheResponseOfAnother(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	authority := listen(t, "tcp", "127.0.0.2:0")
+	serve(t, authority, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header["Authorization"]) != 0 {
+			t.Error("the authority was sent a token")
+		}
+		w.Header().Set("X-Account", alice)
+	}))
+	s.start(s.caddyfile("", `reverse_proxy `+authority.Addr().String()+` {
+		method GET
+		fail_duration 30s
+		unhealthy_status 5xx
+		@good status 2xx
+		handle_response @good {
+			reverse_proxy $PISMO {
+				transport pismo {
+					account {rp.header.X-Account}
+				}
+			}
+		}
+	}`))
+	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`), http.StatusCreated)
+	if lines := s.warnings(); len(lines) != 0 {
+		t.Errorf("warned of the other proxy: %s", lines)
+	}
+}
+
 func TestEachFormOfTheDirectiveKeepsItsAuthentication(t *testing.T) {
 	const snippets = "(whole) {\n\tpismo_proxy {args[:]} {\n\t\taccount {a}\n\t}\n}\n(account) {\n\taccount {a}\n}\n" +
 		"(transport) {\n\ttransport pismo {\n\t\tdial_timeout 1s\n\t}\n}\n(upstream) {\n\tto https://a.example\n}\n"
