@@ -155,3 +155,13 @@ func TestTRACEAndCONNECTAreNotPassedOn(t *testing.T) {
 		})
 	}
 }
+
+// RFC 8470, section 5.1.
+func TestEarlyDataThatIsMalformedOrThereTwiceCounts(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", byHeader))
+	for _, values := range [][]string{{"0"}, {""}, {"0", "1"}, {"1, 1"}} {
+		early := func(r *http.Request) { r.Header["Early-Data"] = values }
+		wantProblem(t, s.send(http.MethodPost, "/v1/payments", "{}", with("X-Account", alice), early), http.StatusTooEarly, "too-early")
+	}
+}

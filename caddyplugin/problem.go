@@ -23,13 +23,14 @@ func unfit(r *http.Request) error {
 }
 
 // early reports whether a request came in TLS early data, which anybody on the
-// way can replay, and would do something if it were (RFC 8470, section 5.1).
+// way can replay, and would do something if it were. An Early-Data that is
+// malformed, or there twice, counts as 1 (RFC 8470, section 5.1).
 func early(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return false
 	}
-	return r.Header.Get("Early-Data") == "1" || r.TLS != nil && !r.TLS.HandshakeComplete
+	return len(r.Header["Early-Data"]) > 0 || r.TLS != nil && !r.TLS.HandshakeComplete
 }
 
 // synthesize returns a problem as the response to req: reverse_proxy takes an
