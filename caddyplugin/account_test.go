@@ -145,3 +145,19 @@ func TestTheUpstreamSeesExactlyOneAuthorizationAndItIsOurs(t *testing.T) {
 		})
 	}
 }
+
+func TestThePlaceholdersAreThoseOfTheTokenThatIsSent(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	s.start(s.caddyfile("", `route {
+		pismo_auth {
+			account organization
+		}
+		pismo_auth {
+			account `+alice+`
+		}
+		respond "{http.pismo.account.kind}|{http.pismo.token.serial}|{http.vars.pismo.token}"
+	}`))
+	if r := s.get(alice); !strings.HasPrefix(r.body, "account|2|") || strings.Contains(r.body, alice) || strings.Contains(r.body, "eyJ") {
+		t.Errorf("later handlers see %q", r.body)
+	}
+}

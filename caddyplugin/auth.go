@@ -147,7 +147,7 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		out.Header = r.Header
 	}
 	token, _ := tokensource.TokenFromContext(out.Context())
-	setPlaceholders(replacerOf(r.Context()), token)
+	setPlaceholders(r.Context(), token)
 	return next.ServeHTTP(w, out.WithContext(context.WithValue(out.Context(), clientKey{}, a.live)))
 }
 

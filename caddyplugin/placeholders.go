@@ -1,9 +1,10 @@
 package caddyplugin
 
 import (
+	"context"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
@@ -15,18 +16,32 @@ const (
 	placeholderExpiresIn = "http.pismo.token.expires_in"
 )
 
+// tokenVar is the variable of a request that holds the token that its
+// placeholders tell of. It is safe to print.
+const tokenVar = "pismo.token"
+
 // setPlaceholders has later handlers and logs know the token that a request is
-// sent with.
-func setPlaceholders(repl *caddy.Replacer, token *tokensource.Token) {
-	repl.Map(func(name string) (any, bool) {
-		switch name {
-		case placeholderKind:
-			return string(token.Account().Kind()), true
-		case placeholderSerial:
-			return token.Serial(), true
-		case placeholderExpiresIn:
-			return int64(max(time.Until(token.Expiry()), 0) / time.Second), true
-		}
+// sent with. Where several handlers find accounts, the last one's counts.
+func setPlaceholders(ctx context.Context, token *tokensource.Token) {
+	known := caddyhttp.GetVar(ctx, tokenVar) != nil
+	caddyhttp.SetVar(ctx, tokenVar, token)
+	if !known {
+		replacerOf(ctx).Map(func(name string) (any, bool) { return placeholder(ctx, name) })
+	}
+}
+
+func placeholder(ctx context.Context, name string) (any, bool) {
+	token, ok := caddyhttp.GetVar(ctx, tokenVar).(*tokensource.Token)
+	if !ok {
 		return nil, false
-	})
+	}
+	switch name {
+	case placeholderKind:
+		return string(token.Account().Kind()), true
+	case placeholderSerial:
+		return token.Serial(), true
+	case placeholderExpiresIn:
+		return int64(max(time.Until(token.Expiry()), 0) / time.Second), true
+	}
+	return nil, false
 }
