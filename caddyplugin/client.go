@@ -52,6 +52,8 @@ type Client struct {
 	SecretField string `json:"secret_field,omitempty"`
 
 	// Header fields for the token request, to satisfy a gateway of your own.
+	// Placeholders are replaced when the configuration is loaded: give a value
+	// that is a secret as `{env.*}` or `{file.*}`.
 	Header http.Header `json:"header,omitempty"`
 
 	// Fields for the JSON object of the token request.
@@ -98,6 +100,14 @@ func (c *Client) resolve(repl *caddy.Replacer) (*Client, error) {
 	for i, host := range c.Hosts {
 		if resolved.Hosts[i], err = repl.ReplaceOrErr(host, true, true); err != nil {
 			return nil, &fault{"hosts", err}
+		}
+	}
+	resolved.Header = c.Header.Clone()
+	for _, values := range resolved.Header {
+		for i, value := range values {
+			if values[i], err = repl.ReplaceOrErr(value, true, true); err != nil {
+				return nil, &fault{"header", err}
+			}
 		}
 	}
 	if len(resolved.Hosts) == 0 {

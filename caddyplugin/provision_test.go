@@ -27,6 +27,7 @@ func TestAFaultThatTheCaddyfileCannotShowNamesClientOptionAndRemedy(t *testing.T
 		"half a certificate":             {"client_certificate cert.pem none.pem", proxy, "client main: client_certificate: "},
 		"an authority that is none":      {"trusted_ca_certs $SECRETS/key", proxy, "client main: trusted_ca_certs: $SECRETS/key holds no certificate in PEM"},
 		"a placeholder without value":    {"hosts {env.PISMO_NO_SUCH_VARIABLE}", proxy, "client main: hosts: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
+		"a header without value":         {"header X-Gateway {env.PISMO_NO_SUCH_VARIABLE}", proxy, "client main: header: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
 		"a field of ours":                {"field server_key 1", proxy, `client main: fields["server_key"]: is a field that S2S sets itself`},
 		"a header of net/http's":         {"header Authorization x", proxy, `client main: header["Authorization"]: is not yours to set`},
 	} {

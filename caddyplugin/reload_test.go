@@ -121,3 +121,21 @@ func TestTheLogHasALineForEachChangeAndNotForEachRequest(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// A gateway's key is a secret, too.
+func TestAHeaderOfTheTokenRequestMayBeAPlaceholder(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	t.Setenv("PISMO_GATEWAY_KEY", "gateway-key")
+	gateway := listen(t, "tcp", "127.0.0.1:0")
+	serve(t, gateway, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Gateway") != "gateway-key" {
+			t.Errorf("the gateway got %q", r.Header.Get("X-Gateway"))
+		}
+		s.pismo.Handler().ServeHTTP(w, r)
+	}))
+	s.start(strings.Replace(s.caddyfile("header X-Gateway {env.PISMO_GATEWAY_KEY}", byHeader), s.pismo.URL(), "http://"+gateway.Addr().String(), 1))
+	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	if config := s.adminSend(http.MethodGet, "/config/", "").body; strings.Contains(config, "gateway-key") {
+		t.Error("the configuration shows it")
+	}
+}
