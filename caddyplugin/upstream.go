@@ -42,19 +42,40 @@ func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 // pin gives a request the URL of the host that its upstream is proved to be.
-// What is proved by nothing counts as plain HTTP. A Host that is the upstream's
-// address is the configuration's, and nobody else's.
+// What is proved by nothing counts as plain HTTP.
 func (t *Transport) pin(out *http.Request, to dialed) {
 	target := target{network: "tcp", host: to.url.Hostname(), scheme: to.url.Scheme}
 	info, ok := reverseproxy.GetDialInfo(out.Context())
-	if ok && out.Response == nil { // A health check that is redirected is for the host it is redirected to.
+	// A health check that is redirected is dialed where it was before, but the
+	// certificate has to be that of the host it is redirected to.
+	if ok && (!redirected(out) || target.scheme != "https") {
 		target.network, target.host = info.Network, info.Host
 	}
-	if out.Host == info.Address || out.Host == to.url.Host {
-		out.Host = ""
-	}
+	out.Host = addressee(out, to, info.Address)
 	to.url.Scheme, to.url.Host = t.proved(target, replacerOf(out.Context()))
 	out.URL = &to.url
+}
+
+// redirected reports whether a request is a health check that an upstream has
+// redirected: reverse_proxy leaves other redirects to its clients.
+func redirected(out *http.Request) bool { return out.Response != nil }
+
+// addressee returns the Host of a request if it must be one of the client's
+// hosts, and else nothing: a Host that is the upstream's address is the
+// configuration's, and nobody else's.
+func addressee(out *http.Request, to dialed, address string) string {
+	host := out.Host
+	if host == "" {
+		host = to.url.Host
+	}
+	switch {
+	case host == address, host == to.url.Host && !redirected(out):
+		return ""
+	case host == to.url.Host:
+		return bracketed(to.url.Hostname()) // The port is none of a certificate's business.
+	default:
+		return host
+	}
 }
 
 // A target is where a request is dialed to.
@@ -62,18 +83,17 @@ type target struct{ network, host, scheme string }
 
 // proved returns the scheme and the host that a token for a target needs.
 func (t *Transport) proved(to target, repl *caddy.Replacer) (scheme, host string) {
-	if caddy.IsUnixNetwork(to.network) && to.scheme == "http" {
+	verified := to.scheme == "https" && (t.TLS == nil || !t.TLS.InsecureSkipVerify)
+	switch {
+	case verified && t.TLS != nil && t.TLS.ServerName != "":
+		return "https", bracketed(repl.ReplaceAll(t.TLS.ServerName, ""))
+	case verified:
+		return "https", bracketed(to.host)
+	case caddy.IsUnixNetwork(to.network) && to.scheme == "http":
 		return "http", "localhost"
+	default:
+		return "http", bracketed(to.host)
 	}
-	if to.scheme == "https" && t.TLS != nil {
-		if t.TLS.InsecureSkipVerify {
-			return "http", bracketed(to.host)
-		}
-		if t.TLS.ServerName != "" {
-			return "https", bracketed(repl.ReplaceAll(t.TLS.ServerName, ""))
-		}
-	}
-	return to.scheme, bracketed(to.host)
 }
 
 // checkUpstream returns why an upstream of the configuration would get no
