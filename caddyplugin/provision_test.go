@@ -28,6 +28,7 @@ func TestAFaultThatTheCaddyfileCannotShowNamesClientOptionAndRemedy(t *testing.T
 		"an authority that is none":      {"trusted_ca_certs $SECRETS/key", proxy, "client main: trusted_ca_certs: $SECRETS/key holds no certificate in PEM"},
 		"a placeholder without value":    {"hosts {env.PISMO_NO_SUCH_VARIABLE}", proxy, "client main: hosts: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
 		"a header without value":         {"header X-Gateway {env.PISMO_NO_SUCH_VARIABLE}", proxy, "client main: header: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
+		"plain HTTP through a proxy":     {"", "pismo_proxy $PISMO {\n account {a}\n transport pismo {\n network_proxy url http://192.0.2.1:3128\n}\n}", "client main: network_proxy: would see the token for upstream $PISMO in the clear; use https://"},
 		"a field of ours":                {"field server_key 1", proxy, `client main: fields["server_key"]: is a field that S2S sets itself`},
 		"a header of net/http's":         {"header Authorization x", proxy, `client main: header["Authorization"]: is not yours to set`},
 	} {
@@ -98,6 +99,22 @@ func TestAnUpstreamThatIsNotListedGetsNoTokenPerRequest(t *testing.T) {
 	if other.Counts().ResourceRequests != 0 {
 		t.Error("the request went out")
 	}
+}
+
+// What is loopback to a proxy is not this machine.
+func TestAProxySeesNoTokenInTheClear(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	proxy := listen(t, "tcp", "127.0.0.2:0")
+	serve(t, proxy, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the proxy was sent %q", r.Header["Authorization"])
+	}))
+	s.start(s.caddyfile("", `pismo_proxy {http.request.header.X-Upstream} {
+		account `+alice+`
+		transport pismo {
+			network_proxy url http://`+proxy.Addr().String()+`
+		}
+	}`))
+	wantProblem(t, s.get(alice, with("X-Upstream", s.pismo.Host())), http.StatusInternalServerError, "misconfigured")
 }
 
 func TestAContextFromAnotherClientOrAccountIsMisconfigured(t *testing.T) {

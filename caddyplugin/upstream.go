@@ -91,9 +91,18 @@ func (t *Transport) proved(to target, repl *caddy.Replacer) (scheme, host string
 		return "https", bracketed(to.host)
 	case caddy.IsUnixNetwork(to.network) && to.scheme == "http":
 		return "http", "localhost"
+	case t.proxied(to):
+		return "http", "" // What is loopback to a proxy is not this machine.
 	default:
 		return "http", bracketed(to.host)
 	}
+}
+
+// proxied reports whether requests to a target go through a proxy. That of the
+// environment is not for what is loopback.
+func (t *Transport) proxied(to target) bool {
+	proxy, err := t.Transport.Proxy(&http.Request{URL: &url.URL{Scheme: to.scheme, Host: bracketed(to.host)}})
+	return proxy != nil || err != nil
 }
 
 // checkUpstream returns why an upstream of the configuration would get no
@@ -116,6 +125,8 @@ func (t *Transport) checkUpstream(dial string) error {
 		return nil
 	case to.scheme == "https" && t.TLS.InsecureSkipVerify:
 		return &fault{"tls_insecure_skip_verify", fmt.Errorf("anybody could be upstream %s, and would get the token; use tls_trust_pool, or tls_server_name", dial)}
+	case scheme == "http" && host == "":
+		return &fault{"network_proxy", fmt.Errorf("would see the token for upstream %s in the clear; use https://", dial)}
 	case errors.Is(err, transport.ErrPlaintext):
 		return &fault{"upstream " + dial, errors.New("would get the token in the clear; use https://")}
 	default:
