@@ -1,6 +1,7 @@
 package caddyplugin
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -82,9 +83,9 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop takes the logger back, if the next configuration has not lent its own.
+// Stop takes the logger back. What another configuration has lent stays.
 func (a *App) Stop() error {
-	for _, loan := range slices.Backward(a.lent) {
+	for _, loan := range a.lent {
 		loan.takeBack()
 	}
 	a.lent = nil
@@ -94,13 +95,13 @@ func (a *App) Stop() error {
 // Cleanup gives the clients back to the pool, where the next configuration may
 // have found them.
 func (a *App) Cleanup() error {
+	var faults []error
 	for _, key := range a.keys {
-		if _, err := pool.Delete(key); err != nil {
-			return err
-		}
+		_, err := pool.Delete(key)
+		faults = append(faults, err)
 	}
 	a.keys = nil
-	return nil
+	return errors.Join(faults...)
 }
 
 // client returns the client with a name, or the only one if the name is empty.

@@ -16,7 +16,7 @@ import (
 // something begins to fail and a line when it is over, however many requests
 // that concerns; to the admin API, the counts.
 type report struct {
-	logger atomic.Pointer[zap.Logger]
+	loggers loggers
 
 	noTokens   condition // no token can be had
 	noChecks   condition // health checks have no token
@@ -29,25 +29,8 @@ type report struct {
 }
 
 func newReport() *report {
-	r := &report{failures: map[tokensource.Kind]uint64{}}
-	r.logger.Store(zap.NewNop())
-	return r
+	return &report{failures: map[tokensource.Kind]uint64{}}
 }
-
-// A loan is a logger that a configuration has lent, and the one it replaced.
-type loan struct {
-	report       *report
-	mine, before *zap.Logger
-}
-
-// lend has the report use a logger.
-func (r *report) lend(logger *zap.Logger) loan {
-	return loan{r, logger, r.logger.Swap(logger)}
-}
-
-// takeBack has the report use the logger that there was before, if nobody has
-// lent another since.
-func (l loan) takeBack() { l.report.logger.CompareAndSwap(l.mine, l.before) }
 
 // hooks are told of issuances.
 func (r *report) hooks() tokensource.Hooks {
@@ -65,14 +48,14 @@ func (r *report) issued(result tokensource.IssueResult) {
 	switch {
 	case !failed:
 		if r.noTokens.end() {
-			r.logger.Load().Info("tokens can be had again")
+			r.loggers.last().Info("tokens can be had again")
 		}
 	case err.Kind == tokensource.ErrAccountRejected || err.Kind == tokensource.ErrAccountMismatch:
 		if r.rejected.begin() {
-			r.logger.Load().Warn("the token endpoint gives no token for an account", describe(err)...)
+			r.loggers.last().Warn("the token endpoint gives no token for an account", describe(err)...)
 		}
 	case r.noTokens.begin():
-		r.logger.Load().Warn("no token can be had", describe(err)...)
+		r.loggers.last().Warn("no token can be had", describe(err)...)
 	}
 }
 
@@ -97,21 +80,21 @@ func (r *report) counts() (issuances uint64, failures map[tokensource.Kind]uint6
 // by a better one.
 func (r *report) refused() {
 	if r.unaccepted.begin() {
-		r.logger.Load().Warn("the platform refuses a token, and renewing it does not help")
+		r.loggers.last().Warn("the platform refuses a token, and renewing it does not help")
 	}
 }
 
 // unchecked notes that a health check was not sent, and passed.
 func (r *report) unchecked(err error) {
 	if r.noChecks.begin() {
-		r.logger.Load().Warn("health checks are not sent for want of a token, and count as passed", zap.Error(err))
+		r.loggers.last().Warn("health checks are not sent for want of a token, and count as passed", zap.Error(err))
 	}
 }
 
 // checked notes that a health check was sent.
 func (r *report) checked() {
 	if r.noChecks.end() {
-		r.logger.Load().Info("health checks are sent again")
+		r.loggers.last().Info("health checks are sent again")
 	}
 }
 
