@@ -32,6 +32,9 @@ func newAccountOf(account, pattern string) (accountOf, error) {
 	if account == "" && pattern != "" {
 		return accountOf{}, &fault{"account_pattern", errors.New("is of no use without account")}
 	}
+	if pattern != "" && !onePlaceholder(account) {
+		return accountOf{}, &fault{"account_pattern", errors.New("is for a placeholder, and account is none")}
+	}
 	if account == organization {
 		return accountOf{fixed: tokensource.Organization()}, nil
 	}
@@ -58,7 +61,7 @@ func onePlaceholder(text string) bool {
 }
 
 // proved are the placeholders about a request that are not for its client to
-// choose.
+// choose: the certificate, as far as client_auth has it verified.
 var proved = []string{"{http.request.tls.client.", "{http.request.remote."}
 
 // clientChosen returns why a placeholder is no account: its value is what a
@@ -68,7 +71,7 @@ func clientChosen(account string) string {
 	switch {
 	case is("{http.request.header."):
 		return "is a header, which a client may have set: spell it out with account_header, and a pattern"
-	case is("{http.request.") && !slices.ContainsFunc(proved, is):
+	case is("{http.regexp."), is("{http.request.") && !slices.ContainsFunc(proved, is):
 		return "is what a client says, not what authentication has proved; use a placeholder such as {http.auth.user.id}, or map one"
 	}
 	return ""

@@ -112,6 +112,8 @@ func (a *Auth) finder() (middleware.AccountFunc, error) {
 		return nil, &fault{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
 	case a.Account != "" && a.AccountHeader != "":
 		return nil, &fault{"account", errors.New("is set, and account_header too; only one can tell")}
+	case a.AccountHeader != "" && a.AccountPattern != "":
+		return nil, &fault{"account_pattern", errors.New("is for account; account_header has a pattern of its own")}
 	case a.AccountHeader != "":
 		return a.headerFinder()
 	}
