@@ -96,8 +96,12 @@ func TestAnUpstreamThatIsNotListedGetsNoTokenPerRequest(t *testing.T) {
 	}`))
 	wantStatus(t, s.get(alice, with("X-Upstream", s.pismo.Host())), http.StatusOK)
 	wantProblem(t, s.get(alice, with("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
+	wantProblem(t, s.get(alice, with("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
 	if other.Counts().ResourceRequests != 0 {
 		t.Error("the request went out")
+	}
+	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "the host is not in hosts") {
+		t.Errorf("the operator is told: %s", lines)
 	}
 }
 

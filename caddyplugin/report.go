@@ -22,6 +22,7 @@ type report struct {
 	noChecks   condition // health checks have no token
 	rejected   recurring // an account is given no token
 	unaccepted recurring // an upstream refuses tokens that are new
+	faulty     recurring // what is configured keeps a request from being sent
 
 	mu        sync.Mutex
 	issuances uint64
@@ -81,6 +82,14 @@ func (r *report) counts() (issuances uint64, failures map[tokensource.Kind]uint6
 func (r *report) refused() {
 	if r.unaccepted.begin() {
 		r.loggers.last().Warn("the platform refuses a token, and renewing it does not help")
+	}
+}
+
+// unsent notes that a request was not sent because of what is configured, which
+// its client is not told.
+func (r *report) unsent(err error) {
+	if r.faulty.begin() {
+		r.loggers.last().Warn("a request is not sent, for a fault in the configuration", zap.String("error", options.Replace(err.Error())))
 	}
 }
 

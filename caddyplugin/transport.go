@@ -181,7 +181,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case isHealthCheck(req):
 		return t.passed(req, err), nil
 	default:
-		return synthesize(middleware.ProblemOf(err), req), nil
+		problem := middleware.ProblemOf(err)
+		if problem.Status == http.StatusInternalServerError {
+			t.live.report.unsent(err)
+		}
+		return synthesize(problem, req), nil
 	}
 }
 
