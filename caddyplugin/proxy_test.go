@@ -1,6 +1,7 @@
 package caddyplugin_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -72,6 +73,30 @@ func TestAProxyMayStandInTheResponseOfAnother(t *testing.T) {
 	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`), http.StatusCreated)
 	if lines := s.warnings(); len(lines) != 0 {
 		t.Errorf("warned of the other proxy: %s", lines)
+	}
+}
+
+// What is kept of a body to be sent again is not sent in place of another.
+func TestAProxyInTheResponseOfAnotherSendsItsOwnBody(t *testing.T) {
+	s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(w, r.Body)
+	})})
+	s.start(s.caddyfile("", `pismo_proxy $PISMO {
+		account `+alice+`
+		@good status 2xx
+		handle_response @good {
+			route {
+				request_body {
+					set second
+				}
+				reverse_proxy $PISMO {
+					transport pismo
+				}
+			}
+		}
+	}`))
+	if r := s.send(http.MethodPost, "/", "firsts"); r.body != "second" {
+		t.Errorf("the platform was sent %q", r.body)
 	}
 }
 
