@@ -1,11 +1,14 @@
 package caddyplugin_test
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
@@ -104,5 +107,34 @@ func TestWhatTakesOurAnswersForTheUpstreamsIsWarnedOf(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func init() { caddy.RegisterModule(closed{}) }
+
+// closed is a circuit breaker that never opens. Caddy comes with none.
+type closed struct{}
+
+func (closed) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.reverse_proxy.circuit_breakers.closed", New: func() caddy.Module { return new(closed) }}
+}
+
+func (closed) OK() bool { return true }
+
+func (closed) RecordMetric(int, time.Duration) {}
+
+func TestACircuitBreakerIsWarnedOf(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	config, err := adapt(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo {\n account "+alice+"\n}\n}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const proxy = `"handler":"reverse_proxy"`
+	t.Cleanup(func() { _ = caddy.Stop() })
+	if err := caddy.Load(bytes.Replace(config, []byte(proxy), []byte(proxy+`,"circuit_breaker":{"type":"closed"}`), 1), true); err != nil {
+		t.Fatal(err)
+	}
+	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], `"option":"circuit_breaker"`) {
+		t.Errorf("warned %s", lines)
 	}
 }

@@ -2,6 +2,7 @@ package caddyplugin_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/pem"
 	"net"
 	"net/http"
@@ -52,13 +53,14 @@ func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T
 	for name, test := range map[string]struct {
 		location string
 		arrives  bool
+		host     string // or nothing, for the upstream's
 	}{
-		"to itself":          {"/next", true},
-		"to a listed host":   {"https://example.com/next", true},
-		"to a port of it":    {"https://example.com:8443/next", true},
-		"to another host":    {"https://evil.example/next", false},
-		"to no TLS":          {"http://localhost/next", false},
-		"to no TLS of other": {"http://evil.example/next", false},
+		"to itself":          {"/next", true, ""},
+		"to a listed host":   {"https://example.com/next", true, "example.com"},
+		"to a port of it":    {"https://example.com:8443/next", true, "example.com:8443"},
+		"to another host":    {"https://evil.example/next", false, ""},
+		"to no TLS":          {"http://localhost/next", false, ""},
+		"to no TLS of other": {"http://evil.example/next", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSetup(t, passporttest.Config{})
@@ -67,6 +69,9 @@ func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T
 			next := make(chan string, 100)
 			upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/next" {
+					if want := cmp.Or(test.host, tap.Addr().String()); test.arrives && r.Host != want {
+						t.Errorf("the Host is %s", r.Host)
+					}
 					next <- r.Header.Get("Authorization")
 					return
 				}
