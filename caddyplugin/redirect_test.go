@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
@@ -94,13 +95,13 @@ func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T
 				}
 			}`))
 			if test.arrives {
-				if <-next == "" {
+				if within(t, next) == "" {
 					t.Error("it is without a token")
 				}
 				return
 			}
 			for range 3 { // The check before the last is over.
-				<-checks
+				within(t, checks)
 			}
 			for len(next) > 0 {
 				if <-next != "" {
@@ -111,5 +112,19 @@ func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T
 				t.Error("the token was sent in the clear")
 			}
 		})
+	}
+}
+
+// within returns what comes from a channel, and fails the test if nothing does.
+func within[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	patience := time.NewTimer(10 * time.Second)
+	defer patience.Stop()
+	select {
+	case value := <-from:
+		return value
+	case <-patience.C:
+		t.Fatal("nothing happens")
+		panic("not reached")
 	}
 }

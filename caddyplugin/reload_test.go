@@ -1,8 +1,11 @@
 package caddyplugin_test
 
 import (
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
@@ -138,4 +141,28 @@ func TestAHeaderOfTheTokenRequestMayBeAPlaceholder(t *testing.T) {
 	if config := s.adminSend(http.MethodGet, "/config/", "").body; strings.Contains(config, "gateway-key") {
 		t.Error("the configuration shows it")
 	}
+}
+
+func TestAClientThatIsNoLongerUsedKeepsNoConnection(t *testing.T) {
+	s := newSetup(t, passporttest.Config{})
+	var open atomic.Int64
+	gateway := httptest.NewUnstartedServer(s.pismo.Handler())
+	gateway.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	gateway.Start()
+	t.Cleanup(gateway.Close)
+	through := func(site string) string { return strings.Replace(s.caddyfile("", site), s.pismo.URL(), gateway.URL, 1) }
+	s.start(through("pismo_proxy $PISMO {\n account " + alice + "\n}"))
+	wantStatus(t, s.get(alice), http.StatusOK)
+	if n := open.Load(); n != 1 {
+		t.Fatalf("%d connections to the token endpoint, want 1", n)
+	}
+	s.reload(s.caddyfile("", "respond ok"))
+	s.await("the connection is kept", func() bool { return open.Load() == 0 })
 }

@@ -1,0 +1,26 @@
+package caddyplugin
+
+import (
+	"crypto/tls"
+	"net/http"
+	"testing"
+)
+
+func TestAnUnfinishedHandshakeIsEarlyDataToAnUnsafeRequest(t *testing.T) {
+	unfinished, finished := &tls.ConnectionState{}, &tls.ConnectionState{HandshakeComplete: true}
+	for _, test := range []struct {
+		method string
+		state  *tls.ConnectionState
+		want   bool
+	}{
+		{http.MethodPost, unfinished, true},
+		{http.MethodPost, finished, false},
+		{http.MethodPost, nil, false},
+		{http.MethodGet, unfinished, false},
+	} {
+		r := &http.Request{Method: test.method, Header: http.Header{}, TLS: test.state}
+		if got := early(r); got != test.want {
+			t.Errorf("%s with %+v: %v", test.method, test.state, got)
+		}
+	}
+}
