@@ -73,11 +73,17 @@ func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T
 					if want := cmp.Or(test.host, tap.Addr().String()); test.arrives && r.Host != want {
 						t.Errorf("the Host is %s", r.Host)
 					}
-					next <- r.Header.Get("Authorization")
+					select {
+					case next <- r.Header.Get("Authorization"):
+					case <-r.Context().Done():
+					}
 					return
 				}
 				http.Redirect(w, r, test.location, http.StatusFound)
-				checks <- struct{}{}
+				select {
+				case checks <- struct{}{}:
+				case <-r.Context().Done():
+				}
 			}))
 			_ = upstream.Listener.Close()
 			upstream.Listener = tap
