@@ -55,11 +55,12 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 		}),
 	})
 	spans := newSink(t)
-	address, byHand := freeAddress(t), freeAddress(t)
+	address, byHand, handled := freeAddress(t), freeAddress(t), freeAddress(t)
 	s := setup{
 		global: p.client() + "metrics {\nper_host\n}\nservers {\n" + logCredentials + "\n}\n",
 		sites: site(address, "log", block("tracing", "span inbound"), proxy(p.Host(), "health_uri /health", "health_interval 50ms")) +
-			site(byHand, "log", block("tracing", "span inbound"), "route {\n"+block("pismo_auth", "account {account}")+"\n"+block("reverse_proxy "+p.Host(), "transport pismo")+"\n}"),
+			site(byHand, "log", block("tracing", "span inbound"), "route {\n"+block("pismo_auth", "account {account}")+"\n"+block("reverse_proxy "+p.Host(), "transport pismo")+"\n}") +
+			site(handled, "log", proxy(p.Host(), "errors handle"), "handle_errors {\nrespond \"{err.status_code}: {err.message}\"\n}"),
 		env: append(p.env(), spans.env()...),
 	}
 	c := start(t, s)
@@ -67,7 +68,7 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 	var answers strings.Builder
 	served := map[string]string{} // by the admin API
 	visit := func() {
-		for _, to := range []*client{newClient(t, address, 1), newClient(t, byHand, 1)} {
+		for _, to := range []*client{newClient(t, address, 1), newClient(t, byHand, 1), newClient(t, handled, 1)} {
 			for user := range accounts {
 				for _, path := range []string{"/", "/refused", "/down"} {
 					for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -115,6 +116,9 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 	})
 	if known < 3 {
 		t.Errorf("the platform saw %d tokens: the scenario is not what it should be", known)
+	}
+	if !strings.Contains(answers.String(), "502: pismoauth: ") {
+		t.Error("no error route has shown a message of ours")
 	}
 	places := maps.Clone(served)
 	places["an answer"], places["a span"], places["the log"] = answers.String(), spans.String(), c.logged()

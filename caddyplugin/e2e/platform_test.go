@@ -14,6 +14,9 @@ const (
 	bob   = "102681872"
 )
 
+// carol is the account of nobody whom the sites know.
+const carol = "102681873"
+
 // accounts are those of the users whom the sites know.
 var accounts = map[string]string{"alice": alice, "bob": bob}
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/tls"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -31,6 +32,7 @@ func secure(address, certFile, keyFile string, directives ...string) string {
 	return block("https://"+address, append([]string{"bind 127.0.0.1", "tls " + certFile + " " + keyFile, users()}, directives...)...) + "\n"
 }
 
+// To Caddy's own directive, too: what comes of both is the same.
 func TestEveryVersionOfHTTPIsSpokenOnBothSides(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{TLS: true, HTTP2: true, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +44,8 @@ func TestEveryVersionOfHTTPIsSpokenOnBothSides(t *testing.T) {
 	ours := newAuthority(t)
 	certFile, keyFile := ours.issue(t, t.TempDir(), "the server")
 	upstream := func(version string) string {
-		return proxy("https://"+p.Host(), block("transport pismo", "tls_trust_pool file "+trust, "versions "+version))
+		return proxy("https://"+p.Host(), block("transport pismo", "tls_trust_pool file "+trust, "versions "+version)) + "\n" +
+			"handle /plain {\n" + plain("https://"+p.Host(), p.token(t, carol), block("transport http", "tls_trust_pool file "+trust, "versions "+version)) + "\n}"
 	}
 	first, second := freeAddress(t), freeAddress(t)
 	start(t, setup{
@@ -77,6 +80,13 @@ func TestEveryVersionOfHTTPIsSpokenOnBothSides(t *testing.T) {
 				check(t, name+": spoken to the client", got.proto, clientProto)
 				check(t, name+": spoken to the platform", got.header.Get("X-Upstream-Proto"), upstreamProto)
 				check(t, name+": bytes that came back", len(got.body), len(payment))
+				same := to.must(t, http.MethodPost, "/plain", payment, "X-User", at.user)
+				for _, each := range []http.Header{got.header, same.header} { // These differ by request.
+					each.Del("Date")
+					each.Del("X-Cid")
+				}
+				check(t, name+": through reverse_proxy", fmt.Sprint(same.status, same.proto, same.header), fmt.Sprint(got.status, got.proto, got.header))
+				check(t, name+": bytes through reverse_proxy", len(same.body), len(payment))
 			}
 		}
 	}
