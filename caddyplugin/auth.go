@@ -43,7 +43,9 @@ type Auth struct {
 	// The account: a placeholder whose value is the account's id, such as
 	// `{http.auth.user.id}` or one that `map` makes; the word `organization`,
 	// for a token that reaches everything; or an account's id. There is no
-	// default. Placeholders that hold what a client says are refused. Where
+	// default. Placeholders that hold what a client says are refused; those of
+	// a client certificate (`{http.request.tls.client.*}`) prove something only
+	// where `client_auth` has a mode that verifies it. Where
 	// `map` has ids of more than 15 digits, quote them: as numbers they lose
 	// their last digits, and requests for them are refused.
 	Account string `json:"account,omitempty"`
