@@ -122,19 +122,23 @@ func (s *Source) revised(caller context.Context) bool {
 		return false
 	}
 	ctx, cancel := s.issuing()
-	answer := make(chan string, 1)
+	answered, changed := make(chan struct{}), false
 	go func() {
 		defer cancel()
-		defer close(answer)
+		defer close(answered)
 		defer s.revision.answered()
 		defer func() { _ = recover() }() // A panic is no change; the next issuance tells of it.
-		answer <- s.revision.read(ctx)
+		changed = s.revision.read(ctx) != known
 	}()
 	select {
-	case now, ok := <-answer:
-		return ok && now != known
+	case <-answered:
 	case <-caller.Done():
-	case <-ctx.Done():
+	case <-ctx.Done(): // Or the question has just been answered.
 	}
-	return false
+	select {
+	case <-answered:
+		return changed
+	default:
+		return false
+	}
 }
