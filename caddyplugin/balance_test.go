@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -24,7 +25,7 @@ func TestABodyThatADeadUpstreamDidNotGetReachesTheNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSetup(t, passporttest.Config{})
-			s.start(s.caddyfile("", `pismo_proxy `+freeAddr(t)+` $PISMO {
+			s.start(s.caddyfile("", `pismo_proxy `+freeport.Address(t)+` $PISMO {
 				account `+alice+`
 				lb_policy first
 				lb_retries 3
@@ -53,7 +54,7 @@ func TestARequestIsTriedAsOftenAsReverseProxyTriesIt(t *testing.T) {
 			if directive == "pismo_proxy" {
 				plain, account = s.pismo.Host(), "account "+alice
 			}
-			s.start(s.caddyfile("", directive+" "+plain+" "+freeAddr(t)+` {
+			s.start(s.caddyfile("", directive+" "+plain+" "+freeport.Address(t)+` {
 				`+account+`
 				lb_policy round_robin
 				lb_retries 3

@@ -18,6 +18,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/pismoauth/pismoauth/caddyplugin"
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -40,7 +41,7 @@ type setup struct {
 // newSetup starts a Pismo.
 func newSetup(t *testing.T, config passporttest.Config) *setup {
 	t.Helper()
-	s := &setup{t: t, pismo: passporttest.NewServer(t, config), secrets: t.TempDir(), addr: freeAddr(t), admin: freeAddr(t)}
+	s := &setup{t: t, pismo: passporttest.NewServer(t, config), secrets: t.TempDir(), addr: freeport.Address(t), admin: freeport.Address(t)}
 	s.logs = filepath.Join(t.TempDir(), "log")
 	s.writeSecret("key", s.pismo.ServerKey())
 	s.writeSecret("secret", s.pismo.ServerSecret())
@@ -127,7 +128,7 @@ func (s *setup) reload(caddyfile string) {
 
 // elsewhere replaces the addresses that Caddy listens on.
 func (s *setup) elsewhere() *strings.Replacer {
-	return strings.NewReplacer(s.addr, freeAddr(s.t), s.admin, freeAddr(s.t))
+	return strings.NewReplacer(s.addr, freeport.Address(s.t), s.admin, freeport.Address(s.t))
 }
 
 // await waits until something has happened.
@@ -227,14 +228,6 @@ func wantProblem(t *testing.T, r reply, status int, name string) {
 	if !strings.HasSuffix(problem.Type, "#"+name) || problem.Status != status || r.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("got %s, want %s", r.body, name)
 	}
-}
-
-// freeAddr returns an address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	listener := listen(t, "tcp", "127.0.0.1:0")
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func listen(t *testing.T, network, addr string) net.Listener {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -13,7 +14,7 @@ const password = "$2a$04$k7xxmIC4NrbYFXT2wUqEfe1Mh8KFG67sfih33dicJ3eWN.MvPgOLS"
 func TestThePlatformSeesOneAuthorizationAndItIsOurs(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	open, closed, byItself := freeAddress(t), freeAddress(t), freeAddress(t)
+	open, closed, byItself := freeport.Address(t), freeport.Address(t), freeport.Address(t)
 	start(t, setup{
 		global: p.client(),
 		sites: site(open, proxy(p.Host())) + site(byItself, bare(p.Host())) +
@@ -43,7 +44,7 @@ func TestThePlatformSeesOneAuthorizationAndItIsOurs(t *testing.T) {
 func TestAnUnsafeRequestInEarlyDataIsRefusedAndNoTokenTouched(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
 	to := newClient(t, address, 1)
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -45,7 +46,7 @@ func attempts(t *testing.T, method, retryMatch string, directive func(p platform
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})})
-	address, dead := freeAddress(t), freeAddress(t)
+	address, dead := freeport.Address(t), freeport.Address(t)
 	c := start(t, setup{
 		global: p.client("hosts 127.0.0.1"),
 		sites:  site(address, directive(p, dead, "lb_policy round_robin", "lb_retries 3", "lb_try_interval 1ms", retryMatch)),
@@ -68,7 +69,7 @@ func TestA401IsReplayedOnceWhateverTheLoadBalancerRetries(t *testing.T) {
 	empty, _ := passporttest.FindRefusal("empty")
 	p := newPlatform(t, passporttest.Config{})
 	p.Refuse(empty.Times(100))
-	address, dead := freeAddress(t), freeAddress(t)
+	address, dead := freeport.Address(t), freeport.Address(t)
 	start(t, setup{
 		global: p.client("hosts 127.0.0.1"),
 		sites: site(address, proxy(dead+" "+p.Host(), "lb_policy round_robin", "lb_retries 3", "lb_try_interval 1ms",
@@ -109,7 +110,7 @@ func TestAPaymentIsDeliveredOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlatform(t, passporttest.Config{})
-			address, dead := freeAddress(t), freeAddress(t)
+			address, dead := freeport.Address(t), freeport.Address(t)
 			start(t, setup{
 				global: p.client("hosts 127.0.0.1"),
 				sites:  site(address, proxy(dead+" "+p.Host(), "lb_policy round_robin", "lb_retries 3", "lb_try_interval 1ms")),

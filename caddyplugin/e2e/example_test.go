@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -28,7 +29,7 @@ func TestTheExampleGivesEachUserTheOwnAccountAndNoOther(t *testing.T) {
 		return strings.TrimSpace(string(text))
 	}
 	p := newPlatform(t, passporttest.Config{ServerKey: secret("server_key"), ServerSecret: secret("server_secret")})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	c := newServer(t)
 	err := c.run(root, []string{"ADDRESS=" + address, "PISMO_BASE_URL=" + p.URL(), "CADDY_ADMIN=" + c.admin}, "--config", "examples/caddy/Caddyfile")
 	if err != nil {

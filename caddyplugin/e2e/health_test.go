@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -55,7 +56,7 @@ func TestABadAccountTakesNoUpstreamOutOfService(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlatform(t, passporttest.Config{Accounts: []string{alice}})
-			address := freeAddress(t)
+			address := freeport.Address(t)
 			c := start(t, setup{global: p.client(), sites: site(address, directive(p.Host())), env: p.env()})
 			to := newClient(t, address, connections)
 
@@ -76,7 +77,7 @@ func TestABadAccountTakesNoUpstreamOutOfService(t *testing.T) {
 func TestATokenEndpointThatHangsTakesNoUpstreamOutOfService(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	c := start(t, setup{global: p.client("issue_timeout 2s"), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
 	to := newClient(t, address, connections)
 
@@ -98,7 +99,7 @@ func TestAHealthCheckWithoutATokenSaysNothingAgainstTheUpstream(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
 	until(t, "the health check asks for a token", func() bool { return p.Counts().Accounts[""].TokenRequests > 0 })
 	until(t, "the health check warns", func() bool { return strings.Contains(c.logged(), "health") })

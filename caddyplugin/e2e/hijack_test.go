@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -28,7 +29,7 @@ func TestTheUpstreamNeverReceivesATokenRequest(t *testing.T) {
 		}
 	}))
 	t.Cleanup(upstream.Close)
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	host := strings.TrimPrefix(upstream.URL, "http://")
 	start(t, setup{global: p.client("hosts 127.0.0.1"), sites: site(address, proxy(host, "health_uri /health", "health_interval 50ms")), env: p.env()})
 	to := newClient(t, address, 1)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -25,7 +26,7 @@ func TestAnUpstreamThatMustGetNoTokenIsRefusedWhenTheServerStarts(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := tryStart(t, setup{global: p.client("hosts 127.0.0.1 192.0.2.1"), sites: site(freeAddress(t), test.directive), env: p.env()})
+			_, err := tryStart(t, setup{global: p.client("hosts 127.0.0.1 192.0.2.1"), sites: site(freeport.Address(t), test.directive), env: p.env()})
 			if err == nil {
 				t.Fatal("the server starts")
 			}
@@ -41,7 +42,7 @@ func TestAnUpstreamThatMustGetNoTokenIsRefusedWhenTheServerStarts(t *testing.T) 
 func TestAReloadToAnUpstreamThatMustGetNoTokenLeavesTheOldOneServing(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	good := setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()}
 	c := start(t, good)
 	to := newClient(t, address, 1)
@@ -60,7 +61,7 @@ func TestAnUpstreamThatIsChosenPerRequestGetsATokenOnlyIfItIsListed(t *testing.T
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	other := newPlatform(t, passporttest.Config{Addr: "127.0.0.2:0"})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	start(t, setup{
 		global: p.client("hosts 127.0.0.1"),
 		sites:  site(address, proxy("{http.request.header.X-Upstream}")),

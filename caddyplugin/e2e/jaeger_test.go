@@ -87,7 +87,7 @@ func TestAJaegerShowsTheTraceFromTheClientToThePlatform(t *testing.T) {
 }
 
 // leftAddress returns an address that was free a moment ago: Jaeger does not share
-// ports, and so cannot have one from freeAddress, which is kept for it.
+// ports, and so cannot have one from freeport, which is kept for it.
 func leftAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -55,7 +56,7 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 		}),
 	})
 	spans := newSink(t)
-	address, byHand, handled := freeAddress(t), freeAddress(t), freeAddress(t)
+	address, byHand, handled := freeport.Address(t), freeport.Address(t), freeport.Address(t)
 	s := setup{
 		global: p.client() + "metrics {\nper_host\n}\nservers {\n" + logCredentials + "\n}\n",
 		sites: site(address, "log", block("tracing", "span inbound"), proxy(p.Host(), "health_uri /health", "health_interval 50ms")) +

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -49,7 +50,7 @@ func (c *server) flush(tb testing.TB, body string) {
 func TestAnOperatorSeesWhatAClientDoesAndHasItForgetTokens(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
 	to := newClient(t, address, 1)
 	visit := func() {
@@ -90,7 +91,7 @@ func TestAnOperatorSeesWhatAClientDoesAndHasItForgetTokens(t *testing.T) {
 func TestTheMetricsAreThoseOfTelemetryUnderTheNameOfTheClient(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	s := setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()}
 	c := start(t, s)
 	to := newClient(t, address, 1)
@@ -131,7 +132,7 @@ func lines(text, word string) string {
 func TestAnOutageIsOneWarningAndItsEndOneLine(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
 	to := newClient(t, address, connections)
 	for range 2 {
@@ -165,7 +166,7 @@ func TestATransportByItselfWarnsOfHealthChecksThatItsAnswersWouldFail(t *testing
 	for option, want := range map[string]int{"": 0, "unhealthy_status 5xx": 1, "unhealthy_latency 1s": 1} {
 		t.Run(fmt.Sprintf("%q", option), func(t *testing.T) {
 			t.Parallel()
-			address := freeAddress(t)
+			address := freeport.Address(t)
 			c := start(t, setup{
 				global: p.client(),
 				sites:  site(address, bare(p.Host(), "fail_duration 30s", option)),

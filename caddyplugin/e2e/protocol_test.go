@@ -13,6 +13,7 @@ import (
 
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -47,7 +48,7 @@ func TestEveryVersionOfHTTPIsSpokenOnBothSides(t *testing.T) {
 		return proxy("https://"+p.Host(), block("transport pismo", "tls_trust_pool file "+trust, "versions "+version)) + "\n" +
 			"handle /plain {\n" + plain("https://"+p.Host(), p.token(t, carol), block("transport http", "tls_trust_pool file "+trust, "versions "+version)) + "\n}"
 	}
-	first, second := freeAddress(t), freeAddress(t)
+	first, second := freeport.Address(t), freeport.Address(t)
 	start(t, setup{
 		global: p.client("trusted_ca_certs " + trust),
 		sites:  secure(first, certFile, keyFile, upstream("1.1")) + secure(second, certFile, keyFile, upstream("2")),

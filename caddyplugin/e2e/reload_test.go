@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -43,7 +44,7 @@ func unanswered(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err
 func TestReloadsUnderLoadFailNoRequestAndLoseNoToken(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	s := setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()}
 	c := start(t, s)
 
@@ -68,7 +69,7 @@ func TestReloadsUnderLoadFailNoRequestAndLoseNoToken(t *testing.T) {
 func TestRevocationsAndReloadsUnderLoadFailNoRequest(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	s := setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()}
 	c := start(t, s)
 

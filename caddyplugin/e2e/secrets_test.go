@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -26,7 +27,7 @@ func TestASecretFileThatIsRotatedIsReadAtTheNextIssuance(t *testing.T) {
 		}
 	}
 	write(p.ServerSecret())
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	start(t, setup{
 		global: block("pismo", block("client main", "base_url "+p.URL(), "server_key {env.PISMO_SERVER_KEY}", "server_secret {file."+file+"}")),
 		sites:  site(address, proxy(p.Host())),
@@ -77,7 +78,7 @@ func TestAClientCertificateThatIsRotatedIsShownAtTheNextHandshake(t *testing.T) 
 	trust := filepath.Join(dir, "authority.pem")
 	writePEM(t, trust, "CERTIFICATE", theirs.certificate.Raw)
 	certFile, keyFile = ours.issue(t, dir, "the first")
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	start(t, setup{
 		global: block("pismo", block("client main", "base_url "+front.URL, "server_key {env.PISMO_SERVER_KEY}", "server_secret {env.PISMO_SERVER_SECRET}",
 			"client_certificate "+certFile+" "+keyFile, "trusted_ca_certs "+trust)),

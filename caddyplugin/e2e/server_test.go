@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 )
 
 // patience is how long a test waits for what does not come.
@@ -87,7 +89,7 @@ func newServer(tb testing.TB) *server {
 	dir := tb.TempDir()
 	return &server{
 		tb:    tb,
-		admin: freeAddress(tb),
+		admin: freeport.Address(tb),
 		dir:   dir,
 		log:   filepath.Join(dir, "log"),
 		ended: make(chan struct{}),

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/websocket"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -26,7 +27,7 @@ func eachDirective(t *testing.T, p platform, test func(t *testing.T, c *server, 
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			address := freeAddress(t)
+			address := freeport.Address(t)
 			test(t, start(t, setup{global: p.client(), sites: site(address, directive), env: p.env()}), address)
 		})
 	}
@@ -73,7 +74,7 @@ func TestServerSentEventsArriveOneByOne(t *testing.T) {
 		}
 	})})
 	for name, directive := range map[string]string{"reverse_proxy": plain(p.Host(), p.token(t, alice)), "pismo_proxy": proxy(p.Host())} {
-		address := freeAddress(t)
+		address := freeport.Address(t)
 		start(t, setup{global: p.client(), sites: site(address, directive), env: p.env()})
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/", nil)
 		if err != nil {

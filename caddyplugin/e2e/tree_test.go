@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 )
 
 // The client's span, and its trace.
@@ -34,7 +36,7 @@ inbound
 // Spans go where the environment says.
 func traced(t *testing.T, p platform, url string, env []string) {
 	t.Helper()
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	start(t, setup{
 		global: strings.ReplaceAll(p.client(), p.URL(), url),
 		sites:  site(address, block("tracing", "span inbound"), proxy(strings.TrimPrefix(url, "http://"))),

@@ -1,4 +1,5 @@
-package e2e
+// Package freeport finds loopback ports for the servers of tests.
+package freeport
 
 import (
 	"net"
@@ -8,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freePort returns a loopback port for a server to listen on. Until the test is
-// over, nobody gets it who does not ask for it: a socket is bound to it that does
-// not listen, and lets others bind to it that share ports, as Caddy's do.
-func freePort(tb testing.TB) int {
+// Address returns a loopback address for a Caddy to listen on, or for nobody.
+// Until the test is over, nobody gets it who does not ask for it: a socket is
+// bound to it that does not listen, and lets others bind to it that share ports,
+// as Caddy's do.
+func Address(tb testing.TB) string {
 	tb.Helper()
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -29,11 +31,5 @@ func freePort(tb testing.TB) int {
 	if err != nil {
 		tb.Fatal("getsockname:", err)
 	}
-	return name.(*unix.SockaddrInet4).Port
-}
-
-// freeAddress is freePort with the host before it.
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(tb)))
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(name.(*unix.SockaddrInet4).Port))
 }
