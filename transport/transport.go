@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/pismoauth/pismoauth/internal/trailer"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -166,7 +167,7 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	if x.sent > 0 {
 		out = out.WithContext(contextWithResendCount(out.Context(), x.sent))
 	}
-	return out, nil
+	return trailer.Keep(out), nil
 }
 
 // send hands a request to the base.
