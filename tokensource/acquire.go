@@ -40,7 +40,7 @@ func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 	if err != nil && s.revised(ctx) {
 		t, f, origin, err = s.board(ctx, account)
 	}
-	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: origin, Issuance: f.announced(err)})
+	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: origin, Issuance: f.announced(err), Repeated: s.repeated(ctx, account)})
 	if f != nil {
 		if err = f.wait(ctx); err == nil {
 			t, err = f.usable(s.now())
@@ -167,4 +167,13 @@ func observe[I, R any](ctx context.Context, hook func(context.Context, I) (conte
 		return ctx, nil
 	}
 	return hook(ctx, info)
+}
+
+// repeated reports whether ctx carries a token of this Source for account.
+func (s *Source) repeated(ctx context.Context, account Account) bool {
+	if ctx == nil {
+		return false
+	}
+	t, _ := TokenFromContext(ctx)
+	return t != nil && t.source == s && t.account == account
 }

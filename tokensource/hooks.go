@@ -74,6 +74,11 @@ type AcquireInfo struct {
 	// Issuance is the number of the issuance the caller waits for or, with
 	// [OriginSuppressed], of the one whose failure it is told; 0 if neither.
 	Issuance uint64
+	// Repeated says that the same request has had a token of this Source and
+	// account before: the context carries it, see [ContextWithToken]. A
+	// transport beneath a middleware asks so, and so does a retry. Whoever
+	// counts requests leaves these out.
+	Repeated bool
 }
 
 // AcquireResult says how a call of Token ended.
