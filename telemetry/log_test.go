@@ -244,7 +244,7 @@ func TestWhatTheLogRemembersIsBounded(t *testing.T) {
 	fail := func(hooks tokensource.Hooks, n int) {
 		info := tokensource.IssueInfo{Account: accountNumber(t, n), Reason: tokensource.ReasonCold}
 		_, done := hooks.Issue(t.Context(), t.Context(), info)
-		done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrUnavailable, nil)})
+		done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrAccountRejected, nil)})
 	}
 	before := heap()
 	for n := range 50_000 {
