@@ -96,7 +96,7 @@ func (m *Middleware) Authenticate(r *http.Request) (*http.Request, error) {
 		return nil, err
 	}
 	token.SetAuthHeader(out.Header)
-	return out.WithContext(tokensource.ContextWithToken(out.Context(), token)), nil
+	return out, nil
 }
 
 // admit returns a copy of r for its account, with a header of its own that has
@@ -120,7 +120,10 @@ func (m *Middleware) admit(r *http.Request) (*http.Request, *tokensource.Token, 
 			delete(out.Header, name)
 		}
 	}
-	*out = *out.WithContext(tokensource.ContextWithAccount(r.Context(), account)) // One copy on the heap, not two.
+	// With the token in the context, hooks count a request once that asks the
+	// Source again in its transport.
+	ctx := tokensource.ContextWithToken(tokensource.ContextWithAccount(r.Context(), account), token)
+	*out = *out.WithContext(ctx) // One copy on the heap, not two.
 	return out, token, nil
 }
 

@@ -20,6 +20,7 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
+	{"before the first request", func(*stage) {}, false},
 	{"cold", func(s *stage) {
 		s.want(s.read("request"), http.StatusOK)
 	}, false},

@@ -182,7 +182,7 @@ func (s *Source) now() instant {
 // cached tells the hooks that t was there, and returns it.
 func (s *Source) cached(ctx context.Context, t *Token) *Token {
 	if s.hooks.Acquire != nil {
-		if _, done := s.hooks.Acquire(ctx, AcquireInfo{Account: t.account, Origin: OriginCached}); done != nil {
+		if _, done := s.hooks.Acquire(ctx, AcquireInfo{Account: t.account, Origin: OriginCached, Repeated: s.repeated(ctx, t.account)}); done != nil {
 			done(AcquireResult{Serial: t.serial})
 		}
 	}

@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 // Attempts makes one request of several that are handed to a [Transport] one
@@ -12,7 +14,10 @@ import (
 //
 // The zero Attempts is ready for use, for one request. See
 // [ContextWithAttempts].
-type Attempts struct{ replayed atomic.Bool }
+type Attempts struct {
+	replayed atomic.Bool
+	token    atomic.Pointer[tokensource.Token]
+}
 
 type attemptsKey struct{}
 
@@ -35,5 +40,20 @@ func (a *Attempts) spent() bool { return a != nil && a.replayed.Load() }
 func (a *Attempts) replay() {
 	if a != nil {
 		a.replayed.Store(true)
+	}
+}
+
+// lastToken returns the token that an earlier attempt was sent with, or nil.
+func (a *Attempts) lastToken() *tokensource.Token {
+	if a == nil {
+		return nil
+	}
+	return a.token.Load()
+}
+
+// keep notes the token that an attempt is sent with.
+func (a *Attempts) keep(token *tokensource.Token) {
+	if a != nil {
+		a.token.Store(token)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/pismoauth/pismoauth/internal/trailer"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -96,6 +97,10 @@ type exchange struct {
 	sent      int       // how often it went out
 	replayed  bool      // after a 401; once at the most
 	attempts  *Attempts // of which this is one; or nil
+
+	// token is that of the attempt before, or nil. With it in the context, the
+	// Source knows that the request has asked before, and hooks count it once.
+	token *tokensource.Token
 }
 
 // prepare finds out for whom the request is, and makes a header for it.
@@ -106,6 +111,7 @@ func (x *exchange) prepare() error {
 	}
 	x.account = account
 	x.attempts = attemptsFrom(x.req.Context())
+	x.token = x.attempts.lastToken()
 	x.header, err = headerToAuthorize(x.req)
 	return err
 }
@@ -129,11 +135,17 @@ func (t *Transport) accountFor(ctx context.Context) (tokensource.Account, error)
 // attempt sends the request with the token of this moment, and deals with a
 // 401.
 func (x *exchange) attempt() (*http.Response, error) {
-	token, err := x.transport.source.Token(x.req.Context(), x.account)
+	ctx := x.req.Context()
+	if x.token != nil {
+		ctx = tokensource.ContextWithToken(ctx, x.token)
+	}
+	token, err := x.transport.source.Token(ctx, x.account)
 	if err != nil {
 		x.body.discard()
 		return nil, err
 	}
+	x.token = token
+	x.attempts.keep(token)
 	out, err := x.outgoing(token)
 	if err != nil {
 		return nil, err
@@ -166,7 +178,7 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	if x.sent > 0 {
 		out = out.WithContext(contextWithResendCount(out.Context(), x.sent))
 	}
-	return out, nil
+	return trailer.Keep(out), nil
 }
 
 // send hands a request to the base.
