@@ -118,10 +118,31 @@ func NewError(kind Kind, cause error) *Error {
 	return &Error{Kind: kind, cause: &cause}
 }
 
+// Explain returns an error with the given text, which is safe to print, and
+// the real cause behind Unwrap.
+func Explain(text string, cause error) error { return &explained{text, cause} }
+
+type explained struct {
+	text  string
+	cause error
+}
+
+func (e *explained) Error() string { return e.text }
+
+func (e *explained) Unwrap() error { return e.cause }
+
 // Error returns the meaning of the kind, with the numbers of the Error.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.Error())
+	if e.cause != nil {
+		switch cause := (*e.cause).(type) {
+		case *explained:
+			b.WriteString(": " + cause.text)
+		case *ConfigError:
+			b.WriteString(": " + cause.Error())
+		}
+	}
 	if e.StatusCode != 0 {
 		b.WriteString(" (status ")
 		b.WriteString(strconv.Itoa(e.StatusCode))

@@ -22,6 +22,10 @@ type Grant struct {
 	// not. A JWT with the claims iat and exp tells its own, which counts
 	// first; if nothing tells, it is 10 minutes.
 	ExpiresIn time.Duration
+	// Age is how much of its life the token had spent when it was handed over.
+	Age time.Duration
+	// Date is the endpoint's own clock when it answered; zero if unknown.
+	Date time.Time
 	// AccountID and ExternalAccountID are the account that the answer named;
 	// empty if it named none.
 	AccountID, ExternalAccountID string
