@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -127,6 +128,10 @@ func TestTheLastGoodPairServesWhileTheFilesAreBroken(t *testing.T) {
 }
 
 func TestAPairThatIsMendedWithoutAnyTraceIsReadAgain(t *testing.T) {
+	synctest.Test(t, mendedWithoutATrace)
+}
+
+func mendedWithoutATrace(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
 	cert, key := newPair(t, 2)
@@ -145,6 +150,7 @@ func TestAPairThatIsMendedWithoutAnyTraceIsReadAgain(t *testing.T) {
 	if err := os.Chtimes(files.keyFile, at, at); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(time.Second) // Files that cannot be read are not read for each request.
 	if got := presented(t, c); got != 2 {
 		t.Errorf("certificate %d, want 2", got)
 	}
@@ -193,25 +199,32 @@ func TestEachKindOfChangeIsNoticed(t *testing.T) {
 	}
 }
 
-func TestACertificateRenewedForTheSameKeyIsNoticed(t *testing.T) {
+func TestClientCertificate_RenewedForItsKey(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
-	read := func() *tls.Certificate {
-		certificate, err := c.GetClientCertificate(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return certificate
+	key, err := os.ReadFile(files.keyFile)
+	if err != nil {
+		t.Fatal(err)
 	}
+	replace(t, files.certFile, renewed(t, key, 2))
+	if got := presented(t, c); got != 2 {
+		t.Errorf("certificate %d, want 2", got)
+	}
+}
+
+// Files are written again by whatever mounts them. That is no new certificate.
+func TestClientCertificate_WrittenAgain(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	c := newClientCertificate(t, files)
+	before, _ := c.GetClientCertificate(nil)
 	for _, path := range []string{files.certFile, files.keyFile} {
-		before := read()
 		content, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		replace(t, path, content)
-		if read() == before {
-			t.Errorf("a change of %s alone was not noticed", path)
+		if after, _ := c.GetClientCertificate(nil); after != before {
+			t.Errorf("another certificate after %s was written again", path)
 		}
 	}
 }

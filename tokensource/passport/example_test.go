@@ -114,7 +114,7 @@ func ExampleEnvCredentials() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, tokensource.ErrMisconfigured))
 	// Output:
-	// pismoauth: misconfigured; no token request was made
+	// pismoauth: misconfigured; no token request was made: S2S.Credentials.Key: environment variable "PISMO_SERVER_KEY" is not set
 	// true
 }
 
