@@ -23,23 +23,34 @@ type Connections struct {
 // A Generation is a transport with its connections.
 type Generation struct {
 	transport *http.Transport
+	borrowed  bool
 	version   uint64
 	retired   atomic.Bool
 }
 
-// Current returns the generation that new requests go out over. It calls open
-// for a transport, and retires the generation that it replaces, if that has been
-// retired or has a lower version. Open is given the transport before, nil for
-// the first. It must not block.
-func (c *Connections) Current(version uint64, open func(before *http.Transport) *http.Transport) *Generation {
+// Own returns a generation of the connections of a transport that nobody else
+// uses.
+func Own(t *http.Transport) *Generation { return &Generation{transport: t} }
+
+// Borrow returns a generation of the connections of a transport that others may
+// use. When it is retired, its connections stay as they are.
+func Borrow(t *http.Transport) *Generation { return &Generation{transport: t, borrowed: true} }
+
+// Current returns the generation that new requests go out over. It calls next
+// for a generation, and retires the one before, if that has been retired or has
+// a lower version. Next is given the transport before, nil for the first
+// generation. It must not block.
+func (c *Connections) Current(version uint64, next func(before *http.Transport) *Generation) *Generation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.current
 	switch {
 	case before == nil:
-		c.current = &Generation{transport: open(nil), version: version}
+		c.current = next(nil)
+		c.current.version = version
 	case before.retired.Load() || before.version < version:
-		c.current = &Generation{transport: open(before.transport), version: max(version, before.version)}
+		c.current = next(before.transport)
+		c.current.version = max(version, before.version)
 		before.Retire()
 	}
 	return c.current
@@ -81,17 +92,23 @@ func (g *Generation) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// settle is how long after the end of a request its connection is idle at the
-// latest: an HTTP/2 stream that was cancelled is forgotten by another goroutine.
-const settle = time.Second
-
 // over closes the connection of a request that is over, if no other is to go
 // out over it.
 func (g *Generation) over() {
-	if g.retired.Load() {
-		g.transport.CloseIdleConnections()
-		time.AfterFunc(settle, g.transport.CloseIdleConnections)
+	if g.retired.Load() && !g.borrowed {
+		CloseIdle(g.transport)
 	}
+}
+
+// settle is how long after the end of a request its connection is idle at the
+// latest: an HTTP/2 stream that was cancelled is forgotten by another goroutine.
+const settle = 100 * time.Millisecond
+
+// CloseIdle closes the connections of t that are idle, or will be in a moment
+// because the requests on them are over.
+func CloseIdle(t interface{ CloseIdleConnections() }) {
+	t.CloseIdleConnections()
+	time.AfterFunc(settle, t.CloseIdleConnections)
 }
 
 // A body is one of a response. When it has been read or closed, the request is

@@ -12,14 +12,14 @@ import (
 	"github.com/pismoauth/pismoauth/internal/base"
 )
 
-// clientOf returns how to make transports that reach the network.
-func clientOf(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*network, func(*http.Transport) *http.Transport) {
+// clientOf returns how to make generations that reach the network.
+func clientOf(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*network, func(*http.Transport) *base.Generation) {
 	t.Helper()
 	n, roots := serve(t, protocol, handler)
-	return n, func(*http.Transport) *http.Transport {
+	return n, func(*http.Transport) *base.Generation {
 		transport := base.New()
 		transport.DialContext, transport.TLSClientConfig.RootCAs = n.dial, roots
-		return transport
+		return base.Own(transport)
 	}
 }
 
@@ -111,12 +111,12 @@ func TestConnections_LateRequest(t *testing.T) {
 func TestConnections_Versions(t *testing.T) {
 	var connections base.Connections
 	var made []*http.Transport
-	open := func(before *http.Transport) *http.Transport {
+	open := func(before *http.Transport) *base.Generation {
 		if len(made) > 0 && before != made[len(made)-1] {
 			t.Error("not given the transport before")
 		}
 		made = append(made, &http.Transport{})
-		return made[len(made)-1]
+		return base.Own(made[len(made)-1])
 	}
 	first := connections.Current(1, open)
 	second := connections.Current(2, open)
@@ -182,14 +182,15 @@ func TestConnections_FollowAnUpgrade(t *testing.T) {
 // not keep a dead one in use.
 func TestConnections_OverlappingTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, reach := clientOf(t, http2, slowly)
-		open := func(before *http.Transport) *http.Transport {
+		n, roots := serve(t, http2, slowly)
+		open := func(before *http.Transport) *base.Generation {
 			if before != nil {
-				return base.Clone(before)
+				return base.Own(base.Clone(before))
 			}
-			first := reach(nil)
+			first := base.New()
+			first.DialContext, first.TLSClientConfig.RootCAs = n.dial, roots
 			first.HTTP2 = nil // No pings.
-			return first
+			return base.Own(first)
 		}
 		var connections base.Connections
 		defer connections.CloseIdleConnections()
@@ -215,6 +216,27 @@ func TestConnections_OverlappingTimeouts(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if closed := n.frozen[0].closed(); !closed {
 			t.Error("the dead connection is still there when its last request is over")
+		}
+	})
+}
+
+// Those who share a transport keep its connections.
+func TestBorrow_KeepsConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, roots := serve(t, http1, slowly)
+		transport := base.New()
+		transport.DialContext, transport.TLSClientConfig.RootCAs = n.dial, roots
+		defer transport.CloseIdleConnections()
+		g := base.Borrow(transport)
+		if _, err := get(t.Context(), g, "/"); err != nil {
+			t.Fatal(err)
+		}
+		g.Retire()
+		if _, err := get(t.Context(), transport, "/"); err != nil {
+			t.Fatal(err)
+		}
+		if n.dials.Load() != 1 {
+			t.Errorf("%d connections, want 1", n.dials.Load())
 		}
 	})
 }

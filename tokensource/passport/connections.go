@@ -39,14 +39,14 @@ func (s *S2S) line() line {
 // generation returns the current generation of the connections of s. The first
 // is on own, the Transport of the Client, or on a new base if that is nil.
 func (s *S2S) generation(own *http.Transport) *base.Generation {
-	return s.pool().of(own).Current(0, func(before *http.Transport) *http.Transport {
+	return s.pool().of(own).Current(0, func(before *http.Transport) *base.Generation {
 		switch {
 		case before != nil:
-			return base.Clone(before)
+			return base.Own(base.Clone(before))
 		case own != nil:
-			return own
+			return base.Borrow(own)
 		default:
-			return base.New()
+			return base.Own(base.New())
 		}
 	})
 }
@@ -93,6 +93,6 @@ type foreign struct{ http.RoundTripper }
 // The connection of an exchange that failed is idle, unless others share it.
 func (f foreign) Retire() {
 	if idle, ok := f.RoundTripper.(interface{ CloseIdleConnections() }); ok {
-		idle.CloseIdleConnections()
+		base.CloseIdle(idle)
 	}
 }
