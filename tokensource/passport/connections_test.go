@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,7 @@ func TestS2S_DeadConnection(t *testing.T) {
 					if err := issueWithin(t, s, time.Second); err != nil {
 						t.Error(err)
 					}
+					synctest.Wait()
 				}
 				if made := p.dialled() - before; made != 1 {
 					t.Errorf("%d new connections, want 1", made)
@@ -86,6 +88,7 @@ func TestS2S_BrokenAnswer(t *testing.T) {
 			if err := issueWithin(t, s, time.Second); err != nil {
 				t.Fatal(err)
 			}
+			synctest.Wait()
 		}
 		if n := p.dialled(); n != 2 {
 			t.Errorf("%d connections, want 2", n)
@@ -140,6 +143,7 @@ func TestS2S_ConnectionKept(t *testing.T) {
 			s.Client = client
 			for range 3 {
 				_ = issueWithin(t, s, time.Second)
+				synctest.Wait() // A new connection is pooled after its first request.
 			}
 			if n := p.dialled(); n != 1 {
 				t.Errorf("status %d: %d connections", status, n)
@@ -196,10 +200,47 @@ func TestS2S_AnotherClient(t *testing.T) {
 				if err := issueWithin(t, s, time.Second); err != nil {
 					t.Fatal(err)
 				}
+				synctest.Wait()
 			}
 			if n := p.dialled(); n != 1 {
 				t.Errorf("%d connections", n)
 			}
 		}
 	})
+}
+
+// Without a Transport of the caller's, an issuer has connections of its own, and
+// the same for each exchange.
+func TestS2S_OwnConnections(t *testing.T) {
+	s := issuer("http://127.0.0.1")
+	own := passport.LineOf(s)
+	if own == http.DefaultTransport || passport.LineOf(issuer("http://127.0.0.1")) == own {
+		t.Error("the connections are somebody else's, too")
+	}
+	s.Client = &http.Client{Timeout: time.Minute}
+	if passport.LineOf(s) != own {
+		t.Error("another exchange has other connections")
+	}
+	var atOnce sync.WaitGroup
+	for range 8 {
+		atOnce.Go(func() {
+			if passport.LineOf(s) != own {
+				t.Error("another goroutine has other connections")
+			}
+		})
+	}
+	atOnce.Wait()
+}
+
+func TestS2S_ConnectionsGoWithIt(t *testing.T) {
+	kept := func() func() bool {
+		s := issuer("http://127.0.0.1")
+		passport.LineOf(s)
+		return passport.HasPool(s)
+	}()
+	for deadline := time.Now().Add(time.Minute); kept(); runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("the connections are kept for an issuer that is gone")
+		}
+	}
 }

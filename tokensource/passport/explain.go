@@ -112,10 +112,14 @@ func alertReason(err error) string {
 		return ""
 	}
 	alert := op.Err.Error()
-	if strings.Contains(alert, "certificate") || strings.Contains(alert, "access denied") {
+	switch {
+	case strings.Contains(alert, "certificate"), strings.Contains(alert, "access denied"):
 		return "it rejected our client certificate, or misses one (" + alert + ")"
+	case strings.Contains(alert, "handshake failure"): // With TLS 1.2 that may be all it says.
+		return "it refused the TLS handshake, perhaps for want of a client certificate (" + alert + ")"
+	default:
+		return "it refused the TLS handshake (" + alert + ")"
 	}
-	return "it refused the connection (" + alert + ")"
 }
 
 // resolverReason is about a host name that leads nowhere.
