@@ -11,8 +11,8 @@ import (
 // The causes of ErrMalformedResponse that are found in the text of an answer.
 // None holds anything of it, which is why those of encoding/json are not kept.
 var (
-	errNoBody    = errors.New("the answer has no body")
-	errNoObject  = errors.New("the answer is not a JSON object")
+	errNoBody    = errors.New("the answer has no body, check the base URL")
+	errNoObject  = errors.New("the answer is not a JSON object, check the base URL")
 	errNoToken   = errors.New("the answer has no token")
 	errTwoTokens = errors.New("the answer has two different tokens")
 	errAccountID = errors.New("the answer names an account in a way that cannot be read")

@@ -27,8 +27,8 @@ import (
 // it should remember what it got for a moment. Its error is ErrMisconfigured,
 // unless it is a [*tokensource.Error], which is passed on as it is, or a
 // deadline that has passed, which is ErrTimeout. It must not hold the value. Its
-// text is not printed, since nobody knows what is in it; to have it printed, as
-// part of a [*tokensource.Error], see [tokensource.Explain].
+// text is printed only if [tokensource.Explain] made it: of any other, nobody
+// knows what is in it.
 type Value func(ctx context.Context) (tokensource.Secret, error)
 
 // Literal returns a Value that is always the same. It is nil if value is empty,
@@ -224,14 +224,14 @@ func unread(ctx context.Context, field string, err error) *tokensource.Error {
 	if e, ok := errors.AsType[*tokensource.Error](err); ok {
 		return e
 	}
-	reason := "the function that reads it failed"
-	if e, ok := errors.AsType[*valueError](err); ok {
-		reason = e.reason
-	}
 	if errors.Is(err, context.Canceled) && !errors.Is(ctx.Err(), context.Canceled) {
 		err = notCanceled(err)
 	}
-	err = tokensource.Explain(field+": "+reason, fmt.Errorf("%s: %w", field, err))
+	if e, ok := errors.AsType[*valueError](err); ok {
+		err = tokensource.Explain(field+": "+e.reason, err)
+	} else { // Which may explain itself.
+		err = errors.Join(tokensource.Explain(field+": the function that reads it failed", nil), err)
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return tokensource.NewError(tokensource.ErrTimeout, err)

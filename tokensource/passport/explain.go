@@ -15,11 +15,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// explained returns an error whose text is that of cause. It is for causes made
-// of constants and of names out of the configuration.
+// explained returns an error whose text is that of cause, which is a constant.
 func explained(kind tokensource.Kind, cause error) *tokensource.Error {
-	text := strings.ReplaceAll(cause.Error(), "\n", "; ") // It may be joined.
-	return tokensource.NewError(kind, tokensource.Explain(text, cause))
+	return tokensource.NewError(kind, tokensource.Explain(cause.Error(), cause))
 }
 
 // interrupted returns the error of a request to host that had no answer, or no
@@ -81,7 +79,7 @@ func reasonOf(err error) string {
 func certificateReason(err error) string {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		if invalid.Reason == x509.Expired && invalid.Cert != nil {
-			return fmt.Sprintf("its certificate is valid from %s to %s only; check the clock",
+			return fmt.Sprintf("its certificate is valid from %s to %s only, check the clock",
 				invalid.Cert.NotBefore.UTC().Format("2006-01-02"), invalid.Cert.NotAfter.UTC().Format("2006-01-02"))
 		}
 		return "its certificate is not valid"
@@ -90,7 +88,7 @@ func certificateReason(err error) string {
 		return "its certificate is for another host name"
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "its certificate is signed by an unknown authority; if a proxy inspects TLS, add its authority to the client's RootCAs"
+		return "its certificate is signed by an unknown authority: if a proxy inspects TLS, add its authority to the client's RootCAs"
 	}
 	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
 		return "its certificate cannot be verified: this system has no certificate authorities"
@@ -99,7 +97,7 @@ func certificateReason(err error) string {
 		return "its certificate could not be verified"
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
-		return "it does not speak TLS; check the scheme and the port of the base URL"
+		return "it does not speak TLS, check the scheme and the port of the base URL"
 	}
 	return ""
 }

@@ -104,13 +104,7 @@ func failedWith(t *testing.T, err error, kind tokensource.Kind) *tokensource.Err
 
 // cause returns what is behind an Error.
 func cause(err *tokensource.Error) error {
-	switch err := error(err).(type) {
-	case interface{ Unwrap() error }:
-		return err.Unwrap()
-	case interface{ Unwrap() []error }:
-		return errors.Join(err.Unwrap()...)
-	}
-	return nil
+	return errors.Unwrap(err)
 }
 
 // A pipe connects a client to a server without a network, so that both can be

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +43,7 @@ func newMutual(t *testing.T, version string) *mutual {
 		}
 		_, _ = io.WriteString(w, "-"+serial)
 	}))
+	m.Server.Config.ErrorLog = log.New(io.Discard, "", 0) // Of dials that a rotation ended.
 	m.Server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:

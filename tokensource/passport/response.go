@@ -27,7 +27,7 @@ var (
 	errFirewall   = errors.New("the answer is a 403 that is not a JSON object, of a firewall or a proxy perhaps")
 	errTooLong    = errors.New("the answer is longer than 64 KiB")
 	errUnreadable = errors.New("the answer is compressed, and breaks off, is longer than 64 KiB, or is in a format other than gzip and deflate")
-	errStatus     = errors.New("the token endpoint does not answer with this status; check the base URL")
+	errStatus     = errors.New("the token endpoint does not answer with this status, check the base URL")
 )
 
 // byStatus returns the error that needs no look at the body, or nil.
@@ -129,8 +129,8 @@ const maxAge = 24 * 60 * 60
 // and its Age together (RFC 9110, section 6.6.1; RFC 9111, section 5.1).
 func clock(h http.Header) time.Time {
 	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return time.Time{}
+	if err != nil || date.Year() < 2000 {
+		return time.Time{} // Without a clock, computers live in 1970.
 	}
 	age, err := strconv.ParseUint(strings.TrimSpace(h.Get("Age")), 10, 32)
 	if err != nil || age > maxAge {

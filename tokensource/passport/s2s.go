@@ -167,7 +167,7 @@ func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.R
 		return nil, explained(tokensource.ErrMisconfigured, errExternalAccount)
 	}
 	if err := s.Validate(); err != nil {
-		return nil, explained(tokensource.ErrMisconfigured, err)
+		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err)
 	}
 	key, secret, err := s.Credentials.read(ctx)
 	if err != nil {
