@@ -112,10 +112,13 @@ func tokenOf(answer object) (string, error) {
 		found := ""
 		for _, value := range answer[name] {
 			token := stringOf(value)
-			if token != "" && found != "" && token != found {
+			switch {
+			case token == "":
+			case found != "" && token != found:
 				return "", errTwoTokens
+			default:
+				found = token
 			}
-			found = max(found, token)
 		}
 		if found != "" {
 			return found, nil

@@ -28,22 +28,22 @@ func interrupted(ctx context.Context, err error, host string, p *progress) *toke
 	if e, ok := errors.AsType[*tokensource.Error](err); ok && e.Kind == tokensource.ErrMisconfigured {
 		return e // The client asks for a token to be let through: the one it is to get.
 	}
-	phase, peer := p.reached()
-	reason := reasonOf(err)
-	if reason == "" {
-		reason = lost(phase)
-	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		reason = "timed out while " + phase.String()
-		if peer != "" && phase < waiting {
-			reason += " (" + peer + ")"
-		}
-		return tokensource.NewError(tokensource.ErrTimeout, tokensource.Explain(host+": "+reason, err))
+		return tokensource.NewError(tokensource.ErrTimeout, tokensource.Explain(host+": "+timedOut(p), err))
 	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):
 		return tokensource.NewError(tokensource.ErrCanceled, err)
 	case errors.Is(err, context.Canceled):
-		reason, err = "given up by the HTTP client while "+phase.String(), notCanceled(err)
+		phase, _ := p.reached()
+		text := host + ": given up by the HTTP client while " + phase.String()
+		return tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain(text, notCanceled(err)))
+	}
+	reason := reasonOf(err)
+	if timeout, ok := errors.AsType[net.Error](err); reason == "" && ok && timeout.Timeout() {
+		reason = timedOut(p)
+	}
+	if reason == "" {
+		reason = lost(p)
 	}
 	return tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain(host+": "+reason, err))
 }
@@ -52,9 +52,19 @@ func interrupted(ctx context.Context, err error, host string, p *progress) *toke
 // context.Canceled. That a caller left is told by a caller's context alone.
 func notCanceled(err error) error { return errors.New(err.Error()) }
 
+// timedOut says what took too long.
+func timedOut(p *progress) string {
+	phase, peer := p.reached()
+	text := "timed out while " + phase.String()
+	if peer != "" && phase < waiting {
+		text += " (" + peer + ")"
+	}
+	return text
+}
+
 // lost says what has failed, if all that is known is when.
-func lost(p phase) string {
-	switch p {
+func lost(p *progress) string {
+	switch phase, _ := p.reached(); phase {
 	case waiting:
 		return "the connection was lost before the answer"
 	case reading:
@@ -111,6 +121,8 @@ func alertReason(err error) string {
 	}
 	alert := op.Err.Error()
 	switch {
+	case !strings.HasPrefix(alert, "tls: "):
+		return "" // Of somebody else's making.
 	case strings.Contains(alert, "certificate"), strings.Contains(alert, "access denied"):
 		return "it rejected our client certificate, or misses one (" + alert + ")"
 	case strings.Contains(alert, "handshake failure"): // With TLS 1.2 that may be all it says.
@@ -157,24 +169,22 @@ func connectionReason(err error) string {
 	reason := ""
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		reason = errno.Error()
-	} else if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		reason = "timed out"
 	} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		reason = "the connection was closed before the end of the answer"
 	}
 	op, ok := errors.AsType[*net.OpError](err)
-	if !ok || reason == "" {
-		return reason
-	}
 	proxy := ""
-	if op.Op == "proxyconnect" {
+	if ok && op.Op == "proxyconnect" {
 		proxy = "the proxy at "
-		if inner, ok := errors.AsType[*net.OpError](op.Err); ok {
-			op = inner
-		}
+		op, ok = errors.AsType[*net.OpError](op.Err)
 	}
-	if op.Op == "dial" && op.Addr != nil {
-		return "connecting to " + proxy + op.Addr.String() + ": " + reason
+	switch {
+	case !ok || op.Op != "dial" || op.Addr == nil:
+		return reason
+	case op.Timeout():
+		reason = "timed out"
+	case reason == "":
+		reason = "failed"
 	}
-	return reason
+	return "connecting to " + proxy + op.Addr.String() + ": " + reason
 }

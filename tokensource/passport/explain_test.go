@@ -14,7 +14,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -195,7 +197,17 @@ func TestS2S_TimeoutErrors(t *testing.T) {
 		"the dial": {"http://127.0.0.1", stuck, func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}, "127.0.0.1: timed out while "},
+		}, "127.0.0.1: timed out while waiting for a connection"},
+		"the host": {"http://127.0.0.1", stuck, func(ctx context.Context, _, _ string) (net.Conn, error) {
+			httptrace.ContextClientTrace(ctx).DNSStart(httptrace.DNSStartInfo{})
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, "127.0.0.1: timed out while resolving the host"},
+		"the address": {"http://127.0.0.1", stuck, func(ctx context.Context, _, _ string) (net.Conn, error) {
+			httptrace.ContextClientTrace(ctx).ConnectStart("tcp", "192.0.2.1:443")
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, "127.0.0.1: timed out while connecting (192.0.2.1:443)"},
 		"the handshake": {"https://127.0.0.1", stuck, func(context.Context, string, string) (net.Conn, error) {
 			client, _ := net.Pipe()
 			return client, nil
@@ -220,6 +232,35 @@ func TestS2S_TimeoutErrors(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Limits of the client's own are no deadline of the issuance: there may be time
+// for another attempt.
+func TestS2S_TimeoutsOfTheTransport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for says, limit := range map[string]func(*http.Transport){
+			"timed out while in the TLS handshake": func(t *http.Transport) {
+				t.DialContext = func(context.Context, string, string) (net.Conn, error) {
+					client, _ := net.Pipe()
+					return client, nil
+				}
+				t.TLSHandshakeTimeout = time.Second
+			},
+			"connecting to 192.0.2.1:443: timed out": func(t *http.Transport) {
+				t.DialContext = func(context.Context, string, string) (net.Conn, error) {
+					return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: os.ErrDeadlineExceeded}
+				}
+			},
+		} {
+			own := &http.Transport{}
+			limit(own)
+			s := issuer("https://127.0.0.1")
+			s.Client = &http.Client{Transport: own}
+			_, err := s.Issue(t.Context(), tokensource.Organization())
+			wantKind(t, err, tokensource.ErrUnavailable)
+			wantText(t, err, "127.0.0.1: "+says)
+		}
+	})
 }
 
 // A caller who left is told by its context, and by nothing that was canceled

@@ -10,6 +10,7 @@ type phase int
 
 const (
 	preparing phase = iota
+	dialling
 	resolving
 	connecting
 	handshaking
@@ -20,7 +21,7 @@ const (
 // String completes "timed out while".
 func (p phase) String() string {
 	return [...]string{
-		"preparing the request", "resolving the host", "connecting", "in the TLS handshake",
+		"preparing the request", "waiting for a connection", "resolving the host", "connecting", "in the TLS handshake",
 		"waiting for the answer", "reading the answer",
 	}[p]
 }
@@ -48,6 +49,7 @@ func (p *progress) reached() (phase phase, peer string) {
 
 func (p *progress) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
+		GetConn:  func(string) { p.reach(dialling) },
 		DNSStart: func(httptrace.DNSStartInfo) { p.reach(resolving) },
 		ConnectStart: func(_, address string) {
 			p.reach(connecting)

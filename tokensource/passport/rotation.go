@@ -23,9 +23,10 @@ import (
 // Base is what the connections are made like; nil means like those of
 // transport.NewBase. It is copied, and is not used itself: later changes to it,
 // and its CloseIdleConnections, have no effect. The copies present this
-// certificate and no other, and resume no TLS session of an earlier one. A base
-// with a DialTLS or a DialTLSContext does its handshakes itself: there the
-// certificate is for those functions to present.
+// certificate and no other, resume no TLS session of an earlier one, and do not
+// have what was added with RegisterProtocol. A base with a DialTLS or a
+// DialTLSContext does its handshakes itself: there the certificate is for those
+// functions to present.
 //
 // The RoundTripper looks at both files before each request. It is safe for
 // concurrent use, and has a method CloseIdleConnections, which
