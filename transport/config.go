@@ -1,12 +1,10 @@
 package transport
 
 import (
-	"crypto/tls"
 	"errors"
-	"net"
 	"net/http"
-	"time"
 
+	"github.com/pismoauth/pismoauth/internal/base"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -111,23 +109,10 @@ func New(config Config) (*Transport, error) {
 }
 
 // NewBase returns a new [http.Transport] sized for one busy host, for
-// Config.Base: set its TLSClientConfig's certificates, or wrap it. It differs
-// from [http.DefaultTransport] in the idle connections that it keeps: two per
-// host make 32 workers open a new TLS connection for more than every second
-// request.
-func NewBase() *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          512,
-		MaxIdleConnsPerHost:   256,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		// No ClientSessionCache: where a session is resumed, the server goes on
-		// seeing the client certificate of the first handshake.
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-	}
-}
+// Config.Base: set its TLSClientConfig's certificates, or wrap it.
+//
+// It differs from [http.DefaultTransport] in the idle connections that it
+// keeps: two per host make 32 workers open a new TLS connection for more than
+// every second request. And it checks HTTP/2 connections by pings: one that has
+// been silent for 3 seconds and does not answer within 2 more is closed.
+func NewBase() *http.Transport { return base.New() }

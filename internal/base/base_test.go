@@ -1,0 +1,59 @@
+package base_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/internal/base"
+)
+
+func get(ctx context.Context, rt http.RoundTripper, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://pismo.example"+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	return resp.Proto + " " + string(body), err
+}
+
+// A connection that swallows everything silently takes requests for seconds,
+// not for the minutes that TCP takes to notice.
+func TestNew_DeadHTTP2Connection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, roots := serve(t, http2, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") })
+		transport := base.New()
+		transport.DialContext, transport.TLSClientConfig.RootCAs = n.dial, roots
+		defer transport.CloseIdleConnections()
+		if got, err := get(t.Context(), transport, "/"); got != "HTTP/2.0 well" {
+			t.Fatal(got, err)
+		}
+		time.Sleep(time.Minute) // Pings keep a connection that is well.
+		if got, err := get(t.Context(), transport, "/"); got != "HTTP/2.0 well" || n.dials.Load() != 1 {
+			t.Fatalf("got %q, %v on connection %d", got, err, n.dials.Load())
+		}
+		n.freeze()
+		for began := time.Now(); ; {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			got, err := get(ctx, transport, "/")
+			cancel()
+			if got == "HTTP/2.0 well" {
+				break
+			}
+			if took := time.Since(began); took > 6*time.Second {
+				t.Fatalf("dead for %v: %v", took, err)
+			}
+		}
+		if n.dials.Load() != 2 {
+			t.Errorf("%d connections", n.dials.Load())
+		}
+	})
+}
