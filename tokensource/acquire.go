@@ -2,21 +2,14 @@ package tokensource
 
 import (
 	"context"
-	"errors"
-)
-
-// Renewals that refusals ask for draw on a budget per account: a burst, and
-// one more with each renewalRefill-th part of the token's lifetime.
-const (
-	renewalBurst  = 3
-	renewalRefill = 60
+	"time"
 )
 
 // The causes of ErrMisconfigured that are found here.
 var (
-	errZeroAccount = errors.New("the account is not set; use ParseAccountID, or Organization for the whole organization")
-	errOwnIssuer   = errors.New("the issuer's own HTTP client asks this Source for a token; give it a client of its own")
-	errNoSuchToken = errors.New("the token to renew is nil, or another Source's")
+	errZeroAccount = Explain("the account is not set, use ParseAccountID, or Organization for the whole organization", nil)
+	errOwnIssuer   = Explain("the issuer's own HTTP client asks this Source for a token, give it a client of its own", nil)
+	errNoSuchToken = Explain("the token to renew is nil, or of another Source", nil)
 )
 
 // admissible reports whether account can have a token, and the caller is not
@@ -31,20 +24,33 @@ func (s *Source) admissible(ctx context.Context, account Account) error {
 	return nil
 }
 
-// acquire is [Source.Token] for a caller whom no fresh token awaits.
+// A decision says what a caller of Token gets: a token that is there, an issuance
+// to wait for, or an error.
+type decision struct {
+	token  *Token
+	flight *issuance
+	err    error
+	origin Origin
+
+	// patience is how long the caller waits for the flight if the previous
+	// token can still serve; 0 means as long as it takes.
+	patience time.Duration
+}
+
+// acquire is [Source.Token] for a caller who finds no fresh token.
 func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 	if err := s.admissible(ctx, account); err != nil {
 		return nil, err
 	}
-	t, f, origin, err := s.board(ctx, account)
-	if err != nil && s.revised(ctx) {
-		t, f, origin, err = s.board(ctx, account)
+	d := s.decide(ctx, account)
+	if d.err != nil && s.revised(ctx) {
+		d = s.decide(ctx, account)
 	}
-	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: origin, Issuance: f.announced(err)})
-	if f != nil {
-		if err = f.wait(ctx); err == nil {
-			t, err = f.usable(s.now())
-		}
+	number := d.flight.numberOr(ctx, d.err)
+	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: d.origin, Issuance: number})
+	t, err := d.token, d.err
+	if d.flight != nil {
+		t, err = s.waitFor(ctx, d)
 	}
 	if done != nil {
 		done(AcquireResult{Serial: t.serialOrZero(), Err: err})
@@ -52,113 +58,88 @@ func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 	return t, err
 }
 
-// board finds out what a caller of Token gets: a token that is there, an
-// issuance to wait for, or an error.
-func (s *Source) board(ctx context.Context, account Account) (*Token, *issuance, Origin, error) {
+// decide finds out what a caller of Token gets.
+func (s *Source) decide(ctx context.Context, account Account) decision {
 	now := s.now()
-	l := s.lease(account, now)
-	defer l.mu.Unlock()
-	l.touch(now)
+	e := s.entry(account, now)
+	defer e.mu.Unlock()
+	e.touch(now)
 
-	t := l.current.Load()
+	t := e.current.Load()
+	usable := e.usable(now)
+	if t == nil && usable != nil && (e.flight == nil || e.flight.patience <= now.mono) {
+		t = usable // It was out of service for as long as that makes sense.
+		e.current.Store(t)
+	}
 	switch {
 	case t != nil && !t.stale.passed(now):
-		return t, nil, OriginCached, nil
-	case t != nil && !t.dead.passed(now):
-		if l.flight == nil {
-			// If no renewal may begin now, the token serves on all the same.
-			_, _ = s.begin(ctx, l, ReasonAhead, now)
+		return decision{token: t, origin: OriginCached}
+	case t != nil && !t.expiring(now):
+		if e.flight == nil && ctx.Err() == nil {
+			// If no renewal may begin now, the token serves all the same.
+			_, _ = s.begin(ctx, e, ReasonAhead, nil, now)
 		}
-		return t, nil, OriginStale, nil
-	case l.flight != nil:
-		return nil, l.flight, OriginJoined, nil
+		return decision{token: t, origin: OriginStale}
+	case e.flight != nil && usable != nil:
+		return decision{flight: e.flight, origin: OriginJoined, patience: e.flight.patience - now.mono}
+	case e.flight != nil:
+		return decision{flight: e.flight, origin: OriginJoined}
+	case ctx.Err() != nil:
+		return decision{err: callerError(ctx), origin: OriginSuppressed}
 	}
-	reason := ReasonCold
-	if l.token != nil {
-		reason = ReasonExpired
-	}
-	f, err := s.begin(ctx, l, reason, now)
+	f, err := s.begin(ctx, e, e.reasonToIssue(now), e.condemned(now), now)
 	if err != nil {
-		return nil, nil, OriginSuppressed, err
+		return decision{err: err, origin: OriginSuppressed}
 	}
-	return nil, f, OriginIssued, nil
+	return decision{flight: f, origin: OriginIssued}
 }
 
-// renew is [Source.Renew].
-func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
-	if err := s.renewable(ctx, refused); err != nil {
-		return nil, err
+// reasonToIssue returns why a token is issued for a caller who has none to use.
+func (e *entry) reasonToIssue(now instant) Reason {
+	switch {
+	case e.newest == nil || e.invalidated:
+		return ReasonCold
+	case e.condemned(now) != nil:
+		return ReasonRejected
 	}
-	t, f, outcome, err := s.replace(ctx, refused)
-	if err != nil && s.revised(ctx) {
-		t, f, outcome, err = s.replace(ctx, refused)
+	return ReasonExpired
+}
+
+// waitFor waits for an issuance. If that takes longer than the caller's patience,
+// the previous token is back in service, and the issuance goes on.
+func (s *Source) waitFor(ctx context.Context, d decision) (*Token, error) {
+	var patience <-chan time.Time
+	if d.patience > 0 {
+		timer := time.NewTimer(d.patience)
+		defer timer.Stop()
+		patience = timer.C
 	}
-	info := RenewInfo{Account: refused.account, Serial: refused.serial, Outcome: outcome, Issuance: f.announced(err)}
-	ctx, done := observe(ctx, s.hooks.Renew, info)
-	if f != nil {
-		if err = f.wait(ctx); err == nil {
-			t, err = f.token, f.err
+	for {
+		select {
+		case <-d.flight.done:
+			return d.flight.result(s.now())
+		case <-ctx.Done():
+			return nil, callerError(ctx)
+		case <-patience:
+			if t := s.resume(d.flight); t != nil {
+				return t, nil
+			}
 		}
 	}
-	if done != nil {
-		done(RenewResult{Serial: t.serialOrZero(), Err: err})
-	}
-	return t, err
 }
 
-// renewInBackground is [Source.RenewInBackground].
-func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
-	if s.renewable(ctx, refused) != nil {
-		return
+// resume puts the previous token back in service while its renewal goes on. It
+// returns nil if there is none to use, or if the renewal has just ended.
+func (s *Source) resume(f *issuance) *Token {
+	e := f.entry
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flight != f {
+		return nil
 	}
-	now := s.now()
-	l := s.lease(refused.account, now)
-	defer l.mu.Unlock()
-	if l.token == refused && l.flight == nil {
-		_, _ = s.beginWithinBudget(ctx, l, refused, ReasonSuspected, now) // Nobody is here to be told.
-	}
-}
-
-func (s *Source) renewable(ctx context.Context, refused *Token) error {
-	if refused == nil || refused.source != s {
-		return NewError(ErrMisconfigured, errNoSuchToken)
-	}
-	return s.admissible(ctx, refused.account)
-}
-
-// replace finds out what a caller of Renew gets: the token that has replaced
-// the refused one already, an issuance to wait for, or an error.
-func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance, RenewOutcome, error) {
-	now := s.now()
-	l := s.lease(refused.account, now)
-	defer l.mu.Unlock()
-	l.touch(now)
-
-	if t := l.current.Load(); t != nil && t != refused && !t.dead.passed(now) {
-		return t, nil, RenewSuperseded, nil
-	}
-	f, outcome := l.flight, RenewJoined
-	if f == nil {
-		var err error
-		if f, err = s.beginWithinBudget(ctx, l, refused, ReasonRejected, now); err != nil {
-			return nil, nil, RenewSuppressed, err
-		}
-		outcome = RenewIssued
-	}
-	l.current.Store(nil) // New callers wait with us: the token there was is refused.
-	return nil, f, outcome, nil
-}
-
-// beginWithinBudget begins an issuance that a refusal asks for. The caller
-// holds the lease's lock.
-func (s *Source) beginWithinBudget(ctx context.Context, l *lease, refused *Token, reason Reason, now instant) (*issuance, error) {
-	if err := s.clear(l, now); err != nil {
-		return nil, err
-	}
-	if wait := l.budget.Take(now.mono, renewalBurst, refused.lifetime/renewalRefill); wait > 0 {
-		return nil, NewError(ErrRenewalLimited, nil).after(wait)
-	}
-	return s.begin(ctx, l, reason, now)
+	t := e.usable(s.now())
+	e.current.Store(t)
+	return t
 }
 
 // observe calls a hook, which may be nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -193,9 +194,11 @@ func TestLeavingWhileAnIssuanceEndsIsSafe(t *testing.T) {
 func TestTheCallersValuesDoNotReachTheIssuer(t *testing.T) {
 	type key struct{}
 	var seen any
+	issued := 0
 	src := newSource(t, issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
 		seen = ctx.Value(key{})
-		return opaque("x", 0), nil
+		issued++
+		return opaque("x"+strconv.Itoa(issued), 0), nil
 	}))
 	tok, err := src.Token(context.WithValue(t.Context(), key{}, "dial info"), acct(t, 1))
 	if err != nil {

@@ -331,7 +331,7 @@ func TestAnAccountThatComesAndGoesHasOneIssuanceAtATime(t *testing.T) {
 
 func TestACallerWhoMeetsAnEvictionStartsAgain(t *testing.T) {
 	d := &desk{}
-	src := newSource(t, d, maxAccounts(1))
+	src := newSource(t, d)
 	one, other := acct(t, 1), acct(t, 2)
 	src.PlantEvicted(one)
 	answered := make(chan *tokensource.Token, 1)

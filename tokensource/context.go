@@ -33,3 +33,18 @@ func TokenFromContext(ctx context.Context) (*Token, bool) {
 	token, ok := ctx.Value(tokenKey{}).(*Token)
 	return token, ok
 }
+
+type healthCheckKey struct{}
+
+// ContextWithHealthCheck returns a copy of ctx for the request of a health check.
+// An issuance that begins for it never counts towards the failures for which a
+// [Source] suspends all issuances, and is never the one that is let through to
+// try whether the endpoint has recovered: that place is for a user's request.
+func ContextWithHealthCheck(ctx context.Context) context.Context {
+	return context.WithValue(ctx, healthCheckKey{}, true)
+}
+
+func isHealthCheck(ctx context.Context) bool {
+	check, _ := ctx.Value(healthCheckKey{}).(bool)
+	return check
+}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Kind says why no token could be had. The list is closed. A Kind is an
+// A Kind says why there is no token. The list is closed. A Kind is an
 // error itself, so that a caller can ask for one by name:
 //
 //	if errors.Is(err, tokensource.ErrRateLimited) { … }
@@ -55,18 +55,18 @@ const (
 // explanations are the texts that [Kind.Error] returns. They say what is wrong
 // and what to do, and hold nothing that came from outside.
 var explanations = map[Kind]string{
-	ErrCredentialsRejected: "the token endpoint rejected the credentials; check the server key and secret",
+	ErrCredentialsRejected: "the token endpoint rejected the credentials, check the server key and secret",
 	ErrAccountRejected:     "the token endpoint rejected the account, or the credentials",
-	ErrAccountMismatch:     "the token endpoint answered with a token for another account; it was discarded",
+	ErrAccountMismatch:     "the token endpoint answered with a token for another account, which was discarded",
 	ErrRateLimited:         "the token endpoint limits the rate of requests",
 	ErrUnavailable:         "the token endpoint is unavailable",
-	ErrTimeout:             "no token within the time limit",
-	ErrMalformedResponse:   "the token endpoint answered with something that is not a token; check the base URL",
+	ErrTimeout:             "there was no token within the time limit",
+	ErrMalformedResponse:   "the token endpoint answered with something that is not a usable token",
 	ErrOverloaded:          "too many token requests are waiting",
-	ErrRenewalLimited:      "tokens of this account are refused too often; renewals are limited",
-	ErrIssuerPanic:         "the issuer panicked",
-	ErrCanceled:            "the caller left before a token could be had",
-	ErrMisconfigured:       "misconfigured; no token request was made",
+	ErrRenewalLimited:      "tokens of this account are refused too often, so renewals are limited",
+	ErrIssuerPanic:         "the issuer or a hook panicked",
+	ErrCanceled:            "the caller left before there was a token",
+	ErrMisconfigured:       "no token request was made because the configuration is wrong",
 }
 
 // Error returns what the kind means, in a sentence.
@@ -77,13 +77,23 @@ func (k Kind) Error() string {
 	return "pismoauth: " + string(k)
 }
 
-// An Error says why no token could be had. Every error that a [Source] returns
+// isPermanent reports whether only a person can mend the cause.
+func (k Kind) isPermanent() bool {
+	switch k {
+	case ErrCredentialsRejected, ErrAccountRejected, ErrAccountMismatch, ErrIssuerPanic, ErrMisconfigured:
+		return true
+	}
+	return false
+}
+
+// An Error says why a Source has no token. Every error that a [Source] returns
 // is one; find it with errors.As, or ask for its kind with errors.Is.
 //
-// Its text is made of constants and numbers only: no response body, no URL, no
-// account and no cause, because error texts end in span statuses, access logs
-// and error pages. The cause, if there is one, is found by errors.As and
-// errors.Is; its text may name hosts, so log it with care.
+// Its text says what failed and what to do. It is made of constants, numbers,
+// and causes that are safe to print because of how they are made, see [Explain]:
+// no response body, no URL and no account, because error texts end in span
+// statuses, access logs and error pages. Any other cause is not part of the
+// text. errors.Unwrap, errors.As and errors.Is find it; log it with care.
 //
 // An Error is immutable once returned: callers who wait for the same issuance
 // get the same one.
@@ -109,8 +119,9 @@ type Error struct {
 	cause *error
 }
 
-// NewError returns an Error of the given kind. The cause may be nil; it is
-// never part of the text. It is meant for implementations of [Issuer].
+// NewError returns an Error of the given kind. The cause may be nil. It is meant
+// for implementations of [Issuer]. A cause that [Explain] made, and a
+// [*ConfigError], become part of the text.
 func NewError(kind Kind, cause error) *Error {
 	if cause == nil {
 		return &Error{Kind: kind}
@@ -118,50 +129,47 @@ func NewError(kind Kind, cause error) *Error {
 	return &Error{Kind: kind, cause: &cause}
 }
 
-// Explain returns an error with the given text, which is safe to print, and
-// the real cause behind Unwrap.
-func Explain(text string, cause error) error { return &explained{text, cause} }
-
-type explained struct {
-	text  string
-	cause error
-}
-
-func (e *explained) Error() string { return e.text }
-
-func (e *explained) Unwrap() error { return e.cause }
-
-// Error returns the meaning of the kind, with the numbers of the Error.
+// Error returns the meaning of the kind, the explanation of the cause if it has
+// one, and the numbers of the Error.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.Error())
 	if e.cause != nil {
-		switch cause := (*e.cause).(type) {
-		case *explained:
-			b.WriteString(": " + cause.text)
-		case *ConfigError:
-			b.WriteString(": " + cause.Error())
+		for _, text := range explanationsOf(*e.cause) {
+			b.WriteString(": ")
+			b.WriteString(text)
 		}
 	}
+	var numbers []string
 	if e.StatusCode != 0 {
-		b.WriteString(" (status ")
-		b.WriteString(strconv.Itoa(e.StatusCode))
-		b.WriteString(")")
+		numbers = append(numbers, "status "+strconv.Itoa(e.StatusCode))
 	}
-	if e.RetryAfter > 0 {
-		b.WriteString("; retry after ")
-		b.WriteString(e.RetryAfter.Round(time.Millisecond).String())
+	if e.RetryAfter > 0 && !e.Kind.isPermanent() {
+		numbers = append(numbers, "retry after "+e.RetryAfter.Round(time.Millisecond).String())
+	}
+	if len(numbers) > 0 {
+		b.WriteString(" (" + strings.Join(numbers, ", ") + ")")
 	}
 	return b.String()
 }
 
-// Unwrap returns the kind and, if there is one, the cause.
-func (e *Error) Unwrap() []error {
-	if e.cause == nil {
-		return []error{e.Kind}
-	}
-	return []error{e.Kind, *e.cause}
+// Is reports whether target is the kind of e.
+func (e *Error) Is(target error) bool {
+	kind, ok := target.(Kind)
+	return ok && kind == e.Kind
 }
+
+// Unwrap returns the cause, or nil if there is none.
+func (e *Error) Unwrap() error {
+	if e.cause == nil {
+		return nil
+	}
+	return *e.cause
+}
+
+// Permanent reports whether asking again is pointless until somebody changes the
+// configuration, the credentials, the account or the program.
+func (e *Error) Permanent() bool { return e.Kind.isPermanent() }
 
 // Timeout reports whether the error is a timeout, as net.Error has it.
 func (e *Error) Timeout() bool { return e.Kind == ErrTimeout }
@@ -170,15 +178,15 @@ func (e *Error) Timeout() bool { return e.Kind == ErrTimeout }
 // it as error.type, without any import on either side.
 func (e *Error) ErrorType() string { return string(e.Kind) }
 
-// after returns a copy of e that says when asking again makes sense.
-func (e *Error) after(wait time.Duration) *Error {
+// withRetryAfter returns a copy of e that says when asking again makes sense.
+func (e *Error) withRetryAfter(wait time.Duration) *Error {
 	later := *e
 	later.RetryAfter = max(wait, 0)
 	return &later
 }
 
-// of returns a copy of e that knows which issuance it is the failure of.
-func (e *Error) of(issuance uint64) *Error {
+// withIssuance returns a copy of e that knows which issuance has failed.
+func (e *Error) withIssuance(issuance uint64) *Error {
 	known := *e
 	known.issuance = issuance
 	return &known
@@ -187,7 +195,7 @@ func (e *Error) of(issuance uint64) *Error {
 // suppressed returns a copy of e for those who are not allowed to try again
 // before wait has passed.
 func (e *Error) suppressed(wait time.Duration) *Error {
-	later := e.after(wait)
+	later := e.withRetryAfter(wait)
 	later.Suppressed = true
 	return later
 }
@@ -201,23 +209,26 @@ func suppressedBy(err error) uint64 {
 	return 0
 }
 
-// asError returns err as an *Error: what an issuer gave no kind was its
+// asError returns the error of an issuer as an *Error. One without a kind is the
 // endpoint being unavailable, or the time limit.
 func asError(err error) *Error {
 	e, ok := errors.AsType[*Error](err)
 	switch {
 	case ok && e == nil: // Typed, and so an error all the same.
 		return NewError(ErrUnavailable, nil)
-	case ok && e.Kind == "":
-		unavailable := *e
-		unavailable.Kind = ErrUnavailable
-		return &unavailable
 	case ok:
-		return e
+		issued := *e
+		if issued.Kind == "" || issued.Kind == ErrCanceled { // No caller was asked.
+			issued.Kind = ErrUnavailable
+		}
+		if e.cause != nil {
+			issued.cause = NewError(e.Kind, notCanceled(*e.cause)).cause
+		}
+		return &issued
 	case errors.Is(err, context.DeadlineExceeded):
 		return NewError(ErrTimeout, err)
 	default:
-		return NewError(ErrUnavailable, err)
+		return NewError(ErrUnavailable, notCanceled(err))
 	}
 }
 
@@ -228,6 +239,28 @@ func callerError(ctx context.Context) *Error {
 		kind = ErrTimeout
 	}
 	return NewError(kind, errors.Join(ctx.Err(), context.Cause(ctx)))
+}
+
+// IsPermanent reports whether asking again is pointless until somebody changes
+// something: whether err, or an error that it wraps, has a method Permanent that
+// says so, as the errors of this module's packages have. It is false for errors
+// of the network and of the platform, of which this module knows nothing. It
+// does not say whether a request may be sent twice.
+func IsPermanent(err error) bool {
+	var e interface{ Permanent() bool }
+	return errors.As(err, &e) && e.Permanent()
+}
+
+// RetryAfter returns how long to wait before asking again, if err is or wraps an
+// [*Error] that knows it. The network is left alone until then: whoever asks
+// earlier gets the same error. It is false if asking again is pointless, see
+// [IsPermanent], or if err does not say.
+func RetryAfter(err error) (time.Duration, bool) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e == nil || e.Permanent() || e.RetryAfter <= 0 {
+		return 0, false
+	}
+	return e.RetryAfter, true
 }
 
 // A ConfigError is one fault in a configuration. Constructors report all of
@@ -245,3 +278,6 @@ func (e *ConfigError) Error() string { return "pismoauth: " + e.Field + ": " + e
 
 // Unwrap returns [ErrMisconfigured].
 func (e *ConfigError) Unwrap() error { return ErrMisconfigured }
+
+// Permanent returns true: the configuration has to change.
+func (e *ConfigError) Permanent() bool { return true }

@@ -94,8 +94,12 @@ func TestAnErrorIsFoundByItsKind(t *testing.T) {
 
 func TestAnErrorWithoutACauseHasOnlyItsKind(t *testing.T) {
 	err := tokensource.NewError(tokensource.ErrTimeout, nil)
-	if got := err.Unwrap(); len(got) != 1 || got[0] != error(tokensource.ErrTimeout) {
+	if got := errors.Unwrap(err); got != nil {
 		t.Errorf("it unwraps to %v", got)
+	}
+	cause := errors.New("some cause")
+	if got := errors.Unwrap(tokensource.NewError(tokensource.ErrTimeout, cause)); got != cause {
+		t.Errorf("it unwraps to %v, want its cause", got)
 	}
 }
 
@@ -117,7 +121,7 @@ func TestAnErrorsTextIsMadeOfConstantsAndNumbers(t *testing.T) {
 	}
 	err := tokensource.NewError(tokensource.ErrRateLimited, nil)
 	err.StatusCode, err.RetryAfter = 429, 1500*time.Microsecond+7*time.Second
-	const want = "pismoauth: the token endpoint limits the rate of requests (status 429); retry after 7.002s"
+	const want = "pismoauth: the token endpoint limits the rate of requests (status 429, retry after 7.002s)"
 	if err.Error() != want {
 		t.Errorf("got  %q\nwant %q", err.Error(), want)
 	}

@@ -185,7 +185,7 @@ func ExampleError() {
 	fmt.Println(errors.Is(err, tokensource.ErrRateLimited))
 	// Output:
 	// kind: rate_limited
-	// text: pismoauth: the token endpoint limits the rate of requests (status 429); retry after 20s
+	// text: pismoauth: the token endpoint limits the rate of requests (status 429, retry after 20s)
 	// later: 20s
 	// true
 }

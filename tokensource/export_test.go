@@ -6,7 +6,13 @@ import (
 )
 
 // Verify lets the fuzzer reach what a Source does with a grant.
-func (g Grant) Verify(account Account) (time.Duration, error) { return g.verify(account) }
+func (g Grant) Verify(account Account) (time.Duration, error) {
+	lifetime, err := g.verify(account)
+	if err != nil {
+		return 0, err
+	}
+	return lifetime, nil
+}
 
 // Clocks parts the two clocks of a Source, which synctest moves together.
 type Clocks struct{ mono, wall atomic.Int64 }
@@ -36,7 +42,13 @@ func (c *Clocks) SetWall(d time.Duration) { c.wall.Add(int64(d)) }
 func (c *Clocks) PassWithWallStopped(d time.Duration) { c.mono.Add(int64(d)) }
 
 // PlantEvicted puts into the map what a caller may find there in the middle of
-// an eviction: a lease that is out of service already.
+// an eviction: an entry that is out of service already. The next insertion of
+// another account takes it away.
 func (s *Source) PlantEvicted(account Account) {
-	s.leases.LoadOrCreate(account, s.now().mono, func() *lease { return &lease{account: account, evicted: true} })
+	now := s.now().mono
+	s.entries.LoadOrCreate(account, now, func() *entry {
+		e := &entry{account: account, evicted: true}
+		e.lastUse.Store(int64(now - idleAccount))
+		return e
+	})
 }

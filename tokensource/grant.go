@@ -1,31 +1,28 @@
 package tokensource
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A Grant is what an [Issuer] got from a token endpoint. The Source checks it:
-// a token that could not be sent in a header, that is a JWT which cannot be
-// read, or that is for another account than the one asked for, is refused, and
-// nothing of it is kept.
+// A Grant is what an [Issuer] got from a token endpoint. The Source checks it. It
+// refuses a token that could not be sent in a header, one that names another
+// account than the one asked for, and one that has expired by the endpoint's own
+// clock. What else is odd in a Grant costs no token.
 type Grant struct {
-	// Token is the access token. Required. A string of three parts with dots
-	// between them must be a JWT; anything else is opaque, and fine.
+	// Token is the access token. Required. It may be a JWT or opaque.
 	Token Secret
-	// ExpiresIn is the life of the token as the endpoint told it, 0 if it did
-	// not. A JWT with the claims iat and exp tells its own, which counts
-	// first; if nothing tells, it is 10 minutes.
+	// ExpiresIn is the life of the token as the endpoint told it. 0, and what
+	// makes no sense, count as unknown.
 	ExpiresIn time.Duration
+	// Date is the time of the answer by the endpoint's own clock; zero if it is
+	// unknown. With it, the claim exp of a JWT tells how long the token lives,
+	// whatever the local clock says.
+	Date time.Time
 	// Age is how much of its life the token had spent when it was handed over.
 	Age time.Duration
-	// Date is the endpoint's own clock when it answered; zero if unknown.
-	Date time.Time
 	// AccountID and ExternalAccountID are the account that the answer named;
 	// empty if it named none.
 	AccountID, ExternalAccountID string
@@ -34,23 +31,19 @@ type Grant struct {
 	Bare bool
 }
 
-// The causes of ErrMalformedResponse that are found here. None of them holds
-// anything of the answer.
+// The causes of errors that are found here. None of them holds anything of the
+// answer.
 var (
-	errNoToken       = errors.New("the answer holds no token")
-	errTokenBytes    = errors.New("the token holds characters that RFC 6750 does not allow")
-	errTokenJWT      = errors.New("the token has three parts, but is not a JWT")
-	errTokenTimes    = errors.New("the token's iat and exp make no sense")
-	errExpiresIn     = errors.New("expires_in is not positive")
-	errDeadOnArrival = errors.New("the token had expired when it arrived")
+	errNoToken       = Explain("the answer holds no token", nil)
+	errTokenBytes    = Explain("the token holds characters that RFC 6750 does not allow", nil)
+	errDeadOnArrival = Explain("the token had expired when it arrived", nil)
+	errExpiredAgain  = Explain("the token endpoint handed out the expired token again", nil)
+	errSameToken     = Explain("the token endpoint handed out the same token again", nil)
 )
-
-// lastTime is the end of the year 9999, the last that time formats can hold.
-const lastTime = 253402300799
 
 // verify reports whether the token may be sent and is for the account, and
 // returns how long it lives.
-func (g Grant) verify(account Account) (time.Duration, error) {
+func (g Grant) verify(account Account) (time.Duration, *Error) {
 	token := g.Token.Reveal()
 	switch {
 	case token == "":
@@ -58,16 +51,13 @@ func (g Grant) verify(account Account) (time.Duration, error) {
 	case !isB64Token(token):
 		return 0, NewError(ErrMalformedResponse, errTokenBytes)
 	}
-	claims, err := readClaims(token)
-	if err != nil {
-		return 0, NewError(ErrMalformedResponse, err)
-	}
+	claims := readClaims(token)
 	if !g.named(claims, account).allow(account) {
 		return 0, NewError(ErrAccountMismatch, nil)
 	}
-	lifetime, err := g.lifetime(claims)
-	if err != nil {
-		return 0, NewError(ErrMalformedResponse, err)
+	lifetime := g.lifetime(claims)
+	if lifetime <= 0 {
+		return 0, NewError(ErrMalformedResponse, errDeadOnArrival)
 	}
 	return lifetime, nil
 }
@@ -95,100 +85,51 @@ type namedAccounts struct{ internal, external []string }
 func (n namedAccounts) allow(account Account) bool {
 	switch account.Kind() {
 	case KindAccount:
-		return allEmptyOr(n.internal, account.ID())
+		return all(n.internal, func(named string) bool { return namesNone(named) || sameID(named, account.ID()) })
 	case KindExternalAccount:
-		return allEmptyOr(n.external, account.ID())
+		return all(n.external, func(named string) bool { return named == "" || named == account.ID() })
 	default:
-		return allEmptyOr(n.internal, "") && allEmptyOr(n.external, "")
+		return all(n.internal, namesNone) && all(n.external, namesNone)
 	}
 }
 
-func allEmptyOr(ids []string, id string) bool {
-	for _, named := range ids {
-		if named != "" && named != id {
+func all(ids []string, ok func(string) bool) bool {
+	for _, id := range ids {
+		if !ok(id) {
 			return false
 		}
 	}
 	return true
 }
 
-// lifetime returns how long the token lives: exp − iat, which needs no clock
-// of ours to agree with Pismo's; else expires_in; else the default.
-func (g Grant) lifetime(claims jwt.MapClaims) (time.Duration, error) {
-	if g.ExpiresIn < 0 {
-		return 0, errExpiresIn
+// lifetime returns how long the token lives: the shortest life that its claims
+// and the answer tell, or the default if they tell none. It needs no clock of
+// ours to agree with Pismo's. It is not positive if the token has expired by the
+// endpoint's own clock.
+func (g Grant) lifetime(claims jwt.MapClaims) time.Duration {
+	shortest := maxLifetime
+	told := false
+	tell := func(life time.Duration) { shortest, told = min(shortest, life), true }
+	if g.ExpiresIn > 0 {
+		tell(g.ExpiresIn)
 	}
-	iat, hasIssued, err := timeClaim(claims, "iat")
-	if err != nil {
-		return 0, err
+	exp, hasExpiry := timeClaim(claims, "exp")
+	if iat, ok := timeClaim(claims, "iat"); ok && hasExpiry && seconds(exp-iat) > 0 {
+		tell(seconds(exp - iat))
 	}
-	exp, hasExpiry, err := timeClaim(claims, "exp")
-	if err != nil {
-		return 0, err
+	if hasExpiry && !g.Date.IsZero() {
+		tell(seconds(exp - float64(g.Date.UnixNano())/float64(time.Second)))
 	}
-	switch {
-	case hasIssued && hasExpiry:
-		seconds := min(exp-iat, maxLifetime.Seconds())
-		lifetime := time.Duration(seconds * float64(time.Second))
-		if lifetime <= 0 {
-			return 0, errTokenTimes
-		}
-		return lifetime, nil
-	case g.ExpiresIn > 0:
-		return min(g.ExpiresIn, maxLifetime), nil
-	default:
-		return defaultLifetime, nil
+	if !told {
+		return defaultLifetime
 	}
+	return shortest
 }
 
-// readClaims returns the claims of a JWT without verifying it, or nil if the
-// token is opaque, which every string is that does not have three parts.
-func readClaims(token string) (jwt.MapClaims, error) {
-	if strings.Count(token, ".") != 2 {
-		return nil, nil
-	}
-	claims := jwt.MapClaims{}
-	parser := jwt.NewParser(jwt.WithJSONNumber())
-	_, parts, err := parser.ParseUnverified(token, claims)
-	// An algorithm that the library does not know is no concern of ours.
-	if err != nil && !errors.Is(err, jwt.ErrTokenUnverifiable) {
-		return nil, errTokenJWT
-	}
-	if _, err := parser.DecodeSegment(parts[2]); err != nil {
-		return nil, errTokenJWT
-	}
-	return claims, nil
-}
-
-// timeClaim returns a claim in seconds since 1970, and whether it is there.
-func timeClaim(claims jwt.MapClaims, name string) (float64, bool, error) {
-	value, ok := claims[name]
-	if !ok || value == nil {
-		return 0, false, nil
-	}
-	number, ok := value.(json.Number)
-	if !ok {
-		return 0, false, errTokenTimes
-	}
-	seconds, err := number.Float64()
-	if err != nil || seconds < 0 || seconds > lastTime {
-		return 0, false, errTokenTimes
-	}
-	return seconds, true, nil
-}
-
-// accountClaim returns a claim that names an account, as text. One that names
-// none (absent, null, 0) is "".
-func accountClaim(claims jwt.MapClaims, name string) string {
-	value, ok := claims[name]
-	if !ok || value == nil {
-		return ""
-	}
-	id := fmt.Sprint(value)
-	if id == "0" {
-		return ""
-	}
-	return id
+// seconds returns a number of seconds as a duration, which is at most the
+// longest life of a token, however many they are.
+func seconds(n float64) time.Duration {
+	return time.Duration(max(min(n, maxLifetime.Seconds()), -1) * float64(time.Second))
 }
 
 func isDigits(s string) bool {
@@ -201,16 +142,19 @@ func isDigits(s string) bool {
 }
 
 // isB64Token reports whether s is a b64token (RFC 6750, section 2.1), and so
-// cannot end a header field or begin another.
+// cannot end a header field or begin another. Each segment of a JWT may have
+// padding, as some gateways write it.
 func isB64Token(s string) bool {
-	s = strings.TrimRight(s, "=")
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._~+/", c) >= 0:
-		default:
-			return false
+	for segment := range strings.SplitSeq(s, ".") {
+		segment = strings.TrimRight(segment, "=")
+		for i := range len(segment) {
+			switch c := segment[i]; {
+			case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+			case strings.IndexByte("-_~+/", c) >= 0:
+			default:
+				return false
+			}
 		}
 	}
-	return s != ""
+	return strings.Trim(s, "=") != ""
 }

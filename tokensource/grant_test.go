@@ -30,43 +30,19 @@ const sentinel = "SENTINEL"
 
 // malformed are grants that are no tokens.
 var malformed = map[string]tokensource.Grant{
-	"zero":                        {},
-	"empty":                       opaque("", 0),
-	"only padding":                opaque("===", 0),
-	"newline at the end":          opaque(sentinel+"\n", 0),
-	"newline and a header":        opaque(sentinel+"\r\nX-Injected: 1", 0),
-	"carriage return":             opaque(sentinel+"\r", 0),
-	"space":                       opaque(sentinel+" "+sentinel, 0),
-	"comma":                       opaque(sentinel+","+sentinel, 0),
-	"NUL":                         opaque(sentinel+"\x00", 0),
-	"quotes":                      opaque(`"`+sentinel+`"`, 0),
-	"not ASCII":                   opaque(sentinel+"é", 0),
-	"padding in the middle":       opaque(sentinel+"="+sentinel, 0),
-	"scheme and token":            opaque("Bearer "+sentinel, 0),
-	"three parts, not base64":     opaque(sentinel+"-.~.~", 0),
-	"three parts, all empty":      opaque("..", 0),
-	"three parts, no claims":      opaque(segments(`{"alg":"HS512"}`, "", sentinel), 0),
-	"three parts, not JSON":       opaque(segments(sentinel, sentinel, sentinel), 0),
-	"header not JSON":             opaque(segments(sentinel, `{}`, "s"), 0),
-	"claims not JSON":             opaque(segments(`{"alg":"HS512"}`, sentinel, "s"), 0),
-	"claims not an object":        opaque(segments(`{"alg":"HS512"}`, `["`+sentinel+`"]`, "s"), 0),
-	"signature not base64":        opaque(segments(`{"alg":"HS512"}`, `{"x":"`+sentinel+`"}`)+".~"+sentinel, 0),
-	"… with an unknown algorithm": opaque(segments(`{"alg":"XX"}`, `{"x":"`+sentinel+`"}`)+".~"+sentinel, 0),
-	"expired before issued":       opaque(jwtOf(`{"iat":1700000600,"exp":1700000000,"x":"`+sentinel+`"}`), 0),
-	"expired when issued":         opaque(jwtOf(`{"iat":1700000000,"exp":1700000000}`), 0),
-	"a life of no time at all":    opaque(jwtOf(`{"iat":0,"exp":1e-30}`), 0),
-	"exp after year 9999":         opaque(jwtOf(`{"iat":1700000000,"exp":253402300800}`), 0),
-	"exp in year 292277026596":    opaque(jwtOf(`{"iat":1700000000,"exp":9223372036854775807}`), 0),
-	"… without iat":               opaque(jwtOf(`{"exp":9223372036854775807}`), 0),
-	"exp beyond all floats":       opaque(jwtOf(`{"iat":1700000000,"exp":1e999}`), 0),
-	"iat negative":                opaque(jwtOf(`{"iat":-1,"exp":600}`), 0),
-	"exp negative":                opaque(jwtOf(`{"iat":-1200,"exp":-600}`), 0),
-	"exp a word":                  opaque(jwtOf(`{"iat":1700000000,"exp":"`+sentinel+`"}`), 0),
-	"iat a word":                  opaque(jwtOf(`{"iat":"`+sentinel+`","exp":1700000000}`), 0),
-	"exp an object":               opaque(jwtOf(`{"iat":1700000000,"exp":{"`+sentinel+`":1}}`), 0),
-	"exp true":                    opaque(jwtOf(`{"iat":1700000000,"exp":true}`), 0),
-	"expires_in negative":         opaque(sentinel, -time.Second),
-	"… with a life in the JWT":    opaque(jwtOf(`{"iat":1700000000,"exp":1700000600}`), -time.Second),
+	"zero":                  {},
+	"empty":                 opaque("", 0),
+	"only padding":          opaque("===", 0),
+	"newline at the end":    opaque(sentinel+"\n", 0),
+	"newline and a header":  opaque(sentinel+"\r\nX-Injected: 1", 0),
+	"carriage return":       opaque(sentinel+"\r", 0),
+	"space":                 opaque(sentinel+" "+sentinel, 0),
+	"comma":                 opaque(sentinel+","+sentinel, 0),
+	"NUL":                   opaque(sentinel+"\x00", 0),
+	"quotes":                opaque(`"`+sentinel+`"`, 0),
+	"not ASCII":             opaque(sentinel+"é", 0),
+	"padding in the middle": opaque(sentinel+"="+sentinel, 0),
+	"scheme and token":      opaque("Bearer "+sentinel, 0),
 }
 
 func TestWhatIsNoTokenIsNeitherHandedOutNorKept(t *testing.T) {
@@ -99,10 +75,8 @@ func wantNothingOf(t *testing.T, err *tokensource.Error, token string) {
 	if len(token) > 8 {
 		wantHidden(t, "the error", err, token)
 	}
-	for _, cause := range err.Unwrap() {
-		if strings.Contains(cause.Error(), sentinel) {
-			t.Errorf("the cause shows the token: %v", cause)
-		}
+	if cause := err.Unwrap(); cause != nil && strings.Contains(cause.Error(), sentinel) {
+		t.Errorf("the cause shows the token: %v", cause)
 	}
 }
 
@@ -137,6 +111,12 @@ func TestATokenMayBeAnything(t *testing.T) {
 		"JWT, no algorithm":      segments(`{}`, `{}`, "s"),
 		"JWT, not signed":        segments(`{"alg":"none"}`, `{}`, ""),
 		"JWT, unknown claims":    jwtOf(`{"roles":["a"],"tkver":"2","deep":{"a":[1,null]}}`),
+		"not base64":             "abc-.~.~",
+		"no claims":              segments(`{"alg":"HS512"}`, "", "s"),
+		"not JSON":               segments("a", "b", "c"),
+		"header not JSON":        segments("a", `{}`, "s"),
+		"claims not an object":   segments(`{"alg":"HS512"}`, `["a"]`, "s"),
+		"signature not base64":   segments(`{"alg":"HS512"}`, `{"x":"a"}`) + ".~",
 	} {
 		t.Run(name, func(t *testing.T) {
 			tok := token(t, newSource(t, granting(opaque(value, 0))), acct(t, 1))
@@ -167,7 +147,7 @@ func TestATokenForAnotherAccountIsDiscarded(t *testing.T) {
 		{"nothing named", internal, answer("", ""), true},
 		{"answer", internal, answer("42", ""), true},
 		{"answer, other", internal, answer("43", ""), false},
-		{"answer, other spelling", internal, answer("042", ""), false},
+		{"answer, other spelling", internal, answer("042", ""), true},
 		{"answer, external is not compared", internal, answer("42", "ext-7"), true},
 		{"account_id number", internal, claims(`{"account_id":42}`), true},
 		{"account_id number, other", internal, claims(`{"account_id":43}`), false},
@@ -177,6 +157,13 @@ func TestATokenForAnotherAccountIsDiscarded(t *testing.T) {
 		{"account_id 0", internal, claims(`{"account_id":0}`), true},
 		{"account_id \"0\"", internal, claims(`{"account_id":"0"}`), true},
 		{"account_id empty", internal, claims(`{"account_id":""}`), true},
+		{"account_id 42.0", internal, claims(`{"account_id":42.0}`), true},
+		{"account_id 4.2e1", internal, claims(`{"account_id":4.2e1}`), true},
+		{"account_id \"42.00\"", internal, claims(`{"account_id":"42.00"}`), true},
+		{"account_id 43.0", internal, claims(`{"account_id":43.0}`), false},
+		{"account_id 1e999999999", internal, claims(`{"account_id":1e999999999}`), false},
+		{"account_id Inf", internal, claims(`{"account_id":"Inf"}`), false},
+		{"account_id 0.0", internal, claims(`{"account_id":0.0}`), true},
 		{"account_id fraction", internal, claims(`{"account_id":42.5}`), false},
 		{"account_id list", internal, claims(`{"account_id":[42]}`), false},
 		{"account_id true", internal, claims(`{"account_id":true}`), false},

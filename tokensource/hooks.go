@@ -5,19 +5,23 @@ import (
 	"time"
 )
 
-// Hooks are called at what happens in a [Source]; any may be nil. They are
-// meant for telemetry, and called on the goroutine of the one who acts: they
-// must not block, and must not call the Source.
+// Hooks are called at what happens in a [Source]; any may be nil. They are meant
+// for telemetry. They run synchronously and must not call the Source: Acquire and
+// Renew on the calling goroutine, Issue on one of the issuance.
 //
 // A hook that returns a context has it used for what it announces; that context
 // must be derived from the one it was given. A hook may return a nil function
 // if it does not want to know how the thing ended, and then costs nothing.
 //
+// Issue, and the function it returns, are waited for at most a second. If Issue
+// panics, the issuance fails with [ErrIssuerPanic]; if its function does, that is
+// logged with slog.Default, and the token is handed out.
+//
 // No hook is given a secret or a token. An [Account] prints as its kind.
 type Hooks struct {
 	// Acquire is called once for each call of Token with a usable account, as
-	// soon as it is known where the token will come from. For [OriginCached], by far the most
-	// frequent, the function it returns is called at once.
+	// soon as it is known where the token will come from. For [OriginCached],
+	// by far the most frequent, the function it returns is called at once.
 	Acquire func(ctx context.Context, info AcquireInfo) (context.Context, func(AcquireResult))
 
 	// Issue is called when an issuance begins. The context issue is that of
@@ -71,8 +75,8 @@ const (
 type AcquireInfo struct {
 	Account Account
 	Origin  Origin
-	// Issuance is the number of the issuance the caller waits for or, with
-	// [OriginSuppressed], of the one whose failure it is told; 0 if neither.
+	// Issuance identifies the issuance being waited for. For
+	// [OriginSuppressed] it is the failed one; otherwise 0.
 	Issuance uint64
 }
 
@@ -98,11 +102,12 @@ type IssueResult struct {
 	Serial uint64
 	// Lifetime is that of the token.
 	Lifetime time.Duration
-	// Attempts is how often the issuer was asked: 0, 1 or 2; one more if the
-	// Source was cooling, and another account was tried before this one.
+	// Attempts is how often the issuer was asked: 0, 1 or 2.
 	Attempts int
-	// Err is why there is no token. Its RetryAfter is how long the account,
-	// or the whole Source, is cooling.
+	// Err is why there is no token, as the Source understands it: when it has
+	// concluded from rejected accounts that the credentials are rejected, the
+	// kind says so. Its RetryAfter is how long no issuance will begin for the
+	// account, or for any.
 	Err error
 }
 

@@ -164,7 +164,7 @@ func TestAnIssuanceThatASourceSuppressesAskedNobody(t *testing.T) {
 		var diary diary
 		d := &desk{latency: 100 * time.Millisecond}
 		src := newSource(t, d, withHooks(diary.hooks()))
-		closeGate(t, d, src, errDown)
+		openBreaker(t, d, src, errDown)
 		time.Sleep(time.Second)
 		diary.read()
 		together(2, time.Millisecond, func(i int) (*tokensource.Token, error) { // One is on trial.
@@ -174,23 +174,6 @@ func TestAnIssuanceThatASourceSuppressesAskedNobody(t *testing.T) {
 		if lines := diary.read(); !slices.Contains(lines, "issued #5: unavailable for 0s, 0 attempts") {
 			t.Errorf("the hooks were told %q", lines)
 		}
-	})
-}
-
-func TestAProbeCountsAsAnAttempt(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var diary diary
-		d := &desk{}
-		src := newSource(t, d, withHooks(diary.hooks()))
-		token(t, src, acct(t, 1))
-		closeGate(t, d, src, errDown)
-		d.fail(nil)
-		d.latency = time.Millisecond // Time for the caller's hook to be called first.
-		time.Sleep(time.Second)
-		diary.read()
-		token(t, src, acct(t, 2))
-		// The serial in between is that of the other account's token.
-		wantLines(t, "a trial", diary.read(), "issue 2 cold #5", "acquire 2 issued #5", "issued #5: token 3 for 10m0s, 2 attempts", "acquired 2: token 3")
 	})
 }
 
@@ -207,7 +190,7 @@ func TestACoolingSourceBeginsNoIssuance(t *testing.T) {
 		var diary diary
 		d := &desk{}
 		src := newSource(t, d, withHooks(diary.hooks()))
-		closeGate(t, d, src, errDown)
+		openBreaker(t, d, src, errDown)
 		synctest.Wait()
 		diary.read()
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)

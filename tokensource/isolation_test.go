@@ -3,6 +3,7 @@ package tokensource_test
 import (
 	"context"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,10 +65,12 @@ func TestNobodyGetsAnothersTokenFromAnIssuerThatMixesAnswersUp(t *testing.T) {
 		src := newSource(t, issuerFunc(func(_ context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			time.Sleep(10 * time.Millisecond)
 			id := accounts[rand.IntN(2)].ID()
-			if answered.Add(1); id != account.ID() {
+			number := answered.Add(1)
+			if id != account.ID() {
 				mixed.Add(1)
 			}
-			return tokensource.Grant{Token: tokensource.NewSecret(jwtOf(`{"account-id":"` + id + `","iat":1,"exp":3}`)), AccountID: id}, nil
+			claims := `{"account-id":"` + id + `","iat":1,"exp":3,"jti":` + strconv.FormatInt(number, 10) + `}`
+			return tokensource.Grant{Token: tokensource.NewSecret(jwtOf(claims)), AccountID: id}, nil
 		}))
 		var callers sync.WaitGroup
 		for i := range 16 {

@@ -2,7 +2,7 @@ package tokensource
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/pismoauth/pismoauth/internal/backoff"
@@ -16,34 +16,51 @@ const firstAttempts = 2
 // shortest.
 const attemptPause = 100 * time.Millisecond
 
+// renewalPatience is how long new callers wait for the renewal of a refused
+// token. After that they get the refused one: refused by one endpoint is not
+// revoked.
+const renewalPatience = time.Second
+
+// hookPatience is how long an issuance waits for its hook.
+const hookPatience = time.Second
+
 // issuingKey marks the context of an issuance with its Source.
 type issuingKey struct{}
 
 // An issuance is one token being issued for one account. Those who wait for it
 // share what comes of it.
 type issuance struct {
-	lease    *lease
-	number   uint64
-	reason   Reason
-	attempts int // how often the issuer may be asked
+	entry       *entry
+	number      uint64
+	reason      Reason
+	attempts    int // how often the issuer may be asked
+	healthCheck bool
 
-	announce chan struct{} // closed when the Issue hook has returned
-	observer func(IssueResult)
+	// patience is until when new callers wait for it, if it replaces a refused
+	// token that could still serve. It is guarded by the entry's lock, and 0
+	// before the first refusal.
+	patience time.Duration
+
+	announced chan struct{} // closed when the Issue hook has returned
+	observer  func(IssueResult)
 
 	// The rest is set before done is closed, and not changed after.
 	done     chan struct{}
 	token    *Token
 	err      error
-	survivor *Token // after a failure, the token that serves on
+	survivor *Token // after a failure, the token that goes on serving
 }
 
-// announced waits until the Issue hook knows of f, and returns its number. Where
-// there is none to wait for, it is that of the one whose failure err tells of.
-func (f *issuance) announced(err error) uint64 {
+// numberOr waits until the Issue hook knows of f, and returns its number. If f
+// is nil, it returns that of the failed issuance that caused err, or 0.
+func (f *issuance) numberOr(ctx context.Context, err error) uint64 {
 	if f == nil {
 		return suppressedBy(err)
 	}
-	<-f.announce // Hooks do not block.
+	select {
+	case <-f.announced:
+	case <-ctx.Done():
+	}
 	return f.number
 }
 
@@ -57,53 +74,59 @@ func (f *issuance) wait(ctx context.Context) error {
 	}
 }
 
-// usable returns the token that was issued or, where that failed, the one that
-// serves on. The issuance must have ended.
-func (f *issuance) usable(now instant) (*Token, error) {
-	if f.survivor != nil && !f.survivor.dead.passed(now) {
+// result returns the token that was issued. If the issuance failed, it returns
+// the previous token while that may be handed out. The issuance must have ended.
+func (f *issuance) result(now instant) (*Token, error) {
+	if f.survivor != nil && !f.survivor.expiring(now) && !f.survivor.condemned() {
 		return f.survivor, nil
 	}
 	return f.token, f.err
 }
 
-// clear reports whether an issuance may begin for l: neither the account nor
-// the Source is cooling. If both are, the error has the account's cause, and
-// the longer wait. The caller holds the lease's lock.
-func (s *Source) clear(l *lease, now instant) error {
+// mayIssue returns nil if an issuance may begin for e: neither the account nor
+// the breaker is in cooldown. If both are, the error has the account's cause,
+// and the longer wait. The caller holds the entry's lock.
+func (s *Source) mayIssue(e *entry, now instant) *Error {
 	revision := s.revision.current()
-	left, closed := l.cooling.left(now.mono, revision), s.gate.check(now.mono, revision)
+	left, open := e.cooldown.left(now.mono, revision), s.breaker.check(now.mono, revision)
 	switch {
-	case left > 0 && closed != nil:
-		return l.cooling.cause.suppressed(max(left, closed.RetryAfter))
+	case left > 0 && open != nil:
+		return e.cooldown.cause.suppressed(max(left, open.RetryAfter))
 	case left > 0:
-		return l.cooling.cause.suppressed(left)
-	case closed != nil:
-		return closed
+		return e.cooldown.cause.suppressed(left)
 	}
-	return nil
+	return open
 }
 
-// begin begins an issuance for l, unless something is cooling or too many are
-// waiting. The caller holds the lease's lock; its context is for hooks only.
-func (s *Source) begin(ctx context.Context, l *lease, reason Reason, now instant) (*issuance, error) {
-	if err := s.clear(l, now); err != nil {
+// begin begins an issuance for e, unless there is a cooldown or too many are
+// waiting. If a token was refused, it draws on the account's budget. The caller
+// holds the entry's lock; its context is for hooks only.
+func (s *Source) begin(ctx context.Context, e *entry, reason Reason, refused *Token, now instant) (*issuance, error) {
+	if err := s.mayIssue(e, now); err != nil {
 		return nil, err
 	}
-	if err := s.queue.join(); err != nil {
+	if err := s.slots.reserve(); err != nil {
 		return nil, err
+	}
+	if refused != nil {
+		if wait := e.budget.Take(now.mono, renewalBurst, refused.lifetime/renewalRefill); wait > 0 {
+			s.slots.cancel()
+			return nil, NewError(ErrRenewalLimited, nil).withRetryAfter(wait)
+		}
 	}
 	f := &issuance{
-		lease:    l,
-		number:   s.issuances.Add(1),
-		reason:   reason,
-		attempts: firstAttempts,
-		announce: make(chan struct{}),
-		done:     make(chan struct{}),
+		entry:       e,
+		number:      s.issuances.Add(1),
+		reason:      reason,
+		attempts:    firstAttempts,
+		healthCheck: isHealthCheck(ctx),
+		announced:   make(chan struct{}),
+		done:        make(chan struct{}),
 	}
-	if l.cooling.failures > 0 {
+	if e.cooldown.failures > 0 {
 		f.attempts = 1
 	}
-	l.flight = f
+	e.flight = f
 	go s.run(ctx, f)
 	return f, nil
 }
@@ -120,77 +143,105 @@ func (s *Source) issuing() (context.Context, context.CancelFunc) {
 func (s *Source) run(caller context.Context, f *issuance) {
 	ctx, cancel := s.issuing()
 	defer cancel()
-	if s.hooks.Issue != nil {
-		info := IssueInfo{Account: f.lease.account, Issuance: f.number, Reason: f.reason}
-		ctx, f.observer = s.hooks.Issue(ctx, caller, info)
+	ctx, err := s.announce(ctx, caller, f)
+	close(f.announced)
+	if err != nil {
+		s.complete(f, outcome{err: err})
+		return
 	}
-	close(f.announce)
-	s.settle(f, s.issue(ctx, f))
+	s.complete(f, s.issue(ctx, f))
+}
+
+// announce calls the Issue hook. A hook that panics fails the issuance; one that
+// blocks is left behind, and hears nothing of the end.
+func (s *Source) announce(ctx, caller context.Context, f *issuance) (context.Context, *Error) {
+	hook := s.hooks.Issue
+	if hook == nil {
+		return ctx, nil
+	}
+	type observed struct {
+		ctx  context.Context
+		done func(IssueResult)
+	}
+	info := IssueInfo{Account: f.entry.account, Issuance: f.number, Reason: f.reason}
+	a, ok := await(detach(func() observed {
+		ctx, done := hook(ctx, caller, info)
+		return observed{ctx, done}
+	}))
+	switch {
+	case !ok:
+		return ctx, nil
+	case a.panicked != nil:
+		return ctx, NewError(ErrIssuerPanic, Explain("the Issue hook panicked", a.panicked))
+	case a.value.ctx == nil:
+		return ctx, NewError(ErrIssuerPanic, Explain("the Issue hook returned a nil context", nil))
+	}
+	f.observer = a.value.done
+	return a.value.ctx, nil
+}
+
+// observe calls what the Issue hook returned. Those who wait for the issuance go
+// on afterwards, so that a caller who has a token finds it counted. A panic here
+// costs nobody the token that was issued.
+func (f *issuance) observe(result IssueResult) {
+	if f.observer == nil {
+		return
+	}
+	a, ok := await(detach(func() struct{} { f.observer(result); return struct{}{} }))
+	if ok && a.panicked != nil {
+		slog.Error("pismoauth: the function that an Issue hook returned panicked; the token is not affected", "issuance", f.number)
+	}
+}
+
+// await waits for a hook, and reports whether it answered in time.
+func await[T any](answers <-chan answer[T]) (answer[T], bool) {
+	patience := time.NewTimer(hookPatience)
+	defer patience.Stop()
+	select {
+	case a := <-answers:
+		return a, true
+	case <-patience.C:
+		return answer[T]{}, false
+	}
 }
 
 // An outcome is what an issuance comes to.
 type outcome struct {
 	token    *Token
 	err      *Error
-	asked    int           // how often the issuer was asked
-	failed   bool          // the issuer had its chance for this account
-	revision string        // of the credentials that failed
-	began    time.Duration // when its turn came, on the Source's monotonic clock
+	asked    int     // how often the issuer was asked
+	permit   *permit // nil if the issuer had no chance, and so nothing is proved
+	revision string  // of the credentials that were used
 }
 
-// issue waits for its turn, passes the gate, and asks the issuer.
+// issue waits for its turn and for a permit of the breaker, and asks the issuer.
 func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 	queued := s.now().mono
-	place, err := s.queue.enter(ctx)
+	slot, err := s.slots.acquire(ctx)
 	if err != nil {
 		return outcome{err: err}
 	}
-	defer place.release()
-	account := f.lease.account
-	pass, err := s.gate.enter(s.now().mono, s.revision.current())
+	defer slot.release()
+	permit, err := s.breaker.acquire(s.now().mono, s.revision.current(), f.healthCheck)
 	if err != nil {
 		return outcome{err: err}
 	}
-	pass.queued = pass.began - queued
-	// One call at a time for each account: the probe's own issuance may be this
-	// one, or have entered before the gate closed, and not be back yet.
-	if pass.probe != (Account{}) && !s.issuingFor(pass.probe) {
-		o.asked++
-		if o.err = s.probe(ctx, f, place, pass); o.err != nil {
-			return o
-		}
-		pass.trial = false
-	}
-	for attempt := 1; ; attempt++ {
-		o.asked++
-		t, revision, err := s.ask(ctx, place, account)
+	for o.asked = 1; ; o.asked++ {
+		o.token, o.revision, o.err = s.ask(ctx, slot, f.entry.account)
 		switch {
-		case err == nil:
-			s.gate.succeed(account)
-			o.token = t
+		case o.err == nil:
+		case o.err.Kind == ErrTimeout && ctx.Err() != nil && permit.began-queued > s.timeout/2:
+			// The issuance had spent most of its time waiting for its turn.
+			// That says nothing about the issuer.
+			s.breaker.release(permit)
+			o.err = NewError(ErrOverloaded, ctx.Err())
 			return o
-		case s.late(ctx, err, pass):
-			o.err = s.overloaded(ctx, pass)
-			return o
-		case attempt < f.attempts && !pass.trial && transient(err) && s.mayAskAgain(ctx):
+		case o.asked < f.attempts && !permit.trial && transient(o.err) && s.mayAskAgain(ctx):
 			continue
 		}
-		o.err, o.failed, o.revision, o.began = err.of(f.number), true, revision, pass.began
-		s.gate.fail(pass, account, o.err, revision, s.now().mono)
+		o.permit = permit
 		return o
 	}
-}
-
-// late reports whether a call of the issuer was cut short because the issuance
-// had spent most of its time in the queue. That says nothing about the issuer.
-func (s *Source) late(ctx context.Context, err *Error, pass pass) bool {
-	return err.Kind == ErrTimeout && ctx.Err() != nil && pass.queued > s.timeout/2
-}
-
-// overloaded is the failure of an issuance whose turn came too late.
-func (s *Source) overloaded(ctx context.Context, pass pass) *Error {
-	s.gate.leave(pass)
-	return NewError(ErrOverloaded, ctx.Err())
 }
 
 // transient reports whether asking again at once may help.
@@ -199,85 +250,122 @@ func transient(err *Error) bool {
 }
 
 // mayAskAgain pauses before another attempt. It reports whether there is time
-// for one, and the endpoint not known by then to fail everybody.
+// for one, and the endpoint not known by then to fail for every account.
 func (s *Source) mayAskAgain(ctx context.Context) bool {
 	pause := time.NewTimer(backoff.EqualJitter(attemptPause))
 	defer pause.Stop()
 	select {
 	case <-pause.C:
-		return s.gate.check(s.now().mono, s.revision.current()) == nil
+		return s.breaker.check(s.now().mono, s.revision.current()) == nil
 	case <-ctx.Done():
 		return false
 	}
 }
 
-// ask asks the issuer once. An issuer that panics, or ends its goroutine, is an
-// error; one that ignores its context is left behind, with the place it
-// occupies, and its late answer dropped.
-func (s *Source) ask(ctx context.Context, place *place, account Account) (*Token, string, *Error) {
-	type answer struct {
+// ask asks the issuer once, and returns the revision of the credentials too. An
+// issuer that panics, or ends its goroutine, is an error. One that ignores its
+// context is left behind, with the slot it occupies, and its late answer is
+// dropped.
+func (s *Source) ask(ctx context.Context, slot *slot, account Account) (*Token, string, *Error) {
+	type issued struct {
 		grant    Grant
 		revision string
 		err      error
 	}
 	asked := s.now()
-	answers := make(chan answer, 1)
-	place.hold()
-	go func() {
-		defer place.release()
-		a := answer{revision: s.revision.current(), err: NewError(ErrIssuerPanic, nil)}
-		defer func() {
-			if p := recover(); p != nil {
-				a.err = NewError(ErrIssuerPanic, fmt.Errorf("issuer panicked: %v", p))
-			}
-			answers <- a
-		}()
-		a.revision = s.revision.read(ctx)
-		a.grant, a.err = s.issuer.Issue(ctx, account)
-	}()
+	slot.hold()
+	answers := detach(func() issued {
+		defer slot.release()
+		revision := s.revision.read(ctx)
+		grant, err := s.issuer.Issue(ctx, account)
+		return issued{grant, revision, err}
+	})
 	select {
 	case a := <-answers:
-		if a.err != nil {
-			return nil, a.revision, asError(a.err)
+		switch {
+		case a.panicked != nil:
+			return nil, s.revision.current(), NewError(ErrIssuerPanic, a.panicked)
+		case a.value.err != nil:
+			return nil, a.value.revision, asError(a.value.err)
 		}
-		t, err := s.newToken(account, a.grant, asked)
-		if err != nil {
-			return nil, a.revision, asError(err)
-		}
-		return t, "", nil
+		t, err := s.newToken(account, a.value.grant, asked)
+		return t, a.value.revision, err
 	case <-ctx.Done():
 		return nil, s.revision.current(), NewError(ErrTimeout, ctx.Err())
 	}
 }
 
-// settle ends an issuance: the lease learns what came of it, then those who
-// wait.
-func (s *Source) settle(f *issuance, o outcome) {
-	l, now := f.lease, s.now()
+// complete ends an issuance: the entry and the breaker learn what came of it,
+// then those who wait.
+func (s *Source) complete(f *issuance, o outcome) {
+	e, now := f.entry, s.now()
 	result := IssueResult{Attempts: o.asked}
-	l.mu.Lock()
-	l.flight = nil
+	e.mu.Lock()
+	e.flight = nil
 	if o.err == nil {
-		l.token = o.token
-		l.cooling = cooling{}
+		s.breaker.succeed(e.account, e.newest != nil, o.revision)
+		o.err = e.store(o.token, now)
+	} else if o.permit != nil {
+		o.err = s.breaker.fail(o.permit, failedIssuance{
+			account:  e.account,
+			held:     e.newest != nil,
+			inARow:   e.cooldown.failures + 1,
+			cause:    o.err.withIssuance(f.number),
+			revision: o.revision,
+			ended:    now.mono,
+		})
+	}
+	switch {
+	case o.err == nil:
+		e.cooldown = cooldown{}
 		f.token = o.token
 		result.Serial, result.Lifetime = o.token.serial, o.token.lifetime
-	} else {
-		if o.failed {
-			l.cooling.add(o.err, o.revision, o.began, now.mono, coolingLimit)
-			wait := l.cooling.until - now.mono
-			if closed := s.gate.check(now.mono, o.revision); closed != nil {
-				wait = max(wait, closed.RetryAfter)
-			}
-			o.err = o.err.after(wait)
-		}
-		f.err, f.survivor = o.err, l.token
+	case o.permit != nil:
+		o.err = s.cool(e, o, now)
+		fallthrough
+	default:
+		f.err, f.survivor = o.err, e.usable(now)
 		result.Err = o.err
 	}
-	l.current.Store(l.token) // A refused token is back in service if there is no other.
-	l.mu.Unlock()
-	if f.observer != nil {
-		f.observer(result) // Before anyone goes on: who has the token finds it counted.
-	}
+	e.current.Store(e.usable(now)) // A refused token is back in service if there is no other.
+	e.mu.Unlock()
+	f.observe(result)
 	close(f.done)
+}
+
+// cool begins the cooldown of an account after a failure, and returns the failure
+// with the time until which no issuance will begin. The caller holds the entry's
+// lock.
+func (s *Source) cool(e *entry, o outcome, now instant) *Error {
+	limit := cooldownLimit
+	if o.token != nil { // The same one again: the next attempt may bring another.
+		limit = min(limit, e.newest.lifetime/renewalRefill)
+	}
+	e.cooldown.add(o.err, o.revision, o.permit.began, now.mono, limit)
+	wait := e.cooldown.until - now.mono
+	if open := s.breaker.check(now.mono, o.revision); open != nil {
+		wait = max(wait, open.RetryAfter)
+	}
+	return o.err.withRetryAfter(wait)
+}
+
+// store makes t the newest token. A value that the endpoint hands out again is
+// not another token: the one there is keeps its age, and its refusals. That is
+// an error, so that no request is replayed with it. Only an opaque token may
+// begin another life when the first is over: nothing but the endpoint can tell
+// whether it has expired, and the endpoint hands it out. The caller holds the
+// lock.
+func (e *entry) store(t *Token, now instant) *Error {
+	again := e.newest != nil && e.newest.Reveal() == t.Reveal()
+	over := again && e.newest.end.passed(now)
+	if !again || over && !t.tellsExpiry() {
+		e.newest, e.invalidated = t, false
+		return nil
+	}
+	if over {
+		return NewError(ErrMalformedResponse, errExpiredAgain)
+	}
+	e.newest.repeated.Store(true)
+	e.invalidated = false
+	return NewError(ErrMalformedResponse, errSameToken)
 }

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/pismoauth/pismoauth/internal/lru"
 )
 
@@ -73,13 +71,12 @@ type Source struct {
 	timeout time.Duration
 	hooks   Hooks
 
-	leases    *lru.Map[Account, lease, *lease]
-	serials   atomic.Uint64         // of tokens
-	longest   atomic.Pointer[Token] // of all tokens issued, the one that lives longest
-	issuances atomic.Uint64         // numbers of issuances
+	entries   *lru.Map[Account, entry, *entry]
+	serials   atomic.Uint64 // of tokens
+	issuances atomic.Uint64 // numbers of issuances
 
-	queue    *queue
-	gate     gate
+	slots    *slots
+	breaker  breaker
 	revision revision
 
 	epoch time.Time
@@ -97,8 +94,8 @@ func New(config Config) (*Source, error) {
 		issuer:  config.Issuer,
 		timeout: orDefault(config.IssueTimeout, defaultIssueTimeout),
 		hooks:   config.Hooks,
-		leases:  lru.New[Account, lease](orDefault(config.MaxAccounts, defaultMaxAccounts), idleAccount),
-		queue:   newQueue(issuances, queuedPerIssuance),
+		entries: lru.New[Account, entry](orDefault(config.MaxAccounts, defaultMaxAccounts), idleAccount),
+		slots:   newSlots(issuances, queuedPerIssuance),
 		epoch:   time.Now(),
 	}
 	s.revision.reviser, _ = config.Issuer.(reviser)
@@ -142,8 +139,8 @@ func orDefault[T ~int | ~int64](value, byDefault T) T {
 // The context bounds the caller's own wait, and nothing else: an issuance goes
 // on for those who stay. Errors are of type [*Error].
 func (s *Source) Token(ctx context.Context, account Account) (*Token, error) {
-	if l, ok := s.leases.Load(account); ok {
-		if t := l.fresh(s.now()); t != nil {
+	if e, ok := s.entries.Load(account); ok {
+		if t := e.fresh(s.now()); t != nil {
 			return s.cached(ctx, t), nil
 		}
 	}
@@ -171,73 +168,8 @@ func (s *Source) RenewInBackground(ctx context.Context, refused *Token) {
 	s.renewInBackground(ctx, refused)
 }
 
-// For returns the tokens of one account, without a look-up for each.
-func (s *Source) For(account Account) *AccountSource {
-	return &AccountSource{source: s, account: account}
-}
-
-// An AccountSource is a [Source] for one account. It is safe for concurrent
-// use.
-type AccountSource struct {
-	source  *Source
-	account Account
-	lease   atomic.Pointer[lease]
-}
-
-// Account returns the account.
-func (a *AccountSource) Account() Account { return a.account }
-
-// Token is [Source.Token] for this account.
-func (a *AccountSource) Token(ctx context.Context) (*Token, error) {
-	if l := a.lease.Load(); l != nil {
-		if t := l.fresh(a.source.now()); t != nil {
-			return a.source.cached(ctx, t), nil
-		}
-	}
-	t, err := a.source.acquire(ctx, a.account)
-	if l, ok := a.source.leases.Load(a.account); ok {
-		a.lease.Store(l)
-	}
-	return t, err
-}
-
-// OAuth2 returns the tokens of one account as a [oauth2.TokenSource], for code
-// that takes one. As its Token method has no context, it waits for at most
-// Config.IssueTimeout.
-//
-// Use it as it is. Wrapped in [oauth2.ReuseTokenSource], or handed to
-// oauth2.NewClient, which wraps it so, a token that was revoked stays in that
-// second cache until it expires. What it returns is a plain oauth2.Token,
-// which prints its value.
-func (s *Source) OAuth2(account Account) oauth2.TokenSource {
-	return oauth2Source{s.For(account)}
-}
-
-type oauth2Source struct{ tokens *AccountSource }
-
-func (o oauth2Source) Token() (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), o.tokens.source.timeout)
-	defer cancel()
-	t, err := o.tokens.Token(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &oauth2.Token{
-		AccessToken: t.Reveal(),
-		TokenType:   "Bearer",
-		Expiry:      time.Unix(0, t.dead.wall),
-	}, nil
-}
-
-// Live reports whether any token that the Source has issued may still be handed
-// out, for a readiness probe: it issues nothing, and does not know of refusals.
-func (s *Source) Live() bool {
-	t := s.longest.Load()
-	return t != nil && !t.dead.passed(s.now())
-}
-
 // Len returns the number of accounts that the Source keeps something for.
-func (s *Source) Len() int { return s.leases.Len() }
+func (s *Source) Len() int { return s.entries.Len() }
 
 func (s *Source) now() instant {
 	if s.clock != nil {

@@ -27,23 +27,42 @@ type Status struct {
 func (s *Source) Status() Status {
 	now, revision := s.now(), s.revision.current()
 	var status Status
-	for _, l := range s.leases.Entries() {
+	for _, e := range s.entries.Entries() {
 		status.Accounts++
-		if l.isCooling(now.mono, revision) {
+		if e.inCooldown(now.mono, revision) {
 			status.Cooling++
 		}
-		if t := l.current.Load(); t != nil && !t.dead.passed(now) {
+		if t := e.inHand(now); t != nil {
 			status.Tokens++
 			if expiry := t.Expiry(); status.NextExpiry.IsZero() || expiry.Before(status.NextExpiry) {
 				status.NextExpiry = expiry
 			}
 		}
 	}
-	if closed := s.gate.check(now.mono, revision); closed != nil {
-		status.CoolingUntil = time.Unix(0, now.wall).Add(closed.RetryAfter)
-		status.Cause = closed.Kind
+	if open := s.breaker.check(now.mono, revision); open != nil {
+		status.CoolingUntil = time.Unix(0, now.wall).Add(open.RetryAfter)
+		status.Cause = open.Kind
 	}
 	return status
+}
+
+// Live reports whether the Source has a token that may be handed out, of any
+// account. It is for a readiness probe, and issues nothing.
+func (s *Source) Live() bool {
+	now := s.now()
+	for _, e := range s.entries.Entries() {
+		if e.inHand(now) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// inHand returns the token that may be handed out, and else nil.
+func (e *entry) inHand(now instant) *Token {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.usable(now)
 }
 
 // Forget drops the token of an account, and the memory of its failures: the
@@ -51,32 +70,16 @@ func (s *Source) Status() Status {
 // is no good, or that a failure is mended. An issuance that is running goes on,
 // and what it brings is kept. The token itself lives on: Forget revokes nothing.
 func (s *Source) Forget(account Account) {
-	if l, ok := s.leases.Load(account); ok {
-		l.forget()
+	if e, ok := s.entries.Load(account); ok {
+		e.invalidate()
 	}
 }
 
-// ForgetAll is [Source.Forget] for all accounts there are, and for the failures
-// that were taken for everybody's.
+// ForgetAll is [Source.Forget] for all accounts there are, and ends the failures
+// that concern every account.
 func (s *Source) ForgetAll() {
-	for _, l := range s.leases.Entries() {
-		l.forget()
+	for _, e := range s.entries.Entries() {
+		e.invalidate()
 	}
-	s.longest.Store(nil)
-	s.gate.forget()
-}
-
-func (l *lease) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.token = nil
-	l.cooling = cooling{}
-	l.current.Store(nil)
-}
-
-// forget opens the gate.
-func (g *gate) forget() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open()
+	s.breaker.reset()
 }

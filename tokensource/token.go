@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -42,7 +43,7 @@ func (i instant) add(d time.Duration) instant { return instant{i.mono + d, i.wal
 // passed reports whether, by either clock, i is not after now.
 func (i instant) passed(now instant) bool { return now.mono >= i.mono || now.wall >= i.wall }
 
-// A Token is an access token. It is immutable, and safe for concurrent use.
+// A Token is an access token. It is safe for concurrent use.
 //
 // It is opaque: printing, logging or marshalling a Token shows its serial
 // number and its expiry, never its value. Most code hands it to SetAuthHeader
@@ -51,6 +52,11 @@ type Token struct {
 	stale instant // from here on a renewal runs in the background
 	dead  instant // from here on it is not handed out
 	end   instant // here its life ends
+
+	// repeated says that the endpoint has handed the token out again. As there
+	// is no other, it serves until the end of its life.
+	repeated atomic.Bool
+	evidence atomic.Pointer[evidence] // against it; nil as a rule
 
 	source        *Source
 	account       Account
@@ -87,6 +93,20 @@ func (t *Token) Serial() uint64 { return t.serial }
 // stops handing it out a little earlier.
 func (t *Token) Expiry() time.Time { return time.Unix(0, t.end.wall) }
 
+// expiring reports whether the token is too close to its end to be handed out.
+func (t *Token) expiring(now instant) bool {
+	if t.repeated.Load() {
+		return t.end.passed(now)
+	}
+	return t.dead.passed(now)
+}
+
+// tellsExpiry reports whether the token is a JWT that says when it expires.
+func (t *Token) tellsExpiry() bool {
+	_, ok := timeClaim(readClaims(t.Reveal()), "exp")
+	return ok
+}
+
 // Expired reports whether the token's life has ended, by whichever of the
 // monotonic and the wall clock shows the larger age.
 func (t *Token) Expired() bool { return t.end.passed(t.source.now()) }
@@ -111,11 +131,7 @@ func (t *Token) Lifetime() time.Duration { return t.lifetime }
 // section 1.4, calls access tokens opaque to the client). Never let anybody in
 // because of claims read this way.
 func (t *Token) Claims() jwt.MapClaims {
-	claims, err := readClaims(t.Reveal())
-	if err != nil {
-		return nil // Not reached: a token that cannot be read is not issued.
-	}
-	return claims
+	return readClaims(t.Reveal())
 }
 
 // Format implements [fmt.Formatter]: it prints the serial number and the
@@ -146,7 +162,7 @@ func (t *Token) LogValue() slog.Value {
 
 // newToken makes the token of a grant, for an account that asked for it at the
 // instant asked. A grant that is not fit for use is an error.
-func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, error) {
+func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, *Error) {
 	lifetime, err := grant.verify(account)
 	if err != nil {
 		return nil, err
@@ -157,10 +173,11 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 	}
 	window := time.Duration(float64(lifetime) * renewalWindow * (1 + renewalJitter*(2*rand.Float64()-1)))
 	margin := min(time.Duration(float64(lifetime)*safetyMargin), maxSafetyMargin)
+	born := asked.add(-min(max(grant.Age, 0), lifetime))
 	t := &Token{
-		stale:         asked.add(lifetime - window),
-		dead:          asked.add(lifetime - margin),
-		end:           asked.add(lifetime),
+		stale:         born.add(lifetime - window),
+		dead:          born.add(lifetime - margin),
+		end:           born.add(lifetime),
 		source:        s,
 		account:       account,
 		authorization: NewSecret(scheme + grant.Token.Reveal()),
@@ -171,20 +188,5 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 		return nil, NewError(ErrMalformedResponse, errDeadOnArrival)
 	}
 	t.serial = s.serials.Add(1)
-	s.outlives(t)
 	return t, nil
-}
-
-// outlives notes t if it lives longer than all tokens that still live.
-func (s *Source) outlives(t *Token) {
-	for {
-		longest := s.longest.Load()
-		// After a suspend, one that is dead may seem to live longest.
-		if longest != nil && !longest.dead.passed(s.now()) && longest.dead.mono >= t.dead.mono {
-			return
-		}
-		if s.longest.CompareAndSwap(longest, t) {
-			return
-		}
-	}
 }

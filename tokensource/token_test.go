@@ -1,6 +1,7 @@
 package tokensource_test
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -117,8 +118,7 @@ func TestAWrongLocalClockDoesNotChangeALife(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				issued := time.Now().Add(-wrong)
 				grant := tokensource.Grant{
-					Token:     tokensource.NewSecret(jwtOf(claimsOf("iat", issued.Unix(), "exp", issued.Unix()+600))),
-					ExpiresIn: time.Minute, // What the token tells counts first.
+					Token: tokensource.NewSecret(jwtOf(claimsOf("iat", issued.Unix(), "exp", issued.Unix()+600))),
 				}
 				tok := token(t, newSource(t, granting(grant)), acct(t, 1))
 				if tok.Lifetime() != lifetime || !tok.Expiry().Equal(time.Now().Add(lifetime)) {
@@ -150,7 +150,7 @@ func TestALifeIsOneHourAtMost(t *testing.T) {
 	day := 24 * time.Hour
 	for name, grant := range map[string]tokensource.Grant{
 		"exp − iat":            {Token: tokensource.NewSecret(jwtOf(`{"iat":1700000000,"exp":1700086400}`))},
-		"to the end of times":  {Token: tokensource.NewSecret(jwtOf(`{"iat":0,"exp":253402300799}`))},
+		"to the end of times":  {Token: tokensource.NewSecret(jwtOf(`{"iat":1,"exp":253402300799}`))},
 		"expires_in":           opaque("opaque", day),
 		"the largest there is": opaque("opaque", 1<<63-1),
 	} {
@@ -162,24 +162,48 @@ func TestALifeIsOneHourAtMost(t *testing.T) {
 	}
 }
 
-func TestALifeIsToldByTheTokenThenByTheAnswerThenByDefault(t *testing.T) {
-	jwt := func(claims string, expiresIn time.Duration) tokensource.Grant {
-		return opaque(jwtOf(claims), expiresIn)
-	}
+// The shortest life counts. What makes no sense counts as absent, and costs no
+// token: every wrong number here was seen in a real token or answer.
+func TestLifetime_IsTheShortestThatIsTold(t *testing.T) {
+	at := time.Unix(1700000000, 0)
+	jwt := func(claims string) tokensource.Grant { return opaque(jwtOf(claims), 0) }
+	whole := jwtOf(`{"iat":1700000000,"exp":1700000090}`)
 	for name, tt := range map[string]struct {
 		grant tokensource.Grant
 		want  time.Duration
 	}{
-		"iat and exp":                 {jwt(`{"iat":1700000000,"exp":1700000090}`, 0), 90 * time.Second},
-		"iat and exp over expires_in": {jwt(`{"iat":1700000000,"exp":1700000090}`, time.Minute), 90 * time.Second},
-		"fractions":                   {jwt(`{"iat":1700000000.25,"exp":1700000090.75}`, 0), 90500 * time.Millisecond},
-		"exponents":                   {jwt(`{"iat":1.7e9,"exp":1.70000009e9}`, 0), 90 * time.Second},
-		"expires_in, opaque":          {opaque("opaque", time.Minute), time.Minute},
-		"expires_in, exp alone":       {jwt(`{"exp":1700000090}`, time.Minute), time.Minute},
-		"expires_in, iat alone":       {jwt(`{"iat":1700000000}`, time.Minute), time.Minute},
-		"expires_in, iat null":        {jwt(`{"iat":null,"exp":1700000090}`, time.Minute), time.Minute},
-		"nothing, opaque":             {opaque("opaque", 0), 10 * time.Minute},
-		"nothing, JWT":                {jwt(`{}`, 0), 10 * time.Minute},
+		"iat and exp":               {jwt(`{"iat":1700000000,"exp":1700000090}`), 90 * time.Second},
+		"expires_in is shorter":     {opaque(whole, time.Minute), time.Minute},
+		"expires_in is longer":      {opaque(whole, time.Hour), 90 * time.Second},
+		"expires_in is negative":    {opaque(whole, -time.Second), 90 * time.Second},
+		"Date is later than iat":    {dated(opaque(whole, 0), at.Add(30*time.Second)), time.Minute},
+		"Date is earlier than iat":  {dated(opaque(whole, 0), at.Add(-time.Hour)), 90 * time.Second},
+		"exp and Date alone":        {dated(jwt(`{"exp":1700000090}`), at), 90 * time.Second},
+		"fractions":                 {jwt(`{"iat":1700000000.25,"exp":1700000090.75}`), 90500 * time.Millisecond},
+		"exponents":                 {jwt(`{"iat":1.7e9,"exp":1.70000009e9}`), 90 * time.Second},
+		"expires_in, opaque":        {opaque("opaque", time.Minute), time.Minute},
+		"expires_in, exp alone":     {opaque(jwtOf(`{"exp":1700000090}`), time.Minute), time.Minute},
+		"expires_in, iat alone":     {opaque(jwtOf(`{"iat":1700000000}`), time.Minute), time.Minute},
+		"expires_in, iat null":      {opaque(jwtOf(`{"iat":null,"exp":1700000090}`), time.Minute), time.Minute},
+		"nothing, opaque":           {opaque("opaque", 0), 10 * time.Minute},
+		"nothing, JWT":              {jwt(`{}`), 10 * time.Minute},
+		"exp before iat":            {jwt(`{"iat":1700000600,"exp":1700000000}`), 10 * time.Minute},
+		"exp before iat, Date":      {dated(jwt(`{"iat":1700000600,"exp":1700000300}`), at), 5 * time.Minute},
+		"exp is iat":                {jwt(`{"iat":1700000000,"exp":1700000000}`), 10 * time.Minute},
+		"no time at all":            {jwt(`{"iat":1700000000,"exp":1700000000.0000000001}`), 10 * time.Minute},
+		"milliseconds":              {jwt(`{"iat":1700000000000,"exp":1700000600000}`), 10 * time.Minute},
+		"exp in milliseconds":       {jwt(`{"iat":1700000000,"exp":1700000600000}`), 10 * time.Minute},
+		"exp in milliseconds, Date": {dated(jwt(`{"exp":1700000600000}`), at), 10 * time.Minute},
+		"exp in year 292277026596":  {jwt(`{"iat":1700000000,"exp":9223372036854775807}`), 10 * time.Minute},
+		"exp beyond all floats":     {jwt(`{"iat":1700000000,"exp":1e999}`), 10 * time.Minute},
+		"iat zero":                  {jwt(`{"iat":0,"exp":1700000600}`), 10 * time.Minute},
+		"iat negative":              {jwt(`{"iat":-1,"exp":600}`), 10 * time.Minute},
+		"exp a string":              {jwt(`{"iat":1700000000,"exp":"1700000090"}`), 10 * time.Minute},
+		"exp a date":                {jwt(`{"iat":1700000000,"exp":"2026-11-24T10:00:00Z"}`), 10 * time.Minute},
+		"exp an object":             {jwt(`{"iat":1700000000,"exp":{"a":1}}`), 10 * time.Minute},
+		"exp true":                  {jwt(`{"iat":1700000000,"exp":true}`), 10 * time.Minute},
+		"longer than an hour":       {jwt(`{"iat":1700000000,"exp":1700090000}`), time.Hour},
+		"expires_in for ever":       {opaque("opaque", math.MaxInt64), time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tok := token(t, newSource(t, granting(tt.grant)), acct(t, 1))
@@ -188,6 +212,40 @@ func TestALifeIsToldByTheTokenThenByTheAnswerThenByDefault(t *testing.T) {
 			}
 		})
 	}
+}
+
+// dated returns a grant with the time of its endpoint.
+func dated(grant tokensource.Grant, date time.Time) tokensource.Grant {
+	grant.Date = date
+	return grant
+}
+
+func TestLifetime_EndsByTheEndpointsClock(t *testing.T) {
+	grant := dated(opaque(jwtOf(`{"iat":1700000000,"exp":1700000600}`), 0), time.Unix(1700000600, 0))
+	err := wantNoToken(t, newSource(t, granting(grant)), acct(t, 1), tokensource.ErrMalformedResponse)
+	if !strings.Contains(err.Error(), "the token had expired when it arrived") {
+		t.Errorf("the error says %q", err)
+	}
+}
+
+func TestGrant_AgeShortensTheRest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for age, want := range map[time.Duration]time.Duration{
+			-time.Minute:      lifetime, // Nonsense.
+			0:                 lifetime,
+			100 * time.Second: lifetime - 100*time.Second,
+		} {
+			grant := opaque("opaque", lifetime)
+			grant.Age = age
+			tok := token(t, newSource(t, granting(grant)), acct(t, 1))
+			if left := time.Until(tok.Expiry()); left != want {
+				t.Errorf("Age %v: %v are left, want %v", age, left, want)
+			}
+		}
+		grant := opaque("opaque", lifetime)
+		grant.Age = 2 * lifetime
+		wantNoToken(t, newSource(t, granting(grant)), acct(t, 1), tokensource.ErrMalformedResponse)
+	})
 }
 
 func TestATokenAgesWhileTheMachineIsSuspended(t *testing.T) {

@@ -104,7 +104,7 @@ func failedWith(t *testing.T, err error, kind tokensource.Kind) *tokensource.Err
 
 // cause returns what an Error keeps out of its text.
 func cause(err *tokensource.Error) error {
-	return errors.Join(err.Unwrap()...)
+	return errors.Unwrap(err)
 }
 
 // A pipe connects a client to a server without a network, so that both can be

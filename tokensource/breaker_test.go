@@ -2,9 +2,7 @@ package tokensource_test
 
 import (
 	"context"
-	"runtime"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,14 +10,19 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// close makes three accounts fail with err, and so the Source cool. None of
-// them is among the accounts of the test.
-func closeGate(t *testing.T, d *desk, src *tokensource.Source, err *tokensource.Error) {
+// openBreaker makes three accounts fail with err, which opens the breaker. None
+// of them is among the accounts of the test.
+func openBreaker(t *testing.T, d *desk, src *tokensource.Source, err *tokensource.Error) {
 	t.Helper()
 	d.fail(err)
-	for i := range 3 {
+	for i := range 2 {
 		wantNoToken(t, src, acct(t, 900+i), err.Kind)
 	}
+	opened := err.Kind
+	if opened == tokensource.ErrAccountRejected {
+		opened = tokensource.ErrCredentialsRejected // Three accounts tell.
+	}
+	wantNoToken(t, src, acct(t, 902), opened)
 }
 
 func TestTwoAccountsThatFailSayNothingAboutTheOthers(t *testing.T) {
@@ -27,9 +30,13 @@ func TestTwoAccountsThatFailSayNothingAboutTheOthers(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
 		d.fail(failure(tokensource.ErrAccountRejected, 401, 0))
-		for range 5 { // However often they fail.
-			wantNoToken(t, src, acct(t, 1), tokensource.ErrAccountRejected)
-			wantNoToken(t, src, acct(t, 2), tokensource.ErrAccountRejected)
+		for i := range 5 { // However often they fail.
+			kind := tokensource.ErrAccountRejected
+			if i >= 2 { // No one has ever had a token: see TestBreaker_NamesWrongCredentials.
+				kind = tokensource.ErrCredentialsRejected
+			}
+			wantNoToken(t, src, acct(t, 1), kind)
+			wantNoToken(t, src, acct(t, 2), kind)
 			time.Sleep(time.Minute)
 		}
 		d.fail(nil)
@@ -51,7 +58,7 @@ func TestThreeAccountsThatFailCloseTheSource(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				d := &desk{}
 				src := newSource(t, d)
-				closeGate(t, d, src, failure(tt.kind, 418, 0))
+				openBreaker(t, d, src, failure(tt.kind, 418, 0))
 				asked := d.asked()
 				for i := range 10 {
 					err := wantNoToken(t, src, acct(t, 1+i), tt.closed)
@@ -87,7 +94,7 @@ func TestWhatFailsForTheOrganizationFailsForAll(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
 		d.fail(failure(tokensource.ErrAccountRejected, 401, 0))
-		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrAccountRejected)
+		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrCredentialsRejected)
 		wantAsked(t, d, 1)
 	})
@@ -117,7 +124,7 @@ func TestAMisconfiguredAccountDoesNotCloseTheSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
-		closeGate(t, d, src, tokensource.NewError(tokensource.ErrMisconfigured, nil))
+		openBreaker(t, d, src, tokensource.NewError(tokensource.ErrMisconfigured, nil))
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrMisconfigured)
 		d.fail(nil)
 		token(t, src, acct(t, 1))
@@ -128,7 +135,7 @@ func TestAMisconfiguredTrialLetsTheNextTry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
-		closeGate(t, d, src, errDown)
+		openBreaker(t, d, src, errDown)
 		time.Sleep(time.Second)
 		d.fail(tokensource.NewError(tokensource.ErrMisconfigured, nil))
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrMisconfigured)
@@ -143,7 +150,7 @@ func TestTokensInHandServeWhileTheSourceCools(t *testing.T) {
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		time.Sleep(500 * time.Second) // It is stale, too.
-		closeGate(t, d, src, errDown)
+		openBreaker(t, d, src, errDown)
 		asked := d.asked()
 		if token(t, src, acct(t, 1)) != first {
 			t.Error("the token is not served")
@@ -157,7 +164,7 @@ func TestACoolingSourceIsTriedOnceAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
-		closeGate(t, d, src, failure(tokensource.ErrUnavailable, 503, 0))
+		openBreaker(t, d, src, failure(tokensource.ErrUnavailable, 503, 0))
 		time.Sleep(time.Second)
 		asked := d.asked()
 		all := together(50, time.Millisecond, func(i int) (*tokensource.Token, error) {
@@ -181,7 +188,7 @@ func TestATrialThatSucceedsOpensTheSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
-		closeGate(t, d, src, errDown)
+		openBreaker(t, d, src, errDown)
 		d.fail(nil)
 		time.Sleep(time.Second)
 		for i := range 10 {
@@ -199,7 +206,7 @@ func TestTheSourcesCoolingDoublesToThirtySecondsOrFiveMinutes(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				d := &desk{}
 				src := newSource(t, d)
-				closeGate(t, d, src, failure(kind, 0, 0))
+				openBreaker(t, d, src, failure(kind, 0, 0))
 				for i, full := range want {
 					full *= time.Second
 					err := wantNoToken(t, src, acct(t, 1+i), kind)
@@ -221,7 +228,7 @@ func TestASourcesRetryAfterIsHonouredUpToAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
-		closeGate(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Hour))
+		openBreaker(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Hour))
 		err := wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
 		between(t, "RetryAfter", err.RetryAfter, time.Minute, time.Minute)
 	})
@@ -275,7 +282,7 @@ func TestASuccessOfAnEarlierIssuanceOpensTheSource(t *testing.T) {
 		}))
 		together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
 			if i == 1 {
-				closeGate(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
+				openBreaker(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
 				return nil, nil
 			}
 			return src.Token(t.Context(), slow)
@@ -308,7 +315,7 @@ func TestATrialThatIsOvertakenByASuccessDoesNotCloseTheSource(t *testing.T) {
 			case 0:
 				token(t, src, early)
 			case 1:
-				closeGate(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
+				openBreaker(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
 			case 2:
 				time.Sleep(time.Second)
 				wantNoToken(t, src, trial, tokensource.ErrAccountRejected)
@@ -317,93 +324,6 @@ func TestATrialThatIsOvertakenByASuccessDoesNotCloseTheSource(t *testing.T) {
 		})
 		d.fail(nil)
 		token(t, src, acct(t, 3))
-	})
-}
-
-func TestATrialIsMadeWithAnAccountThatWasGrantedBefore(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		src := newSource(t, d)
-		granted, unknown := acct(t, 1), acct(t, 2)
-		token(t, src, granted)
-		closeGate(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
-		time.Sleep(time.Second)
-
-		// The credentials are good; only the new account is not.
-		d.refuseIf(func(account tokensource.Account) error {
-			if account == unknown {
-				return failure(tokensource.ErrAccountRejected, 401, 0)
-			}
-			return nil
-		})
-		wantNoToken(t, src, unknown, tokensource.ErrAccountRejected)
-		if d.askedFor(granted) != 2 || d.askedFor(unknown) != 1 {
-			t.Errorf("the issuer was asked %d times for the granted account and %d times for the other",
-				d.askedFor(granted), d.askedFor(unknown))
-		}
-		token(t, src, acct(t, 3)) // The Source is open.
-
-		// An account that was helped by a probe has its two attempts, as any.
-		closeGate(t, d, src, errDown)
-		time.Sleep(time.Second)
-		d.refuseIf(func(account tokensource.Account) error {
-			if account == acct(t, 4) {
-				return errDown
-			}
-			return nil
-		})
-		wantNoToken(t, src, acct(t, 4), tokensource.ErrUnavailable)
-		if n := d.askedFor(acct(t, 4)); n != 2 {
-			t.Errorf("the issuer was asked %d times for an account after the probe, want 2", n)
-		}
-	})
-}
-
-// The endpoint hangs for one account, and refuses three others.
-func TestATrialDoesNotAskForAnAccountThatIsBeingAskedFor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		granted := acct(t, 1)
-		hangs := false
-		var asking, most atomic.Int32
-		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
-			if account == granted {
-				most.Store(max(most.Load(), asking.Add(1)))
-				defer asking.Add(-1)
-				if hangs {
-					<-ctx.Done()
-					return tokensource.Grant{}, ctx.Err()
-				}
-			}
-			return d.Issue(ctx, account)
-		}))
-		refused := token(t, src, granted)
-		hangs = true
-		go func() { _, _ = src.Renew(context.Background(), refused) }()
-		synctest.Wait()
-		closeGate(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
-		d.fail(nil)
-		time.Sleep(time.Second)
-		token(t, src, acct(t, 2))
-		if n := most.Load(); n != 1 {
-			t.Errorf("the issuer was asked %d times at once for one account", n)
-		}
-	})
-}
-
-func TestATrialForTheAccountThatWasGrantedAsksOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		src := newSource(t, d)
-		granted := acct(t, 1)
-		refused := token(t, src, granted)
-		closeGate(t, d, src, errDown)
-		time.Sleep(time.Second)
-		d.fail(nil)
-		renew(t, src, refused)
-		if n := d.askedFor(granted); n != 2 {
-			t.Errorf("the issuer was asked %d times, want 2", n)
-		}
 	})
 }
 
@@ -430,155 +350,6 @@ func TestATrialWhoseTurnComesTooLateLetsTheNextTry(t *testing.T) {
 		if n := d.askedFor(acct(t, 1)); n != 1 {
 			t.Fatalf("the issuer was asked %d times: the test proves nothing", n)
 		}
-		token(t, src, acct(t, 2))
-	})
-}
-
-func TestATrialsTokenIsKept(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		src := newSource(t, d)
-		granted := acct(t, 1)
-		token(t, src, granted)
-		time.Sleep(lifetime) // Its token is dead.
-		closeGate(t, d, src, errDown)
-		time.Sleep(time.Second)
-		d.fail(nil)
-		token(t, src, acct(t, 2))
-		asked := d.asked()
-		token(t, src, granted)
-		wantAsked(t, d, asked)
-	})
-}
-
-func TestATrialsTokenIsNotKeptWhereNobodyFindsIt(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		src := newSource(t, d)
-		granted := acct(t, 1)
-		token(t, src, granted)
-		time.Sleep(15 * time.Minute)
-		closeGate(t, d, src, errDown) // The granted account is idle, and goes.
-		src.PlantEvicted(granted)
-		time.Sleep(time.Second)
-		d.fail(nil)
-		token(t, src, acct(t, 900)) // With a probe for the other.
-		if d.askedFor(granted) != 2 {
-			t.Fatal("there was no probe: the test proves nothing")
-		}
-
-		answered := make(chan *tokensource.Token, 1)
-		go func() { answered <- token(t, src, granted) }()
-		for range 10_000 {
-			if runtime.Gosched(); len(answered) > 0 {
-				t.Fatal("the token was kept in a lease that is out of service")
-			}
-		}
-		token(t, src, acct(t, 2)) // Ends the eviction.
-		if tok := <-answered; token(t, src, granted) != tok {
-			t.Errorf("got %v, which is not kept", tok)
-		}
-	})
-}
-
-// A refusal joins the queue a moment before the trial's token is there.
-func TestATrialsTokenServesWhileARenewalWaits(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
-		src := newSource(t, d, maxIssuances(1))
-		granted := acct(t, 1)
-		refused := token(t, src, granted)
-		closeGate(t, d, src, errDown)
-		time.Sleep(time.Second)
-		d.fail(nil)
-		go func() { _, _ = src.Token(context.Background(), acct(t, 2)) }()
-		synctest.Wait()
-		go func() { _, _ = src.Renew(context.Background(), refused) }()
-		synctest.Wait()
-		time.Sleep(150 * time.Millisecond) // The probe is back; the renewal waits for its turn.
-		start := time.Now()
-		if token(t, src, granted) == refused {
-			t.Error("the refused token is served")
-		}
-		between(t, "the wait", time.Since(start), 0, 0)
-	})
-}
-
-func TestATrialsTokenEndsTheCoolingOfItsAccount(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		src := newSource(t, d)
-		granted := acct(t, 1)
-		token(t, src, granted)
-		time.Sleep(lifetime) // Its token is dead.
-		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
-		wantNoToken(t, src, granted, tokensource.ErrRateLimited)
-		closeGate(t, d, src, failure(tokensource.ErrUnavailable, 503, time.Second))
-		time.Sleep(time.Minute - time.Second)
-		d.fail(nil)
-		token(t, src, acct(t, 2)) // With a probe for the other.
-		renew(t, src, token(t, src, granted))
-	})
-}
-
-func TestATrialThatFailsTellsItsCallerWhatTheSourceSaysNotTheProbe(t *testing.T) {
-	for _, tt := range []struct {
-		kind, want tokensource.Kind
-		retryAfter time.Duration
-		low, high  time.Duration
-	}{
-		{tokensource.ErrAccountRejected, tokensource.ErrCredentialsRejected, 0, time.Second, 2 * time.Second},
-		{tokensource.ErrUnavailable, tokensource.ErrUnavailable, 0, time.Second, 2 * time.Second},
-		{tokensource.ErrRateLimited, tokensource.ErrRateLimited, time.Hour, time.Minute, time.Minute},
-	} {
-		t.Run(string(tt.kind), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				d := &desk{}
-				src := newSource(t, d)
-				token(t, src, acct(t, 1))
-				closeGate(t, d, src, failure(tokensource.ErrUnavailable, 0, 0))
-				time.Sleep(time.Second)
-				d.fail(failure(tt.kind, 0, tt.retryAfter))
-				err := wantNoToken(t, src, acct(t, 2), tt.want)
-				between(t, "RetryAfter", err.RetryAfter, tt.low, tt.high)
-				if !err.Suppressed {
-					t.Error("the error says that the issuer was asked for the account")
-				}
-				if n := d.askedFor(acct(t, 2)); n != 0 {
-					t.Errorf("the issuer was asked %d times for an account that had no chance", n)
-				}
-
-				// Nor is it held against the account: its first failure is its first.
-				time.Sleep(err.RetryAfter)
-				d.fail(nil)
-				token(t, src, acct(t, 3))
-				d.fail(errDown)
-				wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
-				if n := d.askedFor(acct(t, 2)); n != 2 {
-					t.Errorf("the issuer was asked %d times for the account, want 2", n)
-				}
-			})
-		})
-	}
-}
-
-func TestAnAccountThatWasClosedSinceIsNoProbeAnyMore(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		src := newSource(t, d)
-		granted := acct(t, 1)
-		token(t, src, granted)
-		rejected := failure(tokensource.ErrAccountRejected, 401, 0)
-		closeGate(t, d, src, rejected)
-		d.refuseIf(func(account tokensource.Account) error {
-			if account == granted {
-				return rejected
-			}
-			return nil
-		})
-		time.Sleep(time.Second)
-		err := wantNoToken(t, src, acct(t, 2), tokensource.ErrCredentialsRejected)
-		time.Sleep(err.RetryAfter)
 		token(t, src, acct(t, 2))
 	})
 }

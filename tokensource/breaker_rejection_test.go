@@ -1,0 +1,303 @@
+package tokensource_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// rejected is what Passport answers for a wrong secret and for a wrong account
+// alike.
+var rejected = failure(tokensource.ErrAccountRejected, 401, 0)
+
+// A wrong secret has to be called so, to the callers and to the hooks, however
+// many accounts a program uses.
+func TestBreaker_NamesWrongCredentials(t *testing.T) {
+	for name, before := range map[string]func(*desk, *tokensource.Source, []tokensource.Account){
+		"from the beginning": func(*desk, *tokensource.Source, []tokensource.Account) {},
+		"when they expire": func(_ *desk, src *tokensource.Source, accounts []tokensource.Account) {
+			for _, account := range accounts {
+				_, _ = src.Token(context.Background(), account)
+			}
+			time.Sleep(lifetime)
+		},
+	} {
+		for _, n := range []int{1, 2, 3, 50} {
+			t.Run(name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					var mu sync.Mutex
+					var kinds []tokensource.Kind
+					hooks := tokensource.Hooks{Issue: func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+						return ctx, func(result tokensource.IssueResult) {
+							mu.Lock()
+							defer mu.Unlock()
+							if err, ok := result.Err.(*tokensource.Error); ok {
+								kinds = append(kinds, err.Kind)
+							}
+						}
+					}}
+					d := &desk{}
+					src := newSource(t, d, func(c *tokensource.Config) { c.Hooks = hooks })
+					accounts := accts(t, n)
+					before(d, src, accounts)
+					d.fail(rejected)
+					var last error
+					for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(100 * time.Millisecond) {
+						for _, account := range accounts {
+							_, last = src.Token(t.Context(), account)
+						}
+					}
+					wantKind(t, last, tokensource.ErrCredentialsRejected)
+					first := slices.Index(kinds, tokensource.ErrCredentialsRejected)
+					if first < 0 || first > 3*n || slices.Contains(kinds[first+3:], tokensource.ErrAccountRejected) {
+						t.Errorf("%d accounts: the hooks learn %q", n, kinds)
+					}
+					if len(kinds) > 12*n {
+						t.Errorf("%d accounts: %d issuances", n, len(kinds))
+					}
+				})
+			})
+		}
+	}
+}
+
+// A secret that was replaced by a wrong one is a wrong secret, although accounts
+// had tokens with the old one, and others had none.
+func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		issuer := revise(d, "right")
+		src := newSource(t, issuer)
+		for _, account := range accts(t, 50) {
+			token(t, src, account)
+		}
+		d.fail(rejected)
+		wrong := "wrong"
+		issuer.revision.Store(&wrong)
+		for i := range 2 {
+			wantNoToken(t, src, acct(t, 1+i), tokensource.ErrAccountRejected)
+		}
+		wantNoToken(t, src, acct(t, 3), tokensource.ErrCredentialsRejected)
+	})
+}
+
+// Whoever can make up account ids must not be able to keep tokens from others.
+func TestBreaker_IgnoresMadeUpAccounts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		real := accts(t, 3)
+		token(t, src, real[0])
+		d.refuseIf(func(account tokensource.Account) error {
+			if !slices.Contains(real, account) {
+				return rejected
+			}
+			return nil
+		})
+		for i := range 1000 {
+			wantNoToken(t, src, acct(t, 1_000_000+i), tokensource.ErrAccountRejected)
+			if i%10 == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		token(t, src, real[1])
+		token(t, src, real[2])
+	})
+}
+
+// A closed account is rejected for good, which says nothing of the others.
+func TestBreaker_KeepsAClosedAccountApart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		token(t, src, acct(t, 1))
+		token(t, src, acct(t, 2))
+		time.Sleep(lifetime)
+		d.fail(rejected)
+		for range 10 {
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrAccountRejected)
+			time.Sleep(time.Minute)
+		}
+		d.fail(nil)
+		token(t, src, acct(t, 2))
+	})
+}
+
+// An answer is an answer: an endpoint that rejects an account is not down.
+func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		token(t, src, acct(t, 1))
+		openBreaker(t, d, src, errDown)
+		time.Sleep(time.Second)
+		d.refuseIf(func(account tokensource.Account) error {
+			if account == acct(t, 666) {
+				return rejected
+			}
+			return nil
+		})
+		wantNoToken(t, src, acct(t, 666), tokensource.ErrAccountRejected)
+		token(t, src, acct(t, 2))
+	})
+}
+
+// While the credentials are rejected, made-up accounts neither end that nor
+// prolong it.
+func TestBreaker_MadeUpTrialProvesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		real := accts(t, 3)
+		for _, account := range real {
+			token(t, src, account)
+		}
+		time.Sleep(lifetime)
+		d.fail(rejected)
+		for i, account := range real {
+			kind := tokensource.ErrAccountRejected
+			if i == 2 {
+				kind = tokensource.ErrCredentialsRejected
+			}
+			wantNoToken(t, src, account, kind)
+		}
+		for i := range 5 {
+			time.Sleep(time.Second)
+			wantNoToken(t, src, acct(t, 1+i), tokensource.ErrAccountRejected)
+			if e := wantNoToken(t, src, acct(t, 100+i), tokensource.ErrCredentialsRejected); !e.Suppressed {
+				t.Error("a made-up account has closed the breaker")
+			}
+		}
+		time.Sleep(time.Second)
+		d.fail(nil)
+		token(t, src, real[0])
+	})
+}
+
+// Failures of two sorts are no series: the endpoint answers, or it does not.
+func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		d.fail(failure(tokensource.ErrRateLimited, 429, 0))
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
+		wantNoToken(t, src, acct(t, 2), tokensource.ErrRateLimited)
+		d.fail(rejected)
+		wantNoToken(t, src, acct(t, 3), tokensource.ErrAccountRejected)
+		d.fail(nil)
+		token(t, src, acct(t, 4))
+	})
+}
+
+// Two issuances at once for one account, and an older token in place of a newer
+// one: an endpoint that hangs for one account and refuses others must not lead
+// to either.
+func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		granted := acct(t, 1)
+		first := token(t, src, granted)
+		openBreaker(t, d, src, errDown)
+		time.Sleep(time.Second)
+		d.fail(nil)
+		token(t, src, acct(t, 2))
+		if n := d.askedFor(granted); n != 1 {
+			t.Errorf("the trial of another account asked for this one: %d times", n)
+		}
+		if token(t, src, granted) != first {
+			t.Error("the trial of another account replaced the token of this one")
+		}
+	})
+}
+
+// A permit that was given before the breaker opened is not that of the trial.
+func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		early, trial := acct(t, 1), acct(t, 2)
+		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+			switch account {
+			case early: // Began before the breaker opened, ends during the trial.
+				time.Sleep(2 * time.Second)
+				return tokensource.Grant{}, tokensource.NewError(tokensource.ErrMisconfigured, nil)
+			case trial:
+				time.Sleep(3 * time.Second)
+			}
+			return d.Issue(ctx, account)
+		}))
+		go func() { _, _ = src.Token(context.Background(), early) }()
+		synctest.Wait()
+		openBreaker(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Second))
+		time.Sleep(1001 * time.Millisecond)
+		go func() { _, _ = src.Token(context.Background(), trial) }()
+		time.Sleep(1500 * time.Millisecond)
+		if e := wantNoToken(t, src, acct(t, 3), tokensource.ErrRateLimited); !e.Suppressed {
+			t.Error("a second trial began")
+		}
+	})
+}
+
+// A call that had little time left, because its issuance had waited long for its
+// turn, says nothing about the endpoint. One that had most of it does.
+func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
+	for queued, want := range map[time.Duration]tokensource.Kind{
+		4900 * time.Millisecond: tokensource.ErrTimeout,
+		5100 * time.Millisecond: tokensource.ErrOverloaded,
+	} {
+		t.Run(queued.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				before := acct(t, 1)
+				src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+					if account == before {
+						time.Sleep(queued)
+						return opaque("x", 0), nil
+					}
+					<-ctx.Done()
+					return tokensource.Grant{}, ctx.Err()
+				}), maxIssuances(1))
+				go func() { _, _ = src.Token(context.Background(), before) }()
+				synctest.Wait()
+				wantNoToken(t, src, acct(t, 2), want)
+			})
+		})
+	}
+}
+
+// Health checks ask for a token of their own. They must not take the accounts
+// down, nor the place of the one that tries whether the endpoint is back.
+func TestContextWithHealthCheck_CountsForNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		check := func() error {
+			_, err := src.Token(tokensource.ContextWithHealthCheck(t.Context()), tokensource.Organization())
+			return err
+		}
+		d.fail(tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
+		for range 10 {
+			wantKind(t, check(), tokensource.ErrCredentialsRejected)
+			time.Sleep(time.Minute)
+		}
+		d.fail(nil)
+		token(t, src, acct(t, 1))
+
+		openBreaker(t, d, src, errDown)
+		time.Sleep(time.Second)
+		asked := d.asked()
+		if e := wantKind(t, check(), tokensource.ErrUnavailable); !e.Suppressed || e.RetryAfter <= 0 {
+			t.Errorf("a health check is the trial: %v", e)
+		}
+		wantAsked(t, d, asked)
+		d.fail(nil)
+		token(t, src, acct(t, 2)) // The trial is a user's.
+		if err := check(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package tokensource
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// readClaims returns the claims of a JWT without verifying it, or nil if the
+// token is opaque: a string that has no three parts, or whose second one is not
+// a JSON object. The other parts are for whoever verifies the token.
+func readClaims(token string) jwt.MapClaims {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	payload, err := jwt.NewParser().DecodeSegment(normalized(parts[1]))
+	if err != nil {
+		return nil
+	}
+	var claims jwt.MapClaims
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	decoder.UseNumber()
+	if decoder.Decode(&claims) != nil {
+		return nil
+	}
+	return claims
+}
+
+// normalized returns a segment of a JWT as RFC 7515 has it. Some gateways write
+// padding, or the other alphabet of base64.
+func normalized(segment string) string {
+	return strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(segment, "="))
+}
+
+// maxTime is the end of the year 9999 in seconds since 1970. A larger number is
+// not a time in seconds.
+const maxTime = 253402300799
+
+// timeClaim returns a claim in seconds since 1970, and false if it is absent or
+// is not a time.
+func timeClaim(claims jwt.MapClaims, name string) (float64, bool) {
+	number, ok := claims[name].(json.Number)
+	if !ok {
+		return 0, false
+	}
+	seconds, err := number.Float64()
+	return seconds, err == nil && seconds > 0 && seconds <= maxTime
+}
+
+// accountClaim returns a claim that names an account, as text, and "" if there
+// is none.
+func accountClaim(claims jwt.MapClaims, name string) string {
+	value, ok := claims[name]
+	if !ok || value == nil {
+		return ""
+	}
+	return fmt.Sprint(value)
+}
+
+// maxIDLength is the length of the longest text that is read as a number.
+const maxIDLength = 64
+
+// sameID reports whether two texts name the same account: 4711, 4711.0 and
+// 4.711e3 do, 4712 does not.
+func sameID(named, id string) bool {
+	if named == id {
+		return true
+	}
+	a, aOK := integer(named)
+	b, bOK := integer(id)
+	return aOK && bOK && a.Cmp(b) == 0
+}
+
+// namesNone reports whether a text names no account: it is empty, or zero.
+func namesNone(named string) bool {
+	n, ok := integer(named)
+	return named == "" || ok && n.Sign() == 0
+}
+
+// integer returns the integer that a JSON number stands for, however it is
+// written.
+func integer(text string) (*big.Float, bool) {
+	if len(text) > maxIDLength || strings.ContainsFunc(text, notNumeric) {
+		return nil, false
+	}
+	n, _, err := big.ParseFloat(text, 10, 256, big.ToNearestEven)
+	return n, err == nil && n.IsInt()
+}
+
+func notNumeric(c rune) bool { return !strings.ContainsRune("0123456789.eE+-", c) }

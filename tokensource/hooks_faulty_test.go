@@ -1,0 +1,77 @@
+package tokensource_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+type issueHook = func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult))
+
+func issueHooks(hook issueHook) func(*tokensource.Config) {
+	return func(c *tokensource.Config) { c.Hooks.Issue = hook }
+}
+
+// An issuance runs on a goroutine of its own, where no server recovers a panic:
+// it would end the program, and leave those who wait waiting.
+func TestHooks_PanicFailsTheIssuance(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := newSource(t, &desk{}, issueHooks(func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+			panic("inconsistent label cardinality")
+		}))
+		for _, g := range together(3, 0, func(int) (*tokensource.Token, error) { return src.Token(t.Context(), acct(t, 1)) }) {
+			wantKind(t, g.err, tokensource.ErrIssuerPanic)
+		}
+	})
+}
+
+func TestHooks_NilContextFailsTheIssuance(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := newSource(t, &desk{}, issueHooks(func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+			return nil, nil
+		}))
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrIssuerPanic)
+	})
+}
+
+// The token is there when the hook hears of it: a fault of telemetry costs no
+// payment.
+func TestHooks_PanicAtTheEndCostsNoToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := newSource(t, &desk{}, issueHooks(func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+			return ctx, func(tokensource.IssueResult) { panic("inconsistent label cardinality") }
+		}))
+		token(t, src, acct(t, 1))
+	})
+}
+
+func TestHooks_BlockedHookHoldsNoCaller(t *testing.T) {
+	for name, hook := range map[string]issueHook{
+		"at the beginning": func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+			time.Sleep(8 * time.Second) // An exporter that is stuck.
+			return ctx, nil
+		},
+		"at the end": func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+			return ctx, func(tokensource.IssueResult) { time.Sleep(8 * time.Second) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				src := newSource(t, &desk{latency: 10 * time.Millisecond}, issueHooks(hook))
+				all := together(2, 0, func(i int) (*tokensource.Token, error) {
+					ctx, cancel := context.WithTimeout(t.Context(), []time.Duration{30 * time.Millisecond, time.Hour}[i])
+					defer cancel()
+					return src.Token(ctx, acct(t, 1))
+				})
+				if wantKind(t, all[0].err, tokensource.ErrTimeout); all[0].waited != 30*time.Millisecond {
+					t.Errorf("a caller with a deadline of 30ms waited %v", all[0].waited)
+				}
+				if all[1].err != nil || all[1].waited != 1010*time.Millisecond {
+					t.Errorf("a patient caller got %v, %v after %v", all[1].token, all[1].err, all[1].waited)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,138 @@
+package tokensource_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+func TestToken_StartsNothingForACallerWhoLeft(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := src.Token(ctx, acct(t, 1))
+		wantKind(t, err, tokensource.ErrCanceled)
+		synctest.Wait()
+		wantAsked(t, d, 0)
+
+		first := token(t, src, acct(t, 1))
+		_, err = src.Renew(ctx, first)
+		wantKind(t, err, tokensource.ErrCanceled)
+		synctest.Wait()
+		wantAsked(t, d, 1)
+
+		time.Sleep(500 * time.Second) // It is stale.
+		if tok, err := src.Token(ctx, acct(t, 1)); tok != first || err != nil {
+			t.Errorf("got %v, %v, want the token that is there", tok, err)
+		}
+		synctest.Wait()
+		wantAsked(t, d, 1)
+		for range 3 { // The budget is untouched.
+			first = renew(t, src, first)
+		}
+	})
+}
+
+// context.Canceled means that the caller has left. A proxy answers nothing then,
+// so it must not be true of a cancellation somewhere else.
+func TestError_CanceledIsTheCallersOwn(t *testing.T) {
+	foreign := map[string]error{
+		"bare":         context.Canceled,
+		"wrapped":      fmt.Errorf("vault: %w", context.Canceled),
+		"in an Error":  tokensource.NewError(tokensource.ErrUnavailable, fmt.Errorf("post: %w", context.Canceled)),
+		"as its kind":  tokensource.NewError(tokensource.ErrCanceled, context.Canceled),
+		"joined":       errors.Join(errors.New("a"), context.Canceled),
+		"explained":    tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain("the vault is sealed", context.Canceled)),
+		"around Error": fmt.Errorf("wrapped: %w", tokensource.NewError(tokensource.ErrUnavailable, context.Canceled)),
+	}
+	for name, err := range foreign {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				err := wantNoToken(t, newSource(t, failing(err)), acct(t, 1), tokensource.ErrUnavailable)
+				if errors.Is(err, context.Canceled) || errors.Is(err, tokensource.ErrCanceled) {
+					t.Errorf("%v passes for the caller's own leaving", err)
+				}
+			})
+		})
+	}
+	bubble(t, func(t *testing.T) {
+		src := newSource(t, &desk{latency: time.Second})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		_, err := src.Token(ctx, acct(t, 1))
+		if wantKind(t, err, tokensource.ErrCanceled); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v is not context.Canceled", err)
+		}
+	})
+}
+
+func TestLive_IsFalseAfterForget(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		if src.Live() {
+			t.Error("a Source without a token is live")
+		}
+		token(t, src, acct(t, 1))
+		src.Forget(acct(t, 1))
+		if src.Live() || src.Status().Tokens != 0 {
+			t.Error("a Source whose only token was forgotten is live")
+		}
+		second := token(t, src, acct(t, 1))
+		refuse(second, 3)
+		if src.Live() {
+			t.Error("a Source whose only token is refused everywhere is live")
+		}
+
+	})
+}
+
+// A token that is being renewed after a refusal can still serve.
+func TestLive_IsTrueDuringARenewal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: time.Second}
+		src := newSource(t, d)
+		first := token(t, src, acct(t, 1))
+		go func() { _, _ = src.Renew(context.Background(), first) }()
+		synctest.Wait()
+		if !src.Live() {
+			t.Error("a renewal has made the Source look dead")
+		}
+	})
+}
+
+func TestRenew_OverloadCostsNoBudget(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		d := &desk{}
+		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+			if hangs.Load() {
+				<-ctx.Done()
+				return tokensource.Grant{}, ctx.Err()
+			}
+			return d.Issue(ctx, account)
+		}), maxIssuances(1))
+		tok := token(t, src, acct(t, 1))
+		hangs.Store(true)
+		for i := range 1 + 64 { // One at work, and 64 waiting.
+			go func() { _, _ = src.Token(context.Background(), acct(t, 100+i)) }()
+			synctest.Wait()
+		}
+		for range 10 {
+			wantNotRenewed(t, src, tok, tokensource.ErrOverloaded)
+		}
+		hangs.Store(false)
+		time.Sleep(time.Minute)
+		for range 3 {
+			tok = renew(t, src, tok)
+		}
+	})
+}

@@ -1,0 +1,149 @@
+package tokensource_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// hanging is a desk whose endpoint can hang: it accepts a request and never
+// answers.
+type hanging struct {
+	desk
+	hangs atomic.Bool
+}
+
+func (h *hanging) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+	grant, err := h.desk.Issue(ctx, account)
+	if h.hangs.Load() {
+		<-ctx.Done()
+		return tokensource.Grant{}, ctx.Err()
+	}
+	return grant, err
+}
+
+// One endpoint answers 401 to everything while the token endpoint hangs. Those
+// who call other endpoints with the same good token must hardly notice.
+func TestToken_ServesWhileRenewalsHang(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		issuer := &hanging{}
+		src := newSource(t, issuer)
+		account := acct(t, 1)
+		token(t, src, account)
+		issuer.hangs.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		go func() {
+			for ctx.Err() == nil {
+				if tok, err := src.Token(ctx, account); err == nil {
+					_, _ = src.Renew(ctx, tok)
+				}
+				time.Sleep(time.Second)
+			}
+		}()
+		time.Sleep(10 * time.Millisecond)
+		var blocked time.Duration
+		for ctx.Err() == nil {
+			start := time.Now()
+			if _, err := src.Token(context.Background(), account); err != nil {
+				t.Fatal("a caller of a good token fails:", err)
+			}
+			blocked += time.Since(start)
+			time.Sleep(100 * time.Millisecond)
+		}
+		between(t, "the time that callers were held up in five minutes", blocked, 500*time.Millisecond, 1100*time.Millisecond)
+	})
+}
+
+func TestToken_WaitsASecondForARenewal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		issuer := &hanging{}
+		src := newSource(t, issuer)
+		account := acct(t, 1)
+		first := token(t, src, account)
+		issuer.hangs.Store(true)
+		all := together(4, 400*time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i == 0 {
+				return src.Renew(t.Context(), first)
+			}
+			return src.Token(t.Context(), account)
+		})
+		wantKind(t, all[0].err, tokensource.ErrTimeout)
+		for i, want := range []time.Duration{600 * time.Millisecond, 200 * time.Millisecond, 0} {
+			g := all[1+i]
+			if g.token != first || g.err != nil || g.waited != want {
+				t.Errorf("caller %d got %v, %v after %v, want the refused token after %v", 1+i, g.token, g.err, g.waited, want)
+			}
+		}
+	})
+}
+
+// A renewal that ends within the second is worth the wait.
+func TestToken_PrefersTheRenewedToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 900 * time.Millisecond}
+		src := newSource(t, d)
+		account := acct(t, 1)
+		first := token(t, src, account)
+		all := together(2, 100*time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i == 0 {
+				return src.Renew(t.Context(), first)
+			}
+			return src.Token(t.Context(), account)
+		})
+		if got := serials(t, all); len(got) != 1 || got[0] != 2 {
+			t.Errorf("the callers got the tokens %d, want 2", got)
+		}
+	})
+}
+
+// The token that is served while a renewal hangs must not be served for longer
+// than it lives.
+func TestToken_PatienceEndsWithTheToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		issuer := &hanging{}
+		src := newSource(t, issuer)
+		account := acct(t, 1)
+		first := token(t, src, account)
+		time.Sleep(time.Until(first.Expiry()) - 15*time.Second - 500*time.Millisecond)
+		issuer.hangs.Store(true)
+		all := together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
+			if i == 0 {
+				return src.Renew(t.Context(), first)
+			}
+			return src.Token(t.Context(), account)
+		})
+		for _, g := range all {
+			wantKind(t, g.err, tokensource.ErrTimeout)
+		}
+	})
+}
+
+// A refusal can arrive while the renewal ahead of expiry has been hanging for
+// longer than a second already.
+func TestRenew_JoinsAHungRenewalAhead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		issuer := &hanging{}
+		src := newSource(t, issuer)
+		account := acct(t, 1)
+		first := token(t, src, account)
+		time.Sleep(540 * time.Second)
+		issuer.hangs.Store(true)
+		token(t, src, account) // Begins the renewal.
+		time.Sleep(3 * time.Second)
+		go func() { _, _ = src.Renew(context.Background(), first) }()
+		synctest.Wait()
+		start := time.Now()
+		if token(t, src, account) != first {
+			t.Error("another token is served")
+		}
+		between(t, "the wait", time.Since(start), time.Second, time.Second)
+		start = time.Now()
+		token(t, src, account)
+		between(t, "the wait of the next caller", time.Since(start), 0, 0)
+	})
+}

@@ -1,0 +1,87 @@
+package tokensource
+
+import "context"
+
+// Renewals that refusals ask for draw on a budget per account: a burst, and
+// one more with each renewalRefill-th part of the token's lifetime.
+const (
+	renewalBurst  = 3
+	renewalRefill = 60
+)
+
+// renew is [Source.Renew].
+func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
+	if err := s.renewable(ctx, refused); err != nil {
+		return nil, err
+	}
+	t, f, outcome, err := s.replace(ctx, refused)
+	if err != nil && s.revised(ctx) {
+		t, f, outcome, err = s.replace(ctx, refused)
+	}
+	info := RenewInfo{Account: refused.account, Serial: refused.serial, Outcome: outcome, Issuance: f.numberOr(ctx, err)}
+	ctx, done := observe(ctx, s.hooks.Renew, info)
+	if f != nil {
+		if err = f.wait(ctx); err == nil {
+			t, err = f.token, f.err
+		}
+	}
+	if done != nil {
+		done(RenewResult{Serial: t.serialOrZero(), Err: err})
+	}
+	return t, err
+}
+
+// renewInBackground is [Source.RenewInBackground].
+func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
+	if s.renewable(ctx, refused) != nil {
+		return
+	}
+	now := s.now()
+	e := s.entry(refused.account, now)
+	defer e.mu.Unlock()
+	if e.newest == refused && e.flight == nil {
+		_, _ = s.begin(ctx, e, ReasonSuspected, refused, now) // No one waits for the error.
+	}
+}
+
+func (s *Source) renewable(ctx context.Context, refused *Token) error {
+	if refused == nil || refused.source != s {
+		return NewError(ErrMisconfigured, errNoSuchToken)
+	}
+	return s.admissible(ctx, refused.account)
+}
+
+// replace finds out what a caller of Renew gets: the token that has replaced
+// the refused one already, an issuance to wait for, or an error.
+//
+// It takes the refused token out of service for a moment, so that new callers
+// wait for its successor. It does not after a failed renewal: one endpoint that
+// refuses every token must not hold up those who call others.
+func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance, RenewOutcome, error) {
+	now := s.now()
+	e := s.entry(refused.account, now)
+	defer e.mu.Unlock()
+	e.touch(now)
+
+	if t := e.current.Load(); t != nil && t != refused && !t.expiring(now) {
+		return t, nil, RenewSuperseded, nil
+	}
+	f, outcome := e.flight, RenewJoined
+	if f == nil {
+		if ctx.Err() != nil {
+			return nil, nil, RenewSuppressed, callerError(ctx)
+		}
+		var err error
+		if f, err = s.begin(ctx, e, ReasonRejected, refused, now); err != nil {
+			return nil, nil, RenewSuppressed, err
+		}
+		outcome = RenewIssued
+	}
+	if f.patience == 0 && e.cooldown.failures == 0 {
+		f.patience = now.mono + renewalPatience
+	}
+	if now.mono < f.patience {
+		e.current.Store(nil)
+	}
+	return nil, f, outcome, nil
+}
