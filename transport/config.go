@@ -92,6 +92,7 @@ func New(config Config) (*Transport, error) {
 		maxReplayBody: config.MaxReplayBody,
 		triage:        config.Triage,
 		hooks:         config.Hooks,
+		memory:        new(memory),
 	}
 	for _, method := range config.RetryMethods {
 		t.retryMethods[method] = true

@@ -1,0 +1,144 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+)
+
+// A connection is what one sending of a request shows of its connection. The
+// base tells by the hooks of httptrace: GetConn when it asks for a connection,
+// GotConn when it has one, before it writes a byte. The nil connection shows
+// nothing, as does that of a base which does not call the hooks.
+//
+// It is watched for requests that may not be executed twice. Other requests can
+// be sent again whatever happened.
+type connection struct {
+	wanted atomic.Bool
+	got    atomic.Int32 // how many there were
+	http2  atomic.Bool  // The last one speaks it.
+	cut    atomic.Bool
+
+	// single says that the request may have one connection only. Set where
+	// net/http would send the request again by itself, see resentByBase.
+	single bool
+}
+
+// errMayBeExecuted is the error of a request whose connection broke, where
+// net/http would have sent the request again.
+var errMayBeExecuted = fmt.Errorf(
+	"pismoauth: the connection broke before the answer came; the request may have been executed and is not sent again; use transport.AllowRetry if it may be executed twice: %w",
+	io.ErrUnexpectedEOF)
+
+// hooks returns the hooks that the base has to call.
+func (c *connection) hooks() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn: func(string) { c.wanted.Store(true) },
+		GotConn: c.gotConn,
+	}
+}
+
+func (c *connection) gotConn(info httptrace.GotConnInfo) {
+	c.http2.Store(speaksHTTP2(info.Conn))
+	if c.got.Add(1) > 1 && c.single && !c.http2.Load() {
+		// net/http is about to send the request a second time. Nothing else
+		// uses this connection: what is written to it now fails.
+		c.cut.Store(true)
+		_ = info.Conn.Close()
+	}
+}
+
+// speaksHTTP2 reports whether TLS has negotiated HTTP/2 for a connection. Many
+// requests share such a connection.
+func speaksHTTP2(conn any) bool {
+	negotiated, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && negotiated.ConnectionState().NegotiatedProtocol == "h2"
+}
+
+// none reports whether it is certain that there was no connection.
+func (c *connection) none() bool { return c != nil && c.wanted.Load() && c.got.Load() == 0 }
+
+// any reports whether it is certain that there was one.
+func (c *connection) any() bool { return c != nil && c.got.Load() > 0 }
+
+// wasCut reports whether a second sending by net/http was prevented.
+func (c *connection) wasCut() bool { return c != nil && c.cut.Load() }
+
+// watch returns a context for a sending, with hooks that show its connection.
+func (x *exchange) watch(ctx context.Context) context.Context {
+	x.connection = &connection{single: x.resentByBase() && x.body.empty && !x.transport.sharesPlaintext(x.req)}
+	return httptrace.WithClientTrace(ctx, x.connection.hooks())
+}
+
+// getBody returns the GetBody of what goes out. With it, net/http sends a request
+// again by itself. If the request may be executed twice, that is welcome.
+//
+// Otherwise net/http may do so only if it has not written a byte. Over HTTP/1
+// there is no other reason for requests without an idempotency key. Over HTTP/2
+// there is one, a stream that the server has reset with PROTOCOL_ERROR: so
+// net/http gets no GetBody there, and unprocessed looks at its error. Which of
+// the two it will be is not known before. The last response is a good guess,
+// and a wrong one costs no more than this attempt.
+func (x *exchange) getBody() func() (io.ReadCloser, error) {
+	switch {
+	case x.repeatable:
+		return x.req.GetBody
+	case x.body.empty, !x.body.replayable(), x.resentByBase(), !x.transport.memory.http1.Load():
+		return nil
+	}
+	connection := x.connection
+	return func() (io.ReadCloser, error) {
+		if !connection.any() || connection.http2.Load() {
+			return nil, errMayBeExecuted
+		}
+		return x.body.get()
+	}
+}
+
+// resentByBase reports whether net/http sends the request again when a kept
+// connection breaks, although it may have been executed: it takes these fields
+// for the caller's permission, see [http.Transport].
+func (x *exchange) resentByBase() bool {
+	_, key := x.req.Header["Idempotency-Key"]
+	_, xKey := x.req.Header["X-Idempotency-Key"]
+	return key || xKey || x.req.Method == http.MethodTrace
+}
+
+// learn notes which version of HTTP the host speaks.
+func (t *Transport) learn(resp *http.Response) {
+	if http1 := resp.ProtoMajor == 1; http1 != t.memory.http1.Load() {
+		t.memory.http1.Store(http1)
+	}
+}
+
+// sharesPlaintext reports whether the connection of a request without TLS may
+// be one of HTTP/2, which many requests share. Nothing in a connection shows
+// that, and the last response has to do.
+func (t *Transport) sharesPlaintext(req *http.Request) bool {
+	return req.URL.Scheme == "http" && !t.memory.http1.Load()
+}
+
+// unprocessed reports whether the server has said that it did not process the
+// request: by GOAWAY, whose last stream is an earlier one (RFC 9113, section
+// 6.8), or by REFUSED_STREAM (section 8.7). net/http and golang.org/x/net/http2
+// say so in the text of an error only.
+func unprocessed(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		text := err.Error()
+		text = strings.TrimPrefix(text, "http2: Transport: cannot retry err [")
+		text = strings.TrimSuffix(text, "] after Request.Body was written; define Request.GetBody to avoid this error")
+		switch {
+		case text == "http2: Transport received Server's graceful shutdown GOAWAY",
+			strings.HasPrefix(text, "http2: Transport received GOAWAY from server ErrCode:"),
+			strings.HasPrefix(text, "stream error: stream ID ") && strings.HasSuffix(text, "; REFUSED_STREAM; received from peer"):
+			return true
+		}
+	}
+	return false
+}
