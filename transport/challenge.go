@@ -3,9 +3,9 @@ package transport
 import "strings"
 
 // bearerError returns the error of the Bearer challenge among the values of
-// WWW-Authenticate, in lower case, or "" (RFC 9110, section 11.6.1; RFC 6750,
-// section 3). If there are several, one that is not invalid_token counts:
-// nothing is replayed on a contradiction.
+// WWW-Authenticate, or "" (RFC 9110, section 11.6.1; RFC 6750, section 3). If
+// there are several, one that is not invalid_token counts: nothing is replayed
+// on a contradiction.
 //
 // Servers do not keep to the grammar. Their parameters are parted by commas,
 // spaces or semicolons, and a comma, a tab or a colon follows the scheme.
@@ -14,7 +14,7 @@ func bearerError(challenges []string) string {
 	for _, value := range challenges {
 		s := challengeScanner{rest: value}
 		for s.next() {
-			if s.name == "error" && s.scheme == "bearer" && (found == "" || found == "invalid_token") {
+			if s.name == "error" && s.scheme == "bearer" && (found == "" || strings.EqualFold(found, "invalid_token")) {
 				found = s.value
 			}
 		}
@@ -27,7 +27,7 @@ type challengeScanner struct {
 	rest   string
 	scheme string // of the challenge, in lower case
 	name   string // of the parameter, in lower case
-	value  string // in lower case
+	value  string
 	fresh  bool   // Nothing has followed the scheme yet.
 }
 
@@ -48,7 +48,7 @@ func (s *challengeScanner) next() bool {
 		switch {
 		case strings.HasPrefix(after, "=") && word != "":
 			s.rest = strings.TrimLeft(after[1:], challengeBlank)
-			s.name, s.value, s.fresh = word, strings.ToLower(s.readValue()), false
+			s.name, s.value, s.fresh = word, s.readValue(), false
 			return true
 		case word == "": // A quoted string, or an =, that belongs to nothing.
 			s.rest = strings.TrimPrefix(s.rest, "=")

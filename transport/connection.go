@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,12 +21,9 @@ import (
 type connection struct {
 	wanted atomic.Bool
 	got    atomic.Int32 // how many there were
-	http2  atomic.Bool  // The last one speaks it.
+	http2  atomic.Bool  // The request was written to one that speaks it.
+	keyed  atomic.Bool  // net/http takes the request for one that can be repeated.
 	cut    atomic.Bool
-
-	// single says that the request may have one connection only. Set where
-	// net/http would send the request again by itself, see resentByBase.
-	single bool
 }
 
 // errMayBeExecuted is the error of a request whose connection broke, where
@@ -36,29 +32,44 @@ var errMayBeExecuted = fmt.Errorf(
 	"pismoauth: the connection broke before the answer came; the request may have been executed and is not sent again; use transport.AllowRetry if it may be executed twice: %w",
 	io.ErrUnexpectedEOF)
 
-// hooks returns the hooks that the base has to call.
-func (c *connection) hooks() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { c.wanted.Store(true) },
-		GotConn: c.gotConn,
-	}
+// watch returns a context for a sending, with hooks that show its connection.
+func (x *exchange) watch(ctx context.Context) context.Context {
+	c := new(connection)
+	c.keyed.Store(x.req.Method == http.MethodTrace)
+	x.connection = c
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:          func(string) { c.wanted.Store(true) },
+		GotConn:          c.gotConn,
+		WroteHeaderField: c.wroteField,
+	})
 }
 
+// gotConn notes a connection, and sees that net/http does not send the request
+// over a second one by itself when the first has broken, if it does that
+// although the request may have been executed. Nothing else uses a connection of
+// HTTP/1: what is written to it after it was closed fails.
 func (c *connection) gotConn(info httptrace.GotConnInfo) {
-	c.http2.Store(speaksHTTP2(info.Conn))
-	if c.got.Add(1) > 1 && c.single && !c.http2.Load() {
-		// net/http is about to send the request a second time. Nothing else
-		// uses this connection: what is written to it now fails.
+	if c.got.Add(1) > 1 && c.keyed.Load() && !c.http2.Load() {
 		c.cut.Store(true)
 		_ = info.Conn.Close()
 	}
 }
 
-// speaksHTTP2 reports whether TLS has negotiated HTTP/2 for a connection. Many
-// requests share such a connection.
-func speaksHTTP2(conn any) bool {
-	negotiated, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
-	return ok && negotiated.ConnectionState().NegotiatedProtocol == "h2"
+// wroteField notes the fields that decide what net/http does when a connection
+// breaks. It sees them as they go out, whoever has set them.
+func (c *connection) wroteField(name string, _ []string) {
+	switch {
+	case strings.HasPrefix(name, ":"):
+		c.http2.Store(true)
+	case isIdempotencyKey(name):
+		c.keyed.Store(true)
+	}
+}
+
+// isIdempotencyKey reports whether net/http takes a field for the caller's
+// permission to send the request again, see [http.Transport].
+func isIdempotencyKey(name string) bool {
+	return name == "Idempotency-Key" || name == "X-Idempotency-Key"
 }
 
 // none reports whether it is certain that there was no connection.
@@ -70,44 +81,29 @@ func (c *connection) any() bool { return c != nil && c.got.Load() > 0 }
 // wasCut reports whether a second sending by net/http was prevented.
 func (c *connection) wasCut() bool { return c != nil && c.cut.Load() }
 
-// watch returns a context for a sending, with hooks that show its connection.
-func (x *exchange) watch(ctx context.Context) context.Context {
-	x.connection = &connection{single: x.resentByBase() && x.body.empty && !x.transport.sharesPlaintext(x.req)}
-	return httptrace.WithClientTrace(ctx, x.connection.hooks())
-}
-
 // getBody returns the GetBody of what goes out. With it, net/http sends a request
 // again by itself. If the request may be executed twice, that is welcome.
 //
 // Otherwise net/http may do so only if it has not written a byte. Over HTTP/1
-// there is no other reason for requests without an idempotency key. Over HTTP/2
-// there is one, a stream that the server has reset with PROTOCOL_ERROR: so
-// net/http gets no GetBody there, and unprocessed looks at its error. Which of
+// there is no other reason, but for requests with an idempotency key. Over
+// HTTP/2 there is one, a stream that the server has reset with PROTOCOL_ERROR:
+// so net/http gets no GetBody there, and unprocessed looks at its error. Which of
 // the two it will be is not known before. The last response is a good guess,
 // and a wrong one costs no more than this attempt.
 func (x *exchange) getBody() func() (io.ReadCloser, error) {
 	switch {
 	case x.repeatable:
 		return x.req.GetBody
-	case x.body.empty, !x.body.replayable(), x.resentByBase(), !x.transport.memory.http1.Load():
+	case x.body.empty, !x.body.replayable(), !x.transport.memory.http1.Load():
 		return nil
 	}
-	connection := x.connection
+	c := x.connection
 	return func() (io.ReadCloser, error) {
-		if !connection.any() || connection.http2.Load() {
+		if !c.any() || c.keyed.Load() || c.http2.Load() {
 			return nil, errMayBeExecuted
 		}
 		return x.body.get()
 	}
-}
-
-// resentByBase reports whether net/http sends the request again when a kept
-// connection breaks, although it may have been executed: it takes these fields
-// for the caller's permission, see [http.Transport].
-func (x *exchange) resentByBase() bool {
-	_, key := x.req.Header["Idempotency-Key"]
-	_, xKey := x.req.Header["X-Idempotency-Key"]
-	return key || xKey || x.req.Method == http.MethodTrace
 }
 
 // learn notes which version of HTTP the host speaks.
@@ -115,13 +111,6 @@ func (t *Transport) learn(resp *http.Response) {
 	if http1 := resp.ProtoMajor == 1; http1 != t.memory.http1.Load() {
 		t.memory.http1.Store(http1)
 	}
-}
-
-// sharesPlaintext reports whether the connection of a request without TLS may
-// be one of HTTP/2, which many requests share. Nothing in a connection shows
-// that, and the last response has to do.
-func (t *Transport) sharesPlaintext(req *http.Request) bool {
-	return req.URL.Scheme == "http" && !t.memory.http1.Load()
 }
 
 // unprocessed reports whether the server has said that it did not process the

@@ -128,7 +128,7 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 	x.sent++
 	resp, err := x.transport.send(out)
 	if err != nil {
-		if x.connection.wasCut() {
+		if x.connection.wasCut() && x.req.Context().Err() == nil {
 			return nil, errMayBeExecuted
 		}
 		return nil, err

@@ -31,7 +31,18 @@ func (x *exchange) unsent(err error) bool {
 	case x.connection.none():
 		return undialed(err) || !isJoined(err)
 	}
-	return undialed(err) && !mayFail(x.req) && !(x.resentByBase() && x.body.empty)
+	return undialed(err) && !mayFail(x.req) && !x.sentAgainByBase()
+}
+
+// sentAgainByBase reports whether a base that is net/http, and does not show it,
+// may have sent the request a second time.
+func (x *exchange) sentAgainByBase() bool {
+	for name := range x.req.Header {
+		if isIdempotencyKey(name) {
+			return x.body.empty
+		}
+	}
+	return x.body.empty && x.req.Method == http.MethodTrace
 }
 
 // undialed reports whether an error is that of making a connection. If errors

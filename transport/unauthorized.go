@@ -101,5 +101,9 @@ func (x *exchange) successor(ctx context.Context, refused *tokensource.Token) (*
 // suspects reports whether an unclear 401 is a reason to renew the token. One
 // that could not be read is no evidence: it is reason enough once.
 func (x *exchange) suspects(refusal *Refusal, refused *tokensource.Token) bool {
-	return refusal.legible() || x.transport.memory.unread.first(x.account, refused.Lifetime(), time.Now())
+	if refusal.legible() {
+		return true
+	}
+	left := x.req.Context().Err() != nil // So the body was not waited for.
+	return !left && x.transport.memory.unread.first(x.account, refused.Lifetime(), time.Now())
 }

@@ -97,7 +97,7 @@ func (r *Refusal) judge() Verdict {
 		return TokenRefused
 	}
 	// 3. The challenge says what it is (RFC 6750, section 3.1).
-	switch bearerError(r.Header.Values("WWW-Authenticate")) {
+	switch strings.ToLower(bearerError(r.Header.Values("WWW-Authenticate"))) {
 	case "invalid_token":
 		return TokenRefused
 	case "insufficient_scope":
