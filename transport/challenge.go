@@ -28,7 +28,7 @@ type challengeScanner struct {
 	scheme string // of the challenge, in lower case
 	name   string // of the parameter, in lower case
 	value  string
-	fresh  bool   // Nothing has followed the scheme yet.
+	fresh  bool // Nothing has followed the scheme yet.
 }
 
 const (
