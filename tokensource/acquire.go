@@ -121,22 +121,18 @@ func (s *Source) waitFor(ctx context.Context, d decision) (*Token, error) {
 		case <-ctx.Done():
 			return nil, callerError(ctx)
 		case <-patience:
-			if t := s.resume(d.flight); t != nil {
+			if t := s.resume(d.flight.entry); t != nil {
 				return t, nil
 			}
 		}
 	}
 }
 
-// resume puts the previous token back in service while its renewal goes on. It
-// returns nil if there is none to use, or if the renewal has just ended.
-func (s *Source) resume(f *issuance) *Token {
-	e := f.entry
+// resume puts the newest token back in service while its renewal goes on. It
+// returns nil if there is none to use.
+func (s *Source) resume(e *entry) *Token {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.flight != f {
-		return nil
-	}
 	t := e.usable(s.now())
 	e.current.Store(t)
 	return t

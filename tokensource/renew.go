@@ -80,8 +80,6 @@ func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance
 	if f.patience == 0 && e.cooldown.failures == 0 {
 		f.patience = now.mono + renewalPatience
 	}
-	if now.mono < f.patience {
-		e.current.Store(nil)
-	}
+	e.current.Store(nil) // For as long as the patience lasts.
 	return nil, f, outcome, nil
 }
