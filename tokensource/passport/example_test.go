@@ -87,7 +87,7 @@ func ExampleS2S_Issue_errors() {
 	}
 	fmt.Println(errors.Is(err, tokensource.ErrCredentialsRejected))
 	// Output:
-	// pismoauth: the token endpoint rejected the credentials; check the server key and secret 401 b7c6d5e4
+	// pismoauth: the token endpoint rejected the credentials, check the server key and secret 401 b7c6d5e4
 	// true
 }
 
@@ -114,7 +114,7 @@ func ExampleEnvCredentials() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, tokensource.ErrMisconfigured))
 	// Output:
-	// pismoauth: misconfigured; no token request was made
+	// pismoauth: no token request was made because the configuration is wrong: S2S.Credentials.Key: environment variable "PISMO_SERVER_KEY" is not set
 	// true
 }
 
