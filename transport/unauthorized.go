@@ -74,7 +74,7 @@ func (x *exchange) renew(refusal *Refusal, refused *tokensource.Token) *tokensou
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused && !x.body.replayable():
 		// The caller gets the 401 whatever comes of the renewal.
-		x.transport.source.RenewInBackground(ctx, refused)
+		x.transport.source.BeginRenewal(ctx, refused)
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused:
 		token, result = x.successor(ctx, refused)
