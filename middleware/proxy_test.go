@@ -26,15 +26,15 @@ func answering(tb testing.TB, resource http.HandlerFunc) *platform {
 }
 
 func TestAnAnswerOfTheBusinessReachesTheClientUnchanged(t *testing.T) {
-	p := newPlatform(t, passporttest.Config{})
-	token, err := p.source.Token(t.Context(), acct(t, alice))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := serve(t, p.proxy(t))
 	for _, refusal := range passporttest.Refusals() {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			t.Run(refusal.Name+"/"+method, func(t *testing.T) {
+				p := newPlatform(t, passporttest.Config{}) // No endpoint has refused a token of it yet.
+				token, err := p.source.Token(t.Context(), acct(t, alice))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := serve(t, p.proxy(t))
 				path := "/v1/refusals/" + refusal.Name
 				r := s.send(t, s.request(t, method, path, strings.NewReader("payment"), "X-Cid", "cid"))
 				if refusal.Kind == passporttest.KindToken {

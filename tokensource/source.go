@@ -168,6 +168,13 @@ func (s *Source) RenewInBackground(ctx context.Context, refused *Token) {
 	s.renewInBackground(ctx, refused)
 }
 
+// BeginRenewal begins what Renew does, and waits for nothing. It is for the
+// refusal of a request that cannot be sent again, whose caller would wait in
+// vain. New callers of Token wait for the new token, as they do for Renew.
+func (s *Source) BeginRenewal(ctx context.Context, refused *Token) {
+	s.beginRenewal(ctx, refused)
+}
+
 // Len returns the number of accounts that the Source keeps something for.
 func (s *Source) Len() int { return s.entries.Len() }
 

@@ -10,12 +10,14 @@ import (
 // Attempts makes one request of several that are handed to a [Transport] one
 // after the other: the attempts of a layer above that retries by itself, such
 // as the load balancer of a proxy. Of all of them, one at the most is replayed
-// after a 401; without it, each would be.
+// after a 401; without it, each would be. It also keeps the verdict on the last
+// 401, see [VerdictOf].
 //
 // The zero Attempts is ready for use, for one request. See
 // [ContextWithAttempts].
 type Attempts struct {
 	replayed atomic.Bool
+	last     atomic.Pointer[Verdict]
 	token    atomic.Pointer[tokensource.Token]
 }
 
@@ -41,6 +43,24 @@ func (a *Attempts) replay() {
 	if a != nil {
 		a.replayed.Store(true)
 	}
+}
+
+// note notes the verdict on a 401 that one of the attempts got.
+func (a *Attempts) note(verdict Verdict) {
+	if a != nil {
+		a.last.Store(&verdict)
+	}
+}
+
+// verdict returns the verdict on the last 401, and whether there was one.
+func (a *Attempts) verdict() (Verdict, bool) {
+	if a == nil {
+		return "", false
+	}
+	if last := a.last.Load(); last != nil {
+		return *last, true
+	}
+	return "", false
 }
 
 // lastToken returns the token that an earlier attempt was sent with, or nil.
