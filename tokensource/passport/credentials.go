@@ -191,3 +191,14 @@ func (c Credentials) MarshalJSON() ([]byte, error) { return json.Marshal(redacte
 
 // LogValue implements [slog.LogValuer].
 func (c Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Check reads both values once, and returns what is wrong with them.
+func (c Credentials) Check(ctx context.Context) error {
+	if _, err := c.Key.read(ctx); err != nil {
+		return fmt.Errorf("S2S.Credentials.Key: %w", err)
+	}
+	if _, err := c.Secret.read(ctx); err != nil {
+		return fmt.Errorf("S2S.Credentials.Secret: %w", err)
+	}
+	return nil
+}
