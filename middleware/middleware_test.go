@@ -143,11 +143,10 @@ func forward(t *testing.T, rt http.RoundTripper, to *url.URL, edit func(*http.Re
 
 func TestATransportTakesTheTokenOfAForwardedRequestForItsOwn(t *testing.T) {
 	for name, edit := range map[string]func(p *platform, out *http.Request){
-		"as it came":          func(*platform, *http.Request) {},
-		"revoked on the way":  func(p *platform, _ *http.Request) { p.RevokeAll() },
-		"of a child context":  func(_ *platform, out *http.Request) { *out = *out.WithContext(httptraceless(out.Context())) },
-		"without its header":  func(_ *platform, out *http.Request) { out.Header.Del("Authorization") },
-		"with another's form": func(_ *platform, out *http.Request) { out.Header["authorization"] = []string{"Bearer forged"} },
+		"as it came":         func(*platform, *http.Request) {},
+		"revoked on the way": func(p *platform, _ *http.Request) { p.RevokeAll() },
+		"of a child context": func(_ *platform, out *http.Request) { *out = *out.WithContext(httptraceless(out.Context())) },
+		"without its header": func(_ *platform, out *http.Request) { out.Header.Del("Authorization") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
@@ -166,7 +165,7 @@ func TestATransportRefusesAnAuthorizationThatIsNotOurs(t *testing.T) {
 		"another":           func(h http.Header) { h.Set("Authorization", "Bearer forged") },
 		"another beside it": func(h http.Header) { h.Add("Authorization", "Bearer forged") },
 		"another scheme":    func(h http.Header) { h.Set("Authorization", "Basic Zm9yZ2Vk") },
-		"none in the field": func(h http.Header) { h["Authorization"] = nil },
+		"in another form":   func(h http.Header) { h["authorization"] = []string{"Bearer forged"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})

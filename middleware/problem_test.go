@@ -234,7 +234,6 @@ func TestWhatGoesWrongAtTheTokenEndpointIsAnsweredByTheTable(t *testing.T) {
 		{passporttest.Truncated(), 502, 502, "unavailable", "unavailable"},
 		{passporttest.Oversized(0), 502, 502, "malformed-response", "malformed-response"},
 		{passporttest.Malformed(passporttest.NotJSON), 502, 502, "malformed-response", "malformed-response"},
-		{passporttest.Malformed(passporttest.UndecodableToken), 502, 502, "malformed-response", "malformed-response"},
 		{passporttest.WrongAccount(bob), 502, 502, "account-mismatch", "account-mismatch"},
 		{passporttest.WrongAccountInToken(bob), 502, 502, "account-mismatch", "account-mismatch"},
 		{passporttest.WrongAccountInAnswer(bob), 502, 502, "account-mismatch", "account-mismatch"},

@@ -26,15 +26,15 @@ func answering(tb testing.TB, resource http.HandlerFunc) *platform {
 }
 
 func TestAnAnswerOfTheBusinessReachesTheClientUnchanged(t *testing.T) {
-	p := newPlatform(t, passporttest.Config{})
-	token, err := p.source.Token(t.Context(), acct(t, alice))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := serve(t, p.proxy(t))
 	for _, refusal := range passporttest.Refusals() {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			t.Run(refusal.Name+"/"+method, func(t *testing.T) {
+				p := newPlatform(t, passporttest.Config{}) // A token that several endpoints refuse is not sent to any other.
+				token, err := p.source.Token(t.Context(), acct(t, alice))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := serve(t, p.proxy(t))
 				path := "/v1/refusals/" + refusal.Name
 				r := s.send(t, s.request(t, method, path, strings.NewReader("payment"), "X-Cid", "cid"))
 				if refusal.Kind == passporttest.KindToken {
@@ -160,9 +160,10 @@ func TestAStreamThatWasRefusedHealsByTheNextRequest(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
 	check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
-	p.RevokeAll()
+	revoked := p.revoke(t)
 	stream := struct{ io.Reader }{strings.NewReader("payment")}
 	wantProblem(t, s.send(t, s.request(t, http.MethodPost, "/v1/uploads", stream)), http.StatusBadGateway, "token-refused")
+	p.awaitSuccessor(t, revoked) // The renewal runs in the background.
 	refused := p.Counts().TotalRefused()
 	check(t, "status after", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 	check(t, "requests refused after", p.Counts().TotalRefused(), refused)

@@ -98,7 +98,7 @@ func TestAnEarlyRefusalIsHealedIfTheBodyCanBeSentAgain(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
 			s := serve(t, p.proxy(t))
 			check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
-			p.RevokeAll()
+			revoked := p.revoke(t)
 			r := s.send(t, flooding(t, s, test.size, test.announced))
 			if test.healed {
 				check(t, "status", r.status, http.StatusOK)
@@ -107,6 +107,7 @@ func TestAnEarlyRefusalIsHealedIfTheBodyCanBeSentAgain(t *testing.T) {
 				wantProblem(t, r, http.StatusBadGateway, "token-refused")
 				check(t, "deliveries", len(p.Deliveries()), 0)
 			}
+			p.awaitSuccessor(t, revoked)
 			check(t, "tokens issued", p.Counts().Issued, 2)
 			check(t, "status after", s.send(t, flooding(t, s, 1, false)).status, http.StatusOK)
 			check(t, "tokens issued after", p.Counts().Issued, 2)
@@ -120,9 +121,10 @@ func TestARefusalSparesTheClientTheUpload(t *testing.T) {
 	s := serve(t, p.proxy(t))
 	s.Client().Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 	check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
+	token := p.revoke(t)
 	for _, revoked := range []bool{true, false} {
-		if revoked {
-			p.RevokeAll()
+		if !revoked {
+			p.awaitSuccessor(t, token)
 		}
 		var read atomic.Int64
 		r := s.send(t, s.request(t, http.MethodPut, "/v1/uploads", counting{&flood{10 * mebi}, &read}, "Expect", "100-continue"))

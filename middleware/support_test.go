@@ -88,6 +88,25 @@ func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middlewa
 	return m
 }
 
+// revoke revokes all tokens, and returns the one of alice that was current.
+func (p *platform) revoke(tb testing.TB) *tokensource.Token {
+	tb.Helper()
+	token, err := p.source.Token(tb.Context(), acct(tb, alice))
+	if err != nil {
+		tb.Fatal("Token:", err)
+	}
+	p.RevokeAll()
+	return token
+}
+
+// awaitSuccessor waits until a token that was refused has been replaced.
+func (p *platform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
+	tb.Helper()
+	if _, err := p.source.Renew(tb.Context(), refused); err != nil {
+		tb.Fatal("Renew:", err)
+	}
+}
+
 // wrap wraps next for an account, or as edits say.
 func (p *platform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*middleware.Config)) http.Handler {
 	tb.Helper()
