@@ -134,7 +134,7 @@ func (a *Auth) headerFinder() (middleware.AccountFunc, error) {
 	if err != nil {
 		return nil, &fault{"account_header", err}
 	}
-	return middleware.FromHeader(a.AccountHeader, pattern), nil
+	return middleware.FromHeader(a.AccountHeader, pattern)
 }
 
 // ServeHTTP passes the request on for its account, or answers it.

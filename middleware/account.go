@@ -3,9 +3,6 @@ package middleware
 import (
 	"errors"
 	"net/http"
-	"net/textproto"
-	"regexp"
-	"strings"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
@@ -91,50 +88,6 @@ func FromContext(key any) AccountFunc {
 // mux, not the mux.
 func FromPath(wildcard string) AccountFunc {
 	return func(r *http.Request) (tokensource.Account, error) { return parse(r.PathValue(wildcard)) }
-}
-
-// FromHeader takes the account id from a header field, which must match pattern
-// from beginning to end; a nil pattern matches nothing. It is for a header that
-// something in front of this program sets, and takes from every client; where
-// clients reach this program past it, each of them can act for every account.
-//
-// The field is removed, and with it the one that differs in underscores for
-// hyphens, which other programs may take for the same. A request that has such
-// a twin, or the field more than once, is refused.
-func FromHeader(name string, pattern *regexp.Regexp) AccountFunc {
-	name = textproto.CanonicalMIMEHeaderKey(name)
-	if pattern != nil {
-		// Leftmost-longest, so that an alternative which matches less does not
-		// hide one that matches all.
-		pattern = pattern.Copy() //nolint:staticcheck // SA1019: right where Longest is called on the copy.
-		pattern.Longest()
-	}
-	return func(r *http.Request) (tokensource.Account, error) {
-		values := r.Header[name]
-		forged := false
-		for other := range r.Header {
-			if other != name && plain(other) == plain(name) {
-				forged = true
-				delete(r.Header, other)
-			}
-		}
-		delete(r.Header, name)
-		if forged || len(values) != 1 || pattern == nil || !matchesWhole(pattern, values[0]) {
-			return tokensource.Account{}, ErrForbidden
-		}
-		return parse(values[0])
-	}
-}
-
-// plain returns a field's name as programs see it that do not tell hyphens from
-// underscores, as CGI does (RFC 3875, section 4.1.18).
-func plain(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
-
-// matchesWhole reports whether value matches a pattern that prefers the longest
-// match, from beginning to end.
-func matchesWhole(pattern *regexp.Regexp, value string) bool {
-	at := pattern.FindStringIndex(value)
-	return at != nil && at[0] == 0 && at[1] == len(value)
 }
 
 // parse returns the account with that id, which nothing but its canonical form

@@ -170,7 +170,7 @@ func TestFromHeaderTakesNothingButOneHeaderThatMatchesFromBeginningToEnd(t *test
 			r := inbound(t)
 			r.Header = test.header.Clone()
 			r.Header.Set("X-Other", "stays")
-			wantAccount(t, middleware.FromHeader("x-account-ID", pattern), r, test.want)
+			wantAccount(t, fromHeader(t, "x-account-ID", pattern), r, test.want)
 			for left := range r.Header {
 				if left != "X-Other" && left != "X-Account-Ids" {
 					t.Errorf("%s is passed on", left)
@@ -182,18 +182,39 @@ func TestFromHeaderTakesNothingButOneHeaderThatMatchesFromBeginningToEnd(t *test
 }
 
 func TestFromHeaderKnowsTheTwinOfANameInUnderscores(t *testing.T) {
-	find := middleware.FromHeader("X_Account_Id", digits)
+	find := fromHeader(t, "X_Account_Id", digits)
 	wantAccount(t, find, inbound(t, "X_account_id", alice), alice)
 	wantAccount(t, find, inbound(t, "X_account_id", alice, "X-Account-Id", bob), "")
 }
 
-func TestFromHeaderWithoutAPatternLetsNobodyIn(t *testing.T) {
-	wantAccount(t, middleware.FromHeader("X-Account-Id", nil), inbound(t, "X-Account-Id", alice), "")
+// A function that lets nobody in would be found by its users.
+func TestFromHeader_ReportsFaults(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		pattern *regexp.Regexp
+		fields  string
+	}{
+		{"", digits, "FromHeader: name"},
+		{"X-Account-Id", nil, "FromHeader: pattern"},
+		{"", nil, "FromHeader: name, FromHeader: pattern"},
+		{"X-Account-Id:", digits, "FromHeader: name"},
+		{"X Account", digits, "FromHeader: name"},
+		{" X-Account-Id", digits, "FromHeader: name"},
+		{"X-Account\n", digits, "FromHeader: name"},
+		{"X-Kontö", digits, "FromHeader: name"},
+		{"host", digits, "FromHeader: name"}, // net/http moves it to Request.Host.
+		{"Transfer-Encoding", digits, "FromHeader: name"},
+		{"trailer", digits, "FromHeader: name"},
+	} {
+		find, err := middleware.FromHeader(test.name, test.pattern)
+		check(t, test.name+": a function", find != nil, false)
+		check(t, test.name+": faults in", strings.Join(faultyFields(t, err), ", "), test.fields)
+	}
 }
 
 func TestFromHeaderLeavesTheUsersPatternAlone(t *testing.T) {
 	pattern := regexp.MustCompile(`1|12`)
-	middleware.FromHeader("X-Account-Id", pattern)
+	fromHeader(t, "X-Account-Id", pattern)
 	check(t, "what it matches", pattern.FindString("12"), "1")
 }
 
@@ -202,7 +223,7 @@ func TestFromHeaderLeavesTheUsersPatternAlone(t *testing.T) {
 func TestAClientCannotSmuggleAnAccountPastFromHeader(t *testing.T) {
 	var seen http.Header
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })})
-	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = middleware.FromHeader("X-Account-Id", digits) }))
+	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = fromHeader(t, "X-Account-Id", digits) }))
 	for name, test := range map[string]struct {
 		header []string
 		status int
@@ -254,7 +275,7 @@ func FuzzOnlyCanonicalDecimalsAreAccounts(f *testing.F) {
 		f.Add(id)
 	}
 	type contextKey struct{}
-	fromHeader := middleware.FromHeader("X-Account-Id", regexp.MustCompile(`(?s).*`))
+	fromHeader := fromHeader(f, "X-Account-Id", regexp.MustCompile(`(?s).*`))
 	fromContext := middleware.FromContext(contextKey{})
 	fromPath := middleware.FromPath("accountID")
 	f.Fuzz(func(t *testing.T, id string) {

@@ -58,23 +58,7 @@ func TestEveryFaultOfAConfigurationIsReportedAtOnce(t *testing.T) {
 		}, []string{"JWTConfig.Algorithms", "JWTConfig.Key", "JWTConfig.Issuer", "JWTConfig.Audience", "JWTConfig.Claim"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := test.make()
-			if err == nil {
-				t.Fatal("no fault was found")
-			}
-			check(t, "errors.Is misconfigured", errors.Is(err, tokensource.ErrMisconfigured), true)
-			joined, ok := err.(interface{ Unwrap() []error })
-			if !ok {
-				t.Fatalf("not joined: %v", err)
-			}
-			var fields []string
-			for _, fault := range joined.Unwrap() {
-				var config *tokensource.ConfigError
-				if !errors.As(fault, &config) || config.Reason == "" {
-					t.Fatalf("not a ConfigError: %v", fault)
-				}
-				fields = append(fields, config.Field)
-			}
+			fields := faultyFields(t, test.make())
 			if !slices.Equal(fields, test.fields) {
 				t.Errorf("got faults in %v, want %v", fields, test.fields)
 			}
@@ -203,9 +187,9 @@ func TestTheInboundRequestIsNotChanged(t *testing.T) {
 	granted := newSource(t, tokensource.Config{Issuer: granting("ours")})
 	refused := newSource(t, tokensource.Config{Issuer: failing(tokensource.NewError(tokensource.ErrUnavailable, nil))})
 	for name, config := range map[string]middleware.Config{
-		"passed on":         {Source: granted, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`\d+`))},
-		"without a token":   {Source: refused, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`\d+`))},
-		"without an answer": {Source: granted, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`z`))},
+		"passed on":         {Source: granted, Account: fromHeader(t, "X-Account", regexp.MustCompile(`\d+`))},
+		"without a token":   {Source: refused, Account: fromHeader(t, "X-Account", regexp.MustCompile(`\d+`))},
+		"without an answer": {Source: granted, Account: fromHeader(t, "X-Account", regexp.MustCompile(`z`))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			make := func() *http.Request {

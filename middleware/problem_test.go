@@ -300,7 +300,7 @@ func TestAnOverloadedSourceIsAnsweredByTheTable(t *testing.T) {
 		})
 		m := newMiddleware(t, middleware.Config{
 			Source:  newSource(t, tokensource.Config{Issuer: hanging, MaxIssuances: 1}),
-			Account: middleware.FromHeader("X-Account", digits),
+			Account: fromHeader(t, "X-Account", digits),
 		})
 		handler := m.Wrap(http.NotFoundHandler())
 		var atOnce atomic.Int32

@@ -19,7 +19,7 @@ import (
 )
 
 // byHeader has the account be the one that the header X-Account names.
-func byHeader(c *middleware.ProxyConfig) { c.Account = middleware.FromHeader("X-Account", digits) }
+func byHeader(c *middleware.ProxyConfig) { c.Account, _ = middleware.FromHeader("X-Account", digits) }
 
 // wide has a service's client keep its connections.
 func wide(s *service) *service {
@@ -152,7 +152,7 @@ func TestABurstDuringAnOutageLeavesTheEndpointAlone(t *testing.T) {
 				double.FailAlways(test.fault)
 				m := newMiddleware(t, middleware.Config{
 					Source:  newSource(t, tokensource.Config{Issuer: issuer}),
-					Account: middleware.FromHeader("X-Account", digits),
+					Account: fromHeader(t, "X-Account", digits),
 				})
 				handler := m.Wrap(http.NotFoundHandler())
 				begin := time.Now()

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,35 @@ func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middlewa
 		tb.Fatal("middleware.New:", err)
 	}
 	return m
+}
+
+// fromHeader returns what finds an account in a header field.
+func fromHeader(tb testing.TB, name string, pattern *regexp.Regexp) middleware.AccountFunc {
+	tb.Helper()
+	find, err := middleware.FromHeader(name, pattern)
+	if err != nil {
+		tb.Fatal("FromHeader:", err)
+	}
+	return find
+}
+
+// faultyFields returns the fields of the faults that a constructor reports.
+func faultyFields(tb testing.TB, err error) []string {
+	tb.Helper()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		tb.Fatalf("no faults are reported: %v", err)
+	}
+	check(tb, "errors.Is misconfigured", errors.Is(err, tokensource.ErrMisconfigured), true)
+	var fields []string
+	for _, fault := range joined.Unwrap() {
+		config, ok := errors.AsType[*tokensource.ConfigError](fault)
+		if !ok || config.Reason == "" {
+			tb.Fatalf("not a ConfigError: %v", fault)
+		}
+		fields = append(fields, config.Field)
+	}
+	return fields
 }
 
 // revoke revokes all tokens, and returns the one of alice that was current.
