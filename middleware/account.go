@@ -10,49 +10,11 @@ import (
 // An AccountFunc says for which account a request is. The request is a copy,
 // whose header may be changed: what is removed there is not passed on.
 //
-// An error that is [ErrUnauthenticated] is answered 401, any other 403, as is
-// the zero Account. The text of the error reaches nobody but an [ErrorHandler].
-// It must be safe for concurrent use.
+// An error that is [ErrUnauthenticated] is answered 401, one that is
+// [ErrVerifierUnavailable] 503, any other 403, as is the zero Account. The text
+// of the error reaches nobody but an [ErrorHandler]. It must be safe for
+// concurrent use.
 type AccountFunc func(r *http.Request) (tokensource.Account, error)
-
-// A Denial is why a request is not let in.
-type Denial string
-
-// The denials.
-const (
-	// ErrUnauthenticated: the request does not prove who sent it. The client
-	// is told to authenticate, and can try again.
-	ErrUnauthenticated Denial = "unauthenticated"
-	// ErrForbidden: the request names no account, or not one that its sender
-	// may act for.
-	ErrForbidden Denial = "account_forbidden"
-	// ErrMethodNotProxied: a proxy does not pass on TRACE, whose answer repeats
-	// the request, our token included (RFC 9110, section 9.3.8), nor CONNECT,
-	// which asks for a tunnel.
-	ErrMethodNotProxied Denial = "method_not_proxied"
-	// ErrTooEarly: the request came in TLS early data, where anybody on the way
-	// can send it again, and is not safe to execute twice (RFC 8470, section
-	// 5.2). The client sends it again when its handshake is done. net/http takes
-	// no early data; this is for a program whose TLS does.
-	ErrTooEarly Denial = "too_early"
-)
-
-// Error returns what is wrong, in a sentence.
-func (d Denial) Error() string {
-	switch d {
-	case ErrUnauthenticated:
-		return "pismoauth: the request does not carry valid credentials"
-	case ErrMethodNotProxied:
-		return "pismoauth: requests with this method are not passed on"
-	case ErrTooEarly:
-		return "pismoauth: the request came in TLS early data, and is not safe to execute twice"
-	default:
-		return "pismoauth: the request is for no account that it may act for"
-	}
-}
-
-// ErrorType returns the denial's name, for OpenTelemetry's error.type.
-func (d Denial) ErrorType() string { return string(d) }
 
 // Fixed has every request act for one account. Whoever can reach the handler
 // can act for it.

@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -23,6 +24,13 @@ type Config struct {
 	// ErrorHandler answers requests that are not passed on. Nil means
 	// [AnswerProblem].
 	ErrorHandler ErrorHandler
+
+	// Logger is told when requests begin to fail for a reason that is not
+	// theirs, and when they no longer do: one line each for a kind of failure,
+	// however many requests fail. Answers below 500 are no such failures. No
+	// line holds an account, a token or a secret. Nil means slog.Default();
+	// slog.New(slog.DiscardHandler) logs nothing.
+	Logger *slog.Logger
 }
 
 // An ErrorHandler answers a request that failed with err: an error of an
@@ -40,9 +48,10 @@ type ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 // A Middleware authenticates what handlers do in the name of those who call
 // them. Make one with [New]. It is safe for concurrent use.
 type Middleware struct {
-	source  *tokensource.Source
-	account AccountFunc
-	fail    ErrorHandler
+	source   *tokensource.Source
+	account  AccountFunc
+	fail     ErrorHandler
+	failures *failureLog
 }
 
 // New returns a Middleware. It contacts no one. Every fault in the
@@ -59,7 +68,12 @@ func New(config Config) (*Middleware, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	m := &Middleware{source: config.Source, account: config.Account, fail: config.ErrorHandler}
+	m := &Middleware{
+		source:   config.Source,
+		account:  config.Account,
+		fail:     config.ErrorHandler,
+		failures: newFailureLog(config.Logger),
+	}
 	if m.fail == nil {
 		m.fail = AnswerProblem
 	}
@@ -83,6 +97,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 			m.answer(w, r, err)
 			return
 		}
+		m.failures.passed(r.Context())
 		next.ServeHTTP(w, authenticated)
 	})
 }
@@ -124,8 +139,9 @@ func (m *Middleware) admit(r *http.Request) (*http.Request, *tokensource.Token, 
 	return out, token, nil
 }
 
-// accountOf returns the account that a request is for. It returns no error but
-// denials: what else a function of the user's says keeps nobody from 403.
+// accountOf returns the account that a request is for. Its errors are denials,
+// and mistakes of the program that this package has found: what else a function
+// of the user's says keeps nobody from 403.
 func (m *Middleware) accountOf(r *http.Request) (tokensource.Account, error) {
 	account, err := m.account(r)
 	if err != nil {
@@ -137,9 +153,12 @@ func (m *Middleware) accountOf(r *http.Request) (tokensource.Account, error) {
 	return account, nil
 }
 
-// denied returns err as a denial.
+// denied returns err as a denial, unless it is a mistake of the program.
 func denied(err error) error {
 	if _, ok := errors.AsType[Denial](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*misuseError](err); ok {
 		return err
 	}
 	return errors.Join(ErrForbidden, err)
@@ -149,6 +168,7 @@ func denied(err error) error {
 func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case !gone(r):
+		m.failures.failed(r.Context(), err)
 		m.fail(w, r, err)
 	case r.Context().Value(http.ServerContextKey) != nil:
 		panic(http.ErrAbortHandler) // There is a server, which takes it as it is meant.

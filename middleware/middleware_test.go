@@ -282,9 +282,12 @@ func TestAnUnauthenticatedRequestIsToldToAuthenticate(t *testing.T) {
 
 func TestADenialHasANameForTelemetryAndASentenceForPeople(t *testing.T) {
 	for denial, want := range map[middleware.Denial]string{
-		middleware.ErrUnauthenticated:  "unauthenticated",
-		middleware.ErrForbidden:        "account_forbidden",
-		middleware.ErrMethodNotProxied: "method_not_proxied",
+		middleware.ErrUnauthenticated:     "unauthenticated",
+		middleware.ErrForbidden:           "account_forbidden",
+		middleware.ErrMethodNotProxied:    "method_not_proxied",
+		middleware.ErrTooEarly:            "too_early",
+		middleware.ErrInvalidTarget:       "invalid_target",
+		middleware.ErrVerifierUnavailable: "verifier_unavailable",
 	} {
 		check(t, "type", denial.ErrorType(), want)
 		check(t, "a sentence", strings.HasPrefix(denial.Error(), "pismoauth: ") && !strings.Contains(denial.Error(), want), true)

@@ -96,6 +96,8 @@ func TestEachOtherErrorHasItsAnswer(t *testing.T) {
 		{middleware.Denial("of the user's"), 403, "account-forbidden"},
 		{middleware.ErrMethodNotProxied, 501, "method-not-proxied"},
 		{middleware.ErrUnhealed, 502, "token-refused"},
+		{middleware.ErrInvalidTarget, 400, "invalid-target"},
+		{middleware.ErrVerifierUnavailable, 503, "verifier-unavailable"},
 		{transport.ErrHostNotListed, 500, "misconfigured"},
 		{transport.ErrPlaintext, 500, "misconfigured"},
 		{transport.ErrAuthorizationPresent, 500, "misconfigured"},

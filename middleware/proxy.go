@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -36,7 +37,12 @@ type ProxyConfig struct {
 	// Nil means [AnswerProblem].
 	ErrorHandler ErrorHandler
 
-	// ErrorLog is told of responses that broke off. Nil means no one.
+	// Logger is told when requests begin to fail, and when they no longer do;
+	// see Config.Logger.
+	Logger *slog.Logger
+
+	// ErrorLog is told of each response that broke off. Nil means that Logger
+	// is, as of other failures.
 	ErrorLog *log.Logger
 }
 
@@ -65,17 +71,22 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	m, err := New(Config{Source: config.Transport.Source(), Account: config.Account, ErrorHandler: config.ErrorHandler})
+	m, err := New(Config{
+		Source:       config.Transport.Source(),
+		Account:      config.Account,
+		ErrorHandler: config.ErrorHandler,
+		Logger:       config.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
 	if config.ErrorLog == nil {
-		config.ErrorLog = log.New(io.Discard, "", 0)
+		config.ErrorLog = log.New(m.failures, "", 0)
 	}
 	p := &proxy{Middleware: m, forward: httputil.ReverseProxy{
 		Transport:      config.Transport,
 		BufferPool:     new(buffers),
-		ModifyResponse: hideOurFailure,
+		ModifyResponse: m.modify,
 		ErrorLog:       config.ErrorLog,
 		ErrorHandler:   m.answer,
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -144,36 +155,12 @@ func (b incoming) Read(buffer []byte) (int, error) {
 	return n, err
 }
 
-// UnreadableBody returns the error of a request whose body could not be read
-// from its client, because of cause: too large, too slow, or broken off. It is
-// for a proxy of your own, whose transport would take it for the platform's;
-// [ProblemOf] tells the three apart.
-func UnreadableBody(cause error) error { return &bodyError{cause} }
-
-type bodyError struct{ cause error }
-
-func (e *bodyError) Error() string { return "pismoauth: " + string(e.essence()) }
-
-func (e *bodyError) Unwrap() error { return e.cause }
-
-// essence returns what decides how the error is answered.
-func (e *bodyError) essence() situation {
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(e.cause, &tooLarge):
-		return bodyTooLarge
-	case timedOut(e.cause):
-		return bodyTimeout
-	default:
-		return bodyUnreadable
-	}
-}
-
-// hideOurFailure turns a 401 that speaks of our token into a failure of ours.
-func hideOurFailure(resp *http.Response) error {
+// modify turns a 401 that speaks of our token into a failure of ours.
+func (m *Middleware) modify(resp *http.Response) error {
 	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
 		return ErrUnhealed
 	}
+	m.failures.passed(resp.Request.Context())
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -82,6 +83,9 @@ func newTransport(tb testing.TB, config transport.Config) *transport.Transport {
 
 func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middleware {
 	tb.Helper()
+	if config.Logger == nil {
+		config.Logger = silent
+	}
 	m, err := middleware.New(config)
 	if err != nil {
 		tb.Fatal("middleware.New:", err)
@@ -140,7 +144,7 @@ func (p *platform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
 // wrap wraps next for an account, or as edits say.
 func (p *platform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*middleware.Config)) http.Handler {
 	tb.Helper()
-	config := middleware.Config{Source: p.source, Account: middleware.Fixed(acct(tb, alice))}
+	config := middleware.Config{Source: p.source, Account: middleware.Fixed(acct(tb, alice)), Logger: silent}
 	for _, edit := range edits {
 		edit(&config)
 	}
@@ -150,7 +154,7 @@ func (p *platform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*mid
 // proxy returns a proxy to the platform for an account, or as edits say.
 func (p *platform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) http.Handler {
 	tb.Helper()
-	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.Fixed(acct(tb, alice))}
+	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.Fixed(acct(tb, alice)), Logger: silent}
 	for _, edit := range edits {
 		edit(&config)
 	}
@@ -185,6 +189,28 @@ func serve(tb testing.TB, handler http.Handler, edits ...func(*http.Server)) *se
 		}
 	})
 	return s
+}
+
+// silent logs nothing.
+var silent = slog.New(slog.DiscardHandler)
+
+// newLogger returns a logger, and what it logs.
+func newLogger() (*slog.Logger, *records) {
+	logged := new(records)
+	return slog.New(slog.NewJSONHandler(logged, nil)), logged
+}
+
+// lines returns what was logged, line by line.
+func (r *records) lines() []map[string]any {
+	var lines []map[string]any
+	for line := range strings.Lines(r.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			fields = map[string]any{"not JSON": line}
+		}
+		lines = append(lines, fields)
+	}
+	return lines
 }
 
 // records are what was written, by whomever.
