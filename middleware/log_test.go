@@ -217,6 +217,9 @@ func TestLogger_IsNotToldOfClientsFailures(t *testing.T) {
 		call(proxy, r)
 	}
 	r := inbound(t)
+	r.URL = &url.URL{Path: "/.."}
+	call(proxy, r)
+	r = inbound(t)
 	r.Method, r.ContentLength = http.MethodPost, 5
 	r.Body = io.NopCloser(failingReader{&http.MaxBytesError{Limit: 1}})
 	wantProblem(t, call(proxy, r), http.StatusRequestEntityTooLarge, "body-too-large")

@@ -33,11 +33,12 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// An ErrorHandler answers a request that failed with err: an error of an
-// [AccountFunc], such as [ErrUnauthenticated] and [ErrForbidden]; a
-// [*tokensource.Error]; or, in a proxy, [ErrMethodNotProxied], [ErrUnhealed], an
-// error of the transport, or one of reading the request's body. [ProblemOf]
-// tells what they come to. In a proxy, r may be the request as it was to go out.
+// An ErrorHandler answers a request that failed with err: [ErrInvalidTarget];
+// an error of an [AccountFunc], such as [ErrUnauthenticated] and
+// [ErrForbidden]; a [*tokensource.Error]; or, in a proxy,
+// [ErrMethodNotProxied], [ErrUnhealed], an error of the transport, or one of
+// reading the request's body. [ProblemOf] tells what they come to. In a proxy,
+// r may be the request as it was to go out.
 //
 // It is not called for a client that has gone: the connection is aborted then,
 // with http.ErrAbortHandler, and nothing written. To just return would be a 200,
@@ -85,38 +86,37 @@ func New(config Config) (*Middleware, error) {
 // place of whatever was there. Requests made with that context through a
 // transport act for that account.
 //
-// A request whose account is not known or not allowed, or for which no token
-// can be had, is answered and not passed on.
+// A request that [Middleware.Admit] does not let in is answered and not passed
+// on.
 //
 // It is what routers call a middleware: chi and gorilla/mux take it in
 // r.Use(m.Wrap).
 func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		authenticated, err := m.Authenticate(r)
+		admitted, token, err := m.Admit(r)
 		if err != nil {
 			m.answer(w, r, err)
 			return
 		}
 		m.failures.passed(r.Context())
-		next.ServeHTTP(w, authenticated)
+		token.SetAuthHeader(admitted.Header)
+		next.ServeHTTP(w, admitted.WithContext(tokensource.ContextWithToken(admitted.Context(), token)))
 	})
 }
 
-// Authenticate returns a copy of r as Wrap would pass it on, or the error that
-// Wrap would answer: it is Wrap for callers with error handling of their own.
-// It does not change r.
-func (m *Middleware) Authenticate(r *http.Request) (*http.Request, error) {
-	out, token, err := m.admit(r)
-	if err != nil {
-		return nil, err
+// Admit finds the account that r is for, and makes sure that there is a token
+// for it. It is Wrap without the Authorization, for callers with error handling
+// of their own: nothing is answered and nothing is logged.
+//
+// It returns a copy of r that carries the account in its context and has no
+// Authorization, and the token. It
+// does not change r. Errors are those that an [ErrorHandler] gets, and
+// [ErrInvalidTarget]: what a router matched bounds a request only if nobody
+// behind it reads another path.
+func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, error) {
+	if err := checkTarget(r); err != nil {
+		return nil, nil, err
 	}
-	token.SetAuthHeader(out.Header)
-	return out.WithContext(tokensource.ContextWithToken(out.Context(), token)), nil
-}
-
-// admit returns a copy of r for its account, with a header of its own that has
-// no Authorization, and a token that proves that one can be had.
-func (m *Middleware) admit(r *http.Request) (*http.Request, *tokensource.Token, error) {
 	out := new(http.Request)
 	*out = *r
 	if out.Header = r.Header.Clone(); out.Header == nil {

@@ -173,13 +173,19 @@ func TestAnInboundAuthorizationIsDroppedHoweverItIsSpelt(t *testing.T) {
 	} {
 		r := inbound(t)
 		r.Header = header
-		out, err := m.Authenticate(r)
+		out, token, err := m.Admit(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (http.Header{"Authorization": {"Bearer ours"}}); !reflect.DeepEqual(out.Header, want) {
+		if len(out.Header) != 0 {
 			t.Errorf("%v became %v", header, out.Header)
 		}
+		check(t, "the token", token.Reveal(), "ours")
+		m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, out *http.Request) {
+			if want := (http.Header{"Authorization": {"Bearer ours"}}); !reflect.DeepEqual(out.Header, want) {
+				t.Errorf("%v became %v", header, out.Header)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
 
@@ -337,9 +343,9 @@ func TestAnErrorHandlerGetsTheTypedError(t *testing.T) {
 			if !test.is(got) {
 				t.Errorf("got %v (%T)", got, got)
 			}
-			_, err := m.Authenticate(inbound(t))
+			_, _, err := m.Admit(inbound(t))
 			if !test.is(err) {
-				t.Errorf("Authenticate: got %v (%T)", err, err)
+				t.Errorf("Admit: got %v (%T)", err, err)
 			}
 		})
 	}

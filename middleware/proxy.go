@@ -52,8 +52,10 @@ type ProxyConfig struct {
 // trailers and informational responses pass; TRACE and CONNECT do not, see
 // [ErrMethodNotProxied]. Every fault in the configuration is reported.
 //
-// X-Forwarded-For, -Host and -Proto are set to what this program has seen; what
-// a client claims in them, or in Forwarded, is dropped.
+// A client chooses a path below that of the target, and nothing else: a request
+// whose target could be read as another path is answered 400, see
+// [ErrInvalidTarget]. X-Forwarded-For, -Host and -Proto are set to what this
+// program has seen; what a client claims in them, or in Forwarded, is dropped.
 //
 // The platform's answers pass unchanged, also a 401 or 403 that is an answer of
 // its business. Only a 401 that was due to our token, and could not be healed,
@@ -68,6 +70,7 @@ type ProxyConfig struct {
 // elsewhere than in the request's path values, use an [AccountFunc] of your own:
 // chi.URLParam(r, "accountID") and mux.Vars(r)["accountID"] are one line.
 func NewProxy(config ProxyConfig) (http.Handler, error) {
+	config.Target = rooted(config.Target)
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
@@ -91,6 +94,7 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 		ErrorHandler:   m.answer,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(config.Target)
+			r.Out.URL.User = nil // A client may put one into its target.
 			r.SetXForwarded()
 			if config.Rewrite != nil {
 				config.Rewrite(r)
@@ -100,23 +104,43 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 	return p, nil
 }
 
+// rooted returns a copy of a URL whose path begins with a slash, if there is
+// one. As url.URL.JoinPath leaves it, for one, it does not.
+func rooted(u *url.URL) *url.URL {
+	if u == nil {
+		return nil
+	}
+	copied := *u
+	if u.Path != "" && u.Path[0] != '/' {
+		copied.Path, copied.RawPath = "/"+u.Path, "/"+u.EscapedPath()
+	}
+	return &copied
+}
+
 func (c *ProxyConfig) validate() error {
 	var faults []error
-	missing := func(field, remedy string) {
+	fault := func(field, remedy string) {
 		faults = append(faults, &tokensource.ConfigError{Field: "ProxyConfig." + field, Reason: remedy})
 	}
 	if c.Account == nil {
-		missing("Account", "is not set; use FromContext, FromJWT, FromPath, FromHeader or Fixed")
+		fault("Account", "is not set; use FromContext, FromJWT, FromPath, FromHeader or Fixed")
 	}
 	if c.Transport == nil {
-		missing("Transport", "is not set; use transport.New")
+		fault("Transport", "is not set; use transport.New")
 	}
 	if c.Target == nil {
-		missing("Target", "is not set; give the URL of the platform")
+		fault("Target", "is not set; give the URL of the platform")
 	}
-	if c.Transport != nil && c.Target != nil {
+	if c.Transport != nil {
+		if _, fixed := c.Transport.Account(); fixed {
+			fault("Transport", "has an account of its own; make one without Config.Account, as the proxy names the account of each request")
+		}
+	}
+	if c.Target != nil && c.Target.Opaque != "" {
+		fault("Target", "has no host; write it as https://host/path")
+	} else if c.Transport != nil && c.Target != nil {
 		if unsent, ok := errors.AsType[transport.Unsent](c.Transport.Accepts(c.Target)); ok {
-			missing("Target", "gets no token: "+string(unsent))
+			fault("Target", "gets no token: "+string(unsent))
 		}
 	}
 	return errors.Join(faults...)
@@ -132,7 +156,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.answer(w, r, ErrMethodNotProxied)
 		return
 	}
-	out, _, err := p.admit(r)
+	out, _, err := p.Admit(r)
 	if err != nil {
 		p.answer(w, r, err)
 		return

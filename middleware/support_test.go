@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/x509"
@@ -259,6 +260,19 @@ func (s *service) try(req *http.Request) (reply, error) {
 	body, err := io.ReadAll(resp.Body)
 	r := reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
 	return r, errors.Join(err, resp.Body.Close())
+}
+
+// readReply reads a response from a connection to its end.
+func readReply(tb testing.TB, in *bufio.Reader) reply {
+	tb.Helper()
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		tb.Fatal("ReadResponse:", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	check(tb, "error of the body", err, nil)
+	return reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
 }
 
 // patience is how long a test waits for what does not come.
