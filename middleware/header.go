@@ -41,7 +41,7 @@ func FromHeader(name string, pattern *regexp.Regexp) (AccountFunc, error) {
 		values := r.Header[name]
 		forged := false
 		for other := range r.Header {
-			if other != name && plain(other) == plain(name) {
+			if other != name && same(other, name) {
 				forged = true
 				delete(r.Header, other)
 			}
@@ -78,7 +78,3 @@ func matchesWhole(pattern *regexp.Regexp, value string) bool {
 	at := pattern.FindStringIndex(value)
 	return at != nil && at[0] == 0 && at[1] == len(value)
 }
-
-// plain returns a field's name as programs see it that do not tell hyphens from
-// underscores, as CGI does (RFC 3875, section 4.1.18).
-func plain(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }

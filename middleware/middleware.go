@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
@@ -109,7 +108,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 // of their own: nothing is answered and nothing is logged.
 //
 // It returns a copy of r that carries the account in its context and has no
-// Authorization, and the token. It
+// Authorization, neither in its header nor in its trailer, and the token. It
 // does not change r. Errors are those that an [ErrorHandler] gets, and
 // [ErrInvalidTarget]: what a router matched bounds a request only if nobody
 // behind it reads another path.
@@ -130,11 +129,7 @@ func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, 
 	if err != nil {
 		return nil, nil, err
 	}
-	for name := range out.Header {
-		if strings.EqualFold(name, "Authorization") { // Not every map is canonical.
-			delete(out.Header, name)
-		}
-	}
+	dropAuthorization(out)
 	*out = *out.WithContext(tokensource.ContextWithAccount(r.Context(), account)) // One copy on the heap, not two.
 	return out, token, nil
 }

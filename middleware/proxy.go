@@ -55,7 +55,9 @@ type ProxyConfig struct {
 // A client chooses a path below that of the target, and nothing else: a request
 // whose target could be read as another path is answered 400, see
 // [ErrInvalidTarget]. X-Forwarded-For, -Host and -Proto are set to what this
-// program has seen; what a client claims in them, or in Forwarded, is dropped.
+// program has seen. What a client claims in any X-Forwarded field, in
+// Forwarded, X-Original-URL or X-Rewrite-URL is dropped, also with underscores
+// for hyphens. An Upgrade to HTTP or TLS, which would be a tunnel, is ignored.
 //
 // The platform's answers pass unchanged, also a 401 or 403 that is an answer of
 // its business. Only a 401 that was due to our token, and could not be healed,
@@ -95,6 +97,7 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(config.Target)
 			r.Out.URL.User = nil // A client may put one into its target.
+			dropClaims(r.Out)
 			r.SetXForwarded()
 			if config.Rewrite != nil {
 				config.Rewrite(r)
@@ -161,6 +164,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.answer(w, r, err)
 		return
 	}
+	dropOptions(out.Header, "Upgrade", opensTunnel)
 	if out.Body != nil && out.Body != http.NoBody {
 		out.Body = incoming{out.Body}
 	}
