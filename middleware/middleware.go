@@ -39,10 +39,10 @@ type Config struct {
 // reading the request's body. [ProblemOf] tells what they come to. In a proxy,
 // r may be the request as it was to go out.
 //
-// It is not called for a client that has gone: the connection is aborted then,
-// with http.ErrAbortHandler, and nothing written. To just return would be a 200,
-// and a context can be canceled while somebody still waits: by a server that
-// shuts down, or that has lost patience with a slow upload.
+// It is not called for a client that has gone: the status is 503 then, and the
+// connection is aborted with http.ErrAbortHandler. A context can be canceled
+// while somebody still waits, by a server that shuts down or that has lost
+// patience with a slow upload; and to just return would be a 200.
 type ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
 // A Middleware authenticates what handlers do in the name of those who call
@@ -161,15 +161,27 @@ func denied(err error) error {
 
 // answer answers a request that failed, unless its client has gone.
 func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, err error) {
-	switch {
-	case !gone(r):
-		m.failures.failed(r.Context(), err)
-		m.fail(w, r, err)
-	case r.Context().Value(http.ServerContextKey) != nil:
-		panic(http.ErrAbortHandler) // There is a server, which takes it as it is meant.
+	if gone(r) {
+		abort(w, r)
+		return
 	}
+	m.failures.failed(r.Context(), err)
+	m.fail(w, r, err)
 }
 
 // gone reports whether a request's client has left, and waits for no answer. A
 // deadline that has passed is another matter: somebody waits to be told.
 func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
+
+// abort ends a request whose client has gone. If it has not, it must not take
+// the end for a success. So there is a status before the panic: a server drops
+// it with the connection, but a framework that recovers from panics, or that is
+// not a server of net/http, sends what was written. The status says nothing of
+// whether the request was executed, and so there is no Retry-After.
+func abort(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	if r.Context().Value(http.ServerContextKey) != nil {
+		panic(http.ErrAbortHandler) // There is a server, which takes it as it is meant.
+	}
+}

@@ -63,14 +63,21 @@ type ProxyConfig struct {
 // its business. Only a 401 that was due to our token, and could not be healed,
 // becomes a 502: see [ErrUnhealed].
 //
-// It sets no deadline. One of the request's context is kept, and answered 504; so
-// is a ResponseHeaderTimeout of the transport's base.
+// It sets no deadline. One of the request's context is kept, and answered 504;
+// so is a ResponseHeaderTimeout of the transport's base.
+//
+// A request that has to be aborted panics with http.ErrAbortHandler, as
+// httputil.ReverseProxy does. Where something in between recovers that, as
+// gin.Recovery does, the client finds the status 503, or the connection closed
+// in the middle of a response; it does not find a response that looks whole. An
+// upgrade needs a ResponseWriter that can be hijacked, and is answered 501
+// where that is not so, as in http.TimeoutHandler.
 //
 // It is an [http.Handler] for any router. With net/http, mount it behind a
 // pattern with a wildcard; with chi, r.Mount("/", proxy); with gorilla/mux,
 // r.PathPrefix("/").Handler(proxy). Where the router has put the account
-// elsewhere than in the request's path values, use an [AccountFunc] of your own:
-// chi.URLParam(r, "accountID") and mux.Vars(r)["accountID"] are one line.
+// elsewhere than in the request's path values, use an [AccountFunc] of your
+// own: chi.URLParam(r, "accountID") and mux.Vars(r)["accountID"] are one line.
 func NewProxy(config ProxyConfig) (http.Handler, error) {
 	config.Target = rooted(config.Target)
 	if err := config.validate(); err != nil {
@@ -89,11 +96,9 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 		config.ErrorLog = log.New(m.failures, "", 0)
 	}
 	p := &proxy{Middleware: m, forward: httputil.ReverseProxy{
-		Transport:      config.Transport,
-		BufferPool:     new(buffers),
-		ModifyResponse: m.modify,
-		ErrorLog:       config.ErrorLog,
-		ErrorHandler:   m.answer,
+		Transport:  config.Transport,
+		BufferPool: new(buffers),
+		ErrorLog:   config.ErrorLog,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(config.Target)
 			r.Out.URL.User = nil // A client may put one into its target.
@@ -168,7 +173,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if out.Body != nil && out.Body != http.NoBody {
 		out.Body = incoming{out.Body}
 	}
-	p.forward.ServeHTTP(w, out)
+	p.exchange(w, out)
 }
 
 // incoming is the body of an inbound request. Its errors say that they are of
@@ -181,15 +186,6 @@ func (b incoming) Read(buffer []byte) (int, error) {
 		err = UnreadableBody(err)
 	}
 	return n, err
-}
-
-// modify turns a 401 that speaks of our token into a failure of ours.
-func (m *Middleware) modify(resp *http.Response) error {
-	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
-		return ErrUnhealed
-	}
-	m.failures.passed(resp.Request.Context())
-	return nil
 }
 
 // buffers are what bodies are copied through.
