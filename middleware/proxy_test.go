@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pismoauth/pismoauth/middleware"
@@ -196,25 +198,38 @@ func TestAnUpstreamThatHangsUpIs502AndGetsAPaymentOnce(t *testing.T) {
 	check(t, "deliveries", delivered.Load(), 1)
 }
 
+// Each runs in a bubble, so that the machine's speed decides nothing: a real
+// upstream may be too slow to be reached before it is too slow to answer.
 func TestAnUpstreamThatIsTooSlowIs504(t *testing.T) {
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // Or net/http does not watch the connection.
-		<-r.Context().Done()
-	})
-	t.Run("for the deadline of the request", func(t *testing.T) {
-		proxy := p.proxy(t)
-		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), 50*time.Millisecond)
-			defer cancel()
-			proxy.ServeHTTP(w, r.WithContext(ctx))
-		}))
-		wantProblem(t, s.post(t, "/", "payment"), http.StatusGatewayTimeout, "upstream-timeout")
-		wantProblem(t, s.get(t, "/"), http.StatusGatewayTimeout, "upstream-timeout")
-	})
-	t.Run("for the base", func(t *testing.T) {
-		p.base.ResponseHeaderTimeout = 50 * time.Millisecond
-		wantProblem(t, serve(t, p.proxy(t)).post(t, "/", "payment"), http.StatusGatewayTimeout, "upstream-timeout")
-	})
+	for name, test := range map[string]struct {
+		deadline, patience time.Duration // of the request, and of the base
+	}{
+		"for the deadline of the request": {time.Minute, 0},
+		"for the base":                    {time.Hour, time.Minute},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			t.Run(name+"/"+method, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					base := transport.NewBase()
+					base.ResponseHeaderTimeout = test.patience
+					base.DialTLSContext = func(context.Context, string, string) (net.Conn, error) {
+						ours, theirs := net.Pipe()
+						go func() { _, _ = io.Copy(io.Discard, theirs) }() // It reads, and never answers.
+						return ours, nil
+					}
+					proxy, _ := proxyOver(t, base.RoundTrip)
+					ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
+					defer cancel()
+					r := inbound(t).WithContext(ctx)
+					r.Method, r.ContentLength, r.Body = method, 7, io.NopCloser(strings.NewReader("payment"))
+					begin := time.Now()
+					wantProblem(t, call(proxy, r), http.StatusGatewayTimeout, "upstream-timeout")
+					check(t, "answered after", time.Since(begin), time.Minute)
+					base.CloseIdleConnections()
+				})
+			})
+		}
+	}
 }
 
 func TestARedirectIsTheClientsToFollow(t *testing.T) {

@@ -295,3 +295,35 @@ func TestAPlatformThatAnswersBeforeTheBodyIsReadIsHeard(t *testing.T) {
 	s := serve(t, p.proxy(t))
 	check(t, "status", s.send(t, flooding(t, s, 10*mebi, false)).status, http.StatusPaymentRequired)
 }
+
+// A client that is slow must not keep the platform's connection, and its own
+// answer, waiting for the last byte. What is kept to be sent again is kept as it
+// streams.
+func TestNewProxy_DoesNotWaitForTheUpload(t *testing.T) {
+	arrived := make(chan string, 2)
+	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		first := make([]byte, 4)
+		_, err := io.ReadFull(r.Body, first)
+		check(t, "error", err, nil)
+		arrived <- string(first)
+		rest, err := io.ReadAll(r.Body)
+		check(t, "error", err, nil)
+		arrived <- string(rest)
+		w.WriteHeader(http.StatusCreated)
+	})
+	s := serve(t, p.proxy(t))
+	for range 2 {
+		conn, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\nContent-Length: 7\r\n\r\npaym")
+		check(t, "the beginning", await(t, arrived), "paym")
+		_, _ = io.WriteString(conn, "ent")
+		check(t, "the rest", await(t, arrived), "ent")
+		check(t, "status", readReply(t, in).status, http.StatusCreated)
+	}
+	p.RevokeAll()
+	conn, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\nContent-Length: 7\r\n\r\npaym")
+	_, _ = io.WriteString(conn, "ent") // The first token is refused before or after.
+	check(t, "the beginning of the replay", await(t, arrived), "paym")
+	check(t, "the rest of the replay", await(t, arrived), "ent")
+	check(t, "status", readReply(t, in).status, http.StatusCreated)
+	check(t, "tokens issued", p.Counts().Issued, 2)
+}
