@@ -168,9 +168,11 @@ func TestRecording_ReplaysEarly401(t *testing.T) {
 		server, base := newTLSServer(t, http2, func(w http.ResponseWriter, r *http.Request) {
 			if _, ok := m.account(r.Header); !ok {
 				_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is.
+				w.Header().Set("Content-Length", "0")
 				w.WriteHeader(http.StatusUnauthorized)
 				_ = http.NewResponseController(w).Flush()
 				once.Do(func() { close(refused) })
+				_, _ = io.Copy(io.Discard, r.Body) // A server that hangs up may take the answer along.
 				return
 			}
 			_, _ = io.Copy(w, r.Body)
