@@ -40,6 +40,10 @@ func (x *exchange) read(resp *http.Response, token *tokensource.Token) *Refusal 
 // that begins with what was read. A body that was read to its end is closed:
 // the request is over before the renewal begins.
 func (x *exchange) readRefusal(resp *http.Response) *Refusal {
+	if resp.Header.Get("Content-Length") == "0" {
+		_ = resp.Body.Close() // Over HTTP/2 its end may be long in coming.
+		resp.Body = http.NoBody
+	}
 	var content []byte
 	whole := true
 	if resp.Body != http.NoBody {
