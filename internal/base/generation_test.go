@@ -108,6 +108,35 @@ func TestConnections_LateRequest(t *testing.T) {
 	}
 }
 
+// A body that is closed before its end ends the request as well.
+func TestConnections_ClosedEarly(t *testing.T) {
+	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, open := clientOf(t, protocol, slowly)
+				var connections base.Connections
+				first := connections.Current(0, open)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://pismo.example/slow", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := first.RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first.Retire()
+				time.Sleep(200 * time.Millisecond)
+				_ = resp.Body.Close()
+				synctest.Wait()
+				if open := n.open(); open != 0 {
+					t.Errorf("%d connections are open", open)
+				}
+				time.Sleep(time.Second) // Until the handler is done.
+			})
+		})
+	}
+}
+
 func TestConnections_Versions(t *testing.T) {
 	var connections base.Connections
 	var made []*http.Transport

@@ -67,15 +67,12 @@ var errNoCertificate = errors.New("pismoauth: ClientCertificate: make one with N
 // It presents the certificate whatever authorities the server names, so that
 // the server says what is wrong with it. Connections that are open keep the
 // certificate that they were made with; see [ClientCertificate.RoundTripper].
-func (c *ClientCertificate) GetClientCertificate(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	return c.latest().get(info)
-}
-
-func (p *keyPair) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	if p.certificate == nil {
+func (c *ClientCertificate) GetClientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	certificate := c.latest().certificate
+	if certificate == nil {
 		return nil, errNoCertificate
 	}
-	return p.certificate, nil
+	return certificate, nil
 }
 
 // latest returns the pair in the files, or the last one that was whole.

@@ -152,6 +152,30 @@ func TestS2S_ConnectionKept(t *testing.T) {
 	}
 }
 
+// What shows a client certificate can have new connections, too.
+func TestS2S_CertifiedTransport(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	synctest.Test(t, func(t *testing.T) {
+		client, p := overPipes(t, created(), http2)
+		rt := newClientCertificate(t, files).RoundTripper(client.Transport.(*http.Transport))
+		s := issuer("http://127.0.0.1")
+		s.Client = &http.Client{Transport: rt}
+		defer s.Client.CloseIdleConnections()
+		if err := issueWithin(t, s, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		p.freeze()
+		var waiting sync.WaitGroup
+		waiting.Go(func() { wantKind(t, issueWithin(t, s, time.Hour), tokensource.ErrTimeout) })
+		synctest.Wait()
+		wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrTimeout)
+		if err := issueWithin(t, s, time.Second); err != nil {
+			t.Error(err)
+		}
+		waiting.Wait()
+	})
+}
+
 // A Transport of which nothing is known can close what is idle, and is asked to
 // only if there was a connection that may be dead.
 func TestS2S_UnknownTransport(t *testing.T) {

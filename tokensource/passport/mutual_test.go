@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pismoauth/pismoauth/transport"
 )
@@ -43,8 +44,8 @@ func newMutual(t *testing.T, version string) *mutual {
 		}
 		_, _ = io.WriteString(w, "-"+serial)
 	}))
-	m.Server.Config.ErrorLog = log.New(io.Discard, "", 0) // Of dials that a rotation ended.
-	m.Server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+	m.Config.ErrorLog = log.New(io.Discard, "", 0) // Of dials that a rotation ended.
+	m.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
 			m.conns.Add(1)
@@ -52,10 +53,10 @@ func newMutual(t *testing.T, version string) *mutual {
 			m.gone <- struct{}{}
 		}
 	}
-	m.Server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
-	m.Server.EnableHTTP2 = version == "HTTP/2.0"
-	m.Server.StartTLS()
-	t.Cleanup(m.Server.Close)
+	m.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	m.EnableHTTP2 = version == "HTTP/2.0"
+	m.StartTLS()
+	t.Cleanup(m.Close)
 	return m
 }
 
@@ -67,6 +68,19 @@ func (m *mutual) base() *http.Transport {
 	// What was seen in a session must not outlive the certificate.
 	base.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	return base
+}
+
+// awaitClosed waits until the server has seen so many connections end.
+func (m *mutual) awaitClosed(t *testing.T, connections int64) {
+	t.Helper()
+	limit := time.After(time.Minute)
+	for range connections {
+		select {
+		case <-m.gone:
+		case <-limit:
+			t.Fatal("a connection is still open")
+		}
+	}
 }
 
 func (m *mutual) get(ctx context.Context, client *http.Client, path string) (string, error) {

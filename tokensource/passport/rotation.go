@@ -61,13 +61,12 @@ func (c *certified) CloseIdleConnections() { c.connections.CloseIdleConnections(
 
 // generation returns the connections that show the certificate of the files.
 func (c *certified) generation() *base.Generation {
-	pair := c.certificate.latest()
-	return c.connections.Current(pair.number, func(*http.Transport) *base.Generation {
+	return c.connections.Current(c.certificate.latest().number, func(*http.Transport) *base.Generation {
 		transport := base.Clone(c.template)
 		if transport.TLSClientConfig == nil {
 			transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
-		transport.TLSClientConfig.GetClientCertificate = pair.get
+		transport.TLSClientConfig.GetClientCertificate = c.certificate.GetClientCertificate
 		return base.Own(transport)
 	})
 }

@@ -57,16 +57,14 @@ func TestClientCertificate_RoundTripper(t *testing.T) {
 			if got := <-slow; got != "serial-1" {
 				t.Errorf("the request that was on its way: got %q", got)
 			}
-			for range before { // All that showed the old certificate.
-				<-m.gone
-			}
+			m.awaitClosed(t, before) // All that showed the old certificate.
 			want("/", "serial-2")
 			if made := m.conns.Load() - before; made != 1 {
 				t.Errorf("%d new connections, want 1", made)
 			}
 
 			client.CloseIdleConnections() // Is forwarded.
-			<-m.gone
+			m.awaitClosed(t, 1)
 		})
 	}
 }
