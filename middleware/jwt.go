@@ -123,28 +123,26 @@ func claimAt(claims map[string]any, path []string) any {
 type verifier struct {
 	key    jwt.Keyfunc
 	parser *jwt.Parser
-	// Each has to accept the claims. In one validator, an option replaces
-	// another that may be stricter.
+	// Each has to accept the claims: one has what the fields ask for, the other
+	// what the options do. In one validator, the one would replace the other.
 	validators []*jwt.Validator
 }
 
 func newVerifier(config JWTConfig) *verifier {
-	ours := []jwt.ParserOption{
-		jwt.WithIssuer(config.Issuer),
-		jwt.WithAudience(config.Audience),
-		jwt.WithExpirationRequired(),
-	}
 	issued := []jwt.ParserOption{jwt.WithLeeway(issuedAtLeeway)}
 	return &verifier{
 		key: config.Key,
 		parser: jwt.NewParser(slices.Concat(config.Options, []jwt.ParserOption{
 			jwt.WithValidMethods(config.allowed()),
 			jwt.WithJSONNumber(),
-			jwt.WithoutClaimsValidation(),
+			jwt.WithoutClaimsValidation(), // That is for the validators.
 		})...),
 		validators: []*jwt.Validator{
-			jwt.NewValidator(slices.Concat(config.Options, ours)...),
-			jwt.NewValidator(config.Options...),
+			jwt.NewValidator(slices.Concat(config.Options, []jwt.ParserOption{
+				jwt.WithIssuer(config.Issuer),
+				jwt.WithAudience(config.Audience),
+				jwt.WithExpirationRequired(),
+			})...),
 			jwt.NewValidator(slices.Concat(issued, config.Options, []jwt.ParserOption{jwt.WithIssuedAt()})...),
 		},
 	}
