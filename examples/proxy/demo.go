@@ -20,7 +20,7 @@ import (
 
 // lifetime is that of the demo's tokens: short enough to see one renewed, and
 // long enough for the other steps to pass before that on a busy machine.
-const lifetime = 5 * time.Second
+const lifetime = 8 * time.Second
 
 // A walk is a demonstration on its way.
 type walk struct {
