@@ -134,7 +134,7 @@ func (a *Auth) headerFinder() (middleware.AccountFunc, error) {
 	if err != nil {
 		return nil, &fault{"account_header", err}
 	}
-	return middleware.FromHeader(a.AccountHeader, pattern), nil
+	return middleware.FromHeader(a.AccountHeader, pattern)
 }
 
 // ServeHTTP passes the request on for its account, or answers it.
@@ -142,17 +142,20 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if err := unfit(r); err != nil {
 		return a.answer(w, r, err)
 	}
-	out, err := a.middleware.Authenticate(r)
+	out, token, err := a.middleware.Admit(r)
 	if err != nil {
 		return a.answer(w, r, err)
 	}
 	strip(r.Header, out.Header)
-	if !a.Inject {
+	ctx := context.WithValue(out.Context(), clientKey{}, a.live)
+	if a.Inject {
+		token.SetAuthHeader(out.Header)
+		ctx = tokensource.ContextWithToken(ctx, token)
+	} else {
 		out.Header = r.Header
 	}
-	token, _ := tokensource.TokenFromContext(out.Context())
 	setPlaceholders(r.Context(), token)
-	return next.ServeHTTP(w, out.WithContext(context.WithValue(out.Context(), clientKey{}, a.live)))
+	return next.ServeHTTP(w, out.WithContext(ctx))
 }
 
 // strip removes from the header of a request what is not in the one that it is

@@ -2,9 +2,8 @@ package middleware
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
-	"net/textproto"
-	"regexp"
 	"strings"
 
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -13,53 +12,20 @@ import (
 // An AccountFunc says for which account a request is. The request is a copy,
 // whose header may be changed: what is removed there is not passed on.
 //
-// An error that is [ErrUnauthenticated] is answered 401, any other 403, as is
-// the zero Account. The text of the error reaches nobody but an [ErrorHandler].
-// It must be safe for concurrent use.
+// An error that is [ErrUnauthenticated] is answered 401, one that is
+// [ErrVerifierUnavailable] 503, any other 403, as is the zero Account. The text
+// of the error reaches nobody but an [ErrorHandler]. It must be safe for
+// concurrent use.
 type AccountFunc func(r *http.Request) (tokensource.Account, error)
 
-// A Denial is why a request is not let in.
-type Denial string
-
-// The denials.
-const (
-	// ErrUnauthenticated: the request does not prove who sent it. The client
-	// is told to authenticate, and can try again.
-	ErrUnauthenticated Denial = "unauthenticated"
-	// ErrForbidden: the request names no account, or not one that its sender
-	// may act for.
-	ErrForbidden Denial = "account_forbidden"
-	// ErrMethodNotProxied: a proxy does not pass on TRACE, whose answer repeats
-	// the request, our token included (RFC 9110, section 9.3.8), nor CONNECT,
-	// which asks for a tunnel.
-	ErrMethodNotProxied Denial = "method_not_proxied"
-	// ErrTooEarly: the request came in TLS early data, where anybody on the way
-	// can send it again, and is not safe to execute twice (RFC 8470, section
-	// 5.2). The client sends it again when its handshake is done. net/http takes
-	// no early data; this is for a program whose TLS does.
-	ErrTooEarly Denial = "too_early"
-)
-
-// Error returns what is wrong, in a sentence.
-func (d Denial) Error() string {
-	switch d {
-	case ErrUnauthenticated:
-		return "pismoauth: the request does not carry valid credentials"
-	case ErrMethodNotProxied:
-		return "pismoauth: requests with this method are not passed on"
-	case ErrTooEarly:
-		return "pismoauth: the request came in TLS early data, and is not safe to execute twice"
-	default:
-		return "pismoauth: the request is for no account that it may act for"
-	}
-}
-
-// ErrorType returns the denial's name, for OpenTelemetry's error.type.
-func (d Denial) ErrorType() string { return string(d) }
-
 // Fixed has every request act for one account. Whoever can reach the handler
-// can act for it.
+// can act for it. The zero Account is a mistake of the program: each request is
+// answered 500.
 func Fixed(account tokensource.Account) AccountFunc {
+	if account == (tokensource.Account{}) {
+		err := misusef("Fixed has the zero Account; check the error of ParseAccountID, or use Organization")
+		return func(*http.Request) (tokensource.Account, error) { return account, err }
+	}
 	return func(*http.Request) (tokensource.Account, error) { return account, nil }
 }
 
@@ -67,74 +33,94 @@ func Fixed(account tokensource.Account) AccountFunc {
 // in the request's context, with tokensource.ContextWithAccount or, if a key is
 // given, under that key: a [tokensource.Account], or the id of one as a string.
 // It trusts whatever runs before it.
+//
+// A value that names no account, such as the zero Account or an empty string,
+// is answered 403. No value at all, or one of another type, is a mistake of the
+// program and answered 500, with a line in the log: the authentication in front
+// either lets requests through that it has not authenticated, or keeps the
+// account elsewhere. The Set of a gin.Context or an echo.Context, for one, does
+// not reach the context of the request. An authentication that is optional
+// answers 401 itself, or puts the zero Account there for 403.
 func FromContext(key any) AccountFunc {
-	return func(r *http.Request) (tokensource.Account, error) {
-		if key == nil {
-			account, _ := tokensource.AccountFromContext(r.Context())
+	if key == nil {
+		missing := misusef("FromContext(nil): the request's context has no account; " +
+			"the authentication in front has to use tokensource.ContextWithAccount, on every request that it lets through")
+		return func(r *http.Request) (tokensource.Account, error) {
+			account, ok := tokensource.AccountFromContext(r.Context())
+			if !ok {
+				return account, missing
+			}
 			return account, nil
 		}
+	}
+	call := "FromContext(" + nameOf(key) + ")"
+	missing := misusef("%s: the request's context has no value under that key; the authentication in front has to use "+
+		"context.WithValue and Request.WithContext, on every request that it lets through (the Set of gin and echo does not do that)", call)
+	return func(r *http.Request) (tokensource.Account, error) {
 		switch value := r.Context().Value(key).(type) {
 		case tokensource.Account:
 			return value, nil
 		case string:
 			return parse(value)
+		case nil:
+			return tokensource.Account{}, missing
 		default:
-			return tokensource.Account{}, ErrForbidden
+			return tokensource.Account{}, misusef("%s: the value in the request's context is of type %T; "+
+				"it has to be a tokensource.Account, or an account id as a string", call, value)
 		}
 	}
+}
+
+// nameOf returns what tells a context key from others: its type or, as strings
+// have all the same, its text.
+func nameOf(key any) string {
+	if text, ok := key.(string); ok {
+		return fmt.Sprintf("%q", text)
+	}
+	return fmt.Sprintf("%T", key)
 }
 
 // FromPath takes the account id from a wildcard of the pattern that the request
 // matched, as in "/accounts/{accountID}/". The path is what the client says: it
 // is safe only behind an authorization that has compared it with who the client
-// is. It finds nothing before the request was matched: wrap the handlers of a
-// mux, not the mux.
-func FromPath(wildcard string) AccountFunc {
-	return func(r *http.Request) (tokensource.Account, error) { return parse(r.PathValue(wildcard)) }
-}
-
-// FromHeader takes the account id from a header field, which must match pattern
-// from beginning to end; a nil pattern matches nothing. It is for a header that
-// something in front of this program sets, and takes from every client; where
-// clients reach this program past it, each of them can act for every account.
+// is.
 //
-// The field is removed, and with it the one that differs in underscores for
-// hyphens, which other programs may take for the same. A request that has such
-// a twin, or the field more than once, is refused.
-func FromHeader(name string, pattern *regexp.Regexp) AccountFunc {
-	name = textproto.CanonicalMIMEHeaderKey(name)
-	if pattern != nil {
-		// Leftmost-longest, so that an alternative which matches less does not
-		// hide one that matches all.
-		pattern = pattern.Copy() //nolint:staticcheck // SA1019: right where Longest is called on the copy.
-		pattern.Longest()
-	}
+// It works with the ServeMux of net/http and with chi, behind whatever has
+// matched the pattern: wrap the handlers of a mux, not the mux. A request whose
+// pattern has no such wildcard, or that has matched none, is a mistake of the
+// program and answered 500, with a line in the log that names the wildcard. The
+// routers of gin, echo and gorilla/mux keep path values elsewhere: with them,
+// use an [AccountFunc] of your own.
+func FromPath(wildcard string) AccountFunc {
 	return func(r *http.Request) (tokensource.Account, error) {
-		values := r.Header[name]
-		forged := false
-		for other := range r.Header {
-			if other != name && plain(other) == plain(name) {
-				forged = true
-				delete(r.Header, other)
-			}
+		value := r.PathValue(wildcard)
+		if value == "" && !hasWildcard(r.Pattern, wildcard) {
+			return tokensource.Account{}, noWildcard(r.Pattern, wildcard)
 		}
-		delete(r.Header, name)
-		if forged || len(values) != 1 || pattern == nil || !matchesWhole(pattern, values[0]) {
-			return tokensource.Account{}, ErrForbidden
-		}
-		return parse(values[0])
+		return parse(value)
 	}
 }
 
-// plain returns a field's name as programs see it that do not tell hyphens from
-// underscores, as CGI does (RFC 3875, section 4.1.18).
-func plain(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+// hasWildcard reports whether a pattern has a wildcard of that name, as
+// net/http and chi write it: {name}, {name...}, {name:regexp} or, in chi, *.
+func hasWildcard(pattern, name string) bool {
+	if name == "*" {
+		return strings.Contains(pattern, "*")
+	}
+	for _, end := range []string{"}", "...}", ":"} {
+		if strings.Contains(pattern, "{"+name+end) {
+			return true
+		}
+	}
+	return false
+}
 
-// matchesWhole reports whether value matches a pattern that prefers the longest
-// match, from beginning to end.
-func matchesWhole(pattern *regexp.Regexp, value string) bool {
-	at := pattern.FindStringIndex(value)
-	return at != nil && at[0] == 0 && at[1] == len(value)
+func noWildcard(pattern, name string) error {
+	if pattern == "" {
+		return misusef("FromPath(%q): the request has matched no pattern; put it behind a pattern of http.ServeMux or chi "+
+			"that has {%s}, or use an AccountFunc that asks your router", name, name)
+	}
+	return misusef("FromPath(%q): the pattern %q that the request has matched has no {%s}", name, pattern, name)
 }
 
 // parse returns the account with that id, which nothing but its canonical form

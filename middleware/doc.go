@@ -24,11 +24,19 @@
 //     your authentication has proved, never from what a client says: not from a
 //     path, a query or a header that nobody has checked.
 //   - A request without an account is answered 403. It never acts for the
-//     organization, unless the function returns tokensource.Organization.
+//     organization, unless the function returns tokensource.Organization. If
+//     it is the program that has never put an account where it is looked for,
+//     the answer is 500, and the log says what is missing.
 //   - Put a Middleware after your authentication, and before the handler that
 //     talks to the platform.
 //   - An inbound Authorization is for this program, and is dropped. It does not
 //     reach the platform.
+//   - A router's pattern bounds what a client can reach: a target that another
+//     server could read as a path outside of it is answered 400. Check what a
+//     handler of yours makes of path, query and body before it asks the
+//     platform.
+//   - A key server or a session store that is down says nothing about a client.
+//     Return [ErrVerifierUnavailable], and clients stay logged in.
 //   - Use the transport, with the context of the inbound request, for requests
 //     to the platform. The Authorization that Wrap sets is for handlers that
 //     merely forward; a handler that logs its header logs a token.
@@ -38,4 +46,11 @@
 // Failures are answered as application/problem+json (RFC 9457), each kind with
 // a type and a detail of its own, both constant; see [Problem]. Nothing of what
 // the token endpoint has said is in them.
+//
+// # What is logged
+//
+// By default, slog.Default() is told when requests begin to fail for a reason
+// that is not their client's, and when they no longer do: one line each for a
+// kind of failure. Config.Logger says who else is told, or nobody. The errors
+// themselves say with a method Permanent whether to ask again can help.
 package middleware

@@ -93,7 +93,11 @@ func ExampleNewProxy() {
 // A program behind a gateway that sets a header, and takes it from every
 // client.
 func ExampleFromHeader() {
-	account := middleware.FromHeader("X-Verified-Account", regexp.MustCompile(`[0-9]{1,19}`))
+	account, err := middleware.FromHeader("X-Verified-Account", regexp.MustCompile(`[0-9]{1,19}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	for _, value := range []string{"102681871", "0102681871", "102681871, 102681872"} {
 		found, err := account(&http.Request{Header: http.Header{"X-Verified-Account": {value}}})
 		fmt.Println(found.Kind(), found.ID(), err != nil)

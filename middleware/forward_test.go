@@ -198,7 +198,9 @@ func TestThePlatformMaySpeakHTTP2(t *testing.T) {
 		check(t, "trailer", r.trailer.Get("X-Trailer"), "passes")
 		p.RevokeAll()
 	}
+	revoked := p.revoke(t)
 	wantProblem(t, s.send(t, flooding(t, s, mebi, false)), http.StatusBadGateway, "token-refused")
+	p.awaitSuccessor(t, revoked)
 	check(t, "body", s.send(t, flooding(t, s, mebi, false)).body, strconv.Itoa(mebi))
 	wantProblem(t, s.post(t, "/down", "payment"), http.StatusBadGateway, "upstream-unreachable")
 	_, in := s.dial(t, "POST / HTTP/1.1\r\nHost: proxy\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n")
@@ -315,7 +317,6 @@ func TestNoRequestLineLeadsElsewhere(t *testing.T) {
 		"GET //" + evil + "/ HTTP/1.1\r\nHost: " + evil,
 		"GET /\\" + evil + "/ HTTP/1.1\r\nHost: " + evil,
 		"GET /@" + evil + "/ HTTP/1.1\r\nHost: " + evil,
-		"GET /..//" + evil + "/ HTTP/1.1\r\nHost: " + evil,
 		"GET /?@" + evil + " HTTP/1.1\r\nHost: " + evil,
 		"OPTIONS * HTTP/1.1\r\nHost: " + evil,
 	} {

@@ -131,7 +131,7 @@ func TestAVerifiedJWTNamesTheAccount(t *testing.T) {
 	} {
 		find := fromJWT(t, jwtConfig(test.method, test.verify))
 		token := sign(t, test.method, test.sign, goodClaims())
-		for _, scheme := range []string{"Bearer ", "bearer ", "BEARER "} {
+		for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  ", "bearer     "} {
 			wantAccount(t, find, inbound(t, "Authorization", scheme+token), alice)
 		}
 	}
@@ -187,7 +187,6 @@ func TestAJWTThatDoesNotVerifyLetsNobodyIn(t *testing.T) {
 		"encrypted, five parts":           good + "." + parts[1] + "." + parts[2],
 		"not base64":                      parts[0] + ".*." + parts[2],
 		"empty":                           "",
-		"a space before it":               " " + good,
 		"another token after it":          good + ", Bearer " + good,
 		"a key of its own in the header":  headed(t, another, map[string]any{"jwk": map[string]any{"kty": "oct", "k": "AA"}}),
 		"a reference to a key of its own": headed(t, another, map[string]any{"jku": "https://evil.example/keys", "kid": "../../dev/null"}),
@@ -232,6 +231,12 @@ func TestNothingButOneBearerTokenLetsAnybodyIn(t *testing.T) {
 		"only a scheme":    {"Bearer"},
 		"only its space":   {"Bearer "},
 		"no scheme":        {good},
+		"no space":         {"Bearer" + good},
+		"only spaces":      {"Bearer    "},
+		"a space in front": {" Bearer " + good},
+		"more after it":    {"Bearer " + good + " x"},
+		"a tab after it":   {"Bearer \t" + good},
+		"a wide space":     {"Bearer \u00a0" + good},
 		"Basic":            {"Basic " + good},
 		"DPoP":             {"DPoP " + good},
 		"another, longer":  {"Bearers " + good},
@@ -305,37 +310,6 @@ func FuzzAClaimNamesAnAccountInNoOtherForm(f *testing.F) {
 		claims := jwt.MapClaims{"iss": jwtIssuer, "aud": jwtAudience, "exp": 1 << 40, jwtClaim: json.RawMessage(claim)}
 		wantAccount(t, find, inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, claims)), want)
 	})
-}
-
-func TestNoOptionSwitchesTheVerificationOff(t *testing.T) {
-	for name, option := range map[string]jwt.ParserOption{
-		"no validation":   jwt.WithoutClaimsValidation(),
-		"other methods":   jwt.WithValidMethods([]string{"HS512", "none"}),
-		"any method":      jwt.WithValidMethods(nil),
-		"another issuer":  jwt.WithIssuer("https://evil.example"),
-		"any issuer":      jwt.WithIssuer(""),
-		"other audiences": jwt.WithAudience("https://evil.example"),
-		"any audience":    jwt.WithAudience(),
-		"all of another":  jwt.WithAllAudiences("https://evil.example"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			config := jwtConfig(jwt.SigningMethodHS256, hmacKey)
-			config.Options = []jwt.ParserOption{option}
-			find := fromJWT(t, config)
-			hs256 := func(edits ...func(jwt.MapClaims)) string {
-				return "Bearer " + sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims(edits...))
-			}
-			wantAccount(t, find, inbound(t, "Authorization", hs256()), alice)
-			wantUnauthenticated(t, find, hs256(with("exp", nil)))
-			wantUnauthenticated(t, find, hs256(with("exp", 1)))
-			wantUnauthenticated(t, find, hs256(with("iss", "https://evil.example")))
-			wantUnauthenticated(t, find, hs256(with("iss", nil)))
-			wantUnauthenticated(t, find, hs256(with("aud", "https://evil.example")))
-			wantUnauthenticated(t, find, hs256(with("aud", nil)))
-			wantUnauthenticated(t, find, "Bearer "+sign(t, jwt.SigningMethodHS512, hmacKey, goodClaims()))
-			wantUnauthenticated(t, find, "Bearer "+sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, goodClaims()))
-		})
-	}
 }
 
 func TestAnOptionCanAllowForClocksThatDiffer(t *testing.T) {

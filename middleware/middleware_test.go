@@ -58,23 +58,7 @@ func TestEveryFaultOfAConfigurationIsReportedAtOnce(t *testing.T) {
 		}, []string{"JWTConfig.Algorithms", "JWTConfig.Key", "JWTConfig.Issuer", "JWTConfig.Audience", "JWTConfig.Claim"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := test.make()
-			if err == nil {
-				t.Fatal("no fault was found")
-			}
-			check(t, "errors.Is misconfigured", errors.Is(err, tokensource.ErrMisconfigured), true)
-			joined, ok := err.(interface{ Unwrap() []error })
-			if !ok {
-				t.Fatalf("not joined: %v", err)
-			}
-			var fields []string
-			for _, fault := range joined.Unwrap() {
-				var config *tokensource.ConfigError
-				if !errors.As(fault, &config) || config.Reason == "" {
-					t.Fatalf("not a ConfigError: %v", fault)
-				}
-				fields = append(fields, config.Field)
-			}
+			fields := faultyFields(t, test.make())
 			if !slices.Equal(fields, test.fields) {
 				t.Errorf("got faults in %v, want %v", fields, test.fields)
 			}
@@ -143,11 +127,12 @@ func forward(t *testing.T, rt http.RoundTripper, to *url.URL, edit func(*http.Re
 
 func TestATransportTakesTheTokenOfAForwardedRequestForItsOwn(t *testing.T) {
 	for name, edit := range map[string]func(p *platform, out *http.Request){
-		"as it came":          func(*platform, *http.Request) {},
-		"revoked on the way":  func(p *platform, _ *http.Request) { p.RevokeAll() },
-		"of a child context":  func(_ *platform, out *http.Request) { *out = *out.WithContext(httptraceless(out.Context())) },
-		"without its header":  func(_ *platform, out *http.Request) { out.Header.Del("Authorization") },
-		"with another's form": func(_ *platform, out *http.Request) { out.Header["authorization"] = []string{"Bearer forged"} },
+		"as it came":         func(*platform, *http.Request) {},
+		"revoked on the way": func(p *platform, _ *http.Request) { p.RevokeAll() },
+		"of a child context": func(_ *platform, out *http.Request) { *out = *out.WithContext(httptraceless(out.Context())) },
+		"without its header": func(_ *platform, out *http.Request) { out.Header.Del("Authorization") },
+		"with an empty one":  func(_ *platform, out *http.Request) { out.Header["Authorization"] = nil },
+		"in another form":    func(_ *platform, out *http.Request) { out.Header["authorization"] = []string{"Bearer forged"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
@@ -166,7 +151,6 @@ func TestATransportRefusesAnAuthorizationThatIsNotOurs(t *testing.T) {
 		"another":           func(h http.Header) { h.Set("Authorization", "Bearer forged") },
 		"another beside it": func(h http.Header) { h.Add("Authorization", "Bearer forged") },
 		"another scheme":    func(h http.Header) { h.Set("Authorization", "Basic Zm9yZ2Vk") },
-		"none in the field": func(h http.Header) { h["Authorization"] = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
@@ -190,13 +174,19 @@ func TestAnInboundAuthorizationIsDroppedHoweverItIsSpelt(t *testing.T) {
 	} {
 		r := inbound(t)
 		r.Header = header
-		out, err := m.Authenticate(r)
+		out, token, err := m.Admit(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (http.Header{"Authorization": {"Bearer ours"}}); !reflect.DeepEqual(out.Header, want) {
+		if len(out.Header) != 0 {
 			t.Errorf("%v became %v", header, out.Header)
 		}
+		check(t, "the token", token.Reveal(), "ours")
+		m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, out *http.Request) {
+			if want := (http.Header{"Authorization": {"Bearer ours"}}); !reflect.DeepEqual(out.Header, want) {
+				t.Errorf("%v became %v", header, out.Header)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
 
@@ -204,9 +194,9 @@ func TestTheInboundRequestIsNotChanged(t *testing.T) {
 	granted := newSource(t, tokensource.Config{Issuer: granting("ours")})
 	refused := newSource(t, tokensource.Config{Issuer: failing(tokensource.NewError(tokensource.ErrUnavailable, nil))})
 	for name, config := range map[string]middleware.Config{
-		"passed on":         {Source: granted, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`\d+`))},
-		"without a token":   {Source: refused, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`\d+`))},
-		"without an answer": {Source: granted, Account: middleware.FromHeader("X-Account", regexp.MustCompile(`z`))},
+		"passed on":         {Source: granted, Account: fromHeader(t, "X-Account", regexp.MustCompile(`\d+`))},
+		"without a token":   {Source: refused, Account: fromHeader(t, "X-Account", regexp.MustCompile(`\d+`))},
+		"without an answer": {Source: granted, Account: fromHeader(t, "X-Account", regexp.MustCompile(`z`))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			make := func() *http.Request {
@@ -299,9 +289,12 @@ func TestAnUnauthenticatedRequestIsToldToAuthenticate(t *testing.T) {
 
 func TestADenialHasANameForTelemetryAndASentenceForPeople(t *testing.T) {
 	for denial, want := range map[middleware.Denial]string{
-		middleware.ErrUnauthenticated:  "unauthenticated",
-		middleware.ErrForbidden:        "account_forbidden",
-		middleware.ErrMethodNotProxied: "method_not_proxied",
+		middleware.ErrUnauthenticated:     "unauthenticated",
+		middleware.ErrForbidden:           "account_forbidden",
+		middleware.ErrMethodNotProxied:    "method_not_proxied",
+		middleware.ErrTooEarly:            "too_early",
+		middleware.ErrInvalidTarget:       "invalid_target",
+		middleware.ErrVerifierUnavailable: "verifier_unavailable",
 	} {
 		check(t, "type", denial.ErrorType(), want)
 		check(t, "a sentence", strings.HasPrefix(denial.Error(), "pismoauth: ") && !strings.Contains(denial.Error(), want), true)
@@ -351,82 +344,9 @@ func TestAnErrorHandlerGetsTheTypedError(t *testing.T) {
 			if !test.is(got) {
 				t.Errorf("got %v (%T)", got, got)
 			}
-			_, err := m.Authenticate(inbound(t))
+			_, _, err := m.Admit(inbound(t))
 			if !test.is(err) {
-				t.Errorf("Authenticate: got %v (%T)", err, err)
-			}
-		})
-	}
-}
-
-// untouched is a ResponseWriter that must not be written to.
-type untouched struct{ tb testing.TB }
-
-func (u untouched) Header() http.Header { return http.Header{} }
-func (u untouched) WriteHeader(status int) {
-	u.tb.Errorf("status %d was written", status)
-}
-
-func (u untouched) Write(b []byte) (int, error) {
-	u.tb.Errorf("%q was written", b)
-	return len(b), nil
-}
-
-func TestNothingIsWrittenToAClientThatHasGone(t *testing.T) {
-	for name, server := range map[string]any{"beneath a server": new(http.Server), "by itself": nil} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				hanging := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
-					<-ctx.Done()
-					return tokensource.Grant{}, ctx.Err()
-				})
-				m := newMiddleware(t, middleware.Config{
-					Source:       newSource(t, tokensource.Config{Issuer: hanging}),
-					Account:      middleware.Fixed(acct(t, alice)),
-					ErrorHandler: func(http.ResponseWriter, *http.Request, error) { t.Error("the error handler was called") },
-				})
-				ctx, leave := context.WithCancel(t.Context())
-				time.AfterFunc(time.Second, leave)
-				if server != nil {
-					ctx = context.WithValue(ctx, http.ServerContextKey, server)
-				}
-				defer func() {
-					check(t, "aborted", recover() == http.ErrAbortHandler, server != nil)
-					synctest.Wait()
-					time.Sleep(time.Minute) // The issuance ends by itself.
-				}()
-				m.Wrap(http.NotFoundHandler()).ServeHTTP(untouched{t}, inbound(t).WithContext(ctx))
-			})
-		})
-	}
-}
-
-// A program that ends cancels the contexts of its requests: whoever sent them
-// still waits, and must not take an empty 200 for a payment that was made.
-func TestAClientThatHasNotGoneIsNotAnswered200WithNothing(t *testing.T) {
-	for name, handle := range map[string]func(p *platform) http.Handler{
-		"wrapped": func(p *platform) http.Handler {
-			return p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
-		},
-		"proxied": func(p *platform) http.Handler { return p.proxy(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := newPlatform(t, passporttest.Config{})
-			p.FailAlways(passporttest.Hang())
-			ctx, shutdown := context.WithCancel(t.Context())
-			s := serve(t, handle(p), func(server *http.Server) { server.BaseContext = func(net.Listener) context.Context { return ctx } })
-			req := s.request(t, http.MethodPost, "/v1/payments", strings.NewReader("payment"))
-			answered := make(chan error, 1)
-			go func() {
-				_, err := s.try(req)
-				answered <- err
-			}()
-			if err := p.Await(t.Context(), func(c passporttest.Counts) bool { return c.TokenRequests > 0 }); err != nil {
-				t.Fatal(err)
-			}
-			shutdown()
-			if err := await(t, answered); err == nil {
-				t.Error("the client was answered; the connection should have been closed")
+				t.Errorf("Admit: got %v (%T)", err, err)
 			}
 		})
 	}

@@ -15,20 +15,6 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// ErrUnhealed is the failure of a proxied request that the platform refused
-// with a 401 because of its token, where neither a renewal nor a replay could
-// help. The client must not take it for a refusal of its own credentials.
-var ErrUnhealed error = unhealed{}
-
-type unhealed struct{}
-
-func (unhealed) Error() string {
-	return "pismoauth: the platform refused the token, and it could not be replaced"
-}
-
-// ErrorType names the error, for OpenTelemetry's error.type.
-func (unhealed) ErrorType() string { return "token_refused" }
-
 // typePrefix is where the types of problems are documented.
 const typePrefix = "https://github.com/pismoauth/pismoauth#"
 
@@ -46,32 +32,22 @@ type Problem struct {
 	RetryAfter time.Duration `json:"-"`
 }
 
-// A situation is what has no error of its own, but an answer.
-type situation string
-
-func (s situation) Error() string { return "pismoauth: " + string(s) }
-
-const (
-	timedOutBefore      situation = "cooling after a timeout"
-	upstreamTimeout     situation = "the upstream took too long"
-	upstreamUnreachable situation = "the upstream could not be reached"
-	bodyTooLarge        situation = "the request's body is too large"
-	bodyTimeout         situation = "the request's body took too long"
-	bodyUnreadable      situation = "the request's body could not be read"
-)
-
 // problems are the answers there are, by what they are the answer to.
 var problems = map[error]Problem{
-	ErrUnauthenticated:  problem("unauthenticated", http.StatusUnauthorized, "The request does not carry valid credentials."),
-	ErrForbidden:        problem("account-forbidden", http.StatusForbidden, "The request is for no account that it may act for."),
-	ErrMethodNotProxied: problem("method-not-proxied", http.StatusNotImplemented, "Requests with this method are not passed on."),
-	ErrTooEarly:         problem("too-early", http.StatusTooEarly, "The request came in TLS early data, where it can be replayed."),
-	bodyTooLarge:        problem("body-too-large", http.StatusRequestEntityTooLarge, "The body of the request is too large."),
-	bodyTimeout:         problem("body-timeout", http.StatusRequestTimeout, "The body of the request did not arrive in time."),
-	bodyUnreadable:      problem("body-unreadable", http.StatusBadRequest, "The body of the request could not be read to its end."),
-	upstreamTimeout:     problem("upstream-timeout", http.StatusGatewayTimeout, "The platform did not answer in time."),
-	upstreamUnreachable: problem("upstream-unreachable", http.StatusBadGateway, "The platform could not be reached."),
-	ErrUnhealed:         problem("token-refused", http.StatusBadGateway, "The platform refused this server's token."),
+	ErrUnauthenticated:     problem("unauthenticated", http.StatusUnauthorized, "The request does not carry valid credentials."),
+	ErrForbidden:           problem("account-forbidden", http.StatusForbidden, "The request is for no account that it may act for."),
+	ErrVerifierUnavailable: problem("verifier-unavailable", http.StatusServiceUnavailable, "The sender of the request cannot be verified at the moment."),
+	ErrInvalidTarget:       problem("invalid-target", http.StatusBadRequest, "The target of the request is not a path that is passed on."),
+	ErrMethodNotProxied:    problem("method-not-proxied", http.StatusNotImplemented, "Requests with this method are not passed on."),
+	ErrTooEarly:            problem("too-early", http.StatusTooEarly, "The request came in TLS early data, where it can be replayed."),
+	bodyTooLarge:           problem("body-too-large", http.StatusRequestEntityTooLarge, "The body of the request is too large."),
+	bodyTimeout:            problem("body-timeout", http.StatusRequestTimeout, "The body of the request did not arrive in time."),
+	bodyUnreadable:         problem("body-unreadable", http.StatusBadRequest, "The body of the request could not be read to its end."),
+	upstreamTimeout:        problem("upstream-timeout", http.StatusGatewayTimeout, "The platform did not answer in time."),
+	upstreamUnreachable:    problem("upstream-unreachable", http.StatusBadGateway, "The platform could not be reached."),
+	upstreamInvalid:        problem("upstream-invalid", http.StatusBadGateway, "The platform gave an answer that cannot be passed on."),
+	upgradeUnsupported:     problem("upgrade-unsupported", http.StatusNotImplemented, "This server cannot switch protocols for this request."),
+	ErrUnhealed:            problem("token-refused", http.StatusBadGateway, "The platform refused this server's token."),
 
 	tokensource.ErrCredentialsRejected: problem("credentials-rejected", http.StatusBadGateway, "The platform rejected this server's credentials."),
 	tokensource.ErrAccountRejected:     problem("account-rejected", http.StatusBadGateway, "The platform gave no token for the account."),
@@ -123,6 +99,7 @@ func essence(err error) error {
 	var denial Denial
 	var token *tokensource.Error
 	var body *bodyError
+	var known condition
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
 		return ErrUnauthenticated
@@ -139,6 +116,8 @@ func essence(err error) error {
 		return ErrUnhealed
 	case errors.Is(err, tokensource.ErrMisconfigured): // As every transport.Unsent is.
 		return tokensource.ErrMisconfigured
+	case errors.As(err, &known):
+		return known
 	case timedOut(err):
 		return upstreamTimeout
 	default:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -36,7 +37,12 @@ type ProxyConfig struct {
 	// Nil means [AnswerProblem].
 	ErrorHandler ErrorHandler
 
-	// ErrorLog is told of responses that broke off. Nil means no one.
+	// Logger is told when requests begin to fail, and when they no longer do;
+	// see Config.Logger.
+	Logger *slog.Logger
+
+	// ErrorLog is told of each response that broke off. Nil means that Logger
+	// is, as of other failures.
 	ErrorLog *log.Logger
 }
 
@@ -46,40 +52,57 @@ type ProxyConfig struct {
 // trailers and informational responses pass; TRACE and CONNECT do not, see
 // [ErrMethodNotProxied]. Every fault in the configuration is reported.
 //
-// X-Forwarded-For, -Host and -Proto are set to what this program has seen; what
-// a client claims in them, or in Forwarded, is dropped.
+// A client chooses a path below that of the target, and nothing else: a request
+// whose target could be read as another path is answered 400, see
+// [ErrInvalidTarget]. X-Forwarded-For, -Host and -Proto are set to what this
+// program has seen. What a client claims in any X-Forwarded field, in
+// Forwarded, X-Original-URL or X-Rewrite-URL is dropped, also with underscores
+// for hyphens. An Upgrade to HTTP or TLS, which would be a tunnel, is ignored.
 //
 // The platform's answers pass unchanged, also a 401 or 403 that is an answer of
 // its business. Only a 401 that was due to our token, and could not be healed,
 // becomes a 502: see [ErrUnhealed].
 //
-// It sets no deadline. One of the request's context is kept, and answered 504; so
-// is a ResponseHeaderTimeout of the transport's base.
+// It sets no deadline. One of the request's context is kept, and answered 504;
+// so is a ResponseHeaderTimeout of the transport's base.
+//
+// A request that has to be aborted panics with http.ErrAbortHandler, as
+// httputil.ReverseProxy does. Where something in between recovers that, as
+// gin.Recovery does, the client finds the status 503, or the connection closed
+// in the middle of a response; it does not find a response that looks whole. An
+// upgrade needs a ResponseWriter that can be hijacked, and is answered 501
+// where that is not so, as in http.TimeoutHandler.
 //
 // It is an [http.Handler] for any router. With net/http, mount it behind a
 // pattern with a wildcard; with chi, r.Mount("/", proxy); with gorilla/mux,
 // r.PathPrefix("/").Handler(proxy). Where the router has put the account
-// elsewhere than in the request's path values, use an [AccountFunc] of your own:
-// chi.URLParam(r, "accountID") and mux.Vars(r)["accountID"] are one line.
+// elsewhere than in the request's path values, use an [AccountFunc] of your
+// own: chi.URLParam(r, "accountID") and mux.Vars(r)["accountID"] are one line.
 func NewProxy(config ProxyConfig) (http.Handler, error) {
+	config.Target = rooted(config.Target)
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	m, err := New(Config{Source: config.Transport.Source(), Account: config.Account, ErrorHandler: config.ErrorHandler})
+	m, err := New(Config{
+		Source:       config.Transport.Source(),
+		Account:      config.Account,
+		ErrorHandler: config.ErrorHandler,
+		Logger:       config.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
 	if config.ErrorLog == nil {
-		config.ErrorLog = log.New(io.Discard, "", 0)
+		config.ErrorLog = log.New(m.failures, "", 0)
 	}
 	p := &proxy{Middleware: m, forward: httputil.ReverseProxy{
-		Transport:      config.Transport,
-		BufferPool:     new(buffers),
-		ModifyResponse: hideOurFailure,
-		ErrorLog:       config.ErrorLog,
-		ErrorHandler:   m.answer,
+		Transport:  config.Transport,
+		BufferPool: new(buffers),
+		ErrorLog:   config.ErrorLog,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(config.Target)
+			r.Out.URL.User = nil // A client may put one into its target.
+			dropClaims(r.Out)
 			r.SetXForwarded()
 			if config.Rewrite != nil {
 				config.Rewrite(r)
@@ -89,23 +112,43 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 	return p, nil
 }
 
+// rooted returns a copy of a URL whose path begins with a slash, if there is
+// one. As url.URL.JoinPath leaves it, for one, it does not.
+func rooted(u *url.URL) *url.URL {
+	if u == nil {
+		return nil
+	}
+	copied := *u
+	if u.Path != "" && u.Path[0] != '/' {
+		copied.Path, copied.RawPath = "/"+u.Path, "/"+u.EscapedPath()
+	}
+	return &copied
+}
+
 func (c *ProxyConfig) validate() error {
 	var faults []error
-	missing := func(field, remedy string) {
+	fault := func(field, remedy string) {
 		faults = append(faults, &tokensource.ConfigError{Field: "ProxyConfig." + field, Reason: remedy})
 	}
 	if c.Account == nil {
-		missing("Account", "is not set; use FromContext, FromJWT, FromPath, FromHeader or Fixed")
+		fault("Account", "is not set; use FromContext, FromJWT, FromPath, FromHeader or Fixed")
 	}
 	if c.Transport == nil {
-		missing("Transport", "is not set; use transport.New")
+		fault("Transport", "is not set; use transport.New")
 	}
 	if c.Target == nil {
-		missing("Target", "is not set; give the URL of the platform")
+		fault("Target", "is not set; give the URL of the platform")
 	}
-	if c.Transport != nil && c.Target != nil {
+	if c.Transport != nil {
+		if _, fixed := c.Transport.Account(); fixed {
+			fault("Transport", "has an account of its own; make one without Config.Account, as the proxy names the account of each request")
+		}
+	}
+	if c.Target != nil && c.Target.Opaque != "" {
+		fault("Target", "has no host; write it as https://host/path")
+	} else if c.Transport != nil && c.Target != nil {
 		if unsent, ok := errors.AsType[transport.Unsent](c.Transport.Accepts(c.Target)); ok {
-			missing("Target", "gets no token: "+string(unsent))
+			fault("Target", "gets no token: "+string(unsent))
 		}
 	}
 	return errors.Join(faults...)
@@ -121,15 +164,16 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.answer(w, r, ErrMethodNotProxied)
 		return
 	}
-	out, _, err := p.admit(r)
+	out, _, err := p.Admit(r)
 	if err != nil {
 		p.answer(w, r, err)
 		return
 	}
+	dropOptions(out.Header, "Upgrade", opensTunnel)
 	if out.Body != nil && out.Body != http.NoBody {
 		out.Body = incoming{out.Body}
 	}
-	p.forward.ServeHTTP(w, out)
+	p.exchange(w, out)
 }
 
 // incoming is the body of an inbound request. Its errors say that they are of
@@ -142,39 +186,6 @@ func (b incoming) Read(buffer []byte) (int, error) {
 		err = UnreadableBody(err)
 	}
 	return n, err
-}
-
-// UnreadableBody returns the error of a request whose body could not be read
-// from its client, because of cause: too large, too slow, or broken off. It is
-// for a proxy of your own, whose transport would take it for the platform's;
-// [ProblemOf] tells the three apart.
-func UnreadableBody(cause error) error { return &bodyError{cause} }
-
-type bodyError struct{ cause error }
-
-func (e *bodyError) Error() string { return "pismoauth: " + string(e.essence()) }
-
-func (e *bodyError) Unwrap() error { return e.cause }
-
-// essence returns what decides how the error is answered.
-func (e *bodyError) essence() situation {
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(e.cause, &tooLarge):
-		return bodyTooLarge
-	case timedOut(e.cause):
-		return bodyTimeout
-	default:
-		return bodyUnreadable
-	}
-}
-
-// hideOurFailure turns a 401 that speaks of our token into a failure of ours.
-func hideOurFailure(resp *http.Response) error {
-	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
-		return ErrUnhealed
-	}
-	return nil
 }
 
 // buffers are what bodies are copied through.

@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 	"github.com/pismoauth/pismoauth/transport"
 )
@@ -26,15 +30,15 @@ func answering(tb testing.TB, resource http.HandlerFunc) *platform {
 }
 
 func TestAnAnswerOfTheBusinessReachesTheClientUnchanged(t *testing.T) {
-	p := newPlatform(t, passporttest.Config{})
-	token, err := p.source.Token(t.Context(), acct(t, alice))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := serve(t, p.proxy(t))
 	for _, refusal := range passporttest.Refusals() {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			t.Run(refusal.Name+"/"+method, func(t *testing.T) {
+				p := newPlatform(t, passporttest.Config{}) // A token that several endpoints refuse is not sent to any other.
+				token, err := p.source.Token(t.Context(), acct(t, alice))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := serve(t, p.proxy(t))
 				path := "/v1/refusals/" + refusal.Name
 				r := s.send(t, s.request(t, method, path, strings.NewReader("payment"), "X-Cid", "cid"))
 				if refusal.Kind == passporttest.KindToken {
@@ -160,9 +164,10 @@ func TestAStreamThatWasRefusedHealsByTheNextRequest(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
 	check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
-	p.RevokeAll()
+	revoked := p.revoke(t)
 	stream := struct{ io.Reader }{strings.NewReader("payment")}
 	wantProblem(t, s.send(t, s.request(t, http.MethodPost, "/v1/uploads", stream)), http.StatusBadGateway, "token-refused")
+	p.awaitSuccessor(t, revoked) // The renewal runs in the background.
 	refused := p.Counts().TotalRefused()
 	check(t, "status after", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 	check(t, "requests refused after", p.Counts().TotalRefused(), refused)
@@ -193,25 +198,38 @@ func TestAnUpstreamThatHangsUpIs502AndGetsAPaymentOnce(t *testing.T) {
 	check(t, "deliveries", delivered.Load(), 1)
 }
 
+// Each runs in a bubble, so that the machine's speed decides nothing: a real
+// upstream may be too slow to be reached before it is too slow to answer.
 func TestAnUpstreamThatIsTooSlowIs504(t *testing.T) {
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // Or net/http does not watch the connection.
-		<-r.Context().Done()
-	})
-	t.Run("for the deadline of the request", func(t *testing.T) {
-		proxy := p.proxy(t)
-		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), 50*time.Millisecond)
-			defer cancel()
-			proxy.ServeHTTP(w, r.WithContext(ctx))
-		}))
-		wantProblem(t, s.post(t, "/", "payment"), http.StatusGatewayTimeout, "upstream-timeout")
-		wantProblem(t, s.get(t, "/"), http.StatusGatewayTimeout, "upstream-timeout")
-	})
-	t.Run("for the base", func(t *testing.T) {
-		p.base.ResponseHeaderTimeout = 50 * time.Millisecond
-		wantProblem(t, serve(t, p.proxy(t)).post(t, "/", "payment"), http.StatusGatewayTimeout, "upstream-timeout")
-	})
+	for name, test := range map[string]struct {
+		deadline, patience time.Duration // of the request, and of the base
+	}{
+		"for the deadline of the request": {time.Minute, 0},
+		"for the base":                    {time.Hour, time.Minute},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			t.Run(name+"/"+method, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					base := transport.NewBase()
+					base.ResponseHeaderTimeout = test.patience
+					base.DialTLSContext = func(context.Context, string, string) (net.Conn, error) {
+						ours, theirs := net.Pipe()
+						go func() { _, _ = io.Copy(io.Discard, theirs) }() // It reads, and never answers.
+						return ours, nil
+					}
+					proxy, _ := proxyOver(t, base.RoundTrip)
+					ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
+					defer cancel()
+					r := inbound(t).WithContext(ctx)
+					r.Method, r.ContentLength, r.Body = method, 7, io.NopCloser(strings.NewReader("payment"))
+					begin := time.Now()
+					wantProblem(t, call(proxy, r), http.StatusGatewayTimeout, "upstream-timeout")
+					check(t, "answered after", time.Since(begin), time.Minute)
+					base.CloseIdleConnections()
+				})
+			})
+		}
+	}
 }
 
 func TestARedirectIsTheClientsToFollow(t *testing.T) {
@@ -223,12 +241,37 @@ func TestARedirectIsTheClientsToFollow(t *testing.T) {
 	check(t, "Location", r.header.Get("Location"), "https://elsewhere.example/")
 }
 
-func TestATransportForAnotherAccountRefusesTheProxy(t *testing.T) {
+// Each request for any other account would be answered 500, or, with one
+// account for all, the one of the proxy would be ignored where it is none.
+func TestNewProxy_RefusesATransportWithAnAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
-	rt := newTransport(t, transport.Config{Source: p.source, Hosts: []string{p.Host()}, Account: acct(t, bob), Base: p.base})
-	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Transport = rt }))
-	wantProblem(t, s.post(t, "/v1/payments", "payment"), http.StatusInternalServerError, "misconfigured")
-	check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
+	for _, account := range []tokensource.Account{acct(t, alice), acct(t, bob), tokensource.Organization()} {
+		_, err := middleware.NewProxy(middleware.ProxyConfig{
+			Target:    p.target,
+			Transport: newTransport(t, transport.Config{Source: p.source, Hosts: []string{p.Host()}, Account: account, Base: p.base}),
+			Account:   middleware.Fixed(acct(t, alice)),
+		})
+		check(t, "faults in", strings.Join(faultyFields(t, err), ", "), "ProxyConfig.Transport")
+	}
+}
+
+// A target without a host leads nowhere, and one whose path does not begin with
+// a slash, as url.URL.JoinPath may leave it, to a request line that is none.
+func TestNewProxy_ReadsItsTarget(t *testing.T) {
+	seen := make(chan string, 1)
+	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
+	_, err := middleware.NewProxy(middleware.ProxyConfig{
+		Target: &url.URL{Scheme: "http", Host: p.Host(), Opaque: "//evil.example"}, Transport: p.transport, Account: middleware.Fixed(acct(t, alice)),
+	})
+	check(t, "faults in", strings.Join(faultyFields(t, err), ", "), "ProxyConfig.Target")
+
+	for _, path := range []string{"v1", "/v1", "v1/", "/v1/"} {
+		target := &url.URL{Scheme: "http", Host: p.Host(), Path: path}
+		s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = target }))
+		target.Path = "/changed" // Too late.
+		check(t, "status", s.get(t, "/a%2Fb").status, http.StatusOK)
+		check(t, "target", await(t, seen), "/v1/a%2Fb")
+	}
 }
 
 func TestAProxysErrorHandlerGetsTheTypedError(t *testing.T) {

@@ -98,7 +98,7 @@ func TestAnEarlyRefusalIsHealedIfTheBodyCanBeSentAgain(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
 			s := serve(t, p.proxy(t))
 			check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
-			p.RevokeAll()
+			revoked := p.revoke(t)
 			r := s.send(t, flooding(t, s, test.size, test.announced))
 			if test.healed {
 				check(t, "status", r.status, http.StatusOK)
@@ -107,6 +107,7 @@ func TestAnEarlyRefusalIsHealedIfTheBodyCanBeSentAgain(t *testing.T) {
 				wantProblem(t, r, http.StatusBadGateway, "token-refused")
 				check(t, "deliveries", len(p.Deliveries()), 0)
 			}
+			p.awaitSuccessor(t, revoked)
 			check(t, "tokens issued", p.Counts().Issued, 2)
 			check(t, "status after", s.send(t, flooding(t, s, 1, false)).status, http.StatusOK)
 			check(t, "tokens issued after", p.Counts().Issued, 2)
@@ -120,9 +121,10 @@ func TestARefusalSparesTheClientTheUpload(t *testing.T) {
 	s := serve(t, p.proxy(t))
 	s.Client().Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 	check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
+	token := p.revoke(t)
 	for _, revoked := range []bool{true, false} {
-		if revoked {
-			p.RevokeAll()
+		if !revoked {
+			p.awaitSuccessor(t, token)
 		}
 		var read atomic.Int64
 		r := s.send(t, s.request(t, http.MethodPut, "/v1/uploads", counting{&flood{10 * mebi}, &read}, "Expect", "100-continue"))
@@ -292,4 +294,36 @@ func TestAPlatformThatAnswersBeforeTheBodyIsReadIsHeard(t *testing.T) {
 	p := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPaymentRequired) })
 	s := serve(t, p.proxy(t))
 	check(t, "status", s.send(t, flooding(t, s, 10*mebi, false)).status, http.StatusPaymentRequired)
+}
+
+// A client that is slow must not keep the platform's connection, and its own
+// answer, waiting for the last byte. What is kept to be sent again is kept as it
+// streams.
+func TestNewProxy_DoesNotWaitForTheUpload(t *testing.T) {
+	arrived := make(chan string, 2)
+	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		first := make([]byte, 4)
+		_, err := io.ReadFull(r.Body, first)
+		check(t, "error", err, nil)
+		arrived <- string(first)
+		rest, err := io.ReadAll(r.Body)
+		check(t, "error", err, nil)
+		arrived <- string(rest)
+		w.WriteHeader(http.StatusCreated)
+	})
+	s := serve(t, p.proxy(t))
+	for range 2 {
+		conn, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\nContent-Length: 7\r\n\r\npaym")
+		check(t, "the beginning", await(t, arrived), "paym")
+		_, _ = io.WriteString(conn, "ent")
+		check(t, "the rest", await(t, arrived), "ent")
+		check(t, "status", readReply(t, in).status, http.StatusCreated)
+	}
+	p.RevokeAll()
+	conn, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\nContent-Length: 7\r\n\r\npaym")
+	_, _ = io.WriteString(conn, "ent") // The first token is refused before or after.
+	check(t, "the beginning of the replay", await(t, arrived), "paym")
+	check(t, "the rest of the replay", await(t, arrived), "ent")
+	check(t, "status", readReply(t, in).status, http.StatusCreated)
+	check(t, "tokens issued", p.Counts().Issued, 2)
 }

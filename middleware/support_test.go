@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/x509"
@@ -8,9 +9,11 @@ import (
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +84,9 @@ func newTransport(tb testing.TB, config transport.Config) *transport.Transport {
 
 func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middleware {
 	tb.Helper()
+	if config.Logger == nil {
+		config.Logger = silent
+	}
 	m, err := middleware.New(config)
 	if err != nil {
 		tb.Fatal("middleware.New:", err)
@@ -88,10 +94,58 @@ func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middlewa
 	return m
 }
 
+// fromHeader returns what finds an account in a header field.
+func fromHeader(tb testing.TB, name string, pattern *regexp.Regexp) middleware.AccountFunc {
+	tb.Helper()
+	find, err := middleware.FromHeader(name, pattern)
+	if err != nil {
+		tb.Fatal("FromHeader:", err)
+	}
+	return find
+}
+
+// faultyFields returns the fields of the faults that a constructor reports.
+func faultyFields(tb testing.TB, err error) []string {
+	tb.Helper()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		tb.Fatalf("no faults are reported: %v", err)
+	}
+	check(tb, "errors.Is misconfigured", errors.Is(err, tokensource.ErrMisconfigured), true)
+	var fields []string
+	for _, fault := range joined.Unwrap() {
+		config, ok := errors.AsType[*tokensource.ConfigError](fault)
+		if !ok || config.Reason == "" {
+			tb.Fatalf("not a ConfigError: %v", fault)
+		}
+		fields = append(fields, config.Field)
+	}
+	return fields
+}
+
+// revoke revokes all tokens, and returns the one of alice that was current.
+func (p *platform) revoke(tb testing.TB) *tokensource.Token {
+	tb.Helper()
+	token, err := p.source.Token(tb.Context(), acct(tb, alice))
+	if err != nil {
+		tb.Fatal("Token:", err)
+	}
+	p.RevokeAll()
+	return token
+}
+
+// awaitSuccessor waits until a token that was refused has been replaced.
+func (p *platform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
+	tb.Helper()
+	if _, err := p.source.Renew(tb.Context(), refused); err != nil {
+		tb.Fatal("Renew:", err)
+	}
+}
+
 // wrap wraps next for an account, or as edits say.
 func (p *platform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*middleware.Config)) http.Handler {
 	tb.Helper()
-	config := middleware.Config{Source: p.source, Account: middleware.Fixed(acct(tb, alice))}
+	config := middleware.Config{Source: p.source, Account: middleware.Fixed(acct(tb, alice)), Logger: silent}
 	for _, edit := range edits {
 		edit(&config)
 	}
@@ -101,7 +155,7 @@ func (p *platform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*mid
 // proxy returns a proxy to the platform for an account, or as edits say.
 func (p *platform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) http.Handler {
 	tb.Helper()
-	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.Fixed(acct(tb, alice))}
+	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.Fixed(acct(tb, alice)), Logger: silent}
 	for _, edit := range edits {
 		edit(&config)
 	}
@@ -136,6 +190,28 @@ func serve(tb testing.TB, handler http.Handler, edits ...func(*http.Server)) *se
 		}
 	})
 	return s
+}
+
+// silent logs nothing.
+var silent = slog.New(slog.DiscardHandler)
+
+// newLogger returns a logger, and what it logs.
+func newLogger() (*slog.Logger, *records) {
+	logged := new(records)
+	return slog.New(slog.NewJSONHandler(logged, nil)), logged
+}
+
+// lines returns what was logged, line by line.
+func (r *records) lines() []map[string]any {
+	var lines []map[string]any
+	for line := range strings.Lines(r.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			fields = map[string]any{"not JSON": line}
+		}
+		lines = append(lines, fields)
+	}
+	return lines
 }
 
 // records are what was written, by whomever.
@@ -184,6 +260,19 @@ func (s *service) try(req *http.Request) (reply, error) {
 	body, err := io.ReadAll(resp.Body)
 	r := reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
 	return r, errors.Join(err, resp.Body.Close())
+}
+
+// readReply reads a response from a connection to its end.
+func readReply(tb testing.TB, in *bufio.Reader) reply {
+	tb.Helper()
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		tb.Fatal("ReadResponse:", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	check(tb, "error of the body", err, nil)
+	return reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
 }
 
 // patience is how long a test waits for what does not come.

@@ -44,6 +44,13 @@ func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
 	}
 }
 
+// beginRenewal is [Source.BeginRenewal].
+func (s *Source) beginRenewal(ctx context.Context, refused *Token) {
+	if s.renewable(ctx, refused) == nil {
+		_, _, _, _ = s.replace(ctx, refused) // No one waits for the error.
+	}
+}
+
 func (s *Source) renewable(ctx context.Context, refused *Token) error {
 	if refused == nil || refused.source != s {
 		return NewError(ErrMisconfigured, errNoSuchToken)

@@ -3,16 +3,23 @@ package transport
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 // Attempts makes one request of several that are handed to a [Transport] one
 // after the other: the attempts of a layer above that retries by itself, such
 // as the load balancer of a proxy. Of all of them, one at the most is replayed
-// after a 401; without it, each would be.
+// after a 401; without it, each would be. It also keeps the verdict on the last
+// 401, see [VerdictOf].
 //
 // The zero Attempts is ready for use, for one request. See
 // [ContextWithAttempts].
-type Attempts struct{ replayed atomic.Bool }
+type Attempts struct {
+	replayed atomic.Bool
+	last     atomic.Pointer[Verdict]
+	token    atomic.Pointer[tokensource.Token]
+}
 
 type attemptsKey struct{}
 
@@ -35,5 +42,38 @@ func (a *Attempts) spent() bool { return a != nil && a.replayed.Load() }
 func (a *Attempts) replay() {
 	if a != nil {
 		a.replayed.Store(true)
+	}
+}
+
+// note notes the verdict on a 401 that one of the attempts got.
+func (a *Attempts) note(verdict Verdict) {
+	if a != nil {
+		a.last.Store(&verdict)
+	}
+}
+
+// verdict returns the verdict on the last 401, and whether there was one.
+func (a *Attempts) verdict() (Verdict, bool) {
+	if a == nil {
+		return "", false
+	}
+	if last := a.last.Load(); last != nil {
+		return *last, true
+	}
+	return "", false
+}
+
+// lastToken returns the token that an earlier attempt was sent with, or nil.
+func (a *Attempts) lastToken() *tokensource.Token {
+	if a == nil {
+		return nil
+	}
+	return a.token.Load()
+}
+
+// keep notes the token that an attempt is sent with.
+func (a *Attempts) keep(token *tokensource.Token) {
+	if a != nil {
+		a.token.Store(token)
 	}
 }

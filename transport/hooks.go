@@ -8,7 +8,11 @@ import (
 )
 
 // Hooks are called at what happens in a [Transport]; any may be nil. They are
-// meant for telemetry, and must not block. An ordinary request calls none.
+// meant for telemetry. An ordinary request calls none.
+//
+// A hook runs on a goroutine of its own while the request waits for it. A
+// request goes on without a hook that panics, or that has not returned after a
+// second or by the deadline of the request.
 type Hooks struct {
 	// Refused is called for each 401, when its verdict is known and, if it is
 	// [TokenRefused], its body has been read and closed. The context it

@@ -12,41 +12,6 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// An Unsent says why a request was not sent. Nothing of it has left the
-// program, not even a token request. All of them are
-// [tokensource.ErrMisconfigured] too: the program has to change.
-type Unsent string
-
-// The reasons not to send a request.
-const (
-	// ErrHostNotListed: a mistyped host must get neither a token nor an
-	// unauthenticated payment.
-	ErrHostNotListed Unsent = "the host is not in Config.Hosts"
-	// ErrPlaintext: the host is listed, but the request would carry the token
-	// in the clear, and not to this machine.
-	ErrPlaintext Unsent = "the scheme is not https, and the host is not loopback"
-	// ErrHostHeader: the request's Host field is another's than a listed host's.
-	// What stands in front of many hosts, as a CDN does, would pass the request
-	// on to that one, with its token. A reverse proxy that leaves the field as
-	// its client has set it lets the client choose.
-	ErrHostHeader Unsent = "the Host of the request is not in Config.Hosts; leave Request.Host empty, as httputil.ProxyRequest.SetURL does"
-	// ErrAuthorizationPresent: the request has an Authorization field already.
-	ErrAuthorizationPresent Unsent = "the request has an Authorization of its own; remove it, or use a client without this transport"
-	// ErrNoAccount: nothing says for whom the request is.
-	ErrNoAccount Unsent = "neither the context nor Config.Account names an account; use tokensource.ContextWithAccount"
-	// ErrAccountConflict: the context and Config.Account name two accounts.
-	ErrAccountConflict Unsent = "the account of the context is not that of Config.Account"
-)
-
-// Error returns the reason.
-func (u Unsent) Error() string { return "pismoauth: request not sent: " + string(u) }
-
-// Unwrap returns [tokensource.ErrMisconfigured].
-func (u Unsent) Unwrap() error { return tokensource.ErrMisconfigured }
-
-// ErrorType returns "misconfigured", for OpenTelemetry's error.type.
-func (u Unsent) ErrorType() string { return string(tokensource.ErrMisconfigured) }
-
 // hosts are the hosts that may get a token, as they can stand in a URL.
 type hosts struct{ https, http map[string]bool }
 
@@ -120,9 +85,10 @@ func (t *Transport) Accepts(u *url.URL) error {
 	switch {
 	case u == nil:
 		return ErrHostNotListed
-	case u.Scheme == "https" && contains(t.hosts.https, u.Host):
-		return nil
-	case u.Scheme == "http" && contains(t.hosts.http, u.Host):
+	case u.Scheme == "https" && contains(t.hosts.https, u.Host), u.Scheme == "http" && contains(t.hosts.http, u.Host):
+		if !staysWithinHost(u) {
+			return ErrRequestTarget
+		}
 		return nil
 	case contains(t.hosts.https, u.Host):
 		return ErrPlaintext
@@ -131,23 +97,68 @@ func (t *Transport) Accepts(u *url.URL) error {
 	}
 }
 
+// staysWithinHost reports whether a request to u asks for a path of u.Host. A
+// request target from URL.Opaque names a host of its own, and net/http sends
+// that in the Host field too. A path without a slash continues the host: asked
+// through a proxy, http://bank.example and the path @evil.example make one URL.
+func staysWithinHost(u *url.URL) bool {
+	path := u.Path
+	if u.RawPath != "" {
+		path = u.EscapedPath()
+	}
+	return u.Opaque == "" && (path == "" || path[0] == '/' || path == "*")
+}
+
 // destination reports whether the request gets a token. A request that does
 // not is an error, unless a server redirected a client there: that one is sent
 // as any client would send it, without a token.
 func (t *Transport) destination(req *http.Request) (authorize bool, err error) {
-	err = t.Accepts(req.URL)
-	switch {
-	case err != nil && req.URL != nil && req.Response != nil:
-		return false, nil
-	case err == nil && !t.addressed(req):
-		err = ErrHostHeader
+	if err := t.Accepts(req.URL); err != nil {
+		return false, whenRedirected(req, err)
 	}
-	return err == nil, err
+	if t.cameBack(req) {
+		return false, ErrRedirectedBack
+	}
+	if req.URL.Scheme == "https" && !t.addressed(req) {
+		return false, ErrHostHeader
+	}
+	return true, nil
 }
 
-// addressed reports whether the Host field of a request that goes to a listed
-// host is that of a listed host. Over plain http, and so on loopback, it may be
-// any: what stands there is this machine's.
+// whenRedirected returns why a request fails whose URL gets no token because of
+// err, or nil if it is a redirect that may be followed without one.
+func whenRedirected(req *http.Request, err error) error {
+	switch {
+	case req.Response == nil || req.URL == nil || !staysWithinHost(req.URL):
+		return err
+	case hasBody(req):
+		return ErrRedirectedBody
+	}
+	return nil
+}
+
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
+
+// maxRedirects bounds the search for where a request was redirected from.
+// http.Client follows ten.
+const maxRedirects = 100
+
+// cameBack reports whether one of the redirects that led to the request was the
+// answer of a host that gets no token, or of nobody knows whom.
+func (t *Transport) cameBack(req *http.Request) bool {
+	for range maxRedirects {
+		if req.Response == nil {
+			return false
+		}
+		if req = req.Response.Request; req == nil || t.Accepts(req.URL) != nil {
+			return true
+		}
+	}
+	return true
+}
+
+// addressed reports whether the Host field of a request is that of a listed
+// host. An empty one is: it stands for the host of the URL.
 func (t *Transport) addressed(req *http.Request) bool {
-	return req.Host == "" || req.Host == req.URL.Host || req.URL.Scheme == "http" || contains(t.hosts.https, req.Host)
+	return req.Host == "" || req.Host == req.URL.Host || contains(t.hosts.https, req.Host) || contains(t.hosts.http, req.Host)
 }

@@ -2,16 +2,12 @@ package transport
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/pismoauth/pismoauth/internal/backoff"
-	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 // Delays between attempts.
@@ -19,6 +15,10 @@ const (
 	retryBase     = 100 * time.Millisecond
 	retryLimit    = 2 * time.Second
 	maxRetryAfter = 10 * time.Second // A server that asks for more gets no retry.
+
+	// An answer that is retried may take this long to be read, even if the
+	// wait is shorter: then its connection is used again.
+	drainPatience = 50 * time.Millisecond
 )
 
 type allowRetryKey struct{}
@@ -31,44 +31,77 @@ func AllowRetry(ctx context.Context) context.Context {
 	return context.WithValue(ctx, allowRetryKey{}, true)
 }
 
-// worthRetrying reports whether the outcome of the first attempt may be retried
-// at all. It is asked for each request, and so has to be quick to say no.
-func (x *exchange) worthRetrying(resp *http.Response, err error) bool {
-	if err == nil && !temporary(resp.StatusCode) {
-		return false
+// isRepeatable reports whether the request may be executed twice.
+func (x *exchange) isRepeatable() bool {
+	method := x.req.Method
+	if method == "" {
+		method = http.MethodGet
 	}
-	_, again := x.again(1, resp, err)
-	return again
+	if x.transport.retryMethods[method] {
+		return true
+	}
+	allowed, _ := x.req.Context().Value(allowRetryKey{}).(bool)
+	return allowed
 }
 
-// retry makes the other attempts. It is go-retryablehttp that drives them; it
-// is given no request but a stand-in, whose first response is the one we have,
-// so that the common request never pays for it. Its own ideas of what to retry,
-// how long to wait and what to do with bodies, headers, redirects, errors and
-// idle connections do not apply.
-func (x exchange) retry(resp *http.Response, err error) (*http.Response, error) {
-	defer func() { x.body.discard() }()
-	attempts, wait := 0, time.Duration(0)
+// next decides whether another attempt follows on the one with the given number
+// and outcome, and after which wait. It changes nothing.
+func (x *exchange) next(attempt int, resp *http.Response, err error) (wait time.Duration, again bool) {
+	if !x.mayRepeat(resp, err) || attempt >= x.transport.attempts || !x.body.replayable() {
+		return 0, false
+	}
+	ctx := x.req.Context()
+	wait = backoff.FullJitter(backoff.Exponential(attempt-1, retryBase, retryLimit))
+	if resp != nil {
+		if asked, ok := backoff.RetryAfter(resp.Header, time.Now()); ok {
+			wait = max(wait, asked)
+		}
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return 0, false // The caller would get a timeout instead of an answer.
+	}
+	return wait, wait <= maxRetryAfter && ctx.Err() == nil
+}
+
+// mayRepeat reports whether the request may be sent again after an outcome, and
+// whether that can help.
+func (x *exchange) mayRepeat(resp *http.Response, err error) bool {
+	switch {
+	case err == nil:
+		return isTemporary(resp.StatusCode) && x.repeatable
+	case isFinal(err):
+		return false
+	default:
+		return x.repeatable && ofConnection(err) || x.unsent(err)
+	}
+}
+
+// retry makes the other attempts, of which the next one follows after wait. It
+// is go-retryablehttp that drives them; it is given no request but a stand-in,
+// whose first response is the one we have, so that the common request never pays
+// for it. Its own ideas of what to retry, how long to wait and what to do with
+// bodies, headers, redirects, errors and idle connections do not apply.
+func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*http.Response, error) {
+	attempts, again := 0, true
 	attempt := func(standIn *http.Request) (*http.Response, error) {
 		if attempts++; attempts > 1 {
 			resp, err = x.attempt()
+			wait, again = x.next(attempts, resp, err)
 		}
 		if err != nil {
 			return nil, err
 		}
-		return &http.Response{StatusCode: resp.StatusCode, Body: resp.Body, Request: standIn}, nil
+		return &http.Response{StatusCode: resp.StatusCode, Body: http.NoBody, Request: standIn}, nil
 	}
 	client := retryablehttp.Client{
 		HTTPClient: &http.Client{Transport: roundTripper(attempt)},
 		RetryMax:   x.transport.attempts - 1,
-		CheckRetry: func(context.Context, *http.Response, error) (again bool, _ error) {
-			wait, again = x.again(attempts, resp, err)
-			if again && x.transport.hooks.Retry != nil {
-				x.transport.hooks.Retry(x.req.Context(), retryInfo(attempts+1, wait, resp, err))
-			}
-			return again, nil
+		CheckRetry: func(context.Context, *http.Response, error) (bool, error) {
+			return again && x.body.rewind(), nil // While there is an answer to return.
 		},
-		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return wait },
+		Backoff: func(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
+			return x.leave(attempts+1, resp, err, wait)
+		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
 	standIn := (&http.Request{Method: http.MethodGet, URL: x.req.URL, Header: http.Header{}}).WithContext(x.req.Context())
@@ -79,96 +112,32 @@ func (x exchange) retry(resp *http.Response, err error) (*http.Response, error) 
 	return resp, err
 }
 
+// leave leaves an outcome behind, for another attempt. It returns what is left of
+// the wait.
+func (x *exchange) leave(attempt int, resp *http.Response, err error, wait time.Duration) time.Duration {
+	began := time.Now()
+	info := RetryInfo{Attempt: attempt, Wait: wait, Err: err}
+	if resp != nil {
+		info.StatusCode = resp.StatusCode
+	}
+	x.transport.hooks.retry(x.req.Context(), info)
+	if resp != nil {
+		drain(x.req.Context(), resp.Body, min(max(wait, drainPatience), readPatience))
+	}
+	return max(wait-time.Since(began), 0)
+}
+
 // roundTripper has no method CloseIdleConnections: a failing host must not
 // cost others their connections.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// again reports whether an attempt is to be followed by another, and how long
-// to wait before. The request may be sent again only if it can be executed
-// twice, or was not executed at all.
-func (x *exchange) again(attempt int, resp *http.Response, err error) (time.Duration, bool) {
-	ctx := x.req.Context()
-	if attempt >= x.transport.attempts || ctx.Err() != nil || !x.body.replayable() {
-		return 0, false
-	}
-	wait := backoff.FullJitter(backoff.Exponential(attempt-1, retryBase, retryLimit))
-	if err != nil {
-		if ours(err) || !x.unsent(err) && (!x.repeatable() || permanent(err)) {
-			return 0, false
-		}
-	} else {
-		if !temporary(resp.StatusCode) || !x.repeatable() {
-			return 0, false
-		}
-		if asked, ok := backoff.RetryAfter(resp.Header, time.Now()); ok {
-			wait = max(wait, asked)
-		}
-		if wait > maxRetryAfter {
-			return 0, false
-		}
-	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
-		return 0, false // The caller would get a timeout instead of an answer.
-	}
-	return wait, x.body.rewind() // Now, while the answer there is has not been drained.
-}
-
-// repeatable reports whether the request may be executed twice.
-func (x *exchange) repeatable() bool {
-	allowed, _ := x.req.Context().Value(allowRetryKey{}).(bool)
-	method := x.req.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	return allowed || x.transport.retryMethods[method]
-}
-
-// temporary reports whether a status says that trying again makes sense.
-func temporary(status int) bool {
+// isTemporary reports whether a status says that trying again makes sense.
+func isTemporary(status int) bool {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
 	return false
-}
-
-// ours reports whether it was this package, or the Source, that failed: there
-// is no sense in asking again what has been thought through.
-func ours(err error) bool {
-	var token *tokensource.Error
-	var unsent Unsent
-	return errors.As(err, &token) || errors.As(err, &unsent)
-}
-
-// unsent reports whether nothing of the request can have reached a server: no
-// connection was made. An error of a body that is fetched from elsewhere looks
-// the same, with half of it delivered.
-func (x *exchange) unsent(err error) bool { return undialed(err) && !mayFail(x.req) }
-
-// undialed reports whether an error is that of making a connection. It does not
-// look into errors that were joined: a base that tried in several places may
-// have reached one of them.
-func undialed(err error) bool {
-	for ; err != nil; err = errors.Unwrap(err) {
-		if op, ok := err.(*net.OpError); ok { //nolint:errorlint // link by link, see above
-			return op.Op == "dial" || op.Op == "proxyconnect"
-		}
-	}
-	return false
-}
-
-// permanent reports whether an error will not go away by itself.
-func permanent(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	return errors.As(err, &certificate)
-}
-
-func retryInfo(attempt int, wait time.Duration, resp *http.Response, err error) RetryInfo {
-	info := RetryInfo{Attempt: attempt, Wait: wait, Err: err}
-	if err == nil {
-		info.StatusCode = resp.StatusCode
-	}
-	return info
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"sync"
@@ -293,6 +294,12 @@ func acct(tb testing.TB, id string) tokensource.Account {
 	return account
 }
 
+// contextFor returns the context of a request that is for an account.
+func contextFor(tb testing.TB, req *http.Request, id string) context.Context {
+	tb.Helper()
+	return tokensource.ContextWithAccount(req.Context(), acct(tb, id))
+}
+
 func wantStatus(tb testing.TB, r reply, status int) {
 	tb.Helper()
 	if r.status != status {
@@ -311,6 +318,18 @@ func wantIssued(tb testing.TB, m *mint, times int) {
 	tb.Helper()
 	if got := m.issuances(); got != times {
 		tb.Errorf("%d tokens were issued, want %d", got, times)
+	}
+}
+
+// show calls the hooks of httptrace as a base does that has asked for a connection,
+// and got one.
+func show(ctx context.Context, asked, got bool) {
+	trace := httptrace.ContextClientTrace(ctx)
+	if asked {
+		trace.GetConn(host + ":443")
+	}
+	if got {
+		trace.GotConn(httptrace.GotConnInfo{})
 	}
 }
 

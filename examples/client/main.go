@@ -11,12 +11,14 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"os"
 	"time"
 
+	"github.com/pismoauth/pismoauth/examples/internal/cli"
 	"github.com/pismoauth/pismoauth/examples/internal/platform"
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
@@ -24,19 +26,17 @@ import (
 )
 
 func main() {
-	account := flag.String("account", "102681871", "the `id` of the account")
-	path := flag.String("path", "/v1/accounts/102681871", "what to read")
-	flag.Parse()
-	pismo, err := platform.FromEnvironment(passporttest.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer pismo.Close()
-	if err := read(pismo, *account, *path); err != nil {
-		log.Print(err)
-		pismo.Close()
-		os.Exit(1)
-	}
+	flags := flag.NewFlagSet("client", flag.ContinueOnError)
+	account := flags.String("account", "102681871", "the `id` of the account")
+	path := flags.String("path", "/v1/accounts/102681871", "what to read")
+	cli.Main(flags, func() error {
+		pismo, err := platform.FromEnvironment(passporttest.Config{})
+		if err != nil {
+			return err
+		}
+		defer pismo.Close()
+		return read(pismo, *account, *path)
+	})
 }
 
 func read(pismo *platform.Platform, id, path string) error {
@@ -52,7 +52,7 @@ func read(pismo *platform.Platform, id, path string) error {
 
 	account, err := tokensource.ParseAccountID(id)
 	if err != nil {
-		return err
+		return fmt.Errorf("-account: %w", err)
 	}
 	ctx := tokensource.ContextWithAccount(context.Background(), account)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, pismo.URL.JoinPath(path).String(), nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pismoauth/pismoauth/examples/internal/platform"
@@ -19,8 +20,9 @@ func TestTheTenLinesReadAnAccount(t *testing.T) {
 
 func TestWhatIsNoAccountIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	double := passporttest.NewServer(t, passporttest.Config{})
-	if read(platform.OfDouble(double), "0102681871", "/v1/accounts/102681871") == nil {
-		t.Error("it is taken for one")
+	err := read(platform.OfDouble(double), "0102681871", "/v1/accounts/102681871")
+	if err == nil || !strings.Contains(err.Error(), "-account") {
+		t.Errorf("got %v, want the name of the flag", err)
 	}
 	if n := double.Counts().TokenRequests; n != 0 {
 		t.Errorf("%d tokens were asked for", n)

@@ -9,12 +9,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"github.com/pismoauth/pismoauth/examples/internal/cli"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -26,26 +26,29 @@ const (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8481", "the loopback `address` to listen on")
-	lifetime := flag.Duration("lifetime", 10*time.Minute, "how long tokens live")
-	latency := flag.Duration("latency", 0, "how long the token endpoint takes")
-	flag.Parse()
-	server, err := passporttest.Start(passporttest.Config{
-		Addr:         *addr,
-		Lifetime:     *lifetime,
-		Latency:      *latency,
-		ServerKey:    serverKey,
-		ServerSecret: serverSecret,
+	var config passporttest.Config
+	flags := flag.NewFlagSet("double", flag.ContinueOnError)
+	flags.StringVar(&config.Addr, "addr", "127.0.0.1:8481", "the loopback `address` to listen on")
+	flags.DurationVar(&config.Lifetime, "lifetime", 10*time.Minute, "how long tokens live")
+	flags.DurationVar(&config.Latency, "latency", 0, "how long the token endpoint takes")
+	cli.Main(flags, func() error {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return run(ctx, config)
 	})
+}
+
+// run runs the double until ctx is done.
+func run(ctx context.Context, config passporttest.Config) error {
+	config.ServerKey, config.ServerSecret = serverKey, serverSecret
+	server, err := passporttest.Start(config)
 	if err != nil {
-		log.Fatal(err)
+		return cli.Listening(config.Addr, err)
 	}
 	defer server.Close()
 	fmt.Printf(usage, server.URL(), serverKey, serverSecret)
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	<-ctx.Done()
+	return nil
 }
 
 const usage = `A double of Pismo listens on %[1]s. Stop it with Ctrl-C.

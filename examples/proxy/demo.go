@@ -45,7 +45,7 @@ const asNeeded = -1
 
 // demo walks through what the proxy does, and checks the figures of each step.
 // It always talks to a double, and listens on a port that is free.
-func demo(log *slog.Logger, _ string, accounts map[string]string) error {
+func demo(log *slog.Logger, accounts map[string]string) error {
 	double, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func demo(log *slog.Logger, _ string, accounts map[string]string) error {
 	defer pismo.Close()
 	count := new(figures)
 	login := newLogin(accounts)
-	handler, err := newProxy(pismo, login, observe(log, count))
+	handler, err := newProxy(log, pismo, login, observe(log, count))
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 func TestTheDemoPassesAsItStands(t *testing.T) {
 	accounts := map[string]string{alice: "102681871", bob: "102681872"}
-	if err := demo(slog.New(slog.DiscardHandler), "", accounts); err != nil {
+	if err := demo(slog.New(slog.DiscardHandler), accounts); err != nil {
 		t.Fatal(err)
 	}
 }

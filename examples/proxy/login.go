@@ -39,7 +39,7 @@ func (l *login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		http.Error(w, "the token could not be signed", http.StatusInternalServerError)
 	case !ok:
-		http.Error(w, "there is no such user", http.StatusNotFound)
+		http.Error(w, "there is no such user; there are "+alice+" and "+bob, http.StatusNotFound)
 	default:
 		_, _ = io.WriteString(w, token)
 	}

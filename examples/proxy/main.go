@@ -26,7 +26,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pismoauth/pismoauth/examples/internal/cli"
 	"github.com/pismoauth/pismoauth/examples/internal/platform"
+	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -37,45 +39,60 @@ const (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8480", "the loopback `address` to listen on")
-	alicesAccount := flag.String(alice, "102681871", "the `account` of alice")
-	bobsAccount := flag.String(bob, "102681872", "the `account` of bob")
-	walk := flag.Bool("demo", false, "walk through everything with short-lived tokens, and exit")
-	flag.Parse()
-
-	run := serve
-	if *walk {
-		run = demo
-	}
-	log := newLogger(os.Stderr)
-	accounts := map[string]string{alice: *alicesAccount, bob: *bobsAccount}
-	if err := run(log, *addr, accounts); err != nil {
-		log.Error(err.Error())
-		os.Exit(1)
-	}
+	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:8480", "the loopback `address` to listen on")
+	alicesAccount := flags.String(alice, "102681871", "the `account` of alice")
+	bobsAccount := flags.String(bob, "102681872", "the `account` of bob")
+	walk := flags.Bool("demo", false, "walk through everything with short-lived tokens, and exit")
+	cli.Main(flags, func() error {
+		accounts := map[string]string{alice: *alicesAccount, bob: *bobsAccount}
+		if err := checkAccounts(accounts); err != nil {
+			return err
+		}
+		log := newLogger(os.Stderr)
+		if *walk {
+			return demo(log, accounts)
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return serve(ctx, log, *addr, accounts)
+	})
 }
 
-// serve runs the proxy until it is interrupted.
-func serve(log *slog.Logger, addr string, accounts map[string]string) error {
+// checkAccounts returns why the accounts of the flags cannot be the users'.
+func checkAccounts(accounts map[string]string) error {
+	for _, user := range []string{alice, bob} {
+		if _, err := tokensource.ParseAccountID(accounts[user]); err != nil {
+			return fmt.Errorf("-%s: %w", user, err)
+		}
+	}
+	if accounts[alice] == accounts[bob] {
+		return fmt.Errorf("-%s and -%s are the same account; each user needs one of their own", alice, bob)
+	}
+	return nil
+}
+
+// serve runs the proxy until ctx is done.
+func serve(ctx context.Context, log *slog.Logger, addr string, accounts map[string]string) error {
+	listener, err := listen(addr)
+	if err != nil {
+		return cli.Listening(addr, err)
+	}
+	defer func() { _ = listener.Close() }()
 	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute})
 	if err != nil {
 		return err
 	}
 	defer pismo.Close()
-	proxy, err := newProxy(pismo, newLogin(accounts), observe(log, new(figures)))
-	if err != nil {
-		return err
-	}
-	listener, err := listen(addr)
+	proxy, err := newProxy(log, pismo, newLogin(accounts), observe(log, new(figures)))
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
 	printUsage(listener.Addr(), pismo, accounts)
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
-	context.AfterFunc(ctx, func() { _ = server.Close() })
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -90,7 +107,7 @@ func listen(addr string) (net.Listener, error) {
 		return nil, err
 	}
 	if !tcp.IP.IsLoopback() {
-		return nil, fmt.Errorf("%s is not a loopback address; this proxy lets everybody in", addr)
+		return nil, errors.New("is not a loopback address, such as 127.0.0.1:8480; this proxy lets everybody in")
 	}
 	return net.ListenTCP("tcp", tcp)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/pismoauth/pismoauth/examples/internal/platform"
@@ -12,7 +13,7 @@ import (
 
 // newProxy returns the proxy: whoever logs in reaches the platform as the
 // account that is theirs.
-func newProxy(pismo *platform.Platform, login *login, events events) (http.Handler, error) {
+func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events events) (http.Handler, error) {
 	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: events.source})
 	if err != nil {
 		return nil, err
@@ -33,18 +34,32 @@ func newProxy(pismo *platform.Platform, login *login, events events) (http.Handl
 		Target:    pismo.URL,
 		Transport: authenticated,
 		Account:   account,
+		Logger:    log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", proxy)
-	mux.Handle("POST /login/{user}", login)
+	mux.Handle("/login/{user}", onlyPOST(login))
 	if pismo.Double != nil {
-		mux.HandleFunc("POST /double/revoke", func(w http.ResponseWriter, _ *http.Request) {
+		mux.Handle("/double/revoke", onlyPOST(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			pismo.Double.RevokeAll()
 			_, _ = fmt.Fprintln(w, "every token is revoked")
-		})
+		})))
 	}
 	return mux, nil
+}
+
+// onlyPOST answers requests with another method itself. A pattern with POST in
+// it would leave them to the proxy, which asks for a token.
+func onlyPOST(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, "use POST, as in: curl -X POST http://"+r.Host+r.URL.EscapedPath(), http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -3,10 +3,12 @@
 package platform
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
@@ -28,11 +30,20 @@ type Platform struct {
 	Double *passporttest.Server
 }
 
-// FromEnvironment returns the platform that the environment names. If it names
-// none, it starts a double, as config says; the caller has to close it.
+// checkTime is how long the credentials may take to be read.
+const checkTime = 10 * time.Second
+
+// FromEnvironment returns the platform that the environment names, if its
+// credentials can be read. If it names none, it starts a double, as config
+// says; the caller has to close it.
 func FromEnvironment(config passporttest.Config) (*Platform, error) {
 	base := os.Getenv(baseURLVar)
 	if base == "" {
+		for _, name := range []string{keyVar, secretVar, secretFileVar} {
+			if os.Getenv(name) != "" {
+				return nil, fmt.Errorf("%s is set, but %s is not: set it to the platform's URL, or unset %[1]s to use a double", name, baseURLVar)
+			}
+		}
 		return double(config)
 	}
 	credentials := passport.EnvCredentials(keyVar, secretVar)
@@ -48,7 +59,16 @@ func FromEnvironment(config passporttest.Config) (*Platform, error) {
 	if err != nil {
 		return nil, errors.New(baseURLVar + " is not a URL")
 	}
-	return &Platform{URL: u, Issuer: &passport.S2S{BaseURL: base, Credentials: credentials}}, nil
+	issuer := &passport.S2S{BaseURL: base, Credentials: credentials}
+	if err := issuer.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", baseURLVar, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	defer cancel()
+	if err := credentials.Check(ctx); err != nil {
+		return nil, err
+	}
+	return &Platform{URL: u, Issuer: issuer}, nil
 }
 
 func double(config passporttest.Config) (*Platform, error) {

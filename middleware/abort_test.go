@@ -1,0 +1,279 @@
+package middleware_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// recovering is what a framework puts around a handler that may panic, as gin
+// does with gin.Default: it recovers, and sends the status that was set, or
+// 200.
+func recovering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		late := &lateWriter{ResponseWriter: w, status: http.StatusOK}
+		defer late.flushStatus()
+		defer func() { _ = recover() }()
+		next.ServeHTTP(late, r)
+	})
+}
+
+// A lateWriter writes the status with the first byte, or at the end.
+type lateWriter struct {
+	http.ResponseWriter
+	status  int
+	written bool
+}
+
+func (w *lateWriter) WriteHeader(status int) { w.status = status }
+
+func (w *lateWriter) Write(b []byte) (int, error) {
+	w.flushStatus()
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *lateWriter) Flush() {
+	w.flushStatus()
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w *lateWriter) flushStatus() {
+	if !w.written {
+		w.written = true
+		w.ResponseWriter.WriteHeader(w.status)
+	}
+}
+
+// Hijack is not possible any more when something was written.
+func (w *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.written = true
+	return w.ResponseWriter.(http.Hijacker).Hijack()
+}
+
+func (w *lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// serveHTTP2 is serve over HTTP/2.
+func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
+	t.Helper()
+	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(records)}
+	for _, edit := range edits {
+		edit(s.Config)
+	}
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// starts start a service, by protocol.
+var starts = map[string]func(*testing.T, http.Handler, ...func(*http.Server)) *service{
+	"HTTP/1.1": func(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
+		return serve(t, handler, edits...)
+	},
+	"HTTP/2": serveHTTP2,
+}
+
+// stranded are the ways to a request whose context ends while its client waits:
+// the program ends, say.
+var stranded = map[string]struct {
+	prepare func(p *platform)
+	handler func(t *testing.T, p *platform) http.Handler
+	reached func(c passporttest.Counts) bool
+}{
+	"wrapped, without a token": {
+		func(p *platform) { p.FailAlways(passporttest.Hang()) },
+		func(t *testing.T, p *platform) http.Handler {
+			return p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
+		},
+		func(c passporttest.Counts) bool { return c.TokenRequests > 0 },
+	},
+	"proxied, without a token": {
+		func(p *platform) { p.FailAlways(passporttest.Hang()) },
+		func(t *testing.T, p *platform) http.Handler { return p.proxy(t) },
+		func(c passporttest.Counts) bool { return c.TokenRequests > 0 },
+	},
+	"proxied, without an answer": {
+		func(*platform) {},
+		func(t *testing.T, p *platform) http.Handler { return p.proxy(t) },
+		func(c passporttest.Counts) bool { return c.ResourceRequests > 0 },
+	},
+}
+
+// A client must not take an empty 200 for a payment that was made: not where
+// the panic that aborts its request is recovered, and not where it is not.
+func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
+	for name, test := range stranded {
+		for protocol, start := range starts {
+			for around, wrap := range map[string]func(http.Handler) http.Handler{
+				"bare":       func(next http.Handler) http.Handler { return next },
+				"recovering": recovering,
+			} {
+				t.Run(name+"/"+protocol+"/"+around, func(t *testing.T) {
+					p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+						_, _ = io.Copy(io.Discard, r.Body)
+						<-r.Context().Done()
+					})
+					test.prepare(p)
+					ctx, shutdown := context.WithCancel(t.Context())
+					defer shutdown()
+					s := start(t, wrap(test.handler(t, p)), func(server *http.Server) {
+						server.BaseContext = func(net.Listener) context.Context { return ctx }
+					})
+					req := s.request(t, http.MethodPost, "/v1/payments", strings.NewReader("payment"))
+					type result struct {
+						reply
+						err error
+					}
+					answered := make(chan result, 1)
+					go func() {
+						r, err := s.try(req)
+						answered <- result{r, err}
+					}()
+					if err := p.Await(t.Context(), test.reached); err != nil {
+						t.Fatal(err)
+					}
+					shutdown()
+					got := await(t, answered)
+					if around == "bare" {
+						check(t, "an error, and no answer", got.err != nil, true)
+						return
+					}
+					check(t, "error", got.err, nil)
+					check(t, "status", got.status, http.StatusServiceUnavailable)
+					check(t, "Retry-After", got.header.Get("Retry-After"), "") // It may have been executed.
+					check(t, "Cache-Control", got.header.Get("Cache-Control"), "no-store")
+					check(t, "body", got.body, "")
+				})
+			}
+		}
+	}
+}
+
+// Nothing is logged and no handler asked for a client that has gone. Without a
+// server of net/http, as behind an adapter for another one, nobody recovers a
+// panic, and to just return would be a 200.
+func TestAbort_SetsAStatusBeforeItPanics(t *testing.T) {
+	for name, server := range map[string]any{"beneath a server": new(http.Server), "by itself": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hanging := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
+					<-ctx.Done()
+					return tokensource.Grant{}, ctx.Err()
+				})
+				logger, logged := newLogger()
+				m := newMiddleware(t, middleware.Config{
+					Source:       newSource(t, tokensource.Config{Issuer: hanging}),
+					Account:      middleware.Fixed(acct(t, alice)),
+					ErrorHandler: func(http.ResponseWriter, *http.Request, error) { t.Error("the error handler was called") },
+					Logger:       logger,
+				})
+				ctx, leave := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second, leave)
+				if server != nil {
+					ctx = context.WithValue(ctx, http.ServerContextKey, server)
+				}
+				w := httptest.NewRecorder()
+				defer func() {
+					check(t, "aborted", recover() == http.ErrAbortHandler, server != nil)
+					check(t, "status", w.Code, http.StatusServiceUnavailable)
+					check(t, "length of the body", w.Body.Len(), 0)
+					check(t, "log", logged.String(), "")
+					synctest.Wait()
+					time.Sleep(time.Minute) // The issuance ends by itself.
+				}()
+				m.Wrap(http.NotFoundHandler()).ServeHTTP(w, inbound(t).WithContext(ctx))
+			})
+		})
+	}
+}
+
+// Half of a response must not look like the whole, however the panic that says
+// so is treated.
+func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
+	for length, begin := range map[string]func(http.ResponseWriter){
+		"of unknown length": func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, `{"half":`)
+			_ = http.NewResponseController(w).Flush()
+		},
+		"of known length": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "16")
+			_, _ = io.WriteString(w, `{"half":`)
+			_ = http.NewResponseController(w).Flush()
+		},
+		"of unknown length, and long": func(w http.ResponseWriter) {
+			_, _ = w.Write(make([]byte, 100_000))
+		},
+	} {
+		for around, handler := range map[string]func(http.Handler) http.Handler{
+			"bare":       func(next http.Handler) http.Handler { return next },
+			"recovering": recovering,
+		} {
+			t.Run(length+"/"+around, func(t *testing.T) {
+				p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+					begin(w)
+					panic(http.ErrAbortHandler)
+				})
+				for _, s := range []*service{serve(t, handler(p.proxy(t))), serveHTTP2(t, handler(p.proxy(t)))} {
+					r, err := s.try(s.request(t, http.MethodGet, "/", nil))
+					if err == nil {
+						t.Errorf("the client has got a whole response: %d, %d bytes", r.status, len(r.body))
+					}
+				}
+			})
+		}
+	}
+}
+
+// The program ends in the middle of a response: that is no end of the response.
+func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
+	const half = `{"half":`
+	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, half)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	for name, start := range starts {
+		t.Run(name, func(t *testing.T) {
+			ctx, shutdown := context.WithCancel(t.Context())
+			defer shutdown()
+			s := start(t, recovering(p.proxy(t)), func(server *http.Server) {
+				server.BaseContext = func(net.Listener) context.Context { return ctx }
+			})
+			resp, err := s.Client().Transport.RoundTrip(s.request(t, http.MethodGet, "/", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := io.ReadFull(resp.Body, make([]byte, len(half))); err != nil {
+				t.Fatal(err)
+			}
+			shutdown()
+			if rest, err := io.ReadAll(resp.Body); err == nil {
+				t.Errorf("the client has got a whole response, with %q at its end", rest)
+			}
+		})
+	}
+}
+
+// An answer of ours is one through such a framework, too.
+func TestNewProxy_AnswersThroughARecoveringFramework(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
+	s := serve(t, recovering(p.proxy(t)))
+	wantProblem(t, s.post(t, "/v1/payments", "payment"), http.StatusBadGateway, "unavailable")
+	p.Heal()
+	s = serve(t, recovering(answering(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }).proxy(t)))
+	check(t, "body", s.get(t, "/").body, "fine")
+}

@@ -1,0 +1,131 @@
+package middleware
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// An exchange is one request on its way through a proxy. A ReverseProxy tells
+// its functions nothing that would let them keep state for a request, and so
+// each exchange has its own.
+type exchange struct {
+	*Middleware
+	w http.ResponseWriter
+
+	passed   bool      // the head of the response was passed on
+	whole    bool      // and so was all the rest
+	switched io.Closer // the platform's end of a connection that it has upgraded
+	hijack   hijack    // of the client's end of it
+}
+
+// A hijack says how far the taking over of a client's connection came.
+type hijack int
+
+const (
+	hijackUntried hijack = iota
+	hijackFailed
+	hijackDone
+)
+
+// exchange forwards a request that was let in, and answers it.
+func (p *proxy) exchange(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{Middleware: p.Middleware, w: w}
+	forward := p.forward
+	forward.ModifyResponse, forward.ErrorHandler = x.modify, x.fails
+	if _, asked := r.Header["Upgrade"]; asked {
+		if !hijackable(w) {
+			p.answer(w, r, &upgradeError{w})
+			return
+		}
+		w = &upgradeWriter{w, x}
+	}
+	defer x.end()
+	forward.ServeHTTP(w, r)
+	x.whole = true
+}
+
+// modify decides whether a response is passed on: not a 401 that speaks of our
+// token.
+func (x *exchange) modify(resp *http.Response) error {
+	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
+		return ErrUnhealed
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		x.switched = resp.Body
+	} else {
+		x.passed = true
+	}
+	x.failures.passed(resp.Request.Context())
+	return nil
+}
+
+// fails answers a request that was not, or not successfully, forwarded. The
+// ReverseProxy leaves open a connection that the platform has upgraded, if the
+// client's cannot be.
+func (x *exchange) fails(_ http.ResponseWriter, r *http.Request, err error) {
+	if x.switched != nil {
+		_ = x.switched.Close() // Nobody will use it.
+		switch x.hijack {
+		case hijackDone:
+			return // The client has left as its connection was handed over; nothing can be written to it.
+		case hijackFailed:
+			err = &upgradeError{x.w}
+		case hijackUntried:
+			err = upstreamInvalid
+		}
+	}
+	x.answer(x.w, r, err)
+}
+
+// end sees to it that a response which breaks off does not look whole, even if
+// the panic of the ReverseProxy is recovered before the server learns of it.
+func (x *exchange) end() {
+	if x.whole {
+		return
+	}
+	if x.switched != nil {
+		_ = x.switched.Close()
+	}
+	if x.passed {
+		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0)) // Where it cannot be set, the panic has to do.
+	}
+}
+
+// hijackable reports whether a connection can be had of a ResponseWriter. The
+// innermost one decides: some wrappers have a Hijack that panics or that leaves
+// them unable to answer if there is none beneath.
+func hijackable(w http.ResponseWriter) bool {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			_, ok := w.(http.Hijacker)
+			return ok
+		}
+		w = wrapper.Unwrap()
+	}
+}
+
+// An upgradeWriter is the ResponseWriter of a request to switch protocols. It
+// notes what becomes of it.
+type upgradeWriter struct {
+	http.ResponseWriter
+	exchange *exchange
+}
+
+// Hijack implements [http.Hijacker].
+func (u *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	u.exchange.hijack = hijackFailed
+	conn, buffered, err := http.NewResponseController(u.ResponseWriter).Hijack()
+	if err == nil {
+		u.exchange.hijack = hijackDone
+	}
+	return conn, buffered, err
+}
+
+// Unwrap is for [http.ResponseController].
+func (u *upgradeWriter) Unwrap() http.ResponseWriter { return u.ResponseWriter }

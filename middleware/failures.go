@@ -1,0 +1,101 @@
+package middleware
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// ErrUnhealed is the failure of a proxied request that the platform refused
+// with a 401 because of its token, where neither a renewal nor a replay could
+// help. The client must not take it for a refusal of its own credentials.
+var ErrUnhealed error = unhealed{}
+
+type unhealed struct{}
+
+func (unhealed) Error() string {
+	return "pismoauth: the platform refused the token, and it could not be replaced"
+}
+
+// ErrorType names the error, for OpenTelemetry's error.type.
+func (unhealed) ErrorType() string { return "token_refused" }
+
+// A condition is what has no error of its own, but an answer. Its value is its
+// name, for telemetry and logs.
+type condition string
+
+const (
+	timedOutBefore      condition = "timed_out_before"
+	upstreamTimeout     condition = "upstream_timeout"
+	upstreamUnreachable condition = "upstream_unreachable"
+	upstreamInvalid     condition = "upstream_invalid"
+	upstreamBrokeOff    condition = "upstream_broke_off" // too late for an answer
+	upgradeUnsupported  condition = "upgrade_unsupported"
+	bodyTooLarge        condition = "body_too_large"
+	bodyTimeout         condition = "body_timeout"
+	bodyUnreadable      condition = "body_unreadable"
+)
+
+// conditions say what they are.
+var conditions = map[condition]string{
+	timedOutBefore:      "in cooldown after a timeout",
+	upstreamTimeout:     "the upstream took too long",
+	upstreamUnreachable: "the upstream could not be reached",
+	upstreamInvalid:     "the upstream switched to a protocol that was not asked for",
+	upstreamBrokeOff:    "a response of the upstream broke off",
+	upgradeUnsupported:  "the client's connection cannot be upgraded",
+	bodyTooLarge:        "the request's body is too large",
+	bodyTimeout:         "the request's body took too long",
+	bodyUnreadable:      "the request's body could not be read",
+}
+
+func (c condition) Error() string { return "pismoauth: " + conditions[c] }
+
+// ErrorType returns the condition's name, for OpenTelemetry's error.type.
+func (c condition) ErrorType() string { return string(c) }
+
+// An upgradeError is the failure of a request to switch protocols, whose
+// connection the program's own ResponseWriter does not give away.
+type upgradeError struct{ writer http.ResponseWriter }
+
+func (e *upgradeError) Error() string {
+	return fmt.Sprintf("%s: the ResponseWriter %T has neither a Hijack that works nor an Unwrap that leads to one; "+
+		"take what wraps it off the routes with upgrades", upgradeUnsupported.Error(), e.writer)
+}
+
+// Unwrap returns what decides how the error is answered.
+func (e *upgradeError) Unwrap() error { return upgradeUnsupported }
+
+// Permanent returns true: the program has to change.
+func (e *upgradeError) Permanent() bool { return true }
+
+// UnreadableBody returns the error of a request whose body could not be read
+// from its client, because of cause: too large, too slow, or broken off. It is
+// for a proxy of your own, whose transport would take it for the platform's;
+// [ProblemOf] tells the three apart.
+func UnreadableBody(cause error) error { return &bodyError{cause} }
+
+type bodyError struct{ cause error }
+
+func (e *bodyError) Error() string { return e.essence().Error() }
+
+func (e *bodyError) Unwrap() error { return e.cause }
+
+// ErrorType names the error, for OpenTelemetry's error.type.
+func (e *bodyError) ErrorType() string { return e.essence().ErrorType() }
+
+// Permanent reports whether the same request would fail again.
+func (e *bodyError) Permanent() bool { return e.essence() == bodyTooLarge }
+
+// essence returns what decides how the error is answered.
+func (e *bodyError) essence() condition {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(e.cause, &tooLarge):
+		return bodyTooLarge
+	case timedOut(e.cause):
+		return bodyTimeout
+	default:
+		return bodyUnreadable
+	}
+}

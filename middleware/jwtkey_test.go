@@ -1,0 +1,163 @@
+package middleware_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// temporary is an error that says so, as those of some clients of databases.
+type temporary bool
+
+func (t temporary) Error() string   { return "temporary" }
+func (t temporary) Temporary() bool { return bool(t) }
+
+// A key server that is down must not log every client out: a 401 has them drop
+// their tokens, all at once.
+func TestJWTConfig_KeyOutagesAre503(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	for name, outage := range map[string]error{
+		"as said":                 middleware.ErrVerifierUnavailable,
+		"as said, with a cause":   errors.Join(errors.New("status 503"), middleware.ErrVerifierUnavailable),
+		"as said, wrapped":        fmt.Errorf("keys: %w: status 503", middleware.ErrVerifierUnavailable),
+		"connection refused":      refused,
+		"in an http.Client":       &url.Error{Op: "Get", URL: "https://login.example/keys", Err: refused},
+		"a certificate":           &url.Error{Op: "Get", URL: "https://login.example/keys", Err: errors.New("x509: certificate signed by unknown authority")},
+		"wrapped by a library":    fmt.Errorf("failed keyfunc: %w", errors.Join(fmt.Errorf("fetching: %w", refused), errors.New("failed"))),
+		"no such host":            &net.DNSError{Err: "no such host", Name: "login.example", IsNotFound: true},
+		"a deadline":              context.DeadlineExceeded,
+		"canceled":                fmt.Errorf("waiting: %w", context.Canceled),
+		"a deadline of the file":  os.ErrDeadlineExceeded,
+		"connection reset":        syscall.ECONNRESET,
+		"too many open files":     &fs.PathError{Op: "open", Path: "/run/keys.json", Err: syscall.EMFILE},
+		"a file, without access":  &fs.PathError{Op: "open", Path: "/run/keys.json", Err: syscall.EACCES},
+		"an answer that ends":     fmt.Errorf("reading keys: %w", io.ErrUnexpectedEOF),
+		"an empty answer":         io.EOF,
+		"a page instead of JSON":  json.Unmarshal([]byte("<html>"), new(any)),
+		"JSON that is no key set": json.Unmarshal([]byte(`{"keys":1}`), &struct{ Keys []string }{}),
+		"temporary":               temporary(true),
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := jwtConfig(jwt.SigningMethodHS256, nil)
+			config.Key = func(*jwt.Token) (any, error) { return hmacKey, outage }
+			logger, logged := newLogger()
+			m := newMiddleware(t, middleware.Config{
+				Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
+				Account: fromJWT(t, config),
+				Logger:  logger,
+			})
+			r := call(m.Wrap(http.NotFoundHandler()), inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims())))
+			wantProblem(t, r, http.StatusServiceUnavailable, "verifier-unavailable")
+			check(t, "Retry-After", r.header.Get("Retry-After"), "1")
+			check(t, "WWW-Authenticate", r.header.Get("WWW-Authenticate"), "")
+			check(t, "in the log", strings.Contains(logged.String(), `"error_type":"verifier_unavailable"`), true)
+
+			_, _, err := m.Admit(inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims())))
+			check(t, "errors.Is", errors.Is(err, middleware.ErrVerifierUnavailable) && errors.Is(err, outage), true)
+			wantPermanent(t, err, false)
+		})
+	}
+}
+
+// A client chooses the key id of its token: it must not be able to have this
+// server answer 503, and be taken out of a load balancer.
+func TestJWTConfig_KeyVerdictsAre401(t *testing.T) {
+	_, unparsed := url.Parse("https://" + strings.Repeat("%", 3) + "/")
+	for name, verdict := range map[string]error{
+		"an unknown key id":      errors.New("unknown kid"),
+		"of keyfunc":             fmt.Errorf("failed keyfunc: %w", errors.Join(errors.New("key not found"), errors.New("failed"))),
+		"unauthenticated":        middleware.ErrUnauthenticated,
+		"that, with an outage":   errors.Join(context.DeadlineExceeded, middleware.ErrUnauthenticated),
+		"an algorithm":           fmt.Errorf("unexpected signing method: %v", "HS256"),
+		"of the parser":          jwt.ErrTokenUnverifiable,
+		"no file of that name":   &fs.PathError{Op: "open", Path: "/keys/none.pem", Err: syscall.ENOENT},
+		"a URL of the token's":   unparsed,
+		"permanent":              temporary(false),
+		"a faulty configuration": &tokensource.ConfigError{Field: "field", Reason: "reason"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := jwtConfig(jwt.SigningMethodHS256, nil)
+			config.Key = func(*jwt.Token) (any, error) { return hmacKey, verdict }
+			m := newMiddleware(t, middleware.Config{
+				Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
+				Account: fromJWT(t, config),
+			})
+			r := call(m.Wrap(http.NotFoundHandler()), inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims())))
+			wantProblem(t, r, http.StatusUnauthorized, "unauthenticated")
+		})
+	}
+}
+
+// A token that could not be let in whoever signed it asks nobody for a key, and
+// so meets no outage.
+func TestJWTConfig_KeyIsNotAskedForRubbish(t *testing.T) {
+	config := jwtConfig(jwt.SigningMethodRS256, nil)
+	config.Key = func(*jwt.Token) (any, error) {
+		t.Error("a key was asked for")
+		return nil, middleware.ErrVerifierUnavailable
+	}
+	find := fromJWT(t, config)
+	wantUnauthenticated(t, find)
+	wantUnauthenticated(t, find, "Bearer rubbish")
+	wantUnauthenticated(t, find, "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims()))
+	wantUnauthenticated(t, find, "Bearer "+sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, goodClaims()))
+}
+
+// A look-up in a map gives nil for a key id that it does not have. With some
+// methods, to verify with that panics.
+func TestJWTConfig_NilKeysVerifyNothing(t *testing.T) {
+	token := sign(t, jwt.SigningMethodRS256, rsaKey(), goodClaims())
+	for _, key := range []any{
+		nil,
+		(*rsa.PublicKey)(nil),
+		(*ecdsa.PublicKey)(nil),
+		map[string]*rsa.PublicKey{}["kid"],
+		jwt.VerificationKeySet{Keys: []jwt.VerificationKey{(*rsa.PublicKey)(nil), rsaKey().Public()}},
+		ed25519.PublicKey(nil),
+		[]byte(nil),
+		"",
+	} {
+		wantUnauthenticated(t, fromJWT(t, jwtConfig(jwt.SigningMethodRS256, key)), "Bearer "+token)
+	}
+}
+
+// The whole way: a key server that hangs up.
+func TestFromJWT_SurvivesAKeyServerThatIsDown(t *testing.T) {
+	keys := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer keys.Close()
+	config := jwtConfig(jwt.SigningMethodHS256, nil)
+	config.Key = func(*jwt.Token) (any, error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, keys.URL, nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := keys.Client().Do(req)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		return io.ReadAll(resp.Body)
+	}
+	find := fromJWT(t, config)
+	_, err := find(inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims())))
+	check(t, "errors.Is", errors.Is(err, middleware.ErrVerifierUnavailable), true)
+}

@@ -1,0 +1,196 @@
+package middleware_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// wantMisuse checks that a request is answered as a mistake of the program, to
+// its log by name, and to its client without a word of it.
+func wantMisuse(t *testing.T, find middleware.AccountFunc, r *http.Request, names ...string) {
+	t.Helper()
+	account, err := find(r)
+	check(t, "account", account, tokensource.Account{})
+	check(t, "errors.Is misconfigured", errors.Is(err, tokensource.ErrMisconfigured), true)
+	check(t, "errors.Is forbidden", errors.Is(err, middleware.ErrForbidden), false)
+	wantPermanent(t, err, true)
+
+	logger, logged := newLogger()
+	m := newMiddleware(t, middleware.Config{
+		Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
+		Account: find,
+		Logger:  logger,
+	})
+	answer := call(m.Wrap(http.NotFoundHandler()), r)
+	wantProblem(t, answer, http.StatusInternalServerError, "misconfigured")
+	lines := logged.lines()
+	if len(lines) != 1 || lines[0]["level"] != "ERROR" || lines[0]["error_type"] != "misconfigured" {
+		t.Errorf("logged: %v", lines)
+		return
+	}
+	text, _ := lines[0]["error"].(string)
+	for _, name := range names {
+		check(t, name+" in the log", strings.Contains(text, name), true)
+		check(t, name+" in the answer", strings.Contains(answer.body, name), false)
+	}
+}
+
+// A program that has routed the request otherwise than it thinks must not tell
+// each client that it is forbidden.
+func TestFromPath_NamesAMissingWildcard(t *testing.T) {
+	for name, test := range map[string]struct {
+		pattern, wildcard string
+		names             []string
+	}{
+		"no pattern":               {"", "accountID", []string{`FromPath("accountID")`, "{accountID}"}},
+		"another wildcard":         {"GET /accounts/{id}/", "accountID", []string{`FromPath("accountID")`, `"GET /accounts/{id}/"`}},
+		"another case":             {"/accounts/{accountId}/", "accountID", []string{"{accountID}"}},
+		"a longer name":            {"/accounts/{accountID2}/", "accountID", []string{"{accountID}"}},
+		"the end of another":       {"/accounts/{myaccountID}/", "accountID", []string{"{accountID}"}},
+		"the mux in front of gin":  {"/", "accountID", []string{`"/"`}},
+		"a literal":                {"/accountID/", "accountID", []string{"{accountID}"}},
+		"no name":                  {"/accounts/{accountID}/", "", []string{`FromPath("")`}},
+		"with braces":              {"/accounts/{accountID}/", "{accountID}", []string{`FromPath("{accountID}")`}},
+		"a star that is not there": {"/accounts/{accountID}", "*", []string{`FromPath("*")`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := inbound(t)
+			r.Pattern = test.pattern
+			wantMisuse(t, middleware.FromPath(test.wildcard), r, test.names...)
+		})
+	}
+}
+
+// What a client leaves out of its path is its own mistake: it must not be able
+// to make the program look misconfigured.
+func TestFromPath_EmptyWildcardIsForbidden(t *testing.T) {
+	for pattern, wildcard := range map[string]string{
+		"/accounts/{accountID}":          "accountID",
+		"GET /accounts/{accountID}/{$}":  "accountID",
+		"/accounts/{accountID...}":       "accountID",
+		"/accounts/{accountID:[0-9]*}/x": "accountID", // chi
+		"/accounts/*":                    "*",         // chi
+	} {
+		r := inbound(t)
+		r.Pattern = pattern
+		r.SetPathValue(wildcard, "")
+		wantAccount(t, middleware.FromPath(wildcard), r, "")
+	}
+	mux := http.NewServeMux()
+	matched := false
+	mux.HandleFunc("/accounts/{accountID...}", func(_ http.ResponseWriter, r *http.Request) {
+		matched = true
+		wantAccount(t, middleware.FromPath("accountID"), r, "")
+	})
+	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/accounts/", nil))
+	check(t, "matched", matched, true)
+}
+
+// chi sets path values itself, and the pattern only since version 5.2.
+func TestFromPath_TakesAValueWithoutAPattern(t *testing.T) {
+	r := inbound(t)
+	r.SetPathValue("accountID", alice)
+	wantAccount(t, middleware.FromPath("accountID"), r, alice)
+}
+
+// A middleware around a mux runs before anything has matched.
+func TestFromPath_AroundTheMuxIsAMistake(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/accounts/{accountID}/", func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
+	source := newSource(t, tokensource.Config{Issuer: granting("token")})
+	logger, logged := newLogger()
+	m := newMiddleware(t, middleware.Config{Source: source, Account: middleware.FromPath("accountID"), Logger: logger})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/accounts/"+alice+"/", nil)
+	wantProblem(t, call(m.Wrap(mux), r), http.StatusInternalServerError, "misconfigured")
+	check(t, "log", strings.Contains(logged.String(), "has matched no pattern"), true)
+}
+
+// An authentication that keeps the account elsewhere, as gin.Context.Set does,
+// denies everybody.
+func TestFromContext_NamesAMissingKey(t *testing.T) {
+	type key struct{}
+	type other struct{}
+	r := inbound(t)
+	wantMisuse(t, middleware.FromContext(nil), r, "FromContext(nil)", "ContextWithAccount")
+
+	ctx := tokensource.ContextWithAccount(r.Context(), acct(t, bob))
+	ctx = context.WithValue(ctx, other{}, bob)
+	ctx = context.WithValue(ctx, "accountID", bob) //nolint:staticcheck // What a careless program does.
+	wantMisuse(t, middleware.FromContext(key{}), r.WithContext(ctx), "FromContext(middleware_test.key)", "WithValue")
+	wantMisuse(t, middleware.FromContext("account"), r.WithContext(ctx), `FromContext("account")`, "gin")
+
+	ctx = context.WithValue(r.Context(), key{}, alice)
+	wantMisuse(t, middleware.FromContext(nil), r.WithContext(ctx), "FromContext(nil)")
+}
+
+// Values in a context come from the program, whoever the client is.
+func TestFromContext_NamesAWrongType(t *testing.T) {
+	type key struct{}
+	type named string
+	for _, test := range []struct {
+		value    any
+		typeName string
+	}{
+		{102681871, "int"},
+		{int64(102681871), "int64"},
+		{1e8, "float64"},
+		{[]byte(alice), "[]uint8"},
+		{named(alice), "middleware_test.named"},
+		{new(tokensource.Account), "*tokensource.Account"},
+		{json.Number(alice), "json.Number"},
+	} {
+		r := inbound(t)
+		r = r.WithContext(context.WithValue(r.Context(), key{}, test.value))
+		wantMisuse(t, middleware.FromContext(key{}), r, "middleware_test.key", "of type "+test.typeName)
+	}
+}
+
+// Whoever drops the error of ParseAccountID has the zero Account.
+func TestFixed_ZeroAccountIsAMistake(t *testing.T) {
+	wantMisuse(t, middleware.Fixed(tokensource.Account{}), inbound(t), "Fixed", "ParseAccountID")
+}
+
+// A function of one's own that calls one of ours passes its mistakes on.
+func TestMisuse_ShowsThroughAnotherFunction(t *testing.T) {
+	find := func(r *http.Request) (tokensource.Account, error) {
+		account, err := middleware.FromPath("accountID")(r)
+		if err != nil {
+			return account, errors.Join(errors.New("of my own"), err)
+		}
+		return account, nil
+	}
+	wantMisuse(t, find, inbound(t), `FromPath("accountID")`)
+}
+
+// wantPermanent checks what an error says about trying again.
+func wantPermanent(t *testing.T, err error, want bool) {
+	t.Helper()
+	var says interface{ Permanent() bool }
+	check(t, "permanent: "+err.Error(), errors.As(err, &says) && says.Permanent(), want)
+}
+
+// A layer that retries has to know whether that can help.
+func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
+	for err, want := range map[error]bool{
+		middleware.ErrUnauthenticated:     true,
+		middleware.ErrForbidden:           true,
+		middleware.ErrInvalidTarget:       true,
+		middleware.ErrMethodNotProxied:    true,
+		middleware.ErrTooEarly:            false,
+		middleware.ErrVerifierUnavailable: false,
+		middleware.ErrUnhealed:            false,
+	} {
+		wantPermanent(t, err, want)
+	}
+	wantPermanent(t, middleware.UnreadableBody(&http.MaxBytesError{}), true)
+	wantPermanent(t, middleware.UnreadableBody(context.DeadlineExceeded), false)
+	wantPermanent(t, middleware.UnreadableBody(errors.New("broken off")), false)
+}

@@ -1,0 +1,86 @@
+package middleware
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+)
+
+// checkTarget returns nil if the target of a request is a path that means the
+// same to every server on its way, and ErrInvalidTarget if not. What a router
+// has matched, and what the target of a proxy begins with, bounds a request
+// only as long as nobody behind it sees another path.
+//
+// It refuses a URI without an authority, such as "x:https://evil.example/",
+// which net/url keeps in Opaque and net/http sends as it is; the "*" of
+// OPTIONS; and a path with a "." or ".." segment (RFC 3986, section 5.2.4), a
+// control character or bytes that are not UTF-8, as the overlong forms of dots
+// and slashes are. A slash that is encoded, as it may be in an id, an empty
+// segment and a percent sign lead nowhere else, and pass.
+func checkTarget(r *http.Request) error {
+	if r.URL.Opaque != "" || r.RequestURI == "*" {
+		return ErrInvalidTarget
+	}
+	path := r.URL.Path
+	if strings.ContainsFunc(path, control) || !utf8.ValidString(path) {
+		return ErrInvalidTarget
+	}
+	// The path has been decoded once. A CDN, a gateway and a service behind it
+	// may each decode it once more.
+	for range maxDecodings {
+		if hasDotSegment(path) {
+			return ErrInvalidTarget
+		}
+		decoded := unescape(path)
+		if decoded == path {
+			return nil
+		}
+		path = decoded
+	}
+	return ErrInvalidTarget // Nobody encodes anything that often in good faith.
+}
+
+// maxDecodings bounds the work that a client can ask for.
+const maxDecodings = 4
+
+func control(c rune) bool { return c < 0x20 || c == 0x7f }
+
+// hasDotSegment reports whether a path has a segment that is "." or "..", for
+// any server: some take a backslash for a slash (WHATWG's URL parsing, and
+// Cloudflare's normalization), some drop what follows a semicolon (servlets),
+// and one that decodes a path before it parses it ends it at a question mark or
+// a number sign.
+func hasDotSegment(path string) bool {
+	if !strings.Contains(path, ".") {
+		return false
+	}
+	for segment := range strings.FieldsFuncSeq(path, endsSegment) {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+func endsSegment(c rune) bool { return strings.ContainsRune(`/\;?#`, c) }
+
+// unescape decodes what is percent-encoded in a path. Unlike url.PathUnescape
+// it leaves what is not well-formed as it is, because another server may.
+func unescape(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	var decoded strings.Builder
+	for i := 0; i < len(path); i++ {
+		if path[i] == '%' && i+2 < len(path) {
+			if c, err := hex.DecodeString(path[i+1 : i+3]); err == nil {
+				decoded.Write(c)
+				i += 2
+				continue
+			}
+		}
+		decoded.WriteByte(path[i])
+	}
+	return decoded.String()
+}

@@ -1,0 +1,340 @@
+package middleware_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+)
+
+// Request targets, as they stand in the request line, that somebody behind the
+// proxy could read as another path than it has seen.
+var wayward = []string{
+	// No path (RFC 3986, section 3; RFC 9112, section 3.2).
+	"x:https://evil.example/admin",
+	"x:evil",
+	"http:evil.example",
+	"https:evil.example/v1/statements/",
+	"mailto:admin@evil.example",
+	// Dot segments, plain and encoded (RFC 3986, sections 5.2.4 and 6.2.2).
+	"/v1/statements/../payments",
+	"/v1/statements/..",
+	"/v1/statements/.",
+	"/v1/statements/./x",
+	"/v1/statements/%2e%2e/payments",
+	"/v1/statements/%2E%2e/payments",
+	"/v1/statements/.%2e/payments",
+	"/v1/statements/%2e./payments",
+	"/v1/statements/%2e/x",
+	"/v1/statements/..%2fpayments",
+	"/v1/statements/..%2Fpayments",
+	"/v1/statements/x%2f..%2f..%2fpayments",
+	"/v1/statements/%2e%2e%2fpayments",
+	"/v1/statements//../../payments",
+	"http://proxy/v1/statements/%2e%2e/payments",
+	// A backslash that is taken for a slash.
+	`/v1/statements/..\payments`,
+	"/v1/statements/..%5cpayments",
+	"/v1/statements/x%5C..%5C..%5Cpayments",
+	// Parameters of a segment, and what ends a path if it is decoded first.
+	"/v1/statements/..;/payments",
+	"/v1/statements/..;a=b/payments",
+	"/v1/statements/%2e%2e%3b/payments",
+	"/v1/statements/.;x/y",
+	"/v1/statements/..%3fx",
+	"/v1/statements/..%23x",
+	// Encoded more than once.
+	"/v1/statements/%252e%252e/payments",
+	"/v1/statements/..%252fpayments",
+	"/v1/statements/%25252e%25252e%25252fpayments",
+	"/v1/statements/%25%32%65%25%32%65/payments",
+	"/v1/statements/..%255cpayments",
+	"/v1/statements/%25zz/%252e%252e/payments",
+	"/v1/statements/%" + strings.Repeat("25", 1000) + "2e",
+	// Control characters, and overlong forms of a dot and a slash.
+	"/v1/statements/..%00/payments",
+	"/v1/statements/x%0d%0aHost:%20evil.example",
+	"/v1/statements/x%0a",
+	"/v1/statements/x%09",
+	"/v1/statements/x%7f",
+	"/v1/statements/%c0%ae%c0%ae/payments",
+	"/v1/statements/..%c0%afpayments",
+	"/v1/statements/..%e0%80%afpayments",
+	"/v1/statements/..%c1%9cpayments",
+	"/v1/statements/%ff",
+}
+
+// Request targets that clients send in good faith.
+var legitimate = []string{
+	"/v1/statements/",
+	"/v1/statements/4711",
+	"/v1/statements/a%2Fb",
+	"/v1/statements/a%2fb%2Fc/",
+	"/v1/statements/%2F",
+	"/v1/statements/a..b",
+	"/v1/statements/...",
+	"/v1/statements/..a/b..",
+	"/v1/statements/.well-known/x.json",
+	"/v1/statements/1.0",
+	"/v1/statements/x;v=1.2/y",
+	"/v1/statements/100%25",
+	"/v1/statements/50%25ab",
+	"/v1/statements/a%252Fb",
+	"/v1/statements/a%20b+c",
+	"/v1/statements/a:b@c,d=e&f$g!h'i(j)k*l~m",
+	"/v1/statements/%C3%A9%E2%82%AC%F0%9F%92%B6",
+	"/v1/statements/é",
+	"/v1/statements/a%3Fb%23c",
+	`/v1/statements/a%5Cb`,
+	"/v1/statements/2026-11-24T12:00:00.000Z",
+	"/v1/statements/?path=../../x&q=%2e%2e%2f&c=%00",
+	"http://proxy/v1/statements/4711",
+	"//v1/statements/",
+	"/v1//statements/x//y",
+}
+
+// targets of requests are sent as they are: no client of net/http does.
+func (s *service) sendTarget(t *testing.T, method, target string) reply {
+	t.Helper()
+	_, in := s.dial(t, method+" "+target+" HTTP/1.1\r\nHost: proxy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	return readReply(t, in)
+}
+
+// served is how a request reaches the platform. Each leads below a path.
+var served = map[string]func(t *testing.T, p *platform) http.Handler{
+	"by a proxy": func(t *testing.T, p *platform) http.Handler {
+		return p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/only/below/here") })
+	},
+	"by a proxy behind a mux": func(t *testing.T, p *platform) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/only/below/here/", http.StripPrefix("/only/below/here/", p.proxy(t, func(c *middleware.ProxyConfig) {
+			c.Target = p.target.JoinPath("/only/below/here")
+		})))
+		return prefixed("/only/below/here", mux)
+	},
+	"by a plain ReverseProxy": func(t *testing.T, p *platform) http.Handler {
+		target := *p.target
+		target.Path = "/only/below/here"
+		return p.wrap(t, (&httputil.ReverseProxy{
+			Transport: p.base,
+			Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(&target) },
+		}).ServeHTTP)
+	},
+}
+
+// prefixed puts a path before those of requests, so that the same ones can be
+// sent to a mux.
+func prefixed(prefix string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u := *r.URL
+		if u.Opaque == "" {
+			u.Path, u.RawPath = prefix+u.Path, prefix+r.URL.EscapedPath()
+		}
+		out := r.Clone(r.Context())
+		out.URL = &u
+		next.ServeHTTP(w, out)
+	})
+}
+
+// Whoever chooses the target chooses what a token is good for.
+func TestTarget_OtherPathsAreRefused(t *testing.T) {
+	for name, serving := range served {
+		t.Run(name, func(t *testing.T) {
+			p := answering(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
+			s := serve(t, serving(t, p))
+			for _, target := range wayward {
+				for _, method := range []string{http.MethodGet, http.MethodPost} {
+					r := s.sendTarget(t, method, target)
+					if name == "by a proxy behind a mux" && (r.status/100 == 3 || r.status == http.StatusNotFound) {
+						continue // The mux has cleaned it, or found nothing.
+					}
+					if r.status != http.StatusBadRequest {
+						t.Errorf("%s %s: status %d", method, target, r.status)
+						continue
+					}
+					if strings.HasPrefix(r.body, "{") { // Or net/http has refused it.
+						wantProblem(t, r, http.StatusBadRequest, "invalid-target")
+					}
+				}
+			}
+			check(t, "token requests", p.Counts().TokenRequests, 0)
+		})
+	}
+}
+
+// What is refused must not be what clients need.
+func TestTarget_LegitimatePathsPassUnchanged(t *testing.T) {
+	seen := make(chan string, 1)
+	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
+	proxied := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/only/below/here") }))
+	for _, target := range legitimate {
+		r := proxied.sendTarget(t, http.MethodGet, target)
+		if r.status != http.StatusOK {
+			t.Errorf("%s: status %d: %s", target, r.status, r.body)
+			continue
+		}
+		u, err := url.Parse("http://proxy/only/below/here" + strings.TrimPrefix(target, "http://proxy"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, query, _ := strings.Cut(await(t, seen), "?")
+		check(t, target+": path", got, u.EscapedPath())
+		if _, want, ok := strings.Cut(target, "?"); ok && query != want {
+			t.Errorf("query: got %q, want %q", query, want)
+		}
+	}
+}
+
+// The asterisk form of OPTIONS is about a server, not about a path of it. By
+// default net/http answers it itself.
+func TestTarget_AsteriskIsRefused(t *testing.T) {
+	for name, serving := range served {
+		p := answering(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
+		s := serve(t, serving(t, p), func(server *http.Server) { server.DisableGeneralOptionsHandler = true })
+		r := s.sendTarget(t, http.MethodOptions, "*")
+		if name != "by a proxy behind a mux" || r.status != http.StatusNotFound {
+			check(t, name, r.status, http.StatusBadRequest)
+		}
+	}
+}
+
+// A StripPrefix may leave a path without a slash, and make a dot segment of
+// what was none.
+func TestTarget_IsCheckedAsItIsPassedOn(t *testing.T) {
+	seen := make(chan string, 1)
+	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
+	proxy := p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/v1/statements") })
+	s := serve(t, http.StripPrefix("/api", proxy))
+	wantProblem(t, s.sendTarget(t, http.MethodGet, "/api../payments"), http.StatusBadRequest, "invalid-target")
+	wantProblem(t, s.sendTarget(t, http.MethodGet, "/api.%2e/payments"), http.StatusBadRequest, "invalid-target")
+
+	s = serve(t, http.StripPrefix("/api/", proxy))
+	check(t, "status", s.sendTarget(t, http.MethodGet, "/api/4711").status, http.StatusOK)
+	check(t, "target", await(t, seen), "/v1/statements/4711")
+	wantProblem(t, s.sendTarget(t, http.MethodGet, "/api/../x"), http.StatusBadRequest, "invalid-target")
+}
+
+// A target in absolute form names a host, a port and a user. None of them goes
+// out, and neither does the Host field, on plain http or TLS.
+func TestTarget_HostIsTheTargets(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		p := newPlatform(t, passporttest.Config{TLS: secure, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "%s %s %s", r.Host, r.RequestURI, r.Header.Get("X-Forwarded-Host"))
+		})})
+		var hosts []string
+		s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {
+			c.Rewrite = func(r *httputil.ProxyRequest) { hosts = append(hosts, r.Out.URL.String()) }
+		}))
+		for _, head := range []string{
+			"GET /v1/x HTTP/1.1\r\nHost: evil.example",
+			"GET http://evil.example/v1/x HTTP/1.1\r\nHost: evil.example",
+			"GET https://user:password@evil.example:8443/v1/x HTTP/1.1\r\nHost: evil.example:8443",
+			"GET ftp://evil.example/v1/x HTTP/1.1\r\nHost: evil.example",
+		} {
+			_, in := s.dial(t, head+"\r\nConnection: close\r\n\r\n")
+			r := readReply(t, in)
+			check(t, head, r.status, http.StatusOK)
+			check(t, head, strings.HasPrefix(r.body, p.Host()+" /v1/x evil.example"), true)
+		}
+		for _, out := range hosts {
+			check(t, "URL", out, p.URL()+"/v1/x")
+		}
+	}
+}
+
+// A request that this package has not parsed may hold anything.
+func TestTarget_OfAnotherServerIsChecked(t *testing.T) {
+	m := newMiddleware(t, middleware.Config{
+		Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
+		Account: middleware.Fixed(acct(t, alice)),
+	})
+	for _, u := range []*url.URL{
+		{Scheme: "https", Host: "sandbox.pismolabs.io", Opaque: "//evil.example/steal"},
+		{Opaque: "/v1/x"},
+		{Path: "/v1/x/.."},
+		{Path: ".."},
+		{Path: "/v1/x", RawPath: "/v1/%78", Opaque: "x"},
+	} {
+		_, _, err := m.Admit(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}})
+		check(t, u.String(), err, error(middleware.ErrInvalidTarget))
+	}
+}
+
+// readings are the ways in which a server may come to the path that it acts on.
+func readings(escaped string) []string {
+	var all []string
+	for range 4 {
+		for _, separators := range []string{"/", `/\`} {
+			for _, parameters := range []bool{false, true} {
+				for _, ends := range []string{"", "?#"} {
+					all = append(all, reading(escaped, separators, ends, parameters))
+				}
+			}
+		}
+		escaped = leniently(escaped)
+	}
+	return all
+}
+
+func reading(p, separators, ends string, parameters bool) string {
+	if i := strings.IndexAny(p, ends); i >= 0 {
+		p = p[:i]
+	}
+	segments := strings.FieldsFunc(p, func(c rune) bool { return strings.ContainsRune(separators, c) })
+	for i, segment := range segments {
+		if parameters {
+			segments[i], _, _ = strings.Cut(segment, ";")
+		}
+	}
+	return path.Clean("/" + strings.Join(segments, "/"))
+}
+
+// leniently decodes what is well-formed, and leaves the rest.
+func leniently(p string) string {
+	for i := 0; i+2 < len(p); i++ {
+		if decoded, err := url.PathUnescape(p[i : i+3]); err == nil && p[i] == '%' {
+			p = p[:i] + decoded + p[i+3:]
+		}
+	}
+	return p
+}
+
+// Whatever a client sends, each server behind the proxy that reads the path in
+// its own way stays below the path of the target.
+func FuzzTarget_StaysBelowThePathOfTheProxy(f *testing.F) {
+	for _, target := range append(wayward, legitimate...) {
+		f.Add(target)
+	}
+	m := newMiddleware(f, middleware.Config{
+		Source:  newSource(f, tokensource.Config{Issuer: granting("token")}),
+		Account: middleware.Fixed(acct(f, alice)),
+	})
+	f.Fuzz(func(t *testing.T, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			return
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.URL, r.RequestURI = u, target
+		out, _, err := m.Admit(r)
+		if err != nil {
+			return
+		}
+		p := httputil.ProxyRequest{In: out, Out: out.Clone(out.Context())}
+		p.SetURL(&url.URL{Scheme: "https", Host: "pismo.example", Path: "/only/below/here"})
+		check(t, "Opaque", p.Out.URL.Opaque, "")
+		for _, read := range readings(p.Out.URL.EscapedPath()) {
+			if read != "/only/below/here" && !strings.HasPrefix(read, "/only/below/here/") {
+				t.Errorf("%q is read as %q", target, read)
+			}
+		}
+	})
+}

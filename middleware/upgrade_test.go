@@ -1,0 +1,215 @@
+package middleware_test
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/middleware"
+)
+
+// switching is a platform that switches to a protocol, whatever it is asked
+// for, and says when the other side has closed the connection.
+func switching(t *testing.T, head string) (*platform, <-chan struct{}) {
+	t.Helper()
+	closed := make(chan struct{}, 100)
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n"+head+"\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn) // Until it is closed.
+		closed <- struct{}{}
+	})
+	return p, closed
+}
+
+const echo = "Connection: Upgrade\r\nUpgrade: echo"
+
+// hijacking is a ResponseWriter with a Hijack of its own.
+type hijacking struct {
+	http.ResponseWriter
+	hijack func() (net.Conn, *bufio.ReadWriter, error)
+}
+
+func (h hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.hijack() }
+
+// through has requests pass through a ResponseWriter.
+func through(next http.Handler, wrap func(http.ResponseWriter) http.ResponseWriter) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(wrap(w), r) })
+}
+
+// Each connection that the platform has upgraded in vain stays open otherwise,
+// until there are no more.
+func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
+	for name, test := range map[string]struct {
+		head    string // of the platform's answer
+		upgrade string // that the client asks for; "" is none
+		around  func(http.Handler) http.Handler
+		status  int
+		problem string
+		reached bool // the platform is asked at all
+		logged  string
+	}{
+		"a timeout handler": {
+			echo, "echo",
+			func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") },
+			http.StatusNotImplemented, "upgrade-unsupported", false, "*http.timeoutWriter",
+		},
+		"a wrapper that hides it": {
+			echo, "echo",
+			func(next http.Handler) http.Handler {
+				return through(next, func(w http.ResponseWriter) http.ResponseWriter { return struct{ http.ResponseWriter }{w} })
+			},
+			http.StatusNotImplemented, "upgrade-unsupported", false, "struct { http.ResponseWriter }",
+		},
+		"a framework around a wrapper that hides it": {
+			echo, "echo",
+			func(next http.Handler) http.Handler { return http.TimeoutHandler(recovering(next), time.Minute, "") },
+			http.StatusNotImplemented, "upgrade-unsupported", false, "*middleware_test.lateWriter",
+		},
+		"a Hijack that is not supported": {
+			echo, "echo",
+			func(next http.Handler) http.Handler {
+				return through(next, func(w http.ResponseWriter) http.ResponseWriter {
+					return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }}
+				})
+			},
+			http.StatusNotImplemented, "upgrade-unsupported", true, "middleware_test.hijacking",
+		},
+		"a Hijack that fails": {
+			echo, "echo",
+			func(next http.Handler) http.Handler {
+				return through(next, func(w http.ResponseWriter) http.ResponseWriter {
+					return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("of the writer") }}
+				})
+			},
+			http.StatusNotImplemented, "upgrade-unsupported", true, "middleware_test.hijacking",
+		},
+		"a protocol that was not asked for": {
+			"Connection: Upgrade\r\nUpgrade: other", "echo", nil,
+			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
+		},
+		"no protocol": {
+			"Connection: close", "echo", nil,
+			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
+		},
+		"a protocol that is none": {
+			"Connection: Upgrade\r\nUpgrade: caf\u00e9", "echo", nil,
+			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
+		},
+		"nothing was asked for": {
+			echo, "", nil,
+			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
+		},
+		"a tunnel was asked for": {
+			"Connection: Upgrade\r\nUpgrade: h2c", "h2c", nil,
+			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, closed := switching(t, test.head)
+			logger, logged := newLogger()
+			handler := p.proxy(t, func(c *middleware.ProxyConfig) { c.Logger = logger })
+			if test.around != nil {
+				handler = test.around(handler)
+			}
+			s := serve(t, handler)
+			var header []string
+			if test.upgrade != "" {
+				header = []string{"Connection", "Upgrade", "Upgrade", test.upgrade}
+			}
+			for range 20 {
+				r := s.get(t, "/", header...)
+				wantProblem(t, r, test.status, test.problem)
+				if test.reached {
+					await(t, closed)
+				}
+			}
+			if !test.reached {
+				check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
+			}
+			lines := logged.lines()
+			check(t, "lines logged", len(lines), 1)
+			check(t, "the log names it", strings.Contains(logged.String(), test.logged), true)
+		})
+	}
+}
+
+// A writer's Hijack may also panic, as gin's does where there is none beneath.
+func TestNewProxy_ClosesConnectionsWhereHijackPanics(t *testing.T) {
+	p, closed := switching(t, echo)
+	s := serve(t, recovering(through(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter {
+		return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { panic("of the writer") }}
+	})))
+	for range 3 {
+		_, _ = s.try(s.request(t, http.MethodGet, "/", nil, "Connection", "Upgrade", "Upgrade", "echo"))
+		await(t, closed)
+	}
+}
+
+// A client that leaves while its connection is handed over can be told nothing:
+// to write to it would be a fault that the server logs.
+func TestNewProxy_WritesNothingToAConnectionHandedOver(t *testing.T) {
+	p, closed := switching(t, echo)
+	logger, logged := newLogger()
+	proxy := p.proxy(t, func(c *middleware.ProxyConfig) { c.Logger = logger })
+	r := inbound(t, "Connection", "Upgrade", "Upgrade", "echo")
+	w := httptest.NewRecorder()
+	proxy.ServeHTTP(hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) {
+		ours, theirs := net.Pipe()
+		_ = theirs.Close()
+		return ours, bufio.NewReadWriter(bufio.NewReader(ours), bufio.NewWriter(ours)), nil
+	}}, r)
+	await(t, closed)
+	check(t, "something was written", w.Flushed || w.Body.Len() > 0 || len(w.Result().Header) > 2, false)
+	check(t, "log", logged.String(), "")
+}
+
+// A wrapper that says what it wraps does not stand in the way.
+func TestNewProxy_UpgradesThroughWrappers(t *testing.T) {
+	for name, around := range map[string]func(http.Handler) http.Handler{
+		"with Hijack": recovering,
+		"with Unwrap": func(next http.Handler) http.Handler {
+			return through(next, func(w http.ResponseWriter) http.ResponseWriter { return unwrapping{w} })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, both, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n"+echo+"\r\n\r\n")
+				_, _ = io.Copy(conn, both)
+			})
+			s := serve(t, around(p.proxy(t)))
+			conn, in := s.dial(t, "GET / HTTP/1.1\r\nHost: proxy\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, "status", resp.StatusCode, http.StatusSwitchingProtocols)
+			_, _ = io.WriteString(conn, "line\n")
+			line, err := in.ReadString('\n')
+			check(t, "echo", line, "line\n")
+			check(t, "error", err, nil)
+			_ = conn.Close()
+		})
+	}
+}
+
+type unwrapping struct{ http.ResponseWriter }
+
+func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }

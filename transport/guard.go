@@ -1,0 +1,77 @@
+package transport
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// hookPatience is how long a request waits for a hook.
+	hookPatience = time.Second
+	// hookGrace is how long it waits if its caller has left already. A hook
+	// that does not block needs less.
+	hookGrace = 10 * time.Millisecond
+)
+
+// guarded calls a function of the user's, and returns what it returns. If it
+// panics, or does not return in time, guarded returns byDefault.
+func guarded[T any](ctx context.Context, byDefault T, call func() T) T {
+	results := make(chan T, 1)
+	go func() {
+		result := byDefault
+		defer func() {
+			if recover() != nil {
+				result = byDefault
+			}
+			results <- result
+		}()
+		result = call()
+	}()
+	timer := time.NewTimer(hookPatience)
+	defer timer.Stop()
+	select {
+	case result := <-results:
+		return result
+	case <-ctx.Done():
+		timer.Reset(hookGrace)
+	case <-timer.C:
+		return byDefault
+	}
+	select {
+	case result := <-results:
+		return result
+	case <-timer.C:
+		return byDefault
+	}
+}
+
+// refused calls the hook Refused. What it returns is the context to go on with,
+// and what to call when it is known what follows.
+func (h *Hooks) refused(ctx context.Context, info RefusedInfo) (context.Context, func(RefusedResult)) {
+	type announced struct {
+		ctx  context.Context
+		done func(RefusedResult)
+	}
+	if h.Refused == nil {
+		return ctx, func(RefusedResult) {}
+	}
+	a := guarded(ctx, announced{ctx: ctx}, func() announced {
+		ctx, done := h.Refused(ctx, info)
+		return announced{ctx, done}
+	})
+	if a.ctx == nil {
+		a.ctx = ctx
+	}
+	return a.ctx, func(result RefusedResult) {
+		if a.done != nil {
+			guarded(ctx, struct{}{}, func() struct{} { a.done(result); return struct{}{} })
+		}
+	}
+}
+
+// retry calls the hook Retry.
+func (h *Hooks) retry(ctx context.Context, info RetryInfo) {
+	if h.Retry != nil {
+		guarded(ctx, struct{}{}, func() struct{} { h.Retry(ctx, info); return struct{}{} })
+	}
+}

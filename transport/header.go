@@ -1,0 +1,113 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// newHeader returns a copy of the request's header with room for a token. The
+// values are shared, and clipped, so that appending to them does not write
+// there. Credentials of the caller's own are an error.
+func (x *exchange) newHeader() (http.Header, error) {
+	header := make(http.Header, len(x.req.Header)+1)
+	for name, values := range x.req.Header {
+		switch {
+		case isField(name, "Authorization"):
+			if !carryNothing(values) && !x.isOwnToken(values) {
+				return nil, ErrAuthorizationPresent
+			}
+		case isField(name, "Accept-Encoding"):
+			header[name] = decodable(values)
+		default:
+			header[name] = slices.Clip(values)
+		}
+	}
+	return header, nil
+}
+
+// isField reports whether a header's key is the name of a field, in any case: a
+// program that does not use the methods of http.Header can write it in any.
+func isField(key, field string) bool {
+	return len(key) == len(field) && strings.EqualFold(key, field)
+}
+
+// carryNothing reports whether values of Authorization have no credentials.
+// Clients that are generated from an OpenAPI file send an empty one, or a scheme
+// alone, where the file declares the field.
+func carryNothing(values []string) bool {
+	for _, value := range values {
+		switch strings.ToLower(strings.Trim(value, " \t")) {
+		case "", "bearer", "basic", "digest", "token":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isOwnToken reports whether values of Authorization are a token of ours: beside
+// the one that middleware put into the header nothing else counts, in whatever
+// form it is written; otherwise it is the current one of the request's account.
+// It issues none.
+func (x *exchange) isOwnToken(values []string) bool {
+	ctx := x.req.Context()
+	if token, ok := tokensource.TokenFromContext(ctx); ok && token.IsIn(x.req.Header) {
+		return true
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	cancel() // A Source issues nothing for a caller who has left.
+	token, err := x.transport.source.Token(ctx, x.account)
+	return err == nil && token.IsIn(http.Header{"Authorization": values})
+}
+
+// decodable returns values of Accept-Encoding without the encodings that this
+// package cannot read. Otherwise a 401 could come in one of them, and would
+// remain without a verdict. What is left keeps its order and its weights
+// (RFC 9110, section 12.5.3).
+func decodable(values []string) []string {
+	var kept, named []string
+	everything, acceptable, changed := "", false, false
+	for coding := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		coding = strings.Trim(coding, " \t")
+		name, _, _ := strings.Cut(coding, ";")
+		name = strings.ToLower(strings.Trim(name, " \t"))
+		switch name {
+		case "gzip", "x-gzip", "deflate", "identity":
+			kept, named = append(kept, coding), append(named, strings.TrimPrefix(name, "x-"))
+			acceptable = acceptable || !isRuledOut(coding)
+		case "*":
+			everything, changed = coding, true
+		case "":
+		default:
+			changed = true
+		}
+	}
+	switch {
+	case !changed:
+		return slices.Clip(values)
+	case everything != "" && isRuledOut(everything):
+		kept = append(kept, everything)
+	case everything != "":
+		for _, name := range []string{"gzip", "deflate"} {
+			if !slices.Contains(named, name) {
+				kept, acceptable = append(kept, name+strings.TrimPrefix(everything, "*")), true
+			}
+		}
+	}
+	if !acceptable {
+		return []string{"identity"} // What can always be read.
+	}
+	return []string{strings.Join(kept, ", ")}
+}
+
+// isRuledOut reports whether an encoding has the weight 0.
+func isRuledOut(coding string) bool {
+	_, weight, _ := strings.Cut(strings.ToLower(coding), "q=")
+	q, err := strconv.ParseFloat(strings.Trim(weight, " \t"), 64)
+	return err == nil && q == 0
+}

@@ -1,0 +1,150 @@
+package transport_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// What comes back has to be legible. A CDN answers in br to a browser that is
+// behind a proxy, and a 401 in br remains without a verdict.
+func TestAcceptEncoding_ReducedToWhatIsRead(t *testing.T) {
+	for _, test := range []struct{ values, want []string }{
+		{nil, nil},
+		{[]string{"gzip"}, []string{"gzip"}},
+		{[]string{"gzip, deflate"}, []string{"gzip, deflate"}},
+		{[]string{"GZip;q=1.0, identity;q=0.5"}, []string{"GZip;q=1.0, identity;q=0.5"}},
+		{[]string{"identity"}, []string{"identity"}},
+		{[]string{""}, []string{""}},
+		{[]string{"gzip", "deflate"}, []string{"gzip", "deflate"}},
+		{[]string{"gzip, deflate, br, zstd"}, []string{"gzip, deflate"}},
+		{[]string{"br;q=1.0, gzip;q=0.8, *;q=0.1"}, []string{"gzip;q=0.8, deflate;q=0.1"}},
+		{[]string{"br", "gzip"}, []string{"gzip"}},
+		{[]string{"zstd , x-gzip ; q=0.5"}, []string{"x-gzip ; q=0.5"}},
+		{[]string{"br"}, []string{"identity"}},
+		{[]string{"BR, zstd, dcb"}, []string{"identity"}},
+		{[]string{"*"}, []string{"gzip, deflate"}},
+		{[]string{"*;q=0.3"}, []string{"gzip;q=0.3, deflate;q=0.3"}},
+		{[]string{"gzip;q=0, *"}, []string{"gzip;q=0, deflate"}},
+		{[]string{"gzip, *;q=0"}, []string{"gzip, *;q=0"}},
+		{[]string{"identity;q=0, *"}, []string{"identity;q=0, gzip, deflate"}},
+		{[]string{"br, *;q=0"}, []string{"identity"}},
+		{[]string{"br, gzip;q=0"}, []string{"identity"}},
+		{[]string{"br, identity;q=0"}, []string{"identity"}},
+		{[]string{"br, gzip;q=nonsense"}, []string{"gzip;q=nonsense"}},
+		{[]string{",br,,gzip,"}, []string{"gzip"}},
+	} {
+		for _, name := range []string{"Accept-Encoding", "accept-encoding"} {
+			w := &wire{}
+			req := newRequest(t, http.MethodGet, target, nil)
+			if test.values != nil {
+				req.Header[name] = slices.Clone(test.values)
+			}
+			send(t, newTransport(t, &mint{}, w), req)
+			if got := w.sendings()[0].header[name]; !slices.Equal(got, test.want) {
+				t.Errorf("%s: %q went out as %q, want %q", name, test.values, got, test.want)
+			}
+			if !slices.Equal(req.Header[name], test.values) {
+				t.Errorf("the caller's %q became %q", test.values, req.Header[name])
+			}
+		}
+	}
+}
+
+// Generated clients send an Authorization where an OpenAPI file declares it:
+// empty, or with a scheme alone.
+func TestAuthorization_WithoutCredentialsIsNone(t *testing.T) {
+	for _, name := range []string{"Authorization", "authorization", "AUTHORIZATION"} {
+		for _, values := range [][]string{nil, {}, {""}, {" "}, {"Bearer"}, {"Bearer "}, {"bearer\t"}, {" Basic "}, {"", "Bearer "}} {
+			m, w := &mint{}, &wire{}
+			req := newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
+			req.Header[name] = values
+			wantStatus(t, send(t, newTransport(t, m, w), req), http.StatusOK)
+			header := w.sendings()[0].header
+			if _, ok := m.account(header); !ok || len(header) != 1 {
+				t.Errorf("%s %q: it went out with %q", name, values, header)
+			}
+		}
+	}
+}
+
+// Anything else might be somebody's credentials.
+func TestAuthorization_WithCredentialsIsRefused(t *testing.T) {
+	for _, values := range [][]string{{"Bearer x"}, {"Basic eA=="}, {"eyJhbGciOiJIUzUxMiJ9.e30.x"}, {"Bearer", "x"}, {"Bearer Bearer"}, {"Bearer,"}, {"ApiKey"}} {
+		w := &wire{}
+		req := newRequest(t, http.MethodPost, target, nil)
+		req.Header["Authorization"] = values
+		_, err := newTransport(t, &mint{}, w).RoundTrip(req)
+		wantUnsent(t, err, transport.ErrAuthorizationPresent)
+		wantSent(t, w, 0)
+	}
+}
+
+// A program may get the token itself, and set it. Its account still counts.
+func TestAuthorization_OwnTokenIsReplaced(t *testing.T) {
+	m, w := &mint{}, &wire{}
+	rt := newTransport(t, m, w, noDefaultAccount)
+	for _, id := range []string{"1", "2"} {
+		token, err := rt.Source().Token(t.Context(), acct(t, id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := newRequest(t, http.MethodGet, target, nil)
+		token.SetAuthHeader(req.Header)
+		wantStatus(t, send(t, rt, req.WithContext(contextFor(t, req, id))), http.StatusOK)
+		_, err = trySend(rt, req.WithContext(contextFor(t, req, "3")))
+		wantUnsent(t, err, transport.ErrAuthorizationPresent)
+	}
+	wantSent(t, w, 2)
+	wantIssued(t, m, 2) // None for account 3, to compare.
+}
+
+// Whoever traces requests logs what is written, and would log the token.
+func TestClientTrace_IsNotToldOfToken(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			m := &mint{}
+			server, base := newTLSServer(t, http2, m.guard(func(http.ResponseWriter, *http.Request) {}))
+			rt := newTransport(t, m, base, at(server))
+			get(t, rt, server.URL)
+			m.revoke()
+			var fields []string
+			conns, written := 0, 0
+			inner := &httptrace.ClientTrace{
+				WroteHeaderField: func(name string, values []string) { fields = append(fields, append([]string{name}, values...)...) },
+				GotConn:          func(httptrace.GotConnInfo) { conns++ },
+			}
+			outer := &httptrace.ClientTrace{WroteHeaders: func() { written++ }}
+			ctx := httptrace.WithClientTrace(httptrace.WithClientTrace(t.Context(), inner), outer)
+			req := newRequest(t, method, server.URL, nil).WithContext(ctx)
+			req.Header.Set("X-Field", "seen")
+			wantStatus(t, send(t, rt, req), http.StatusOK)
+			told := strings.ToLower(strings.Join(fields, "\n"))
+			if strings.Contains(told, "authorization") || strings.Contains(told, "sentinel-token") {
+				t.Errorf("HTTP/2 %t, %s: the trace was told %q", http2, method, fields)
+			}
+			if !strings.Contains(told, "x-field") || conns != 2 || written != 2 {
+				t.Errorf("HTTP/2 %t, %s: of two sendings the trace was told of %d connections, %d heads and %q", http2, method, conns, written, fields)
+			}
+		}
+	}
+}
+
+// For telemetry beneath the transport, the context stays what it was.
+func TestClientTrace_LeavesContextValues(t *testing.T) {
+	type key struct{}
+	w := &wire{}
+	ctx := context.WithValue(t.Context(), key{}, "kept")
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaderField: func(string, []string) {}})
+	ctx = tokensource.ContextWithAccount(ctx, tokensource.Organization())
+	send(t, newTransport(t, &mint{}, w), newRequest(t, http.MethodPost, target, nil).WithContext(ctx))
+	if got := w.sendings()[0].ctx.Value(key{}); got != "kept" {
+		t.Errorf("the base's context has %v", got)
+	}
+}

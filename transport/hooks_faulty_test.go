@@ -1,0 +1,130 @@
+package transport_test
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// faults are what a hook can do to a request. Each returns when the bubble is
+// over at the latest.
+func faults(over <-chan struct{}) map[string]func() {
+	return map[string]func(){
+		"panics":             func() { panic("inconsistent label cardinality") },
+		"panics with nil":    func() { panic(nil) }, //nolint:govet // As code does.
+		"ends its goroutine": runtime.Goexit,
+		"blocks":             func() { <-over },
+	}
+}
+
+// A request has to be answered, whatever telemetry does to itself.
+func TestHooks_FaultyHarmNoRequest(t *testing.T) {
+	for name := range faults(nil) {
+		for _, where := range []string{"Refused", "its function", "Retry", "Triage", "no context"} {
+			t.Run(name+" in "+where, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					over := make(chan struct{})
+					defer close(over)
+					fault := faults(over)[name]
+					m := &mint{}
+					w := &wire{answer: func(s sending) (*http.Response, error) {
+						switch s.number {
+						case 1:
+							return respond(http.StatusServiceUnavailable, ""), nil
+						case 2:
+							return respond(http.StatusUnauthorized, ""), nil
+						}
+						return respond(http.StatusOK, ""), nil
+					}}
+					rt := newTransport(t, m, w, func(c *transport.Config) {
+						c.Hooks.Refused = func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+							if where == "Refused" {
+								fault()
+							}
+							if where == "no context" {
+								ctx = nil
+							}
+							return ctx, func(transport.RefusedResult) {
+								if where == "its function" {
+									fault()
+								}
+							}
+						}
+						c.Hooks.Retry = func(context.Context, transport.RetryInfo) {
+							if where == "Retry" {
+								fault()
+							}
+						}
+						c.Triage = func(r *transport.Refusal) transport.Verdict {
+							if where == "Triage" {
+								fault()
+							}
+							return r.Verdict
+						}
+					})
+					want, sent := http.StatusOK, 3
+					if where == "Triage" {
+						want, sent = http.StatusUnauthorized, 2 // Without a verdict, nothing is replayed.
+					}
+					began := time.Now()
+					wantStatus(t, get(t, rt, target), want)
+					wantSent(t, w, sent)
+					if took := time.Since(began); took > 1200*time.Millisecond {
+						t.Errorf("it took %v", took)
+					}
+					synctest.Wait()
+				})
+			})
+		}
+	}
+}
+
+// A hook that blocks keeps no caller beyond its deadline.
+func TestHooks_BlockingEndsWithDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		defer close(over)
+		rt := newTransport(t, &mint{}, answers401("refused"), func(c *transport.Config) {
+			c.Hooks.Refused = func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+				<-over
+				return ctx, nil
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		r := send(t, rt, newRequest(t, http.MethodPost, target, strings.NewReader("payment")).WithContext(ctx))
+		if took := time.Since(began); took > 150*time.Millisecond || r.status != http.StatusUnauthorized {
+			t.Errorf("got status %d after %v", r.status, took)
+		}
+	})
+}
+
+// A caller who has left already is told of all the same: telemetry wants to know.
+func TestHooks_AreCalledForCallerWhoLeft(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, leave := context.WithCancel(t.Context())
+			ended := false
+			w := &wire{answer: func(sending) (*http.Response, error) {
+				leave()
+				return respond(http.StatusUnauthorized, ""), nil
+			}}
+			rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+				c.Hooks.Refused = func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+					return ctx, func(transport.RefusedResult) { ended = true }
+				}
+			})
+			_, _ = trySend(rt, newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
+			if !ended {
+				t.Error("the hook was not told of the end")
+			}
+		})
+	}
+}

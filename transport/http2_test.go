@@ -1,0 +1,229 @@
+package transport_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// Frames of HTTP/2 (RFC 9113, section 6).
+const (
+	frameData      = 0x0
+	frameHeaders   = 0x1
+	frameRSTStream = 0x3
+	frameSettings  = 0x4
+	framePing      = 0x6
+	frameGoAway    = 0x7
+
+	flagEndStream = 0x1 // ACK for settings and pings
+	flagEnd       = 0x5 // END_STREAM and END_HEADERS
+
+	status200 = "\x88" // in HPACK
+)
+
+// A framed server speaks HTTP/2 in whole requests. The function refuse answers
+// some of them, and says which by its result; all others get 200.
+type framed struct {
+	net.Listener
+	base   *http.Transport
+	refuse func(c *framedConn, number int32, stream uint32) bool
+	got    atomic.Int32 // how many requests arrived as a whole
+}
+
+type framedConn struct{ net.Conn }
+
+func (c *framedConn) write(kind, flags byte, stream uint32, payload string) {
+	n := len(payload)
+	head := []byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags}
+	_, _ = c.Write(append(binary.BigEndian.AppendUint32(head, stream), payload...))
+}
+
+func (c *framedConn) reset(stream, code uint32) {
+	c.write(frameRSTStream, 0, stream, string(binary.BigEndian.AppendUint32(nil, code)))
+}
+
+func (c *framedConn) goAway(last, code uint32) {
+	payload := binary.BigEndian.AppendUint32(nil, last)
+	c.write(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(payload, code)))
+}
+
+func newFramed(t *testing.T, refuse func(c *framedConn, number int32, stream uint32) bool) *framed {
+	t.Helper()
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // For its certificate.
+	certified.Close()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := transport.NewBase()
+	base.TLSClientConfig.RootCAs = x509.NewCertPool()
+	base.TLSClientConfig.RootCAs.AddCert(certified.Certificate())
+	f := &framed{Listener: listener, base: base, refuse: refuse}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			serving.Go(func() { f.serve(&framedConn{conn}) })
+		}
+	})
+	t.Cleanup(serving.Wait) // When all connections have been closed.
+	t.Cleanup(func() { _ = listener.Close() })
+	return f
+}
+
+func (f *framed) serve(conn *framedConn) {
+	defer func() { _ = conn.Close() }()
+	in := bufio.NewReader(conn)
+	if _, err := in.Discard(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")); err != nil {
+		return
+	}
+	conn.write(frameSettings, 0, 0, "")
+	for {
+		head := make([]byte, 9)
+		if _, err := io.ReadFull(in, head); err != nil {
+			return
+		}
+		payload := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
+		if _, err := io.ReadFull(in, payload); err != nil {
+			return
+		}
+		kind, flags, stream := head[3], head[4], binary.BigEndian.Uint32(head[5:])
+		switch {
+		case kind == frameSettings && flags == 0, kind == framePing && flags == 0:
+			if kind == frameSettings {
+				payload = nil
+			}
+			conn.write(kind, flagEndStream, 0, string(payload))
+		case (kind == frameHeaders || kind == frameData) && flags&flagEndStream != 0:
+			if number := f.got.Add(1); !f.refuse(conn, number, stream) {
+				conn.write(frameHeaders, flagEnd, stream, status200)
+			}
+		}
+	}
+}
+
+func (f *framed) transport(t *testing.T) *transport.Transport {
+	t.Helper()
+	return newTransport(t, &mint{}, f.base, func(c *transport.Config) { c.Hosts = []string{f.Addr().String()} })
+}
+
+func (f *framed) url() string { return "https://" + f.Addr().String() + "/pay" }
+
+// Codes of RST_STREAM.
+const (
+	protocolError = 0x1
+	refusedStream = 0x7
+)
+
+// A server that resets a stream may have executed the request. Only with
+// REFUSED_STREAM it says that it has not.
+//
+// One case is left out: net/http sends a request without a body again by itself
+// when its stream is reset with PROTOCOL_ERROR, and cannot be kept from that.
+func TestPayment_DeliveredOnceThoughStreamIsReset(t *testing.T) {
+	for code := range uint32(15) {
+		for name, body := range bodiesOfPayments {
+			if isEmpty := name == "nil" || name == "NoBody"; isEmpty && code == protocolError || code == refusedStream {
+				continue
+			}
+			t.Run(fmt.Sprintf("%d %s", code, name), func(t *testing.T) {
+				f := newFramed(t, func(c *framedConn, number int32, stream uint32) bool {
+					if number > 1 {
+						c.reset(stream, code)
+					}
+					return number > 1
+				})
+				rt := f.transport(t)
+				wantStatus(t, get(t, rt, f.url()), http.StatusOK)
+				req := newRequest(t, http.MethodPost, f.url(), strings.NewReader("payment"))
+				req.Header.Set("Idempotency-Key", "k1")
+				body(req)
+				_, err := trySend(rt, req)
+				if n := f.got.Load() - 1; n != 1 || err == nil {
+					t.Errorf("it was delivered %d times with error %v, want once with an error", n, err)
+				}
+			})
+		}
+	}
+}
+
+// What the server says that it has not processed is sent again, whether
+// net/http does it or has to be asked.
+func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
+	for refusal, refuse := range map[string]func(c *framedConn, stream uint32){
+		"REFUSED_STREAM":               func(c *framedConn, stream uint32) { c.reset(stream, refusedStream) },
+		"GOAWAY":                       func(c *framedConn, stream uint32) { c.goAway(stream-2, 0) },
+		"GOAWAY with an error":         func(c *framedConn, stream uint32) { c.goAway(stream-2, 2) },
+		"GOAWAY, and the end":          func(c *framedConn, stream uint32) { c.goAway(stream-2, 0); _ = c.Close() },
+		"GOAWAY, the first of its own": func(c *framedConn, stream uint32) { c.goAway(0, 11) },
+	} {
+		for name, body := range bodiesOfPayments {
+			if name == "streamed" {
+				continue // Nobody can send it again.
+			}
+			for _, warm := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s %s %t", refusal, name, warm), func(t *testing.T) {
+					first := int32(1)
+					if warm {
+						first = 2
+					} else if refusal == "GOAWAY" || refusal == "GOAWAY with an error" || refusal == "GOAWAY, and the end" {
+						t.Skip("there is no stream before the first")
+					}
+					f := newFramed(t, func(c *framedConn, number int32, stream uint32) bool {
+						if number == first {
+							refuse(c, stream)
+						}
+						return number == first
+					})
+					rt := f.transport(t)
+					if warm {
+						wantStatus(t, get(t, rt, f.url()), http.StatusOK)
+					}
+					req := newRequest(t, http.MethodPost, f.url(), strings.NewReader("payment"))
+					body(req)
+					r, err := trySend(rt, req)
+					if n := f.got.Load() - first; err != nil || r.status != http.StatusOK || n != 1 {
+						t.Errorf("got status %d with error %v after %d more sendings, want 200 after one", r.status, err, n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A GOAWAY that includes the stream says that the server may have executed it.
+func TestPayment_IncludedInGoAwayIsNotSentAgain(t *testing.T) {
+	for name, body := range bodiesOfPayments {
+		f := newFramed(t, func(c *framedConn, number int32, stream uint32) bool {
+			if number == 2 {
+				c.goAway(stream, 0)
+				_ = c.Close()
+			}
+			return number == 2
+		})
+		rt := f.transport(t)
+		wantStatus(t, get(t, rt, f.url()), http.StatusOK)
+		req := newRequest(t, http.MethodPost, f.url(), strings.NewReader("payment"))
+		body(req)
+		_, err := trySend(rt, req)
+		if n := f.got.Load() - 1; n != 1 || err == nil {
+			t.Errorf("%s: it was delivered %d times with error %v, want once with an error", name, n, err)
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package transport_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// A fickle server answers GET, and executes everything else without an answer:
+// it closes the connection then. It counts what it has executed.
+type fickle struct {
+	net.Listener
+	executed atomic.Int32
+	// before is called when a request was executed, before its connection is
+	// closed. It may be nil.
+	before func()
+}
+
+func newFickle(t *testing.T) *fickle {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fickle{Listener: listener}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { f.serve(conn) })
+		}
+	})
+	t.Cleanup(func() { _ = listener.Close(); serving.Wait() })
+	return f
+}
+
+func (f *fickle) serve(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	in := bufio.NewReader(conn)
+	for {
+		req, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, req.Body)
+		if req.Method != http.MethodGet {
+			f.executed.Add(1)
+			if f.before != nil {
+				f.before()
+			}
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}
+}
+
+// warm leaves kept connections behind, as many as are used at once.
+func (f *fickle) warm(t *testing.T, rt http.RoundTripper) {
+	t.Helper()
+	wantStatus(t, get(t, rt, "http://"+f.Addr().String()), http.StatusOK)
+}
+
+// at has tokens go to the server.
+func (f *fickle) at(c *transport.Config) { c.Hosts = []string{f.Addr().String()} }
+
+// bodiesOfPayments are all ways in which a payment has a body, or none.
+var bodiesOfPayments = map[string]func(*http.Request){
+	"nil":         func(req *http.Request) { req.Body, req.GetBody, req.ContentLength = nil, nil, 0 },
+	"NoBody":      func(req *http.Request) { req.Body, req.GetBody, req.ContentLength = http.NoBody, nil, 0 },
+	"with":        func(*http.Request) {},
+	"recorded":    func(req *http.Request) { req.GetBody = nil },
+	"streamed":    func(req *http.Request) { req.GetBody, req.ContentLength = nil, -1 },
+	"own GetBody": func(req *http.Request) { req.Body = io.NopCloser(struct{ io.Reader }{req.Body}) },
+}
+
+// net/http takes an idempotency key for the permission to send a request again
+// when a kept connection breaks. Nobody has given it.
+func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
+	for name, body := range bodiesOfPayments {
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, "PAY"} {
+			for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key", "Idempotency-key", "x-idempotency-key", "Idempotency", ""} {
+				t.Run(strings.Join([]string{name, method, key}, " "), func(t *testing.T) {
+					f := newFickle(t)
+					rt := newTransport(t, &mint{}, transport.NewBase(), f.at)
+					f.warm(t, rt)
+					req := newRequest(t, method, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
+					body(req)
+					if key != "" {
+						req.Header[key] = []string{"k1"}
+					}
+					if resp, err := trySend(rt, req); err == nil {
+						t.Errorf("got status %d, want an error", resp.status)
+					}
+					if n := f.executed.Load(); n != 1 {
+						t.Errorf("it was executed %d times, want once", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Something beneath the transport may add the key.
+func TestPayment_DeliveredOnceWhoeverSetsItsKey(t *testing.T) {
+	for name, body := range bodiesOfPayments {
+		f := newFickle(t)
+		base := transport.NewBase()
+		rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+			req = req.Clone(req.Context())
+			req.Header.Set("Idempotency-Key", "k1")
+			return base.RoundTrip(req)
+		}), f.at)
+		t.Cleanup(base.CloseIdleConnections)
+		f.warm(t, rt)
+		req := newRequest(t, http.MethodPost, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
+		body(req)
+		_, err := trySend(rt, req)
+		if n := f.executed.Load(); n != 1 || err == nil {
+			t.Errorf("%s: it was executed %d times with error %v, want once with an error", name, n, err)
+		}
+	}
+}
+
+// The error of net/http's second try was that of a dial, and a dial is no
+// delivery: so the payment went out a third time.
+func TestPayment_DeliveredOnceThroughARestart(t *testing.T) {
+	for name, body := range bodiesOfPayments {
+		f := newFickle(t)
+		f.before = func() { _ = f.Close() } // The process dies.
+		base := transport.NewBase()
+		var refused atomic.Int32
+		dial := base.DialContext
+		base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			if err != nil {
+				refused.Add(1)
+			}
+			return conn, err
+		}
+		rt := newTransport(t, &mint{}, base, f.at)
+		f.warm(t, rt)
+		req := newRequest(t, http.MethodPost, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
+		req.Header.Set("Idempotency-Key", "k1")
+		body(req)
+		_, err := trySend(rt, req)
+		if n := f.executed.Load(); n != 1 || err == nil {
+			t.Errorf("%s: it was executed %d times with error %v, want once with an error", name, n, err)
+		}
+		if n := refused.Load(); n > 1 {
+			t.Errorf("%s: it was tried again %d times after that", name, n-1)
+		}
+	}
+}
+
+// Whoever allows a request to be executed twice gets what net/http does, too.
+func TestAllowRetry_SendsKeyedPaymentAgain(t *testing.T) {
+	f := newFickle(t)
+	rt := newTransport(t, &mint{}, transport.NewBase(), f.at)
+	f.warm(t, rt)
+	req := newRequest(t, http.MethodPost, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
+	req.Header.Set("Idempotency-Key", "k1")
+	_, _ = trySend(rt, req.WithContext(transport.AllowRetry(t.Context())))
+	if n := f.executed.Load(); n < 2 {
+		t.Errorf("it was executed %d times", n)
+	}
+}
+
+// A brokenConn writes nothing once it is broken.
+type brokenConn struct {
+	net.Conn
+	broken *atomic.Bool
+}
+
+func (c brokenConn) Write(b []byte) (int, error) {
+	if c.broken.CompareAndSwap(true, false) {
+		_ = c.Close()
+		return 0, &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}
+	}
+	return c.Conn.Write(b)
+}
+
+// A kept connection that a firewall has reset takes no byte. net/http sends the
+// request over another then, and this package must not take that away.
+func TestPayment_OfWhichNoByteWasWrittenIsSentAgain(t *testing.T) {
+	for name, body := range bodiesOfPayments {
+		if name == "streamed" {
+			continue // Nobody can send it again.
+		}
+		m := &mint{}
+		var executed atomic.Int32
+		server := newServer(t, m.guard(func(_ http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				executed.Add(1)
+			}
+		}))
+		var broken atomic.Bool
+		base := transport.NewBase()
+		dial := base.DialContext
+		base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			return brokenConn{conn, &broken}, err
+		}
+		rt := newTransport(t, m, base, at(server))
+		get(t, rt, server.URL)
+		broken.Store(true)
+		req := newRequest(t, http.MethodPost, server.URL, strings.NewReader("payment"))
+		body(req)
+		r, err := trySend(rt, req)
+		if err != nil || r.status != http.StatusOK || executed.Load() != 1 || broken.Load() {
+			t.Errorf("%s: got status %d with error %v, executed %d times, want 200 after one", name, r.status, err, executed.Load())
+		}
+	}
+}
+
+// A Length without a body is a program's mistake. HTTP/2 would send nothing.
+func TestRoundTrip_RefusesLengthWithoutBody(t *testing.T) {
+	for _, length := range []int64{7, -1} {
+		m, w := &mint{}, &wire{}
+		req := newRequest(t, http.MethodPost, target, nil)
+		req.ContentLength = length
+		_, err := newTransport(t, m, w).RoundTrip(req)
+		wantUnsent(t, err, transport.ErrBodyMissing)
+		wantSent(t, w, 0)
+		wantIssued(t, m, 0)
+	}
+}
+
+// Nothing above has to send a request again that was refused for its own sake.
+func TestUnsent_IsPermanent(t *testing.T) {
+	_, err := newTransport(t, &mint{}, &wire{}).RoundTrip(newRequest(t, http.MethodGet, "https://evil.example", nil))
+	if !tokensource.IsPermanent(err) {
+		t.Errorf("%v is not permanent", err)
+	}
+}

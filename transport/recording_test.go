@@ -1,0 +1,351 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// An upload is a body that comes piece by piece. It fails the test if it is read
+// by two at once, or closed while it is read.
+type upload struct {
+	tb     testing.TB
+	pieces chan string // closed at the end
+	rest   string
+	fail   error // at the end, instead of io.EOF
+
+	busy   atomic.Bool
+	reads  atomic.Int32
+	closed atomic.Int32
+}
+
+func newUpload(tb testing.TB, pieces ...string) *upload {
+	u := &upload{tb: tb, pieces: make(chan string, 16)}
+	for _, piece := range pieces {
+		u.pieces <- piece
+	}
+	return u
+}
+
+func (u *upload) enter(what string) (leave func()) {
+	if !u.busy.CompareAndSwap(false, true) {
+		u.tb.Errorf("%s while another is at it", what)
+	}
+	return func() { u.busy.Store(false) }
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	defer u.enter("read")()
+	u.reads.Add(1)
+	if u.closed.Load() > 0 {
+		u.tb.Error("read after close")
+	}
+	if u.rest == "" {
+		piece, ok := <-u.pieces
+		if !ok && u.fail != nil {
+			return 0, u.fail
+		}
+		if !ok {
+			return 0, io.EOF
+		}
+		u.rest = piece
+	}
+	n := copy(p, u.rest)
+	u.rest = u.rest[n:]
+	return n, nil
+}
+
+func (u *upload) Close() error {
+	defer u.enter("close")()
+	u.closed.Add(1)
+	return nil
+}
+
+func (u *upload) wantClosedOnce(tb testing.TB) {
+	tb.Helper()
+	if n := u.closed.Load(); n != 1 {
+		tb.Errorf("the body was closed %d times, want once", n)
+	}
+}
+
+// recorded returns a request with a body of known length that comes once.
+func recorded(tb testing.TB, url string, body io.Reader, length int) *http.Request {
+	tb.Helper()
+	req := newRequest(tb, http.MethodPost, url, body)
+	req.ContentLength = int64(length)
+	return req
+}
+
+// A proxy's client may be slow. Nothing waits for its upload before the platform
+// knows of the request.
+func TestRecording_SendsHeadBeforeUpload(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		m := &mint{}
+		arrived := make(chan struct{})
+		server, base := newTLSServer(t, http2, m.guard(func(w http.ResponseWriter, r *http.Request) {
+			close(arrived)
+			_, _ = io.Copy(w, r.Body)
+		}))
+		body := newUpload(t)
+		go func() {
+			select {
+			case <-arrived:
+			case <-t.Context().Done():
+			}
+			for _, piece := range []string{"pay", "ment"} {
+				body.pieces <- piece
+			}
+			close(body.pieces)
+		}()
+		rt := newTransport(t, m, base, at(server))
+		if r := send(t, rt, recorded(t, server.URL, body, len("payment"))); r.body != "payment" {
+			t.Errorf("HTTP/2 %t: the server got %q", http2, r.body)
+		}
+		body.wantClosedOnce(t)
+	}
+}
+
+// A server may refuse a request whose body is still on its way. The base that
+// has returned the 401 may go on reading it (golang/go#51907).
+func TestRecording_ReplaysBodyOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, abandon := range []string{"closes", "reads on", "reads on, then closes", "does nothing"} {
+			body := newUpload(t, "pay")
+			m := &mint{}
+			sent, overtaken := 0, make(chan struct{})
+			var got string
+			rt := newTransport(t, m, roundTripper(func(req *http.Request) (*http.Response, error) {
+				if sent++; sent > 1 {
+					content, err := io.ReadAll(req.Body)
+					got = string(content)
+					return respond(http.StatusOK, ""), errors.Join(err, req.Body.Close())
+				}
+				_, _ = io.ReadFull(req.Body, make([]byte, 2))
+				go func() {
+					if strings.HasPrefix(abandon, "reads on") {
+						_, _ = io.Copy(io.Discard, req.Body)
+					}
+					if strings.HasSuffix(abandon, "closes") {
+						_ = req.Body.Close()
+					}
+					close(overtaken)
+				}()
+				synctest.Wait()
+				return respond(http.StatusUnauthorized, ""), nil
+			}))
+			go func() {
+				passTime(time.Minute)
+				body.pieces <- "ment"
+				passTime(time.Minute)
+				close(body.pieces)
+			}()
+			r := send(t, rt, recorded(t, target, body, len("payment")))
+			if r.status != http.StatusOK || got != "payment" {
+				t.Errorf("%s: got status %d, and the replay had %q", abandon, r.status, got)
+			}
+			<-overtaken
+			synctest.Wait()
+			body.wantClosedOnce(t)
+		}
+	})
+}
+
+// The same with a server, over both versions of HTTP.
+func TestRecording_ReplaysEarly401(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		m := &mint{}
+		refused := make(chan struct{})
+		var once sync.Once
+		server, base := newTLSServer(t, http2, func(w http.ResponseWriter, r *http.Request) {
+			if _, ok := m.account(r.Header); !ok {
+				_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is.
+				w.Header().Set("Content-Length", "0")
+				w.WriteHeader(http.StatusUnauthorized)
+				_ = http.NewResponseController(w).Flush()
+				once.Do(func() { close(refused) })
+				if !http2 { // There, the end of the answer is that of the handler.
+					_, _ = io.Copy(io.Discard, r.Body) // A server that hangs up may take the answer along.
+				}
+				return
+			}
+			_, _ = io.Copy(w, r.Body)
+		})
+		rt := newTransport(t, m, base, at(server))
+		get(t, rt, server.URL)
+		m.revoke()
+		body := newUpload(t, "pay")
+		go func() {
+			<-refused
+			body.pieces <- "ment"
+			close(body.pieces)
+		}()
+		if r := send(t, rt, recorded(t, server.URL, body, len("payment"))); r.status != http.StatusOK || r.body != "payment" {
+			t.Errorf("HTTP/2 %t: got %+v, want the whole payment", http2, r)
+		}
+		body.wantClosedOnce(t)
+	}
+}
+
+// A 401 to a request that waits for 100 Continue comes before its body is read.
+func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
+	m := &mint{}
+	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := m.account(r.Header); !ok {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.Copy(w, r.Body)
+	})
+	base := transport.NewBase()
+	base.ExpectContinueTimeout = time.Minute
+	rt := newTransport(t, m, base, at(server))
+	get(t, rt, server.URL)
+	m.revoke()
+	body := newUpload(t, "payment")
+	close(body.pieces)
+	req := recorded(t, server.URL, body, len("payment"))
+	req.Header.Set("Expect", "100-continue")
+	if r := send(t, rt, req); r.status != http.StatusOK || r.body != "payment" {
+		t.Errorf("got %+v, want the payment", r)
+	}
+	body.wantClosedOnce(t)
+}
+
+// What nobody reads is closed, and not read.
+func TestRecording_ClosesUnreadBody(t *testing.T) {
+	for name, base := range map[string]func(*http.Request) (*http.Response, error){
+		"closed": func(req *http.Request) (*http.Response, error) {
+			return respond(http.StatusOK, ""), req.Body.Close()
+		},
+		"closed twice": func(req *http.Request) (*http.Response, error) {
+			return respond(http.StatusOK, ""), errors.Join(req.Body.Close(), req.Body.Close())
+		},
+		"closed, with an error": func(req *http.Request) (*http.Response, error) {
+			return nil, errors.Join(errors.New("of the base"), req.Body.Close())
+		},
+	} {
+		body := newUpload(t, "payment")
+		_, _ = trySend(newTransport(t, &mint{}, roundTripper(base)), recorded(t, target, body, len("payment")))
+		body.wantClosedOnce(t)
+		if n := body.reads.Load(); n > 0 {
+			t.Errorf("%s: it was read %d times", name, n)
+		}
+	}
+}
+
+// A response may come before the body was sent, and the body goes on then.
+func TestRecording_StreamsOnAfterResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := newUpload(t, "pay")
+		var got []byte
+		done := make(chan error)
+		rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+			go func() {
+				var err error
+				got, err = io.ReadAll(req.Body)
+				done <- errors.Join(err, req.Body.Close())
+			}()
+			return respond(http.StatusOK, ""), nil
+		}))
+		wantStatus(t, send(t, rt, recorded(t, target, body, len("payment"))), http.StatusOK)
+		synctest.Wait()
+		if body.closed.Load() > 0 {
+			t.Error("it was closed on its way")
+		}
+		body.pieces <- "ment"
+		close(body.pieces)
+		if err := <-done; err != nil || string(got) != "payment" {
+			t.Errorf("%q arrived, with error %v", got, err)
+		}
+		synctest.Wait()
+		body.wantClosedOnce(t)
+	})
+}
+
+// A base that leaves a body in the middle must not have it read to its end: it
+// may have none.
+func TestRecording_StopsWhenNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := newUpload(t, "pay")
+		rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+			_, _ = io.ReadFull(req.Body, make([]byte, 3))
+			synctest.Wait()
+			return respond(http.StatusOK, ""), req.Body.Close()
+		}))
+		wantStatus(t, send(t, rt, recorded(t, target, body, len("payment"))), http.StatusOK)
+		body.pieces <- "me"
+		synctest.Wait()
+		body.wantClosedOnce(t)
+	})
+}
+
+// What was wrong with a body once is so a second time.
+func TestRecording_NotReplayedIfFaulty(t *testing.T) {
+	failure := errors.New("the client has gone")
+	for name, test := range map[string]struct {
+		content string
+		fail    error
+		sent    int
+	}{
+		"right":    {"payment", nil, 2},
+		"short":    {"pay", nil, 2}, // The base says what is wrong with it.
+		"too long": {"payments", nil, 1},
+		"broken":   {"pay", failure, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var bodies []string
+			rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+				content, _ := io.ReadAll(req.Body)
+				bodies = append(bodies, string(content))
+				return respond(http.StatusUnauthorized, ""), req.Body.Close()
+			}))
+			body := newUpload(t, test.content)
+			body.fail = test.fail
+			close(body.pieces)
+			r := send(t, rt, recorded(t, target, body, len("payment")))
+			wantStatus(t, r, http.StatusUnauthorized)
+			if len(bodies) != test.sent {
+				t.Errorf("%s: it was sent %d times, want %d", name, len(bodies), test.sent)
+			}
+			for _, content := range bodies {
+				if content != test.content {
+					t.Errorf("%s: %q went out, want %q", name, content, test.content)
+				}
+			}
+			synctest.Wait()
+			body.wantClosedOnce(t)
+		})
+	}
+}
+
+// A caller who leaves is not kept by a body that does not come, however it is
+// sent: net/http waits for it over HTTP/1.
+func TestRecording_KeepsNobodyBeyondDeadline(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		m := &mint{}
+		server, base := newTLSServer(t, http2, m.guard(func(_ http.ResponseWriter, r *http.Request) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				panic(http.ErrAbortHandler) // Half a payment gets no answer.
+			}
+		}))
+		rt := newTransport(t, m, base, at(server))
+		get(t, rt, server.URL)
+		body := newUpload(t, "pay")
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		req := recorded(t, server.URL, body, len("payment")).WithContext(ctx)
+		if r, err := trySend(rt, req); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("HTTP/2 %t: got %+v with error %v, want the deadline's", http2, r, err)
+		}
+		cancel()
+		close(body.pieces) // Else the test would not end.
+	}
+}

@@ -1,0 +1,241 @@
+package transport_test
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/zlib"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"unicode/utf16"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// utf16le returns a text as Windows writes it.
+func utf16le(text string) string {
+	out := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		out = append(out, byte(unit), byte(unit>>8))
+	}
+	return string(out)
+}
+
+func deflated(tb testing.TB, text string) (framed, bare string) {
+	tb.Helper()
+	var withFrame, without bytes.Buffer
+	z := zlib.NewWriter(&withFrame)
+	f, err := flate.NewWriter(&without, flate.BestSpeed)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, _ = z.Write([]byte(text))
+	_, _ = f.Write([]byte(text))
+	_, _ = z.Close(), f.Close()
+	return withFrame.String(), without.String()
+}
+
+const business = `{"code":"EUPI0120","message":"Transfer amount is greater than the account available limits"}`
+
+// A payment that the business refused is not replayed, in whatever form the
+// refusal comes. What is legible is found out; the rest is no evidence.
+func TestVerdict_BusinessAnswerInAnyForm(t *testing.T) {
+	framed, bare := deflated(t, business)
+	for name, test := range map[string]struct {
+		body    string
+		header  []string
+		verdict transport.Verdict
+	}{
+		"plain":                        {business, nil, transport.RequestRefused},
+		"called HTML":                  {business, []string{"Content-Type", "text/html"}, transport.RequestRefused},
+		"called UTF-8":                 {business, []string{"Content-Encoding", "UTF-8"}, transport.RequestRefused},
+		"called gzip":                  {business, []string{"Content-Encoding", "gzip"}, transport.RequestRefused},
+		"called br":                    {business, []string{"Content-Encoding", "br"}, transport.RequestRefused},
+		"gzip":                         {zip(t, business), []string{"Content-Encoding", "gzip"}, transport.RequestRefused},
+		"gzip, undeclared":             {zip(t, business), nil, transport.RequestRefused},
+		"gzip, called identity":        {zip(t, business), []string{"Content-Encoding", "identity"}, transport.RequestRefused},
+		"zlib":                         {framed, []string{"Content-Encoding", "deflate"}, transport.RequestRefused},
+		"deflate without a frame":      {bare, []string{"Content-Encoding", "deflate"}, transport.RequestRefused},
+		"in two fields":                {zip(t, framed), []string{"Content-Encoding", "deflate", "Content-Encoding", "gzip"}, transport.RequestRefused},
+		"byte order mark":              {"\ufeff" + business, nil, transport.RequestRefused},
+		"byte order mark in gzip":      {zip(t, "\ufeff"+business), []string{"Content-Encoding", "gzip"}, transport.RequestRefused},
+		"twice, the token's first":     {`{"code":"ERR9786","code":"EUPI0120"}`, nil, transport.RequestRefused},
+		"twice, the token's last":      {`{"code":"EUPI0120","code":"ERR9786"}`, nil, transport.RequestRefused},
+		"twice in an error":            {`{"errors":[{"code":"EUPI0120","code":"ERR9786"}]}`, nil, transport.RequestRefused},
+		"errors twice":                 {`{"errors":[{"code":"EUPI0120"}],"errors":[]}`, nil, transport.RequestRefused},
+		"in lower case":                {`{"code":"eupi0120","message":"m"}`, nil, transport.RequestRefused},
+		"with spaces":                  {`{"code":" EUPI0120\n","message":"m"}`, nil, transport.RequestRefused},
+		"another name":                 {`{"Code":"EUPI0120","Message":"m"}`, nil, transport.RequestRefused},
+		"errorCode":                    {`{"errorCode":"EUPI0120","message":"m"}`, nil, transport.RequestRefused},
+		"error":                        {`{"error":{"code":"EUPI0120","message":"m"}}`, nil, transport.RequestRefused},
+		"errors is an object":          {`{"errors":{"code":"EUPI0120"}}`, nil, transport.RequestRefused},
+		"an array":                     {`[{"code":"EUPI0120"}]`, nil, transport.RequestRefused},
+		"text in Latin-1":              {"{\"code\":\"EUPI0120\",\"message\":\"n\xe3o\"}", nil, transport.RequestRefused},
+		"XSSI prefix":                  {")]}',\n" + business, nil, transport.RequestRefused},
+		"another XSSI prefix":          {"while(1);" + business, nil, transport.RequestRefused},
+		"JSONP":                        {"cb(" + business + ")", nil, transport.RequestRefused},
+		"XML":                          {"<error><code>EUPI0120</code></error>", []string{"Content-Type", "application/xml"}, transport.RequestRefused},
+		"XML with a head":              {`<?xml version="1.0"?><error code="EUPI0120"/>`, nil, transport.RequestRefused},
+		"HTML that names 401":          {"<html><h1>401</h1><p>EUPI0120</p></html>", nil, transport.RequestRefused},
+		"a form":                       {"code=EUPI0120&message=m", nil, transport.RequestRefused},
+		"YAML":                         {"code: EUPI0120\nmessage: m\n", nil, transport.RequestRefused},
+		"a sentence":                   {"EUPI0120: Transfer amount is greater", nil, transport.RequestRefused},
+		"in quotes":                    {`"{\"code\":\"EUPI0120\"`, nil, transport.RequestRefused},
+		"account in a sentence":        {"WCAC0001 Account not authorized", nil, transport.AccountRefused},
+		"UTF-16":                       {utf16le(business), []string{"Content-Type", "application/json; charset=utf-16"}, transport.Unclear},
+		"brotli":                       {"\x1b\x5f\x00\x80", []string{"Content-Encoding", "br"}, transport.Unclear},
+		"brotli, behind an identity":   {"\x1b\x5f\x00\x80", []string{"Content-Encoding", "identity", "Content-Encoding", "br"}, transport.Unclear},
+		"zstd":                         {"\x28\xb5\x2f\xfd\x04\x00", []string{"Content-Encoding", "zstd"}, transport.Unclear},
+		"gzip that is none":            {"\x1f\x8b\x08\x00garbage", nil, transport.Unclear},
+		"MessagePack":                  {"\x82\xa4code\xa8EUPI0120", nil, transport.RequestRefused},
+		"breaks off":                   {business[:20], nil, transport.Unclear},
+		"XML, of a code nobody knows":  {"<error><code>EXYZ0001</code></error>", nil, transport.Unclear},
+		"XSSI, of a code nobody knows": {")]}',\n{\"code\":\"EXYZ0001\"}", nil, transport.Unclear},
+		"form, of NUL":                 {"Unauthorized\x00", nil, transport.Unclear},
+		"Latin-1":                      {"n\xe3o autorizado", nil, transport.Unclear},
+		"control characters":           {"Unauthorized\x1b[0m", nil, transport.Unclear},
+		"message and a code":           {`{"message":"m","code":"EXYZ0001"}`, nil, transport.Unclear},
+		"message and a number":         {`{"message":"m","code":401}`, nil, transport.Unclear},
+		"message twice":                {`{"message":"m","message":"n"}`, nil, transport.Unclear},
+		"message of objects":           {`{"message":{"code":"EXYZ0001"}}`, nil, transport.Unclear},
+		"message and a timestamp":      {`{"message":"m","timestamp":"2026-11-24T10:00:00Z"}`, nil, transport.Unclear},
+		"a framework's":                {`{"timestamp":1,"status":401,"error":"Unauthorized","message":"m","path":"/pay"}`, nil, transport.Unclear},
+		"message and a request's id":   {`{"message":"m","requestId":"1"}`, nil, transport.Unclear},
+		"HTML of something else":       {"<html><h1>Maintenance</h1></html>", nil, transport.Unclear},
+		"undeclared gzip of words":     {zip(t, "Unauthorized"), nil, transport.Unclear},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, w := &mint{}, answers401(test.body, test.header...)
+				r := post(t, newTransport(t, m, w), target, "payment")
+				if r.verdict != test.verdict {
+					t.Errorf("the verdict is %q, want %q", r.verdict, test.verdict)
+				}
+				if r.status != http.StatusUnauthorized || r.body != test.body {
+					t.Errorf("got %+v, want the answer as it came", r)
+				}
+				wantSent(t, w, 1)
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// A gateway that refuses a token has not asked the business.
+func TestVerdict_GatewayAnswerIsTokens(t *testing.T) {
+	for name, test := range map[string]struct {
+		body   string
+		header []string
+	}{
+		"words":                {"Jwt is expired", nil},
+		"words of Envoy":       {"RBAC: access denied", nil},
+		"words with marks":     {"Token \"abc\" has expired (code 16). Retry; or don't!\r\n", nil},
+		"in Portuguese":        {"Não autorizado: token inválido", nil},
+		"message":              {`{"message":"Token inválido"}`, nil},
+		"Message":              {`{"Message":"Unauthorized"}`, nil},
+		"message null":         {`{"message":null}`, nil},
+		"page of nginx":        {"<html>\r\n<head><title>401 Authorization Required</title></head>\r\n</html>", nil},
+		"page of Apache":       {"<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<title>401 Unauthorized</title>", nil},
+		"words in gzip":        {zip(t, "Unauthorized"), []string{"Content-Encoding", "gzip"}},
+		"words called gzip":    {"Unauthorized", []string{"Content-Encoding", "gzip"}},
+		"words behind a mark":  {"\ufeffUnauthorized", nil},
+		"nothing but a mark":   {"\ufeff", nil},
+		"token code, in lower": {`{"error_code":"err9786"}`, nil},
+	} {
+		m, w := &mint{}, answers401(test.body, test.header...)
+		r := post(t, newTransport(t, m, w), target, "payment")
+		if r.verdict != transport.TokenRefused || r.body != test.body {
+			t.Errorf("%s: got %+v, want the answer with the verdict %q", name, r, transport.TokenRefused)
+		}
+		wantSent(t, w, 2)
+	}
+}
+
+// HEAD has no body, which is not an empty one: GET might have said something.
+func TestVerdict_HEADIsNoEvidence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, w := &mint{}, answers401("", "Content-Length", "80")
+		rt := newTransport(t, m, w)
+		r := send(t, rt, newRequest(t, http.MethodHead, target, nil))
+		if r.status != http.StatusUnauthorized || r.verdict != transport.Unclear {
+			t.Errorf("got %+v, want the 401 with the verdict %q", r, transport.Unclear)
+		}
+		wantSent(t, w, 1)
+		synctest.Wait()
+		wantIssued(t, m, 2) // An early revocation heals by the next request.
+	})
+}
+
+// An endpoint whose 401s cannot be read must not drive issuances, nor an answer of
+// its business become a failure of the token.
+func TestVerdict_IllegibleDrivesOneRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, w := &mint{}, answers401("\x1b\x5f\x00\x80", "Content-Encoding", "br")
+		rt := newTransport(t, m, w, noDefaultAccount)
+		for i := range 100 {
+			req := newRequest(t, http.MethodGet, target, nil)
+			ctx := contextFor(t, req, "1")
+			if r := send(t, rt, req.WithContext(ctx)); r.status != http.StatusUnauthorized || r.verdict != transport.Unclear {
+				t.Fatalf("request %d: got %+v, want the 401 as it came", i, r)
+			}
+			synctest.Wait()
+		}
+		wantSent(t, w, 100)
+		wantIssued(t, m, 2)
+		passTime(lifetime) // With another token it may be another story.
+		for range 100 {
+			req := newRequest(t, http.MethodGet, target, nil)
+			send(t, rt, req.WithContext(contextFor(t, req, "1")))
+			synctest.Wait()
+		}
+		if n := m.issuances(); n > 4 {
+			t.Errorf("%d tokens were issued in two lifetimes, want at most 4", n)
+		}
+	})
+}
+
+// A code that nobody knows is evidence of something: each such 401 is a reason to
+// look for another token, within the budget.
+func TestVerdict_UnknownCodeHealsNext(t *testing.T) {
+	for name, body := range map[string]string{
+		"own template": `{"success":false,"message":"Token Expired"}`,
+		"framework":    `{"timestamp":"2026-11-24T10:00:00.000+00:00","status":401,"error":"Unauthorized","path":"/pay"}`,
+		"OAuth":        `{"error":"invalid_token","error_description":"Access token expired"}`,
+		"empty object": `{}`,
+		"string":       `"Unauthorized"`,
+		"number":       `401`,
+		"XML":          `<error>Unauthorized</error>`,
+		"illegible":    "\x00",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := &mint{}
+			w := &wire{answer: func(s sending) (*http.Response, error) {
+				resp, err := m.guarded(s)
+				if resp.StatusCode == http.StatusUnauthorized {
+					resp = respond(http.StatusUnauthorized, body)
+				}
+				return resp, err
+			}}
+			rt := newTransport(t, m, w)
+			get(t, rt, target)
+			m.revoke()
+			if r := post(t, rt, target, "payment"); r.status != http.StatusUnauthorized || r.verdict != transport.Unclear {
+				t.Errorf("%s: got %+v, want the 401", name, r)
+			}
+			synctest.Wait()
+			wantStatus(t, post(t, rt, target, "payment"), http.StatusOK)
+			wantSent(t, w, 3)
+		})
+	}
+}
+
+// Deep nesting must cost no more than its length.
+func TestVerdict_NestedErrorsAreBounded(t *testing.T) {
+	body := strings.Repeat(`{"errors":`, 5000) + "[]" + strings.Repeat("}", 5000)
+	w := answers401(body)
+	if r := post(t, newTransport(t, &mint{}, w), target, "payment"); r.body != body {
+		t.Error("the caller did not get the answer")
+	}
+	wantSent(t, w, 1)
+}
