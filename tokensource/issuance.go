@@ -189,6 +189,7 @@ func (f *issuance) observe(result IssueResult) {
 	}
 	a, ok := await(detach(func() struct{} { f.observer(result); return struct{}{} }))
 	if ok && a.panicked != nil {
+		//nolint:forbidigo // No caller can be told, and a panic must not be silent.
 		slog.Error("pismoauth: the function that an Issue hook returned panicked; the token is not affected", "issuance", f.number)
 	}
 }

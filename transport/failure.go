@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -73,7 +74,7 @@ func undialed(err error) bool {
 // isJoined reports whether an error wraps several.
 func isJoined(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
-		if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 1 { //nolint:errorlint // link by link
+		if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 1 {
 			return true
 		}
 	}
@@ -100,14 +101,13 @@ func ofConnection(err error) bool {
 		case net.Error:
 			return true
 		case interface{ Unwrap() []error }:
-			for _, branch := range e.Unwrap() {
-				if ofConnection(branch) {
-					return true
-				}
-			}
-			return false
+			return slices.ContainsFunc(e.Unwrap(), ofConnection)
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF || err == net.ErrClosed || isNetHTTPs(err.Error()) {
+		switch err { //nolint:errorlint // link by link
+		case io.EOF, io.ErrUnexpectedEOF, net.ErrClosed:
+			return true
+		}
+		if isHTTPText(err.Error()) {
 			return true
 		}
 		err = errors.Unwrap(err)
@@ -115,10 +115,10 @@ func ofConnection(err error) bool {
 	return false
 }
 
-// isNetHTTPs reports whether a text is that of an error of net/http's about its
+// isHTTPText reports whether a text is that of an error of net/http about its
 // connection. Those errors have no type. A proxy that refuses to connect shows as
 // the text of its status, and nothing else.
-func isNetHTTPs(text string) bool {
+func isHTTPText(text string) bool {
 	switch text {
 	case "http: server closed idle connection", "http: persistConn.readLoop exiting",
 		"http: idle connection timeout", "http: CloseIdleConnections called",

@@ -76,7 +76,7 @@ func TestAuthorization_WithoutCredentialsIsNone(t *testing.T) {
 
 // Anything else might be somebody's credentials.
 func TestAuthorization_WithCredentialsIsRefused(t *testing.T) {
-	for _, values := range [][]string{{"Bearer x"}, {"Basic eA=="}, {"eyJhbGciOiJIUzUxMiJ9.e30.x"}, {"Bearer", "x"}, {"Bearer Bearer"}, {"Bearer,"}, {"ApiKey"}} {
+	for _, values := range [][]string{{"Bearer x"}, {"Basic eA=="}, {"eyJhbGciOiJIUzUxMiJ9.e30.x"}, {"Bearer", "x"}, {"Bearer Basic"}, {"Bearer,"}, {"ApiKey"}} {
 		w := &wire{}
 		req := newRequest(t, http.MethodPost, target, nil)
 		req.Header["Authorization"] = values

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -68,7 +69,7 @@ func (a *ahead) wait(ctx context.Context, patience time.Duration) (content []byt
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.enough = true
-	return a.content[:len(a.content):len(a.content)], a.err == io.EOF //nolint:errorlint // As io.ReadAll compares.
+	return slices.Clip(a.content), a.err == io.EOF //nolint:errorlint // As io.ReadAll compares.
 }
 
 // Read reads what was read ahead, and then the rest.

@@ -28,7 +28,7 @@ type gatekeeper struct {
 
 func newGatekeeper(t *testing.T, to string, times int32, spoil func(net.Conn)) *gatekeeper {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func newGatekeeper(t *testing.T, to string, times int32, spoil func(net.Conn)) *
 }
 
 func relay(conn net.Conn, to string) {
-	out, err := net.Dial("tcp", to)
+	out, err := new(net.Dialer).DialContext(context.Background(), "tcp", to)
 	if err != nil {
 		return
 	}
@@ -91,7 +91,7 @@ var wrappers = map[string]func(http.RoundTripper) http.RoundTripper{
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
 			ctx, cancel := context.WithTimeout(req.Context(), time.Minute)
 			context.AfterFunc(req.Context(), cancel)
-			return base.RoundTrip(req.WithContext(ctx)) //nolint:bodyclose // The caller does.
+			return base.RoundTrip(req.WithContext(ctx))
 		})
 	},
 }
