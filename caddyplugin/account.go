@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -24,6 +23,7 @@ type accountOf struct {
 	fixed       tokensource.Account // if it is not zero, every request is for it
 	placeholder string
 	pattern     *regexp.Regexp // or nil
+	inexact     func(id string) bool
 }
 
 // newAccountOf returns the accountOf of the options account and
@@ -32,27 +32,42 @@ func newAccountOf(account, pattern string) (accountOf, error) {
 	if account == "" && pattern != "" {
 		return accountOf{}, &fault{"account_pattern", errors.New("is of no use without account")}
 	}
-	if pattern != "" && !onePlaceholder(account) {
-		return accountOf{}, &fault{"account_pattern", errors.New("is for a placeholder, and account is none")}
+	if err := checkAccount(account, pattern); err != nil {
+		return accountOf{}, err
 	}
-	if account == organization {
+	switch {
+	case account == organization:
 		return accountOf{fixed: tokensource.Organization()}, nil
+	case account == "" || onePlaceholder(account):
+		compiled, err := compile(pattern)
+		return accountOf{placeholder: account, pattern: compiled}, err
+	default:
+		fixed, err := tokensource.ParseAccountID(account)
+		return accountOf{fixed: fixed}, err
+	}
+}
+
+// checkAccount returns what is wrong with the options account and
+// account_pattern, as far as they are set.
+func checkAccount(account, pattern string) error {
+	if _, err := compile(pattern); err != nil {
+		return &fault{"account_pattern", err}
 	}
 	if reason := clientChosen(account); reason != "" {
-		return accountOf{}, &fault{"account", errors.New(reason)}
+		return &fault{"account", errors.New(reason)}
 	}
-	if account != "" && !onePlaceholder(account) {
-		fixed, err := tokensource.ParseAccountID(account)
-		if err != nil {
-			return accountOf{}, &fault{"account", errors.New("is neither a placeholder, nor the word organization, nor an account id")}
+	switch {
+	case account == "" || onePlaceholder(account):
+		return nil
+	case account != organization:
+		if _, err := tokensource.ParseAccountID(account); err != nil {
+			return &fault{"account", errors.New("is neither a placeholder, nor the word organization, nor an account id")}
 		}
-		return accountOf{fixed: fixed}, nil
 	}
-	compiled, err := compile(pattern)
-	if err != nil {
-		return accountOf{}, &fault{"account_pattern", err}
+	if pattern != "" {
+		return &fault{"account_pattern", errors.New("is for a placeholder, and account is none")}
 	}
-	return accountOf{placeholder: account, pattern: compiled}, nil
+	return nil
 }
 
 // onePlaceholder reports whether text is a placeholder, and nothing else.
@@ -100,21 +115,18 @@ func (a accountOf) of(repl *caddy.Replacer) (tokensource.Account, error) {
 	if a.fixed != (tokensource.Account{}) {
 		return a.fixed, nil
 	}
-	value, err := repl.ReplaceOrErr(a.placeholder, true, true)
+	value, err := repl.ReplaceFunc(a.placeholder, func(_ string, value any) (any, error) {
+		if number, ok := value.(float64); ok && number >= inexactFrom {
+			return nil, middleware.ErrForbidden
+		}
+		return value, nil
+	})
 	if err != nil || a.pattern != nil && !a.pattern.MatchString(value) {
 		return tokensource.Account{}, middleware.ErrForbidden
 	}
 	account, err := tokensource.ParseAccountID(value)
-	if err != nil || rounded(value) {
+	if err != nil || a.inexact != nil && a.inexact(value) {
 		return tokensource.Account{}, middleware.ErrForbidden
 	}
 	return account, nil
-}
-
-// rounded reports whether an id may be another that has been through a float64,
-// as the directive map sends what is not quoted there. From 2^53 on that changes
-// digits, and names another account.
-func rounded(id string) bool {
-	number, err := strconv.ParseFloat(id, 64)
-	return err == nil && number >= 1<<53 && strconv.FormatFloat(number, 'f', -1, 64) == id
 }

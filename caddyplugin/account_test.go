@@ -14,11 +14,17 @@ import (
 // basicAuth lets alice and bob in.
 func basicAuth(t *testing.T) string {
 	t.Helper()
+	return fmt.Sprintf("basic_auth {\n alice %[1]s\n bob %[1]s\n}", hashed(t))
+}
+
+// hashed returns the hash of everybody's password.
+func hashed(t *testing.T) string {
+	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("basic_auth {\n alice %[1]s\n bob %[1]s\n}", hash)
+	return string(hash)
 }
 
 func as(user string) func(*http.Request) {
@@ -76,17 +82,51 @@ func TestAUserWithoutAnAccountGetsNowhere(t *testing.T) {
 	}
 }
 
-func TestALongAccountIDThatIsQuotedIsExact(t *testing.T) {
-	const long = "1234567890123456789"
-	s := newSetup(t, passporttest.Config{})
-	s.start(s.caddyfile("", basicAuth(t)+`
+// From 2^53 on, a number in the configuration loses its last digits, and names
+// another account. Text does not, whatever digits it has.
+func TestAccount_LongIDs(t *testing.T) {
+	const exact = "9007199254740994" // 2^53 + 2, which a float64 can hold
+	for name, test := range map[string]struct {
+		mapping string
+		id      string // or nothing, if there is none
+	}{
+		"quoted":                {`alice "1234567890123456789"`, "1234567890123456789"},
+		"quoted, even":          {`alice "` + exact + `"`, exact},
+		"quoted, odd":           {`alice "9007199254740995"`, "9007199254740995"},
+		"quoted, round":         {`alice "100000000000000000"`, "100000000000000000"},
+		"backquoted":            {"alice `" + exact + "`", exact},
+		"by a pattern":          {`~^(a)lice$ "` + exact + `"`, exact},
+		"the default":           {`default ` + exact, exact},
+		"a number":              {"alice " + exact, ""},
+		"a number by a pattern": {"~^alice$ 9007199254740993", ""},
+		"a number of another":   {"alice \"9007199254740992\"\nbob 9007199254740993", ""},
+		"below 2^53":            {"alice 9007199254740991", "9007199254740991"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.start(s.caddyfile("", basicAuth(t)+`
 	map {http.auth.user.id} {account} {
-		alice "`+long+`"
+		`+test.mapping+`
 	}
 	pismo_proxy $PISMO {
 		account {account}
 	}`))
-	wantStatus(t, s.get(long, as("alice")), http.StatusOK)
+			r := s.get(test.id, as("alice"))
+			if test.id == "" {
+				wantProblem(t, r, http.StatusForbidden, "account-forbidden")
+			} else {
+				wantStatus(t, r, http.StatusOK)
+			}
+		})
+	}
+}
+
+func TestAccount_LongVariables(t *testing.T) {
+	for value, status := range map[string]int{"9007199254740994": http.StatusForbidden, `"9007199254740994"`: http.StatusOK, alice: http.StatusOK} {
+		s := newSetup(t, passporttest.Config{})
+		s.start(s.caddyfile("", "vars account "+value+"\npismo_proxy $PISMO {\n account {vars.account}\n}"))
+		wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}"), map[int]int{http.StatusOK: http.StatusCreated, http.StatusForbidden: http.StatusForbidden}[status])
+	}
 }
 
 func TestTheOrganizationAndAFixedAccountAreSpelledOut(t *testing.T) {

@@ -29,9 +29,10 @@ func init() {
 // The body of the latter is a JSON object whose field account is an account's
 // id, as a string or a number, or the word organization; without a body, all
 // accounts are meant. The account is in the body because Caddy logs URIs.
-type adminAPI struct {
-	app *App
-}
+//
+// Both are about the configuration that runs, also after another has failed to
+// load.
+type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
 func (adminAPI) CaddyModule() caddy.ModuleInfo {
@@ -41,13 +42,11 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the app, if it is configured.
-func (a *adminAPI) Provision(ctx caddy.Context) error {
-	value, err := ctx.AppIfConfigured("pismo")
-	if err != nil {
-		return nil //nolint:nilerr // Without the app there are no clients.
+// runningLeases returns the clients of the configuration that runs.
+func runningLeases() map[string]*lease {
+	if app, ok := running.top(); ok {
+		return app.leases
 	}
-	a.app, _ = value.(*App)
 	return nil
 }
 
@@ -81,7 +80,7 @@ type clientStatus struct {
 	CoolingCause tokensource.Kind `json:"cooling_cause,omitempty"`
 }
 
-func statusOf(client *live) clientStatus {
+func statusOf(client *lease) clientStatus {
 	status := client.source.Status()
 	issuances, failures := client.report.counts()
 	return clientStatus{
@@ -106,22 +105,21 @@ func unlessZero(t time.Time) *time.Time {
 }
 
 // list answers what the clients are doing.
-func (a *adminAPI) list(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return adminError(http.StatusMethodNotAllowed, "the method is not GET")
 	}
 	statuses := []clientStatus{}
-	if a.app != nil {
-		for _, name := range slices.Sorted(maps.Keys(a.app.live)) {
-			statuses = append(statuses, statusOf(a.app.live[name]))
-		}
+	leases := runningLeases()
+	for _, name := range slices.Sorted(maps.Keys(leases)) {
+		statuses = append(statuses, statusOf(leases[name]))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(statuses)
 }
 
 // flush has a client forget tokens.
-func (a *adminAPI) flush(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) flush(w http.ResponseWriter, r *http.Request) error {
 	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, adminClients+"/"), "/flush")
 	if !ok || name == "" || strings.Contains(name, "/") {
 		return adminError(http.StatusNotFound, "there is only "+adminClients+"/<name>/flush")
@@ -129,19 +127,20 @@ func (a *adminAPI) flush(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return adminError(http.StatusMethodNotAllowed, "the method is not POST")
 	}
-	if a.app == nil || a.app.live[name] == nil {
+	client, ok := runningLeases()[name]
+	if !ok {
 		return adminError(http.StatusNotFound, "there is no such client")
 	}
-	source := a.app.live[name].source
 	account, all, err := accountToFlush(r.Body)
 	switch {
 	case err != nil:
 		return adminError(http.StatusBadRequest, err.Error())
 	case all:
-		source.ForgetAll()
+		client.source.ForgetAll()
 	default:
-		source.Forget(account)
+		client.source.Forget(account)
 	}
+	client.report.forget()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -180,8 +179,5 @@ func adminError(status int, text string) error {
 	return caddy.APIError{HTTPStatus: status, Err: fmt.Errorf("pismo: %s", text)}
 }
 
-// Interface guards.
-var (
-	_ caddy.Provisioner = (*adminAPI)(nil)
-	_ caddy.AdminRouter = (*adminAPI)(nil)
-)
+// Interface guard.
+var _ caddy.AdminRouter = (*adminAPI)(nil)

@@ -55,7 +55,7 @@ func TestErrorRoutesAreLeftWhatTheyAskFor(t *testing.T) {
 	}`))
 	r := s.get(alice, with("X-Account", alice))
 	wantStatus(t, r, http.StatusServiceUnavailable)
-	if !strings.HasPrefix(r.body, "sorry: 503 pismoauth: the token endpoint limits the rate of requests (status 429); retry after") || r.header.Get("Retry-After") != "7" {
+	if !strings.HasPrefix(r.body, "sorry: 503 pismoauth: the token endpoint limits the rate of requests (status 429, retry after") || r.header.Get("Retry-After") != "7" {
 		t.Errorf("got %q, Retry-After %q", r.body, r.header.Get("Retry-After"))
 	}
 	wantStatus(t, s.get(alice), http.StatusForbidden)

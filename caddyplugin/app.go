@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 )
 
 func init() {
@@ -21,11 +20,14 @@ type App struct {
 	// The clients, by name.
 	Clients map[string]*Client `json:"clients,omitempty"`
 
-	live   map[string]*live
-	keys   []poolKey
-	logger *zap.Logger
-	lent   []loan
+	leases map[string]*lease
+	auths  [][]caddy.Module // each pismo_auth so far, with the modules that it stands in
 }
+
+// running holds the apps of the active configurations. It is package-level
+// because the admin API outlives a configuration that fails to load, and has to
+// find the one that runs.
+var running stack[*App]
 
 // CaddyModule returns the Caddy module information.
 func (App) CaddyModule() caddy.ModuleInfo {
@@ -38,8 +40,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the clients, or takes over those that have not changed. It
 // contacts no one.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
-	a.live = make(map[string]*live, len(a.Clients))
+	a.leases = make(map[string]*lease, len(a.Clients))
 	for _, name := range slices.Sorted(maps.Keys(a.Clients)) {
 		if err := a.provision(ctx, name); err != nil {
 			return fmt.Errorf("client %s: %w", name, err)
@@ -54,76 +55,68 @@ func (a *App) provision(ctx caddy.Context, name string) error {
 	if config == nil {
 		config = new(Client)
 	}
-	client, err := newLease(name, config)
+	client, err := newLease(ctx, name, config, a)
 	if err != nil {
 		return err
 	}
-	a.keys = append(a.keys, client.key)
-	a.live[name] = client.live
-	if client.isNew { // Nobody else's: what fails before Start is to be seen, too.
-		a.lend(client.live)
-	}
+	a.leases[name] = client
 	if err := client.metrics.register(ctx.GetMetricsRegistry(), name); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	return readable(ctx, client.issuer)
 }
 
-// lend has a client use this configuration's logger.
-func (a *App) lend(client *live) {
-	a.lent = append(a.lent, client.report.lend(a.logger.With(zap.String("client", client.name))))
-}
-
-// Start lends the clients this configuration's logger. A configuration that
-// does not come to start leaves them the one they have.
+// Start has the clients use this configuration's loggers and transports. A
+// configuration that does not come to start leaves them those they have.
 func (a *App) Start() error {
-	for _, client := range a.live {
-		a.lend(client)
+	for _, client := range a.leases {
+		client.start()
 	}
+	running.push(a)
 	return nil
 }
 
-// Stop takes the logger back. What another configuration has lent stays.
+// Stop takes back what Start did. What another configuration provides stays.
 func (a *App) Stop() error {
-	for _, loan := range a.lent {
-		loan.takeBack()
+	running.remove(a)
+	for _, client := range a.leases {
+		client.stop()
 	}
-	a.lent = nil
 	return nil
 }
 
-// Cleanup gives the clients back to the pool, where the next configuration may
-// have found them.
+// Cleanup gives the clients back.
 func (a *App) Cleanup() error {
 	var faults []error
-	for _, key := range a.keys {
-		_, err := pool.Delete(key)
-		faults = append(faults, err)
+	for _, client := range a.leases {
+		faults = append(faults, client.release())
 	}
-	a.keys = nil
 	return errors.Join(faults...)
 }
 
 // client returns the client with a name, or the only one if the name is empty.
-func (a *App) client(name string) (*live, error) {
-	names := slices.Sorted(maps.Keys(a.live))
+func (a *App) client(name string) (*lease, error) {
+	name, err := chosen(slices.Sorted(maps.Keys(a.leases)), name)
+	return a.leases[name], err
+}
+
+// chosen returns which of some clients is meant by a name, or by none.
+func chosen(clients []string, name string) (string, error) {
 	switch {
-	case len(names) == 0:
-		return nil, fmt.Errorf("there is no client; define one with the global option: pismo { client <name> { … } }")
-	case name == "" && len(names) == 1:
-		return a.live[names[0]], nil
+	case len(clients) == 0:
+		return "", errors.New("there is no client; define one with the global option: pismo { client <name> { … } }")
+	case name == "" && len(clients) == 1:
+		return clients[0], nil
 	case name == "":
-		return nil, fmt.Errorf("there are several clients: name one of %s", strings.Join(names, ", "))
+		return "", fmt.Errorf("there are several clients: name one of %s", strings.Join(clients, ", "))
+	case !slices.Contains(clients, name):
+		return "", fmt.Errorf("client %s is not defined; there are: %s", name, strings.Join(clients, ", "))
 	}
-	client, ok := a.live[name]
-	if !ok {
-		return nil, fmt.Errorf("client %s is not defined; there are: %s", name, strings.Join(names, ", "))
-	}
-	return client, nil
+	return name, nil
 }
 
 // clientOf returns a client of the configuration that is being provisioned.
-func clientOf(ctx caddy.Context, name string) (*live, error) {
+func clientOf(ctx caddy.Context, name string) (*lease, error) {
 	value, err := ctx.App("pismo")
 	if err != nil {
 		return nil, err

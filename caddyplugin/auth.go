@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"log/slog"
 	"net/http"
-	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -74,12 +74,11 @@ type Auth struct {
 	// request replayed when it is refused.
 	Inject bool `json:"inject,omitempty"`
 
-	live       *live
-	middleware *middleware.Middleware
+	client      *lease
+	middleware  *middleware.Middleware
+	logger      *zap.Logger
+	errorRoutes bool // It stands in a subroute with error routes.
 }
-
-// errorsHandle is the value of Errors that leaves failures to the error routes.
-const errorsHandle = "handle"
 
 // CaddyModule returns the Caddy module information.
 func (Auth) CaddyModule() caddy.ModuleInfo {
@@ -95,46 +94,64 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	a.live = client
-	find, err := a.finder()
+	a.client, a.logger, a.errorRoutes = client, ctx.Logger().With(zap.String("client", client.name)), handlesErrors(ctx)
+	if err := a.validate(); err != nil {
+		return fmt.Errorf("client %s: %w", client.name, err)
+	}
+	find, err := a.finder(ctx)
 	if err != nil {
 		return fmt.Errorf("client %s: %w", client.name, err)
 	}
-	a.middleware, err = middleware.New(middleware.Config{Source: client.source, Account: find})
+	client.app.auths = append(client.app.auths, ctx.Modules())
+	a.middleware, err = middleware.New(middleware.Config{
+		Source:  client.source,
+		Account: find,
+		Logger:  slog.New(slog.DiscardHandler), // The client's report has what there is to say.
+	})
 	return err
 }
 
-// finder returns what finds the account of a request, or what is wrong with the
-// options.
-func (a *Auth) finder() (middleware.AccountFunc, error) {
+// validate returns what is wrong with the options.
+func (a *Auth) validate() error {
 	switch {
-	case a.Errors != "" && a.Errors != errorsHandle:
-		return nil, &fault{"errors", errors.New("is not the word " + errorsHandle)}
 	case a.Account == "" && a.AccountHeader == "":
-		return nil, &fault{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
-	case a.Account != "" && a.AccountHeader != "":
-		return nil, &fault{"account", errors.New("is set, and account_header too; only one can tell")}
-	case a.AccountHeader != "" && a.AccountPattern != "":
-		return nil, &fault{"account_pattern", errors.New("is for account; account_header has a pattern of its own")}
-	case a.AccountHeader != "":
-		return a.headerFinder()
+		return &fault{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
+	case a.AccountHeader != "" && a.AccountHeaderPattern == "":
+		return &fault{"account_header", errors.New("has no pattern; say what an account's id looks like")}
 	}
-	account, err := newAccountOf(a.Account, a.AccountPattern)
-	if err != nil {
-		return nil, err
-	}
-	return func(r *http.Request) (tokensource.Account, error) { return account.of(replacerOf(r.Context())) }, nil
+	return a.validateSoFar()
 }
 
-func (a *Auth) headerFinder() (middleware.AccountFunc, error) {
-	if a.AccountHeaderPattern == "" {
-		return nil, &fault{"account_header", errors.New("has no pattern; say what an account's id looks like")}
+// validateSoFar returns what is wrong with the options that are set, whatever
+// may follow.
+func (a *Auth) validateSoFar() error {
+	switch {
+	case a.Account != "" && a.AccountHeader != "":
+		return &fault{"account", errors.New("is set, and account_header too; only one can tell")}
+	case a.AccountHeader != "" && a.AccountPattern != "":
+		return &fault{"account_pattern", errors.New("is for account; account_header has a pattern of its own")}
 	}
-	pattern, err := compile(a.AccountHeaderPattern)
-	if err != nil {
-		return nil, &fault{"account_header", err}
+	if _, err := compile(a.AccountHeaderPattern); err != nil {
+		return &fault{"account_header", err}
 	}
-	return middleware.FromHeader(a.AccountHeader, pattern)
+	if err := checkAccount(a.Account, a.AccountPattern); err != nil {
+		return err
+	}
+	return checkErrors(a.Errors)
+}
+
+// finder returns what finds the account of a request. The options are valid.
+func (a *Auth) finder(ctx caddy.Context) (middleware.AccountFunc, error) {
+	if a.AccountHeader != "" {
+		pattern, err := compile(a.AccountHeaderPattern)
+		if err != nil {
+			return nil, err
+		}
+		return middleware.FromHeader(a.AccountHeader, pattern)
+	}
+	account, err := newAccountOf(a.Account, a.AccountPattern)
+	account.exactIn(ctx)
+	return func(r *http.Request) (tokensource.Account, error) { return account.of(replacerOf(r.Context())) }, err
 }
 
 // ServeHTTP passes the request on for its account, or answers it.
@@ -147,7 +164,7 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return a.answer(w, r, err)
 	}
 	strip(r.Header, out.Header)
-	ctx := context.WithValue(out.Context(), clientKey{}, a.live)
+	ctx := context.WithValue(out.Context(), clientKey{}, a.client.sharedClient)
 	if a.Inject {
 		token.SetAuthHeader(out.Header)
 		ctx = tokensource.ContextWithToken(ctx, token)
@@ -155,7 +172,10 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		out.Header = r.Header
 	}
 	setPlaceholders(r.Context(), token)
-	return next.ServeHTTP(w, out.WithContext(ctx))
+	if err := next.ServeHTTP(w, out.WithContext(ctx)); err != nil {
+		return a.unreachable(w, r, err)
+	}
+	return nil
 }
 
 // strip removes from the header of a request what is not in the one that it is
@@ -169,25 +189,22 @@ func strip(header, kept http.Header) {
 	}
 }
 
-// clientKey is the key of the live client that a request was authenticated
+// clientKey is the key of the shared client that a request was authenticated
 // with, in its context.
 type clientKey struct{}
 
-// answer answers a request that failed, or leaves that to others. To a client
-// that has gone, nothing is written.
+// answer answers a request that failed, or leaves that to others.
 func (a *Auth) answer(w http.ResponseWriter, r *http.Request, err error) error {
-	if errors.Is(r.Context().Err(), context.Canceled) {
-		panic(http.ErrAbortHandler) // As the directive abort does; to return would be a 200.
-	}
-	problem := middleware.ProblemOf(err)
-	if a.Errors != errorsHandle {
-		problem.Answer(w, r)
+	switch {
+	case gone(r.Context()):
+		w.WriteHeader(statusClientGone) // For the access log, as reverse_proxy does.
+		return nil
+	case a.Errors == errorsHandle:
+		return fail(w, err)
+	default:
+		middleware.ProblemOf(err).Answer(w, r)
 		return nil
 	}
-	if problem.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
-	}
-	return caddyhttp.Error(problem.Status, err)
 }
 
 func replacerOf(ctx context.Context) *caddy.Replacer {

@@ -3,27 +3,26 @@ package caddyplugin
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
-	"github.com/pismoauth/pismoauth/transport"
 )
 
 // Client has the credentials of one Pismo organization, and the tokens that are
-// issued for them. Tokens survive a reload of the configuration, unless this
-// part of it has changed.
+// issued for them. Tokens survive a reload of the configuration, unless what
+// they depend on has changed: the address, the credentials or the form of the
+// token request. Changed limits, hosts and transports take effect at once.
 type Client struct {
 	// The address of the Pismo environment, such as
 	// `https://sandbox.pismolabs.io`; Pismo tells each customer its own for
@@ -70,9 +69,14 @@ type Client struct {
 	// The PEM file with the key of the certificate.
 	ClientCertificateKeyFile string `json:"client_certificate_key_file,omitempty"`
 
-	// PEM files with the authorities that are trusted for token requests.
-	// Default: those of the system.
+	// PEM files with the authorities that are trusted for token requests: short
+	// for `tls_trust_pool file`. Default: those of the system.
 	TrustedCACerts []string `json:"trusted_ca_certs,omitempty"`
+
+	// How the token endpoint is reached: the transport of a `reverse_proxy`,
+	// with all its options for TLS, name resolution and proxies. It serves
+	// token requests only; `transport pismo` has its own.
+	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
 
 	// How long it may take to issue a token. Default: `10s`.
 	IssueTimeout caddy.Duration `json:"issue_timeout,omitempty"`
@@ -88,39 +92,24 @@ type Client struct {
 	DangerouslyAllowHTTP bool `json:"dangerously_allow_http,omitempty"`
 }
 
-// resolve returns a copy of the client with its placeholders replaced, those of
-// the credentials excepted.
-func (c *Client) resolve(repl *caddy.Replacer) (*Client, error) {
-	resolved := *c
-	var err error
-	if resolved.BaseURL, err = repl.ReplaceOrErr(c.BaseURL, true, true); err != nil {
-		return nil, &fault{"base_url", err}
-	}
-	resolved.Hosts = slices.Clone(c.Hosts)
-	for i, host := range c.Hosts {
-		if resolved.Hosts[i], err = repl.ReplaceOrErr(host, true, true); err != nil {
-			return nil, &fault{"hosts", err}
-		}
-	}
-	resolved.Header = c.Header.Clone()
-	for _, values := range resolved.Header {
-		for i, value := range values {
-			if values[i], err = repl.ReplaceOrErr(value, true, true); err != nil {
-				return nil, &fault{"header", err}
-			}
-		}
-	}
-	if len(resolved.Hosts) == 0 {
-		if base, err := url.Parse(resolved.BaseURL); err == nil {
-			resolved.Hosts = []string{bracketed(base.Hostname())}
-		}
-	}
-	return &resolved, nil
-}
-
-// digest identifies a resolved configuration.
+// digest identifies what determines the tokens of a resolved client: whoever
+// changes any of it gets tokens of its own. Hosts, limits and the way to the
+// token endpoint are no part of it: they belong to a configuration, and change
+// without a new token. The certificate's content is, because it says who asks;
+// the credentials are as placeholders, which are read at each issuance.
 func (c *Client) digest() (string, error) {
-	raw, err := json.Marshal(c)
+	var certificate []byte
+	if c.ClientCertificateFile != "" {
+		content, err := os.ReadFile(c.ClientCertificateFile)
+		if err != nil {
+			return "", &fault{"client_certificate", err}
+		}
+		certificate = content
+	}
+	raw, err := json.Marshal([]any{
+		c.BaseURL, c.ServerKey, c.ServerSecret, c.SecretField, c.Header, c.Fields, c.Bare,
+		c.ClientCertificateFile, c.ClientCertificateKeyFile, certificate,
+	})
 	if err != nil {
 		return "", err
 	}
@@ -128,40 +117,43 @@ func (c *Client) digest() (string, error) {
 	return string(sum[:]), nil
 }
 
-// issuer returns what issues tokens for a resolved client, and the certificate
-// that it shows, or nil.
-func (c *Client) issuer() (*passport.S2S, *passport.ClientCertificate, error) {
+// issuer returns what issues tokens for a resolved client, which reaches the
+// token endpoint through base.
+func (c *Client) issuer(base http.RoundTripper) (*passport.S2S, error) {
 	key, err := secretValue(c.ServerKey)
 	if err != nil {
-		return nil, nil, &fault{"server_key", err}
+		return nil, &fault{"server_key", err}
 	}
 	secret, err := secretValue(c.ServerSecret)
 	if err != nil {
-		return nil, nil, &fault{"server_secret", err}
+		return nil, &fault{"server_secret", err}
 	}
-	certificate, err := c.certificate()
-	if err != nil {
-		return nil, nil, err
-	}
-	base := transport.NewBase()
-	if certificate != nil {
-		base.TLSClientConfig.GetClientCertificate = certificate.GetClientCertificate
-	}
-	if base.TLSClientConfig.RootCAs, err = authorities(c.TrustedCACerts); err != nil {
-		return nil, nil, &fault{"trusted_ca_certs", err}
-	}
-	return &passport.S2S{
+	issuer := &passport.S2S{
 		BaseURL:              c.BaseURL,
 		Credentials:          passport.Credentials{Key: key, Secret: secret},
-		Client:               &http.Client{Transport: newTracing(base)},
+		Client:               &http.Client{Transport: base},
 		SecretField:          c.SecretField,
 		Header:               c.Header,
 		Fields:               c.Fields,
 		Bare:                 c.Bare,
 		DangerouslyAllowHTTP: c.DangerouslyAllowHTTP,
-	}, certificate, nil
+	}
+	if err := issuer.Validate(); err != nil {
+		return nil, faultsOf(err)
+	}
+	return issuer, nil
 }
 
+// limits returns the limits of a client's tokens.
+func (c *Client) limits() tokensource.Limits {
+	return tokensource.Limits{
+		MaxAccounts:  c.MaxAccounts,
+		MaxIssuances: c.MaxIssuances,
+		IssueTimeout: time.Duration(c.IssueTimeout),
+	}
+}
+
+// certificate returns the certificate that a client presents, or nil.
 func (c *Client) certificate() (*passport.ClientCertificate, error) {
 	switch {
 	case c.ClientCertificateFile == "" && c.ClientCertificateKeyFile == "":
@@ -174,39 +166,6 @@ func (c *Client) certificate() (*passport.ClientCertificate, error) {
 		return nil, &fault{"client_certificate", err}
 	}
 	return certificate, nil
-}
-
-// authorities returns the certificates in PEM files, or nil if there are none.
-func authorities(files []string) (*x509.CertPool, error) {
-	if len(files) == 0 {
-		return nil, nil
-	}
-	pool := x509.NewCertPool()
-	for _, file := range files {
-		pem, err := os.ReadFile(file) //nolint:gosec // G304: which file it is, is the operator's to say.
-		if err != nil {
-			return nil, err
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate in PEM", file)
-		}
-	}
-	return pool, nil
-}
-
-// source returns the tokens of an issuer.
-func (c *Client) source(issuer *passport.S2S, hooks tokensource.Hooks) (*tokensource.Source, error) {
-	source, err := tokensource.New(tokensource.Config{
-		Issuer:       issuer,
-		MaxAccounts:  c.MaxAccounts,
-		MaxIssuances: c.MaxIssuances,
-		IssueTimeout: time.Duration(c.IssueTimeout),
-		Hooks:        hooks,
-	})
-	if err != nil {
-		return nil, faultsOf(err)
-	}
-	return source, nil
 }
 
 // readable returns why the credentials cannot be read now.
@@ -230,50 +189,19 @@ func checkHosts(hosts []string) error {
 	return nil
 }
 
+// hostOf returns the host of a URL without its port, or nothing.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // bracketed returns a host as it stands in a URL.
 func bracketed(host string) string {
 	if strings.Contains(host, ":") {
 		return "[" + host + "]"
 	}
 	return host
-}
-
-// A fault is what is wrong with an option.
-type fault struct {
-	option string
-	cause  error
-}
-
-func (f *fault) Error() string { return f.option + ": " + f.cause.Error() }
-
-func (f *fault) Unwrap() error { return f.cause }
-
-// options are what the fields of this library are called here.
-var options = strings.NewReplacer(
-	"S2S.BaseURL", "base_url",
-	"S2S.Credentials.Key", "server_key",
-	"S2S.Credentials.Secret", "server_secret",
-	"S2S.SecretField", "secret_field",
-	"S2S.Header", "header",
-	"S2S.Fields", "fields",
-	"Config.MaxAccounts", "max_accounts",
-	"Config.MaxIssuances", "max_issuances",
-	"Config.IssueTimeout", "issue_timeout",
-	"Config.Hosts", "hosts",
-)
-
-// faultsOf returns the faults that this library finds in its configuration, in
-// the words of this one.
-func faultsOf(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var faults []error
-		for _, part := range joined.Unwrap() {
-			faults = append(faults, faultsOf(part))
-		}
-		return errors.Join(faults...)
-	}
-	if config, ok := errors.AsType[*tokensource.ConfigError](err); ok {
-		return &fault{options.Replace(config.Field), errors.New(config.Reason)}
-	}
-	return err
 }

@@ -3,8 +3,11 @@ package caddyplugin_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,30 +27,156 @@ func (s *setup) checked(times int) {
 	}
 }
 
-func TestHealthChecksHaveTheOrganizationsToken(t *testing.T) {
-	s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
+// The platform's resources ask for a token; a health check has none, and says
+// nothing of the upstream but that it answers.
+func TestHealthCheck_BareByDefault(t *testing.T) {
+	for name, options := range map[string]string{
+		"plain":      "",
+		"off":        "health_account off",
+		"a status":   "health_status 204",
+		"a class":    "health_status 3xx",
+		"a body":     "health_body ^fine$",
+		"two bodies": "health_body fine|good",
+		"twice":      "health_passes 2",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			s.start(s.caddyfile("", `pismo_proxy $PISMO {
+				account `+alice+`
+				health_uri /v1/organization
+				health_interval 10ms
+				health_fails 1
+				`+options+`
+			}`))
+			s.await("no health check", func() bool { return s.pismo.Counts().Refused[passporttest.ReasonMissing] > 5 })
+			if counts := s.pismo.Counts(); counts.TokenRequests != 0 {
+				t.Errorf("%d tokens were asked for", counts.TokenRequests)
+			}
+			wantStatus(t, s.get(alice), http.StatusOK)
+			s.logged("health checks are sent without a token", 1)
+		})
+	}
+}
+
+// What is no authentication failure counts, as with reverse_proxy.
+func TestHealthCheck_BareFindsAFault(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"a status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"a body":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("refined")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, passporttest.Config{})
+			upstream := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for field := range r.Header {
+					if strings.HasPrefix(field, "Pismo") {
+						t.Errorf("the upstream is sent %s", field)
+					}
+				}
+				answer(w, r)
+			}))
+			s.start(s.caddyfile("", `pismo_proxy `+upstream+` {
+				account `+alice+`
+				health_uri /
+				health_interval 10ms
+				health_body ^fine$
+			}`))
+			s.await("the upstream stays up", func() bool { return s.get(alice).status == http.StatusServiceUnavailable })
+		})
+	}
+}
+
+// A key that is for accounts only: the organization is refused.
+func TestHealthCheck_NeverStarvesAccounts(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError} {
+		for _, account := range []string{"", "health_account organization"} {
+			t.Run(strconv.Itoa(status)+account, func(t *testing.T) {
+				s := newSetup(t, passporttest.Config{})
+				var refused atomic.Int64
+				gateway := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					body, err := io.ReadAll(r.Body)
+					if err == nil && !bytes.Contains(body, []byte("account_id")) {
+						refused.Add(1)
+						w.Header().Set("Content-Type", "application/json")
+						w.WriteHeader(status)
+						_, _ = io.WriteString(w, `{"message":"no"}`)
+						return
+					}
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					s.pismo.Handler().ServeHTTP(w, r)
+				}))
+				s.start(strings.Replace(s.caddyfile("", `pismo_proxy $PISMO {
+					account_header X-Account [0-9]+
+					health_uri /v1/organization
+					health_interval 10ms
+					`+account+`
+				}`), s.pismo.URL(), "http://"+gateway, 1))
+				if account != "" {
+					s.logged("health checks have no token, and count as passed", 1)
+				}
+				for i := range 30 {
+					id := strconv.Itoa(500 + i)
+					wantStatus(t, s.get(id, with("X-Account", id)), http.StatusOK)
+				}
+				if n := refused.Load(); account == "" && n != 0 || account != "" && n == 0 {
+					t.Errorf("the organization's token was asked for %d times", n)
+				}
+			})
+		}
+	}
+}
+
+func TestHealthCheck_HasItsAccount(t *testing.T) {
+	for _, account := range []string{"organization", bob} {
+		s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
+		s.start(s.caddyfile("", `pismo_proxy $PISMO {
+			account `+alice+`
+			health_uri /v1/health
+			health_interval 20ms
+			health_account `+account+`
+		}`))
+		s.await("no health check", func() bool {
+			return s.pismo.Counts().Accounts[strings.TrimPrefix(account, "organization")].Accepted > 2
+		})
+		wantStatus(t, s.get(alice), http.StatusOK)
+	}
+}
+
+// Nobody but reverse_proxy can make a request that passes for a health check.
+func TestHealthCheck_CannotBeForged(t *testing.T) {
+	s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if token, _ := passporttest.TokenFromContext(r.Context()); r.URL.Path != "/check" && token.Account != alice {
+			t.Errorf("a request for %q", token.Account)
+		}
+	})})
 	s.start(s.caddyfile("", `pismo_proxy $PISMO {
 		account `+alice+`
-		health_uri /v1/health
-		health_interval 20ms
+		health_uri /check
+		health_interval 1h
+		health_account organization
 	}`))
-	s.checked(2)
-	wantStatus(t, s.get(alice), http.StatusOK)
+	for _, mark := range []string{"", "1", "{http.request.uuid}", strings.Repeat("A", 26)} {
+		wantStatus(t, s.get(alice, with("Pismo-Health-Check", mark)), http.StatusOK)
+	}
 }
 
 func TestHealthChecksPassForWantOfATokenWhateverTheyExpect(t *testing.T) {
-	for _, expected := range []string{"", "health_status 204", "health_status 4xx"} {
+	for _, expected := range []string{"", "health_status 204", "health_status 4xx", "health_body ^fine$"} {
 		t.Run(expected, func(t *testing.T) {
 			resource := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/v1/health" && strings.HasSuffix(expected, "4xx") {
+				switch {
+				case r.URL.Path != "/v1/health":
+				case strings.HasSuffix(expected, "4xx"):
 					w.WriteHeader(http.StatusNotFound)
-				} else if r.URL.Path == "/v1/health" && expected != "" {
+				case strings.HasSuffix(expected, "204"):
 					w.WriteHeader(http.StatusNoContent)
+				default:
+					_, _ = io.WriteString(w, "fine")
 				}
 			})
 			s := newSetup(t, passporttest.Config{Resource: resource})
 			s.start(s.caddyfile("", `pismo_proxy $PISMO {
 				account `+alice+`
+				health_account organization
 				health_uri /v1/health
 				health_interval 20ms
 				`+expected+`
@@ -56,12 +185,11 @@ func TestHealthChecksPassForWantOfATokenWhateverTheyExpect(t *testing.T) {
 			wantStatus(t, s.get(alice), http.StatusOK)
 			s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":"organization"}`), http.StatusNoContent)
-			s.logged("health checks are not sent for want of a token", 1)
+			s.logged("health checks have no token, and count as passed", 1)
 			wantStatus(t, s.get(alice), http.StatusOK) // With the token that there is.
 			s.pismo.Heal()
 			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
-			s.logged("health checks are sent again", 1)
-			s.logged("health checks are not sent for want of a token", 1)
+			s.checked(s.pismo.Counts().Accounts[""].Accepted + 1)
 			wantStatus(t, s.get(alice), http.StatusOK)
 		})
 	}
@@ -89,7 +217,6 @@ func TestWhatTakesOurAnswersForTheUpstreamsIsWarnedOf(t *testing.T) {
 		"unhealthy_status":    {"reverse_proxy $PISMO {\n fail_duration 30s\n unhealthy_status 5xx\n" + bare + "}", []string{`"option":"unhealthy_status"`}},
 		"unhealthy_latency":   {"reverse_proxy $PISMO {\n fail_duration 30s\n unhealthy_latency 1s\n" + bare + "}", []string{`"option":"unhealthy_latency"`}},
 		"both":                {"reverse_proxy $PISMO {\n fail_duration 30s\n unhealthy_latency 1s\n unhealthy_status 502\n" + bare + "}", []string{`"option":"unhealthy_status"`, `"option":"unhealthy_latency"`}},
-		"a body":              {"reverse_proxy $PISMO {\n health_uri /v1/health\n health_body ok\n" + bare + "}", []string{"health checks expect a body"}},
 		"neither":             {"reverse_proxy $PISMO {\n fail_duration 30s\n max_fails 1\n" + bare + "}", nil},
 		"pismo_proxy":         {"pismo_proxy $PISMO {\n account " + alice + "\n fail_duration 30s\n unhealthy_status 5xx\n unhealthy_latency 1s\n}", nil},
 		"pismo_auth in front": {"pismo_auth {\n account " + alice + "\n}\nreverse_proxy $PISMO {\n fail_duration 30s\n unhealthy_status 5xx\n transport pismo\n}", nil},

@@ -1,12 +1,10 @@
 package caddyplugin
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
-	"net/http"
-	"reflect"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -17,13 +15,16 @@ import (
 // inboundVar is the variable of a request that holds its inbound.
 const inboundVar = "pismo.inbound"
 
-// An inbound is a request of a client's, over all attempts that reverse_proxy
-// makes to send it on, which come one after the other.
+// An inbound is a request of a client's, over all that proxies do for it. They
+// do one thing after the other.
 type inbound struct {
-	attempts transport.Attempts
+	// attempts are those of each proxy: one may stand in another's response or
+	// error route, and replays for itself.
+	attempts map[*Transport]*transport.Attempts
 
-	body    io.ReadCloser // whose content is kept
-	content []byte
+	// failure is what kept a proxy from sending the request, or from getting an
+	// answer, the last time.
+	failure error
 }
 
 // inboundOf returns what there is of a request, or something new.
@@ -31,35 +32,49 @@ func inboundOf(ctx context.Context) *inbound {
 	if in, ok := caddyhttp.GetVar(ctx, inboundVar).(*inbound); ok {
 		return in
 	}
-	in := new(inbound)
+	in := &inbound{attempts: map[*Transport]*transport.Attempts{}}
 	caddyhttp.SetVar(ctx, inboundVar, in)
 	return in
+}
+
+// attemptsOf returns the attempts that a proxy makes at the request.
+func (in *inbound) attemptsOf(proxy *Transport) *transport.Attempts {
+	attempts := in.attempts[proxy]
+	if attempts == nil {
+		attempts = new(transport.Attempts)
+		in.attempts[proxy] = attempts
+	}
+	return attempts
 }
 
 // errBody is what errors of reading a client's body are.
 var errBody = errors.New("pismoauth: the body of the request could not be read")
 
-// keepBody gives out a body that can be sent again, if its length is known and
-// within limit. An attempt finds the body that another has read before it.
-func (in *inbound) keepBody(out *http.Request, limit int64) error {
-	if out.Body == nil || out.Body == http.NoBody || out.ContentLength <= 0 || out.ContentLength > limit {
-		return nil
-	}
-	if !in.has(out.Body) {
-		// One byte more than announced: the upstream shall see a body that is
-		// too long for what it is, as it would without us.
-		content, err := io.ReadAll(io.LimitReader(out.Body, out.ContentLength+1))
-		if err != nil {
-			return errors.Join(errBody, middleware.UnreadableBody(err))
-		}
-		in.body, in.content = out.Body, content
-	}
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(in.content)), nil }
-	out.Body, _ = out.GetBody()
-	return nil
+// A clientBody is the body of a client's request. It remembers that it could not
+// be read, which the transport beneath may report as a failure of the upstream.
+type clientBody struct {
+	io.ReadCloser
+
+	failure atomic.Pointer[error]
 }
 
-// has reports whether the content of a body is kept.
-func (in *inbound) has(body io.ReadCloser) bool {
-	return in.body != nil && reflect.ValueOf(body).Comparable() && in.body == body
+// Read reads from the client.
+func (b *clientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // As io.Copy compares: an EOF that is wrapped is none.
+		err = errors.Join(errBody, middleware.UnreadableBody(err))
+		b.failure.Store(&err)
+	}
+	return n, err
+}
+
+// err returns why the body could not be read, or nil.
+func (b *clientBody) err() error {
+	if b == nil {
+		return nil
+	}
+	if failure := b.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
 }

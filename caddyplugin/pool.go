@@ -1,9 +1,13 @@
 package caddyplugin
 
 import (
-	"fmt"
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
@@ -13,79 +17,133 @@ import (
 // configuration. It is package-level because nothing else outlives one.
 var pool = caddy.NewUsagePool()
 
-// A poolKey names a client, and what it was configured with: one whose
-// configuration has changed begins without tokens. The credentials are part of
-// it as placeholders; what they stand for is read at each issuance.
+// A poolKey names a client, and what its tokens depend on: a client for which
+// that has changed begins without tokens.
 type poolKey struct{ name, digest string }
 
-// A live client is one that is in use, by one configuration or, while one
-// replaces another, by two. It holds no logger, context or registry of either,
-// but the logger that the running one has lent it.
-type live struct {
-	name        string
-	source      *tokensource.Source
-	issuer      *passport.S2S
-	hosts       []string
-	certificate *passport.ClientCertificate // or nil
-	report      *report
-	metrics     *metrics
+// A sharedClient is what configurations share that have the same client: one
+// configuration or, while one replaces another, two. It keeps nothing that
+// belongs to one of them, but for what the active ones provide.
+type sharedClient struct {
+	name    string
+	source  *tokensource.Source
+	issuer  *passport.S2S
+	report  *report
+	metrics *metrics
+
+	provided stack[*provision]
+
+	mu       sync.RWMutex
+	endpoint *endpoint // of the newest configuration, even if it has stopped
+	revision uint64    // of the endpoint
 }
 
-// newLive returns the live client of a resolved configuration.
-func newLive(name string, config *Client) (*live, error) {
-	if err := checkHosts(config.Hosts); err != nil {
-		return nil, err
-	}
-	issuer, certificate, err := config.issuer()
-	if err != nil {
-		return nil, err
-	}
-	l := &live{name: name, issuer: issuer, hosts: config.Hosts, certificate: certificate, report: newReport()}
-	if l.metrics, err = newMetrics(); err != nil {
-		return nil, err
-	}
-	l.source, err = config.source(issuer, tokensource.JoinHooks(l.metrics.telemetry.Source(), l.report.hooks()))
-	if err != nil {
-		return nil, err
-	}
-	return l, l.metrics.observe(l.source)
+// A provision is what a configuration provides to a shared client while it is
+// active.
+type provision struct {
+	logger   *zap.Logger
+	endpoint *endpoint
+	limits   tokensource.Limits
 }
 
-// A lease is a live client that a configuration uses, and the key to give it
-// back to the pool with. It is new if no other configuration uses it.
-type lease struct {
-	*live
-	key   poolKey
-	isNew bool
-}
-
-// newLease returns a lease of the client that has a configuration.
-func newLease(name string, config *Client) (lease, error) {
-	resolved, err := config.resolve(caddy.NewReplacer())
-	if err != nil {
-		return lease{}, err
+// newSharedClient returns the client of a resolved configuration.
+func newSharedClient(name string, config *Client) (*sharedClient, error) {
+	c := &sharedClient{name: name}
+	var err error
+	if c.issuer, err = config.issuer(c); err != nil {
+		return nil, err
 	}
-	digest, err := resolved.digest()
-	if err != nil {
-		return lease{}, err
+	c.report = newReport(c.logger)
+	if c.metrics, err = newMetrics(); err != nil {
+		return nil, err
 	}
-	key := poolKey{name, digest}
-	value, loaded, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return newLive(name, resolved)
+	c.source, err = tokensource.New(tokensource.Config{
+		Issuer: revised{c.issuer, c},
+		Hooks:  tokensource.JoinHooks(c.metrics.telemetry.Source(), c.report.hooks()),
 	})
 	if err != nil {
-		return lease{}, err
+		return nil, faultsOf(err)
 	}
-	client, ok := value.(*live)
+	return c, c.metrics.observe(c.source)
+}
+
+// provide has the client use what a configuration provides.
+func (c *sharedClient) provide(p *provision) {
+	c.provided.push(p)
+	c.adopt()
+}
+
+// withdraw takes back what a configuration provides.
+func (c *sharedClient) withdraw(p *provision) {
+	c.provided.remove(p)
+	c.adopt()
+}
+
+// adopt uses the endpoint and the limits of the newest configuration. Requests
+// that outlive the last configuration go on with those there were.
+func (c *sharedClient) adopt() {
+	newest, ok := c.provided.top()
 	if !ok {
-		return lease{}, fmt.Errorf("the pool holds a %T", value) // Not reached.
+		return
 	}
-	return lease{client, key, !loaded}, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.endpoint == nil || !newest.endpoint.sameAs(c.endpoint) {
+		c.revision++
+	}
+	c.endpoint = newest.endpoint
+	_ = c.source.SetLimits(newest.limits) // They were checked when the configuration was loaded.
+}
+
+// logger returns the logger of the newest configuration.
+func (c *sharedClient) logger() *zap.Logger {
+	if newest, ok := c.provided.top(); ok {
+		return newest.logger
+	}
+	return zap.NewNop()
+}
+
+// RoundTrip sends a token request as the newest configuration has it sent.
+func (c *sharedClient) RoundTrip(req *http.Request) (*http.Response, error) {
+	c.mu.RLock()
+	endpoint := c.endpoint
+	c.mu.RUnlock()
+	return endpoint.RoundTrip(req)
+}
+
+// CloseIdleConnections closes the idle connections to the token endpoint.
+func (c *sharedClient) CloseIdleConnections() {
+	c.mu.RLock()
+	endpoint := c.endpoint
+	c.mu.RUnlock()
+	if endpoint != nil {
+		endpoint.CloseIdleConnections()
+	}
 }
 
 // Destruct implements [caddy.Destructor]. Requests that are still running have
 // the tokens until they end.
-func (l *live) Destruct() error {
-	l.issuer.Client.CloseIdleConnections()
-	return l.metrics.stop()
+func (c *sharedClient) Destruct() error {
+	c.report.stop()
+	c.CloseIdleConnections()
+	return c.metrics.stop()
+}
+
+// revised is an issuer whose revision changes with the way to the token
+// endpoint too: a reload that mends it ends the cooldown.
+type revised struct {
+	*passport.S2S
+
+	client *sharedClient
+}
+
+// Revision returns what changes with the credentials and the endpoint.
+func (r revised) Revision(ctx context.Context) string {
+	credentials := r.S2S.Revision(ctx)
+	if credentials == "" {
+		return "" // It cannot be told now.
+	}
+	r.client.mu.RLock()
+	defer r.client.mu.RUnlock()
+	return credentials + "/" + strconv.FormatUint(r.client.revision, 10)
 }

@@ -22,7 +22,7 @@ func TestAFaultThatTheCaddyfileCannotShowNamesClientOptionAndRemedy(t *testing.T
 		"hosts that widen":               {"", "pismo_proxy $PISMO {\n account {a}\n transport pismo {\n hosts evil.example\n}\n}", `client main: hosts: "evil.example" is none of the client's hosts; a transport may only leave out some of them`},
 		"hosts that narrow":              {"hosts 127.0.0.1 sandbox.pismolabs.io", "pismo_proxy https://sandbox.pismolabs.io {\n account {a}\n transport pismo {\n hosts 127.0.0.1\n}\n}", "sandbox.pismolabs.io is not in hosts"},
 		"a pattern of hosts":             {"hosts *.pismolabs.io", proxy, `client main: hosts: "*.pismolabs.io" is a pattern; list each host that may receive a token`},
-		"an upstream of health checks":   {"", "pismo_proxy $PISMO {\n account {a}\n health_uri /v1/health\n health_upstream evil.example:80\n}", "health_upstream: upstream evil.example:80: evil.example is not in hosts"},
+		"an upstream of health checks":   {"", "pismo_proxy $PISMO {\n account {a}\n health_account organization\n health_uri /v1/health\n health_upstream evil.example:80\n}", "health_upstream: upstream evil.example:80: evil.example is not in hosts"},
 		"an unknown client":              {"", "pismo_proxy $PISMO {\n client other\n account {a}\n}", "client other is not defined; there are: main"},
 		"half a certificate":             {"client_certificate cert.pem none.pem", proxy, "client main: client_certificate: "},
 		"an authority that is none":      {"trusted_ca_certs $SECRETS/key", proxy, "client main: trusted_ca_certs: $SECRETS/key holds no certificate in PEM"},
@@ -100,7 +100,7 @@ func TestAnUpstreamThatIsNotListedGetsNoTokenPerRequest(t *testing.T) {
 	if other.Counts().ResourceRequests != 0 {
 		t.Error("the request went out")
 	}
-	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "the host is not in hosts") {
+	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "the upstream is not in hosts") {
 		t.Errorf("the operator is told: %s", lines)
 	}
 }
@@ -150,13 +150,4 @@ func TestAContextFromAnotherClientOrAccountIsMisconfigured(t *testing.T) {
 	wantProblem(t, s.get("other"), http.StatusInternalServerError, "misconfigured")
 	wantProblem(t, s.get("contradicts"), http.StatusInternalServerError, "misconfigured")
 	wantStatus(t, s.get(alice), http.StatusOK)
-}
-
-func TestATransportThatNobodyTellsAnAccountIsMisconfigured(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
-	s.start(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo\n}"))
-	wantProblem(t, s.get(alice), http.StatusInternalServerError, "misconfigured")
-	if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
-		t.Errorf("the platform was asked: %+v", counts)
-	}
 }

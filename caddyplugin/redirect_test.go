@@ -92,6 +92,7 @@ func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T
 			replace(t, filepath.Join(s.secrets, "ca.pem"), &pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw})
 			s.start(s.caddyfile("hosts example.com localhost", `pismo_proxy https://`+tap.Addr().String()+` {
 				account `+alice+`
+				health_account organization
 				health_uri /v1/health
 				health_interval 20ms
 				health_follow_redirects

@@ -26,7 +26,11 @@ func TestTokensSurviveAReloadUnlessTheirClientHasChanged(t *testing.T) {
 	get(1)
 	s.reload(s.caddyfile("", byHeader+"\nheader X-Other yes"))
 	get(1)
-	s.reload(s.caddyfile("max_accounts 5", byHeader))
+	for _, option := range []string{"max_accounts 5", "issue_timeout 9s", "max_issuances 8", "hosts 127.0.0.1 localhost", "dial_timeout 2s"} {
+		s.reload(s.caddyfile(option, byHeader))
+		get(1)
+	}
+	s.reload(s.caddyfile("secret_field server_secret", byHeader))
 	get(2)
 	s.reload(s.caddyfile("", byHeader)) // The tokens of the first were given up with it.
 	get(3)
@@ -84,7 +88,7 @@ func TestAReloadThatFailsLeavesWhatThereIs(t *testing.T) {
 	// The logger is still that of the configuration which runs.
 	s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 	wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusBadGateway)
-	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "no token can be had") {
+	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "token issuance is failing") {
 		t.Errorf("it was logged: %s", lines)
 	}
 }
@@ -119,7 +123,7 @@ func TestTheLogHasALineForEachChangeAndNotForEachRequest(t *testing.T) {
 			messages = append(messages, message)
 		}
 	}
-	want := "the token endpoint gives no token for an account|no token can be had|tokens can be had again|the platform refuses a token, and renewing it does not help"
+	want := "the token endpoint gives no token for an account|token issuance is failing|token issuance recovered|the platform refuses a token, and renewing it does not help"
 	if got := strings.Join(messages, "|"); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -4,33 +4,49 @@ import (
 	"context"
 	"maps"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A report is what there is to say of a live client: to the log, a warning when
-// something begins to fail and a line when it is over, however many requests
-// that concerns; to the admin API, the counts.
+// A report is what there is to say of a shared client. The log gets a warning
+// when something begins to fail and a line when it is over, however many
+// requests that concerns; the admin API gets the counts.
 type report struct {
-	loggers loggers
+	logger func() *zap.Logger
 
-	noTokens   condition // no token can be had
-	noChecks   condition // health checks have no token
-	rejected   recurring // an account is given no token
-	unaccepted recurring // an upstream refuses tokens that are new
-	faulty     recurring // what is configured keeps a request from being sent
+	issuing    *condition // token issuance is failing
+	checks     *condition // health checks have no token
+	rejected   recurring  // an account is given no token
+	unaccepted recurring  // an upstream refuses tokens that are new
+	faulty     recurring  // the configuration keeps a request from being sent
+	bare       recurring  // health checks are refused for want of a token
 
 	mu        sync.Mutex
 	issuances uint64
 	failures  map[tokensource.Kind]uint64
 }
 
-func newReport() *report {
-	return &report{failures: map[tokensource.Kind]uint64{}}
+// newReport returns a report that logs to the logger of the moment.
+func newReport(logger func() *zap.Logger) *report {
+	r := &report{logger: logger, failures: map[tokensource.Kind]uint64{}}
+	r.issuing = newCondition(func() { r.logger().Info("token issuance recovered") })
+	r.checks = newCondition(func() { r.logger().Info("health checks have a token again") })
+	return r
+}
+
+// forget has the log say anew what fails and what works: an operator has
+// intervened.
+func (r *report) forget() {
+	r.issuing.forget()
+	r.checks.forget()
+}
+
+// stop ends what the report waits for.
+func (r *report) stop() {
+	r.issuing.stop()
+	r.checks.stop()
 }
 
 // hooks are told of issuances.
@@ -48,15 +64,13 @@ func (r *report) issued(result tokensource.IssueResult) {
 	r.count(err)
 	switch {
 	case !failed:
-		if r.noTokens.end() {
-			r.loggers.last().Info("tokens can be had again")
-		}
+		r.issuing.end()
 	case err.Kind == tokensource.ErrAccountRejected || err.Kind == tokensource.ErrAccountMismatch:
 		if r.rejected.begin() {
-			r.loggers.last().Warn("the token endpoint gives no token for an account", describe(err)...)
+			r.logger().Warn("the token endpoint gives no token for an account", describe(err)...)
 		}
-	case r.noTokens.begin():
-		r.loggers.last().Warn("no token can be had", describe(err)...)
+	case r.issuing.begin():
+		r.logger().Warn("token issuance is failing", describe(err)...)
 	}
 }
 
@@ -81,29 +95,35 @@ func (r *report) counts() (issuances uint64, failures map[tokensource.Kind]uint6
 // by a better one.
 func (r *report) refused() {
 	if r.unaccepted.begin() {
-		r.loggers.last().Warn("the platform refuses a token, and renewing it does not help")
+		r.logger().Warn("the platform refuses a token, and renewing it does not help")
 	}
 }
 
-// unsent notes that a request was not sent because of what is configured, which
-// its client is not told.
-func (r *report) unsent(err error) {
+// unsent notes that a request to an upstream was not sent because of what is
+// configured. The client is not told why.
+func (r *report) unsent(upstream string, err error) {
 	if r.faulty.begin() {
-		r.loggers.last().Warn("a request is not sent, for a fault in the configuration", zap.String("error", options.Replace(err.Error())))
+		r.logger().Warn("a request is not sent, for a fault in the configuration",
+			zap.String("upstream", upstream), zap.String("error", remedyOf(err)))
 	}
 }
 
-// unchecked notes that a health check was not sent, and passed.
+// unchecked notes that a health check was not sent for want of a token, and
+// passed.
 func (r *report) unchecked(err error) {
-	if r.noChecks.begin() {
-		r.loggers.last().Warn("health checks are not sent for want of a token, and count as passed", zap.Error(err))
+	if r.checks.begin() {
+		r.logger().Warn("health checks have no token, and count as passed", zap.Error(err))
 	}
 }
 
-// checked notes that a health check was sent.
-func (r *report) checked() {
-	if r.noChecks.end() {
-		r.loggers.last().Info("health checks are sent again")
+// checked notes that a health check was sent with a token.
+func (r *report) checked() { r.checks.end() }
+
+// refusedCheck notes that an upstream refused a health check without a token,
+// which passed.
+func (r *report) refusedCheck(status int) {
+	if r.bare.begin() {
+		r.logger().Info("health checks are sent without a token; the upstream refuses them, and they count as passed; to check more, set health_account", zap.Int("status", status))
 	}
 }
 
@@ -117,32 +137,4 @@ func describe(err *tokensource.Error) []zap.Field {
 		fields = append(fields, zap.String("correlation_id", err.CorrelationID))
 	}
 	return fields
-}
-
-// A condition holds or does not.
-type condition struct{ holds atomic.Bool }
-
-// begin reports whether the condition has begun now.
-func (c *condition) begin() bool { return !c.holds.Load() && !c.holds.Swap(true) }
-
-// end reports whether the condition has ended now.
-func (c *condition) end() bool { return c.holds.Load() && c.holds.Swap(false) }
-
-// A recurring event comes for one request and not for the next, so that it has
-// no end but silence.
-type recurring struct {
-	mu   sync.Mutex
-	last time.Time
-}
-
-// silence is how long it has to be over until it can begin again.
-const silence = 10 * time.Minute
-
-// begin reports whether the event has begun now.
-func (r *recurring) begin() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	before := r.last
-	r.last = time.Now()
-	return r.last.Sub(before) > silence
 }

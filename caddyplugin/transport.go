@@ -40,8 +40,22 @@ func init() {
 // `unhealthy_latency` and a circuit breaker: use `pismo_auth` in front, which
 // answers most of them before an upstream is chosen.
 //
-// Active health checks are sent with the organization's token. If there is
-// none, they count as passed: it is not the upstream that failed.
+// Active health checks are sent without a token, unless `health_account` says
+// for whom. What is no fault of the upstream's passes: that it refuses a check
+// without a token, or that there is no token. Health checks never keep an
+// account from its token.
+//
+// Where nothing but the transport knows that the platform is Pismo, a Caddyfile
+// is:
+//
+//	reverse_proxy https://sandbox.pismolabs.io {
+//		transport pismo {
+//			account organization
+//		}
+//	}
+//
+// In most Caddyfiles the directive `pismo_proxy` writes all of it, see the module
+// `http.handlers.pismo_auth`.
 type Transport struct {
 	*reverseproxy.HTTPTransport
 
@@ -67,10 +81,22 @@ type Transport struct {
 	// all.
 	Hosts []string `json:"hosts,omitempty"`
 
-	live       *live
+	// For whom active health checks are sent: an account's id, the word
+	// `organization`, or the word `off` for health checks without a token.
+	// Default: `off`.
+	HealthAccount string `json:"health_account,omitempty"`
+
+	// How failures are answered that are ours, and not the upstream's. Empty
+	// for problem details; `handle` leaves them to the routes that handle errors
+	// (`handle_errors`).
+	Errors string `json:"errors,omitempty"`
+
+	client     *lease
 	account    accountOf
+	base       baseTransport
 	authorized *transport.Transport
-	pass       int // the status of a health check that passes
+	health     healthChecks
+	ownHost    bool // The configuration sets the Host of requests.
 }
 
 // newTransport returns a Transport to be configured.
@@ -93,7 +119,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	t.live = client
+	t.client = client
 	if err := t.setUp(ctx); err != nil {
 		return fmt.Errorf("client %s: %w", client.name, err)
 	}
@@ -105,92 +131,111 @@ func (t *Transport) setUp(ctx caddy.Context) error {
 	if t.account, err = newAccountOf(t.Account, t.AccountPattern); err != nil {
 		return err
 	}
+	t.account.exactIn(ctx)
+	if t.health, err = newHealthChecks(t.HealthAccount); err != nil {
+		return err
+	}
+	if err := checkErrors(t.Errors); err != nil {
+		return err
+	}
 	hosts, err := t.narrowed()
 	if err != nil {
 		return err
 	}
+	if err := t.HTTPTransport.Provision(ctx); err != nil {
+		return err
+	}
+	connections, err := t.connections()
+	if err != nil {
+		return err
+	}
+	t.base = newBase(connections)
 	t.authorized, err = transport.New(transport.Config{
-		Source:        t.live.source,
+		Source:        t.client.source,
 		Hosts:         hosts,
-		Base:          newBase(t.HTTPTransport),
-		Hooks:         t.live.metrics.telemetry.Transport(),
-		MaxAttempts:   1,  // reverse_proxy tries again as it is told to.
-		MaxReplayBody: -1, // Bodies are kept here, over all attempts.
+		Base:          t.base,
+		Hooks:         t.client.metrics.telemetry.Transport(),
+		MaxAttempts:   1, // reverse_proxy tries again as it is told to.
+		MaxReplayBody: t.MaxReplayBody,
 	})
 	if err != nil {
 		return faultsOf(err)
 	}
-	if err := t.HTTPTransport.Provision(ctx); err != nil {
-		return err
-	}
-	if err := t.presentCertificate(); err != nil {
-		return err
-	}
-	return t.checkProxy(ctx)
+	return t.provisionProxy(ctx)
 }
 
 // narrowed returns the hosts that may receive a token.
 func (t *Transport) narrowed() ([]string, error) {
 	if len(t.Hosts) == 0 {
-		return t.live.hosts, nil
+		return t.client.hosts, nil
 	}
 	for _, host := range t.Hosts {
-		if !slices.Contains(t.live.hosts, host) {
+		if !slices.Contains(t.client.hosts, host) {
 			return nil, &fault{"hosts", fmt.Errorf("%q is none of the client's hosts; a transport may only leave out some of them", host)}
 		}
 	}
 	return t.Hosts, nil
 }
 
-// presentCertificate has the upstream see the client's certificate, unless the
-// transport has one of its own.
-func (t *Transport) presentCertificate() error {
-	certificate := t.live.certificate
+// connections returns what requests go out over. They show the client's
+// certificate, unless the transport has one of its own.
+func (t *Transport) connections() (http.RoundTripper, error) {
+	certificate := t.client.certificate
 	if certificate == nil || t.TLS == nil || t.TLS.ClientCertificateFile != "" || t.TLS.ClientCertificateAutomate != "" {
-		return nil
+		return t.HTTPTransport, nil
 	}
 	if slices.Equal(t.Versions, []string{"3"}) {
-		return &fault{"versions", errors.New("HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2")}
+		return nil, &fault{"versions", errors.New("HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2")}
 	}
 	if t.Transport.TLSClientConfig == nil {
 		t.Transport.TLSClientConfig = new(tls.Config)
 	}
+	// For handshakes that HTTPTransport does itself.
 	t.Transport.TLSClientConfig.GetClientCertificate = certificate.GetClientCertificate
-	return nil
+	return certificate.RoundTripper(t.Transport), nil
+}
+
+// Cleanup closes the connections that are idle.
+func (t *Transport) Cleanup() error {
+	if t.authorized != nil {
+		t.base.CloseIdleConnections()
+	}
+	return t.HTTPTransport.Cleanup()
 }
 
 // RoundTrip sends a request with the token of its account. What fails for a
 // reason of ours is a response, unless the client has gone; errors are those of
 // the transport beneath.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.send(req)
+	if t.health.claims(req) {
+		return t.check(req)
+	}
+	in := inboundOf(req.Context())
+	resp, err := t.send(req, in)
 	if err == nil && unhealed(resp) {
 		_ = resp.Body.Close() // Nobody is to see it.
-		t.live.report.refused()
+		t.client.report.refused()
 		resp, err = nil, middleware.ErrUnhealed
 	}
+	in.failure = err
 	switch {
 	case err == nil:
-		if isHealthCheck(req) {
-			t.live.report.checked()
-		}
 		resp.Request = req
 		return resp, nil
-	case !ours(err) || errors.Is(err, context.Canceled):
+	case gone(req.Context()) && !errors.Is(err, errBody): // A server that waits no longer for a body has gone, too.
+		return nil, context.Canceled // As reverse_proxy expects it, whatever the transport beneath makes of it.
+	case !ours(err):
 		return nil, err
-	case isHealthCheck(req):
-		return t.passed(req, err), nil
 	default:
-		problem := middleware.ProblemOf(err)
-		if problem.Status == http.StatusInternalServerError {
-			t.live.report.unsent(err)
-		}
-		return synthesize(problem, req), nil
+		return t.answer(req, err), nil
 	}
 }
 
+// gone reports whether the client of a request has left.
+func gone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
 // send sends a request with the token of its account.
-func (t *Transport) send(req *http.Request) (*http.Response, error) {
+func (t *Transport) send(req *http.Request, in *inbound) (*http.Response, error) {
 	if err := unfit(req); err != nil {
 		return nil, err
 	}
@@ -201,29 +246,45 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	inbound := inboundOf(ctx)
-	to := &dialed{url: *req.URL, host: req.Host}
-	t.setScheme(&to.url)
-	ctx = context.WithValue(transport.ContextWithAttempts(ctx, &inbound.attempts), dialKey{}, to)
-	out := req.WithContext(ctx)
-	if err := inbound.keepBody(out, t.replayLimit()); err != nil {
-		return nil, err
+	out := req.WithContext(transport.ContextWithAttempts(ctx, in.attemptsOf(t)))
+	var body *clientBody
+	if out.Body != nil && out.Body != http.NoBody {
+		body = &clientBody{ReadCloser: out.Body}
+		out.Body = body
 	}
-	t.pin(out, *to)
-	if _, ok := out.Header["Authorization"]; ok {
-		out.Header = out.Header.Clone()
-		out.Header.Del("Authorization")
+	resp, err := t.authorize(out)
+	switch {
+	case err != nil && body.err() != nil:
+		return nil, body.err()
+	case errors.Is(err, transport.ErrRequestTarget):
+		return nil, middleware.ErrInvalidTarget // It is the client who has written it.
+	}
+	return resp, err
+}
+
+// authorize sends a request, which is a copy, with a token for the account in
+// its context.
+func (t *Transport) authorize(out *http.Request) (*http.Response, error) {
+	to := &dialed{url: *out.URL, host: out.Host}
+	t.setScheme(&to.url)
+	out = without(out.WithContext(context.WithValue(out.Context(), dialKey{}, to)), "Authorization")
+	if err := t.pin(out, to); err != nil {
+		return nil, err
 	}
 	return t.authorized.RoundTrip(out)
 }
 
-const defaultMaxReplayBody = 64 << 10
-
-func (t *Transport) replayLimit() int64 {
-	if t.MaxReplayBody == 0 {
-		return defaultMaxReplayBody
+// answer answers a request that failed for a reason of ours.
+func (t *Transport) answer(req *http.Request, err error) *http.Response {
+	problem := middleware.ProblemOf(err)
+	if problem.Status == http.StatusInternalServerError {
+		t.client.report.unsent(upstreamOf(req.Context()), err)
 	}
-	return t.MaxReplayBody
+	resp := synthesize(problem, req)
+	if t.Errors == errorsHandle {
+		resp.Header.Set(failureField, t.health.mark)
+	}
+	return resp
 }
 
 // errOtherClient is the failure of a request that pismo_auth has authenticated
@@ -234,13 +295,14 @@ var errOtherClient = tokensource.NewError(tokensource.ErrMisconfigured,
 // forAccount returns a context with the account that a request is for: that of
 // pismo_auth, or the transport's own.
 func (t *Transport) forAccount(ctx context.Context) (context.Context, error) {
-	if authenticated, ok := ctx.Value(clientKey{}).(*live); ok && authenticated != t.live {
+	if authenticated, ok := ctx.Value(clientKey{}).(*sharedClient); ok && authenticated != t.client.sharedClient {
 		return nil, errOtherClient
 	}
-	if ctx.Value(caddyhttp.VarsCtxKey) == nil {
-		return tokensource.ContextWithAccount(ctx, tokensource.Organization()), nil
-	}
-	if !t.account.known() {
+	_, known := tokensource.AccountFromContext(ctx)
+	switch {
+	case !known && ctx.Value(caddyhttp.VarsCtxKey) == nil:
+		return nil, transport.ErrNoAccount // It is no client's, and no health check.
+	case !t.account.known():
 		return ctx, nil
 	}
 	account, err := t.account.of(replacerOf(ctx))

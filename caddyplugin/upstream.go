@@ -1,12 +1,9 @@
 package caddyplugin
 
 import (
-	"errors"
-	"fmt"
+	"context"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -24,14 +21,16 @@ type dialed struct {
 // dialKey is the key of a request's *dialed in its context.
 type dialKey struct{}
 
-// base is what really sends requests. It gives them back the address that is
-// dialed: above it they have the host that TLS proves.
-type base struct{ tracing }
+// baseTransport is what really sends requests. It gives them back the address that
+// is dialed: above it they have the host that TLS proves.
+type baseTransport struct{ tracing }
 
-func newBase(http *reverseproxy.HTTPTransport) base { return base{newTracing(http)} }
+func newBase(connections http.RoundTripper) baseTransport {
+	return baseTransport{newTracing(connections)}
+}
 
 // RoundTrip sends a request, which is a copy made for it.
-func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
+func (b baseTransport) RoundTrip(out *http.Request) (*http.Response, error) {
 	if to, ok := out.Context().Value(dialKey{}).(*dialed); ok {
 		out.URL, out.Host = &to.url, to.host
 	}
@@ -41,19 +40,41 @@ func (b base) RoundTrip(out *http.Request) (*http.Response, error) {
 	return b.tracing.RoundTrip(out)
 }
 
-// pin gives a request the URL of the host that its upstream is proved to be.
-// What is proved by nothing counts as plain HTTP.
-func (t *Transport) pin(out *http.Request, to dialed) {
+// pin gives a request the URL of the host that its upstream is proved to be, and
+// a Host that its client has not chosen: over plain HTTP that of the upstream,
+// unless the configuration sets one.
+func (t *Transport) pin(out *http.Request, to *dialed) error {
 	target := target{network: "tcp", host: to.url.Hostname(), scheme: to.url.Scheme}
+	address := to.url.Host
 	info, ok := reverseproxy.GetDialInfo(out.Context())
+	if ok {
+		address = info.Address
+	}
 	// A health check that is redirected is dialed where it was before, but the
 	// certificate has to be that of the host it is redirected to.
 	if ok && (!redirected(out) || target.scheme != "https") {
 		target.network, target.host = info.Network, info.Host
 	}
-	out.Host = addressee(out, to, info.Address)
-	to.url.Scheme, to.url.Host = t.proved(target, replacerOf(out.Context()))
-	out.URL = &to.url
+	if target.scheme == "http" && !t.ownHost && isClients(out) {
+		to.host = address
+		if caddy.IsUnixNetwork(target.network) {
+			to.host = "localhost" // A path is no Host.
+		}
+		out.Host = address
+	}
+	out.Host = addressee(out, to, address)
+	pinned := to.url
+	pinned.Scheme, pinned.Host = t.proved(target, replacerOf(out.Context()))
+	out.URL = &pinned
+	if out.Host != "" && !t.lists(out.Host) {
+		return transport.ErrHostHeader
+	}
+	return nil
+}
+
+// lists reports whether a Host is one of the hosts that may receive a token.
+func (t *Transport) lists(host string) bool {
+	return t.authorized.Accepts(&url.URL{Scheme: "https", Host: host}) == nil
 }
 
 // redirected reports whether a request is a health check that an upstream has
@@ -63,7 +84,7 @@ func redirected(out *http.Request) bool { return out.Response != nil }
 // addressee returns the Host of a request if it must be one of the client's
 // hosts, and else nothing: a Host that is the upstream's address is the
 // configuration's, and nobody else's.
-func addressee(out *http.Request, to dialed, address string) string {
+func addressee(out *http.Request, to *dialed, address string) string {
 	host := out.Host
 	if host == "" {
 		host = to.url.Host
@@ -76,6 +97,12 @@ func addressee(out *http.Request, to dialed, address string) string {
 	default:
 		return host
 	}
+}
+
+// upstreamOf returns the address that a request is dialed to.
+func upstreamOf(ctx context.Context) string {
+	info, _ := reverseproxy.GetDialInfo(ctx)
+	return info.Address
 }
 
 // A target is where a request is dialed to.
@@ -103,33 +130,4 @@ func (t *Transport) proved(to target, repl *caddy.Replacer) (scheme, host string
 func (t *Transport) proxied(to target) bool {
 	proxy, err := t.Transport.Proxy(&http.Request{URL: &url.URL{Scheme: to.scheme, Host: bracketed(to.host)}})
 	return proxy != nil || err != nil
-}
-
-// checkUpstream returns why an upstream of the configuration would get no
-// token. Those that have placeholders are checked for each request.
-func (t *Transport) checkUpstream(dial string) error {
-	if strings.Contains(dial, "{") || t.TLS != nil && strings.Contains(t.TLS.ServerName, "{") {
-		return nil
-	}
-	address, err := caddy.ParseNetworkAddress(dial)
-	if err != nil {
-		return nil //nolint:nilerr // reverse_proxy says so.
-	}
-	to := target{network: address.Network, host: address.Host, scheme: "http"}
-	if t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, fmt.Sprint(address.StartPort)) {
-		to.scheme = "https"
-	}
-	scheme, host := t.proved(to, caddy.NewReplacer())
-	switch err := t.authorized.Accepts(&url.URL{Scheme: scheme, Host: host}); {
-	case err == nil:
-		return nil
-	case to.scheme == "https" && t.TLS.InsecureSkipVerify:
-		return &fault{"tls_insecure_skip_verify", fmt.Errorf("anybody could be upstream %s, and would get the token; use tls_trust_pool, or tls_server_name", dial)}
-	case scheme == "http" && host == "":
-		return &fault{"network_proxy", fmt.Errorf("would see the token for upstream %s in the clear; use https://", dial)}
-	case errors.Is(err, transport.ErrPlaintext):
-		return &fault{"upstream " + dial, errors.New("would get the token in the clear; use https://")}
-	default:
-		return &fault{"upstream " + dial, fmt.Errorf("%s is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves", host)}
-	}
 }

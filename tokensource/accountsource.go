@@ -53,7 +53,7 @@ func (s *Source) OAuth2(account Account) oauth2.TokenSource {
 type oauth2Source struct{ tokens *AccountSource }
 
 func (o oauth2Source) Token() (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), o.tokens.source.timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.tokens.source.limits.Load().timeout)
 	defer cancel()
 	t, err := o.tokens.Token(ctx)
 	if err != nil {

@@ -31,6 +31,7 @@ type issuingKey struct{}
 // share what comes of it.
 type issuance struct {
 	entry       *entry
+	limits      *limits
 	number      uint64
 	reason      Reason
 	attempts    int // how often the issuer may be asked
@@ -105,17 +106,19 @@ func (s *Source) begin(ctx context.Context, e *entry, reason Reason, refused *To
 	if err := s.mayIssue(e, now); err != nil {
 		return nil, err
 	}
-	if err := s.slots.reserve(); err != nil {
+	limits := s.limits.Load()
+	if err := limits.slots.reserve(); err != nil {
 		return nil, err
 	}
 	if refused != nil {
 		if wait := e.budget.Take(now.mono, renewalBurst, refused.lifetime/renewalRefill); wait > 0 {
-			s.slots.cancel()
+			limits.slots.cancel()
 			return nil, NewError(ErrRenewalLimited, nil).withRetryAfter(wait)
 		}
 	}
 	f := &issuance{
 		entry:       e,
+		limits:      limits,
 		number:      s.issuances.Add(1),
 		reason:      reason,
 		attempts:    firstAttempts,
@@ -134,14 +137,14 @@ func (s *Source) begin(ctx context.Context, e *entry, reason Reason, refused *To
 // issuing returns a context to call the issuer with. It has none of a caller's
 // values, because they must not reach the issuer's client: a proxy's dial info
 // would send the secret to the upstream.
-func (s *Source) issuing() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithValue(context.Background(), issuingKey{}, s), s.timeout)
+func (s *Source) issuing(timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithValue(context.Background(), issuingKey{}, s), timeout)
 }
 
 // run carries an issuance out, on a context of its own: it belongs to all who
 // wait for it.
 func (s *Source) run(caller context.Context, f *issuance) {
-	ctx, cancel := s.issuing()
+	ctx, cancel := s.issuing(f.limits.timeout)
 	defer cancel()
 	ctx, err := s.announce(ctx, caller, f)
 	close(f.announced)
@@ -218,7 +221,7 @@ type outcome struct {
 // issue waits for its turn and for a permit of the breaker, and asks the issuer.
 func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 	queued := s.now().mono
-	slot, err := s.slots.acquire(ctx)
+	slot, err := f.limits.slots.acquire(ctx)
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -231,7 +234,7 @@ func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 		o.token, o.revision, o.err = s.ask(ctx, slot, f.entry.account)
 		switch {
 		case o.err == nil:
-		case o.err.Kind == ErrTimeout && ctx.Err() != nil && permit.began-queued > s.timeout/2:
+		case o.err.Kind == ErrTimeout && ctx.Err() != nil && permit.began-queued > f.limits.timeout/2:
 			// The issuance had spent most of its time waiting for its turn.
 			// That says nothing about the issuer.
 			s.breaker.release(permit)

@@ -78,7 +78,7 @@ func (s *Source) revised(caller context.Context) bool {
 	if !due {
 		return false
 	}
-	ctx, cancel := s.issuing()
+	ctx, cancel := s.issuing(s.limits.Load().timeout)
 	answers := detach(func() bool {
 		defer cancel()
 		defer s.revision.answered()

@@ -53,13 +53,7 @@ type Config struct {
 	Hooks Hooks
 }
 
-const (
-	defaultMaxAccounts  = 10_000
-	defaultMaxIssuances = 16
-	defaultIssueTimeout = 10 * time.Second
-	queuedPerIssuance   = 64
-	idleAccount         = 15 * time.Minute
-)
+const idleAccount = 15 * time.Minute
 
 // A Source hands out tokens, one per account: each is issued once however many
 // ask for it, kept while it lives, and renewed before it expires. Make one with
@@ -67,15 +61,14 @@ const (
 // methods are safe for concurrent use. It has nothing to close: its goroutines
 // end with the issuances they run, at the latest after Config.IssueTimeout.
 type Source struct {
-	issuer  Issuer
-	timeout time.Duration
-	hooks   Hooks
+	issuer Issuer
+	hooks  Hooks
+	limits atomic.Pointer[limits]
 
 	entries   *lru.Map[Account, entry, *entry]
 	serials   atomic.Uint64 // of tokens
 	issuances atomic.Uint64 // numbers of issuances
 
-	slots    *slots
 	breaker  breaker
 	revision revision
 
@@ -89,15 +82,13 @@ func New(config Config) (*Source, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	issuances := orDefault(config.MaxIssuances, defaultMaxIssuances)
 	s := &Source{
 		issuer:  config.Issuer,
-		timeout: orDefault(config.IssueTimeout, defaultIssueTimeout),
 		hooks:   config.Hooks,
 		entries: lru.New[Account, entry](orDefault(config.MaxAccounts, defaultMaxAccounts), idleAccount),
-		slots:   newSlots(issuances, queuedPerIssuance),
 		epoch:   time.Now(),
 	}
+	s.limits.Store(newLimits(config.limits(), nil))
 	s.revision.reviser, _ = config.Issuer.(reviser)
 	return s, nil
 }
@@ -109,15 +100,8 @@ func (c *Config) validate() error {
 	} else if v, ok := c.Issuer.(interface{ Validate() error }); ok {
 		faults = append(faults, v.Validate())
 	}
-	if c.MaxAccounts < 0 {
-		faults = append(faults, &ConfigError{"Config.MaxAccounts", "is negative; leave it 0 for 10,000"})
-	}
-	if c.MaxIssuances < 0 {
-		faults = append(faults, &ConfigError{"Config.MaxIssuances", "is negative; leave it 0 for 16"})
-	}
-	if c.IssueTimeout < 0 {
-		faults = append(faults, &ConfigError{"Config.IssueTimeout", "is negative; leave it 0 for 10s"})
-	}
+	limits := c.limits()
+	faults = append(faults, limits.Validate())
 	return errors.Join(faults...)
 }
 

@@ -93,20 +93,33 @@ func TestATokenEndpointThatHangsTakesNoUpstreamOutOfService(t *testing.T) {
 	c.healthy(t)
 }
 
-// The health check has no account but the organization's, and the upstream is
-// not to be blamed if there is no token for it.
+// The upstream is not to be blamed if there is no token for its health check.
 func TestAHealthCheckWithoutATokenSaysNothingAgainstTheUpstream(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
 	address := freeport.Address(t)
-	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
+	options := append(slices.Clone(strict), "health_account organization")
+	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), options...)), env: p.env()})
 	until(t, "the health check asks for a token", func() bool { return p.Counts().Accounts[""].TokenRequests > 0 })
-	until(t, "the health check warns", func() bool { return strings.Contains(c.logged(), "health") })
+	until(t, "the health check warns", func() bool { return strings.Contains(c.logged(), "health checks have no token") })
 	c.healthy(t)
 
 	p.Heal()
 	until(t, "the health check reaches the platform with a token", func() bool { return p.Counts().Accounts[""].Accepted > 1 })
 	c.healthy(t)
 	check(t, "requests without a token", p.Counts().TotalRefused(), 0)
+	until(t, "the end of it is logged", func() bool { return strings.Contains(c.logged(), "token issuance recovered") })
+}
+
+// Nothing is asked for, unless somebody says for whom.
+func TestHealthCheck_AsksForNoToken(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, passporttest.Config{})
+	address := freeport.Address(t)
+	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
+	until(t, "the upstream's health is checked", func() bool { return p.Counts().Refused[passporttest.ReasonMissing] > 10 })
+	c.healthy(t)
+	check(t, "token requests", p.Counts().TokenRequests, 0)
+	check(t, "status", newClient(t, address, 1).get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 }

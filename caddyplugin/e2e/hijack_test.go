@@ -31,13 +31,13 @@ func TestTheUpstreamNeverReceivesATokenRequest(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	address := freeport.Address(t)
 	host := strings.TrimPrefix(upstream.URL, "http://")
-	start(t, setup{global: p.client("hosts 127.0.0.1"), sites: site(address, proxy(host, "health_uri /health", "health_interval 50ms")), env: p.env()})
+	start(t, setup{global: p.client("hosts 127.0.0.1"), sites: site(address, proxy(host, "health_uri /health", "health_interval 50ms", "health_account organization")), env: p.env()})
 	to := newClient(t, address, 1)
 	for user, account := range accounts {
 		check(t, "status", to.get(t, "/v1/accounts/"+account, "X-User", user).status, http.StatusOK)
 	}
 	until(t, "the upstream's health is checked", func() bool { return checks.Load() > 1 })
 	check(t, "token requests at the upstream", tokenRequests.Load(), 0)
-	check(t, "token requests at the platform", p.Counts().TokenRequests, len(accounts)+1+1) // A renewal, the organization.
+	check(t, "token requests at the platform", p.Counts().TokenRequests, len(accounts)+1+1) // A renewal, the health check.
 	check(t, "other requests at the token endpoint", p.Counts().ResourceRequests, 0)
 }

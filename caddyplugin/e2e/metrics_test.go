@@ -115,7 +115,7 @@ func TestMetrics_HandlerSurvivesAFailedReload(t *testing.T) {
 	}
 	defer taken.Close()
 	failing := s
-	failing.global = p.client("max_accounts 50")
+	failing.global = p.client("bare")
 	failing.sites += block("http://"+taken.Addr().String(), "bind 127.0.0.1", "respond x") + "\n"
 	if err := c.load(failing); err == nil {
 		t.Fatal("the configuration is loaded, although its address is taken")

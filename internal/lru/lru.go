@@ -62,6 +62,13 @@ func New[K comparable, E any, V Entry[E]](limit int, idle time.Duration) *Map[K,
 	return m
 }
 
+// SetLimit changes the limit. A lower one is met when the next entry comes.
+func (m *Map[K, E, V]) SetLimit(limit int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limit = limit
+}
+
 // Load returns the entry for key, if there is one.
 func (m *Map[K, E, V]) Load(key K) (V, bool) {
 	_, entry := m.table.Load().find(m.seed, key)

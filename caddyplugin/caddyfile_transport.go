@@ -10,12 +10,14 @@ import (
 //	transport pismo [<client>] {
 //	    account         <placeholder>|organization|<id>
 //	    account_pattern <regexp>
+//	    health_account  <id>|organization|off
 //	    max_replay_body <size>|off
 //	    hosts           <hosts...>
+//	    errors          handle
 //	    <the options of transport http>
 //	}
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // The name of the transport.
+	d.Next()
 	name := d.Token()
 	if d.NextArg() {
 		t.Client = d.Val()
@@ -23,8 +25,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := none(d); err != nil {
 		return err
 	}
-	rest := []caddyfile.Token{name}
-	rest = append(rest, beside(rest, "{"))
+	var rest []caddyfile.Token
 	for d.NextBlock(0) {
 		known, err := t.unmarshalOption(d)
 		if err != nil {
@@ -35,27 +36,49 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if _, err := newAccountOf(t.Account, t.AccountPattern); err != nil {
-		return d.WrapErr(err)
+		return at(name, err)
 	}
-	if len(rest) == 2 {
+	if len(rest) == 0 {
 		return nil
 	}
-	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(append(rest, below(rest, "}"))))
+	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(braced([]caddyfile.Token{name}, rest)))
 }
 
-// unmarshalOption parses an option, and reports whether it is one of ours.
+// unmarshalOption parses an option, and reports whether it is one of ours. A
+// fault is reported on the line of the option.
 func (t *Transport) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "account":
-		return true, once(d, &t.Account)
+		err = once(d, &t.Account)
 	case "account_pattern":
-		return true, once(d, &t.AccountPattern)
+		err = once(d, &t.AccountPattern)
+	case "health_account":
+		err = once(d, &t.HealthAccount)
+	case "errors":
+		err = once(d, &t.Errors)
 	case "hosts":
 		return true, unmarshalHosts(d, &t.Hosts)
 	case "max_replay_body":
 		return true, t.unmarshalMaxReplayBody(d)
+	default:
+		return false, nil
 	}
-	return false, nil
+	if err != nil {
+		return true, err
+	}
+	return true, wrap(d, t.validateSoFar())
+}
+
+// validateSoFar returns what is wrong with the options that are set, whatever
+// may follow.
+func (t *Transport) validateSoFar() error {
+	if err := checkAccount(t.Account, t.AccountPattern); err != nil {
+		return err
+	}
+	if _, err := newHealthChecks(t.HealthAccount); err != nil {
+		return err
+	}
+	return checkErrors(t.Errors)
 }
 
 func (t *Transport) unmarshalMaxReplayBody(d *caddyfile.Dispenser) error {
@@ -73,21 +96,6 @@ func (t *Transport) unmarshalMaxReplayBody(d *caddyfile.Dispenser) error {
 	}
 	t.MaxReplayBody = int64(size)
 	return nil
-}
-
-// beside returns a token that stands beside the last of a block. It is made of
-// the first, which is not quoted: a brace that is, is none.
-func beside(block []caddyfile.Token, text string) caddyfile.Token {
-	token, last := block[0], block[len(block)-1]
-	token.File, token.Line, token.Text = last.File, last.Line+last.NumLineBreaks(), text
-	return token
-}
-
-// below returns a token that stands on the line below a block.
-func below(block []caddyfile.Token, text string) caddyfile.Token {
-	token := beside(block, text)
-	token.Line++
-	return token
 }
 
 // Interface guard.

@@ -3,7 +3,9 @@ package caddyplugin
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
@@ -45,6 +48,7 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //	        bare
 //	        client_certificate <cert_file> <key_file>
 //	        trusted_ca_certs   <pem_files...>
+//	        <the options of transport http>
 //	        issue_timeout      <duration>
 //	        max_accounts       <count>
 //	        max_issuances      <count>
@@ -60,31 +64,58 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if d.Val() != "client" {
 			return d.Errf("unrecognized option %s; there is only client", d.Val())
 		}
-		name, err := argument(d)
-		if err != nil {
+		if err := a.unmarshalClient(d); err != nil {
 			return err
 		}
-		if _, ok := a.Clients[name]; ok {
-			return d.Errf("client %s is defined twice", name)
-		}
-		client := new(Client)
-		for nesting := d.Nesting(); d.NextBlock(nesting); {
-			if err := client.unmarshalOption(d); err != nil {
-				return err
-			}
-		}
-		if client.BaseURL == "" || client.ServerKey == "" || client.ServerSecret == "" {
-			return d.Errf("client %s needs base_url, server_key and server_secret", name)
-		}
-		if a.Clients == nil {
-			a.Clients = map[string]*Client{}
-		}
-		a.Clients[name] = client
 	}
 	if len(a.Clients) == 0 {
 		return d.Err("pismo defines no client")
 	}
 	return nil
+}
+
+func (a *App) unmarshalClient(d *caddyfile.Dispenser) error {
+	head := d.Token()
+	name, err := argument(d)
+	if err != nil {
+		return err
+	}
+	if _, ok := a.Clients[name]; ok {
+		return d.Errf("client %s is defined twice", name)
+	}
+	client := new(Client)
+	var transport []caddyfile.Token
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if slices.Contains(transportOptions, d.Val()) {
+			transport = append(transport, d.NextSegment()...)
+		} else if err := client.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	if len(transport) > 0 {
+		client.Transport = new(reverseproxy.HTTPTransport)
+		if err := client.Transport.UnmarshalCaddyfile(caddyfile.NewDispenser(braced([]caddyfile.Token{head}, transport))); err != nil {
+			return err
+		}
+	}
+	if client.BaseURL == "" || client.ServerKey == "" || client.ServerSecret == "" {
+		return at(head, fmt.Errorf("client %s needs base_url, server_key and server_secret", name))
+	}
+	if a.Clients == nil {
+		a.Clients = map[string]*Client{}
+	}
+	a.Clients[name] = client
+	return nil
+}
+
+// transportOptions are the options of transport http that token requests have a
+// use for.
+var transportOptions = []string{
+	"dial_timeout", "dial_fallback_delay", "local_address", "network_proxy", "resolvers",
+	"keepalive", "keepalive_interval", "keepalive_idle_conns", "keepalive_idle_conns_per_host",
+	"tls_client_auth", "tls_curves", "tls_insecure_skip_verify", "tls_renegotiation",
+	"tls_server_name", "tls_timeout", "tls_trust_pool", "versions",
+	"read_timeout", "write_timeout", "response_header_timeout", "max_response_header",
 }
 
 func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {

@@ -3,35 +3,12 @@ package caddyplugin
 import (
 	"bytes"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 
 	"github.com/pismoauth/pismoauth/middleware"
 )
-
-// unfit returns why no token may be asked for a request's sake, or nil: the
-// answer to TRACE repeats the request, our token included (RFC 9110, section
-// 9.3.8).
-func unfit(r *http.Request) error {
-	switch {
-	case early(r):
-		return middleware.ErrTooEarly
-	case r.Method == http.MethodTrace:
-		return middleware.ErrMethodNotProxied
-	}
-	return nil
-}
-
-// early reports whether a request came in TLS early data, which anybody on the
-// way can replay, and would do something if it were. An Early-Data that is
-// malformed, or there twice, counts as 1 (RFC 8470, section 5.1).
-func early(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return false
-	}
-	return len(r.Header["Early-Data"]) > 0 || r.TLS != nil && !r.TLS.HandshakeComplete
-}
 
 // synthesize returns a problem as the response to req: reverse_proxy takes an
 // error of its transport for a failure of the upstream.
@@ -68,3 +45,14 @@ func (a *answer) Header() http.Header { return a.header }
 func (a *answer) WriteHeader(status int) { a.status = status }
 
 func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+// setRetryAfter tells a client when asking again makes sense, if that is known.
+func setRetryAfter(header http.Header, problem middleware.Problem) {
+	if problem.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
+	}
+}
+
+// statusClientGone is what Caddy logs for a client that has left before it was
+// answered. The client does not see it.
+const statusClientGone = 499

@@ -2,7 +2,19 @@ package caddyplugin
 
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
+
+// parseAuth parses the directive pismo_auth.
+func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	a := new(Auth)
+	name := nextOf(h.Dispenser)
+	if err := a.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return a, checkClient(h, name, a.Client)
+}
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
@@ -14,7 +26,8 @@ import (
 //	    inject
 //	}
 func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // The name of the directive.
+	d.Next()
+	name := d.Token()
 	if d.NextArg() {
 		a.Client = d.Val()
 	}
@@ -30,38 +43,38 @@ func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("unrecognized option %s of pismo_auth", d.Val())
 		}
 	}
-	return a.check(d)
+	return at(name, a.validate())
 }
 
 // unmarshalOption parses an option, and reports whether there is one of that
-// name.
+// name. A fault is reported on the line of the option.
 func (a *Auth) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "account":
-		return true, once(d, &a.Account)
+		err = once(d, &a.Account)
 	case "account_pattern":
-		return true, once(d, &a.AccountPattern)
+		err = once(d, &a.AccountPattern)
 	case "account_header":
-		if a.AccountHeader != "" {
-			return true, d.Err("account_header is set twice")
-		}
-		if !d.AllArgs(&a.AccountHeader, &a.AccountHeaderPattern) {
-			return true, d.ArgErr()
-		}
-		return true, nil
+		err = a.unmarshalAccountHeader(d)
 	case "errors":
-		return true, once(d, &a.Errors)
+		err = once(d, &a.Errors)
 	case "inject":
-		a.Inject = true
-		return true, none(d)
+		a.Inject, err = true, none(d)
+	default:
+		return false, nil
 	}
-	return false, nil
+	if err != nil {
+		return true, err
+	}
+	return true, wrap(d, a.validateSoFar())
 }
 
-// check finds the faults that do not need a running Caddy.
-func (a *Auth) check(d *caddyfile.Dispenser) error {
-	if _, err := a.finder(); err != nil {
-		return d.WrapErr(err)
+func (a *Auth) unmarshalAccountHeader(d *caddyfile.Dispenser) error {
+	if a.AccountHeader != "" {
+		return d.Err("account_header is set twice")
+	}
+	if !d.AllArgs(&a.AccountHeader, &a.AccountHeaderPattern) {
+		return d.ArgErr()
 	}
 	return nil
 }

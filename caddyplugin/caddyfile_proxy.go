@@ -1,0 +1,160 @@
+package caddyplugin
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// parseProxy parses the directive pismo_proxy: a subroute of a handler
+// pismo_auth, and a reverse_proxy whose transport is pismo. Syntax:
+//
+//	pismo_proxy [<matcher>] [<upstreams...>] {
+//	    client          <name>
+//	    account         <placeholder>|organization|<id>
+//	    account_header  <field> <pattern>
+//	    account_pattern <regexp>
+//	    health_account  <id>|organization|off
+//	    errors          handle
+//	    <the options of reverse_proxy; its transport can be none but pismo>
+//	}
+func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matchers, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	p := new(proxyOptions)
+	if err := p.split(h.Dispenser); err != nil {
+		return nil, err
+	}
+	rest := caddyfile.NewDispenser(braced(p.head, p.rest))
+	helper := h.WithDispenser(rest)
+	proxy := new(reverseproxy.Handler)
+	if err := proxy.UnmarshalCaddyfile(rest); err != nil {
+		return nil, err
+	}
+	// After the options of reverse_proxy: of two faults, a misspelt account is
+	// that it is misspelt, and not that there is none.
+	if err := p.validate(h); err != nil {
+		return nil, err
+	}
+	if len(proxy.Upstreams) == 0 && proxy.DynamicUpstreamsRaw == nil {
+		return nil, h.Err("pismo_proxy has no upstream; give the address of the platform, such as https://sandbox.pismolabs.io")
+	}
+	if proxy.TransportRaw, err = p.complete(proxy.TransportRaw); err != nil {
+		return nil, err
+	}
+	if err := proxy.FinalizeUnmarshalCaddyfile(helper); err != nil {
+		return nil, err
+	}
+	// One handler, for of a named route with several Caddy takes but the first.
+	return h.NewRoute(matchers, &caddyhttp.Subroute{Routes: caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{
+		caddyconfig.JSONModuleObject(p.auth, "handler", "pismo_auth", nil),
+		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil),
+	}}}}), nil
+}
+
+// proxyOptions are the options of a pismo_proxy: those that are pismo_auth's,
+// those of its transport, and the rest, which is reverse_proxy's.
+type proxyOptions struct {
+	auth          Auth
+	healthAccount string
+
+	head      []caddyfile.Token // the directive and its arguments
+	rest      []caddyfile.Token // what is in its block, for reverse_proxy
+	transport *caddyfile.Dispenser
+}
+
+// split parses the options that are ours, and puts the rest aside. That has the
+// transport pismo, which reverse_proxy must have before it sees an upstream with
+// https, for which it would take the transport of its own.
+func (p *proxyOptions) split(d *caddyfile.Dispenser) error {
+	d.Next()
+	p.head = append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
+	for d.NextBlock(0) {
+		known, err := p.unmarshalOption(d)
+		if err != nil {
+			return err
+		}
+		if !known {
+			p.rest = append(p.rest, d.NextSegment()...)
+		}
+	}
+	if p.transport == nil {
+		name := below(opened(p.head, p.rest), "transport")
+		p.rest = append(p.rest, name, beside([]caddyfile.Token{name}, "pismo"))
+	}
+	return nil
+}
+
+// unmarshalOption parses an option, and reports whether it is one of ours.
+func (p *proxyOptions) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
+	switch d.Val() {
+	case "client":
+		return true, once(d, &p.auth.Client)
+	case "health_account":
+		if err := once(d, &p.healthAccount); err != nil {
+			return true, err
+		}
+		_, err := newHealthChecks(p.healthAccount)
+		return true, wrap(d, err)
+	case "inject":
+		return true, d.Err("inject is for other handlers than reverse_proxy; pismo_proxy has no use for it")
+	case "transport":
+		return false, p.checkTransport(d)
+	}
+	return p.auth.unmarshalOption(d)
+}
+
+// checkTransport looks at a transport that reverse_proxy will parse.
+func (p *proxyOptions) checkTransport(d *caddyfile.Dispenser) error {
+	if p.transport != nil {
+		return d.Err("transport is set twice")
+	}
+	ahead := *d
+	p.transport = ahead.NewFromNextSegment()
+	p.transport.Next()
+	if !p.transport.NextArg() || p.transport.Val() != "pismo" {
+		return p.transport.Err("the transport of pismo_proxy is pismo, which has all options of transport http")
+	}
+	return nil
+}
+
+// validate returns what is wrong with the options that are ours. Either the
+// directive or its transport may name the client, or both if they agree.
+func (p *proxyOptions) validate(h httpcaddyfile.Helper) error {
+	if p.transport != nil && p.transport.NextArg() {
+		switch named := p.transport.Val(); p.auth.Client {
+		case "":
+			p.auth.Client = named
+		case named:
+		default:
+			return p.transport.Errf("the transport is that of client %s, and the option client names %s", named, p.auth.Client)
+		}
+	}
+	if err := checkClient(h, p.head[0], p.auth.Client); err != nil {
+		return err
+	}
+	return at(p.head[0], p.auth.validate())
+}
+
+// complete returns the configuration of the transport with the options that
+// stand outside of it.
+func (p *proxyOptions) complete(raw json.RawMessage) (json.RawMessage, error) {
+	t := newTransport()
+	if err := json.Unmarshal(raw, t); err != nil {
+		return nil, err
+	}
+	t.Client, t.Errors = p.auth.Client, p.auth.Errors
+	if p.healthAccount != "" {
+		t.HealthAccount = p.healthAccount
+	}
+	return caddyconfig.JSONModuleObject(t, "protocol", "pismo", nil), nil
+}

@@ -1,0 +1,112 @@
+package caddyplugin
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An endpoint that fails every other time must not fill the log.
+func TestCondition_Flapping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, ended := 0, 0
+		c := newCondition(func() { ended++ })
+		for range 1000 {
+			if c.begin() {
+				began++
+			}
+			time.Sleep(20 * time.Millisecond)
+			c.end()
+			time.Sleep(20 * time.Millisecond)
+		}
+		if began != 1 || ended != 0 {
+			t.Errorf("while it flaps: began %d times, ended %d times", began, ended)
+		}
+		time.Sleep(minQuiet)
+		synctest.Wait()
+		if ended != 1 {
+			t.Errorf("afterwards: ended %d times", ended)
+		}
+	})
+}
+
+func TestCondition_EndsAfterQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := false
+		c := newCondition(func() { ended = true })
+		c.end() // Nothing has failed yet.
+		if !c.begin() || c.begin() {
+			t.Fatal("it begins once")
+		}
+		time.Sleep(time.Hour) // Nothing works, and nothing is tried.
+		synctest.Wait()
+		if ended {
+			t.Fatal("it ended by itself")
+		}
+		c.end()
+		synctest.Wait()
+		if !ended {
+			t.Error("after an hour, the first success is not the end")
+		}
+	})
+}
+
+// A failure each minute, each healed at once, is one line per change, but ever
+// fewer.
+func TestCondition_BacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := 0
+		c := newCondition(func() { lines++ })
+		for range 120 {
+			if c.begin() {
+				lines++
+			}
+			c.end()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		if lines > 10 {
+			t.Errorf("%d lines in two hours", lines)
+		}
+		time.Sleep(soon * maxQuiet)
+		synctest.Wait()
+		before := lines
+		c.begin()
+		c.end()
+		time.Sleep(minQuiet)
+		synctest.Wait()
+		if lines != before+1 || c.quiet != minQuiet {
+			t.Error("after a long time, it does not begin anew")
+		}
+		c.stop()
+	})
+}
+
+// Whoever intervenes sees at once whether that has helped.
+func TestCondition_Forget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := 0
+		c := newCondition(func() { ended++ })
+		for n := range 3 {
+			if !c.begin() {
+				t.Fatal("it does not begin")
+			}
+			c.forget()
+			c.end()
+			c.forget()
+			if ended != n+1 {
+				t.Fatal("it does not end at once")
+			}
+		}
+	})
+}
+
+func TestCondition_Stop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCondition(func() { t.Error("it ended") })
+		c.begin()
+		c.end()
+		c.stop()
+		time.Sleep(time.Hour)
+	})
+}

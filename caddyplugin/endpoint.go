@@ -1,0 +1,160 @@
+package caddyplugin
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/pismoauth/pismoauth/internal/base"
+	"github.com/pismoauth/pismoauth/internal/loopback"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+)
+
+// An endpoint is the way to the token endpoint that one configuration
+// describes: its resolver, its proxy, and what it trusts. The modules in it live
+// as long as that configuration.
+type endpoint struct {
+	tracing
+
+	http    *reverseproxy.HTTPTransport
+	options string // as JSON
+}
+
+// newEndpoint provisions the transport for the token requests of a resolved
+// client, which presents a certificate unless it is nil.
+func newEndpoint(ctx caddy.Context, config *Client, certificate *passport.ClientCertificate) (*endpoint, error) {
+	options, err := config.transportOptions()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := options.Provision(ctx); err != nil {
+		return nil, err
+	}
+	if err := config.checkNetworkProxy(options.Transport); err != nil {
+		return nil, err
+	}
+	return &endpoint{newTracing(connections(options, certificate)), options, string(raw)}, nil
+}
+
+// connections returns what token requests go out over. The copy of Caddy's
+// transport finds dead HTTP/2 connections by pings.
+func connections(options *reverseproxy.HTTPTransport, certificate *passport.ClientCertificate) http.RoundTripper {
+	switch {
+	case certificate != nil:
+		return certificate.RoundTripper(options.Transport)
+	case slices.Equal(options.Versions, []string{"3"}):
+		return options
+	default:
+		return base.Clone(options.Transport)
+	}
+}
+
+// sameAs reports whether two endpoints are reached in the same way.
+func (e *endpoint) sameAs(other *endpoint) bool {
+	return e.options == other.options && e.authorities().Equal(other.authorities())
+}
+
+// authorities returns the certificates that are trusted, or nil for those of the
+// system.
+func (e *endpoint) authorities() *x509.CertPool {
+	if config := e.http.Transport.TLSClientConfig; config != nil {
+		return config.RootCAs
+	}
+	return nil
+}
+
+// close closes what no request goes out over any more.
+func (e *endpoint) close() error {
+	e.CloseIdleConnections()
+	return e.http.Cleanup()
+}
+
+// transportOptions returns the options of the transport to the token endpoint,
+// with the shorthand for authorities written out.
+func (c *Client) transportOptions() (*reverseproxy.HTTPTransport, error) {
+	options := new(reverseproxy.HTTPTransport)
+	if c.Transport != nil {
+		*options = *c.Transport
+	}
+	tlsOptions := reverseproxy.TLSConfig{}
+	if options.TLS != nil {
+		tlsOptions = *options.TLS
+	}
+	options.TLS = &tlsOptions
+	if err := c.checkTransport(options); err != nil {
+		return nil, err
+	}
+	if len(c.TrustedCACerts) == 0 {
+		return options, nil
+	}
+	//nolint:staticcheck // SA1019: deprecated options are in use all the same.
+	if tlsOptions.CARaw != nil || len(tlsOptions.RootCAPool)+len(tlsOptions.RootCAPEMFiles) > 0 {
+		return nil, &fault{"trusted_ca_certs", errors.New("is set, and tls_trust_pool too; only one can tell")}
+	}
+	if err := checkAuthorities(c.TrustedCACerts); err != nil {
+		return nil, &fault{"trusted_ca_certs", err}
+	}
+	options.TLS.CARaw = caddyconfig.JSONModuleObject(map[string][]string{"pem_files": c.TrustedCACerts}, "provider", "file", nil)
+	return options, nil
+}
+
+// checkTransport returns which of the options cannot be had for token requests.
+func (c *Client) checkTransport(options *reverseproxy.HTTPTransport) error {
+	certificate := c.ClientCertificateFile != ""
+	switch {
+	case options.TLS.InsecureSkipVerify && !loopback.Is(hostOf(c.BaseURL)):
+		return &fault{"tls_insecure_skip_verify", errors.New("anybody could be the token endpoint, and would get the server secret; use tls_trust_pool, or tls_server_name")}
+	case strings.Contains(options.TLS.ServerName, "{"):
+		return &fault{"tls_server_name", errors.New("has a placeholder that is not replaced when the configuration is loaded")}
+	case options.ProxyProtocol != "":
+		return &fault{"proxy_protocol", errors.New("is about a client, and a token request has none")}
+	case certificate && (options.TLS.ClientCertificateFile != "" || options.TLS.ClientCertificateAutomate != ""):
+		return &fault{"client_certificate", errors.New("is set, and tls_client_auth too; only one can be presented")}
+	case certificate && slices.Equal(options.Versions, []string{"3"}):
+		return &fault{"versions", errors.New("HTTP/3 cannot present client_certificate; give it with tls_client_auth, or use versions 1.1 2")}
+	}
+	return nil
+}
+
+// checkNetworkProxy returns why the secret would be seen by a proxy.
+func (c *Client) checkNetworkProxy(transport *http.Transport) error {
+	address, err := url.Parse(c.BaseURL)
+	if err != nil || address.Scheme != "http" || c.DangerouslyAllowHTTP {
+		return nil //nolint:nilerr // The address is checked elsewhere.
+	}
+	if proxy, err := transport.Proxy(&http.Request{URL: address}); err != nil || proxy != nil {
+		return &fault{"network_proxy", errors.New("would see the server secret in the clear; use https:// in base_url")}
+	}
+	return nil
+}
+
+// checkAuthorities returns which of some PEM files holds no certificate.
+func checkAuthorities(files []string) error {
+	for _, file := range files {
+		pem, err := os.ReadFile(file) //nolint:gosec // G304: which file it is, is the operator's to say.
+		if err != nil {
+			return err
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return fmt.Errorf("%s holds no certificate in PEM", file)
+		}
+	}
+	return nil
+}
+
+// Interface guard.
+var _ http.RoundTripper = (*endpoint)(nil)

@@ -1,0 +1,70 @@
+package caddyplugin
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// A fault is what is wrong with an option.
+type fault struct {
+	option string
+	cause  error
+}
+
+func (f *fault) Error() string { return f.option + ": " + f.cause.Error() }
+
+func (f *fault) Unwrap() error { return f.cause }
+
+// remedies say what an operator can do about requests that package transport
+// does not send, in the words of a Caddyfile.
+var remedies = map[error]string{
+	transport.ErrHostNotListed:   "the upstream is not in hosts of the client; add what its certificate proves, or set tls_server_name",
+	transport.ErrPlaintext:       "the upstream would get the token in the clear; use https://",
+	transport.ErrHostHeader:      "the Host of the request is not in hosts of the client; remove header_up Host, or add it there",
+	transport.ErrNoAccount:       "no account is known; put pismo_auth in front of reverse_proxy, use pismo_proxy, or set account in transport pismo",
+	transport.ErrAccountConflict: "account of transport pismo is not the account that pismo_auth has found; leave it out there",
+	errOtherClient:               "transport pismo and pismo_auth in front of it have different clients",
+}
+
+// remedyOf returns what a log says of a request that was not sent.
+func remedyOf(err error) string {
+	for cause, remedy := range remedies {
+		if errors.Is(err, cause) {
+			return remedy
+		}
+	}
+	return err.Error()
+}
+
+// options are what the fields of this library are called here.
+var options = strings.NewReplacer(
+	"S2S.BaseURL", "base_url",
+	"S2S.Credentials.Key", "server_key",
+	"S2S.Credentials.Secret", "server_secret",
+	"S2S.SecretField", "secret_field",
+	"S2S.Header", "header",
+	"S2S.Fields", "fields",
+	"Config.MaxAccounts", "max_accounts",
+	"Config.MaxIssuances", "max_issuances",
+	"Config.IssueTimeout", "issue_timeout",
+	"Config.Hosts", "hosts",
+)
+
+// faultsOf returns the faults that this library finds in its configuration, in
+// the words of this one.
+func faultsOf(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var faults []error
+		for _, part := range joined.Unwrap() {
+			faults = append(faults, faultsOf(part))
+		}
+		return errors.Join(faults...)
+	}
+	if config, ok := errors.AsType[*tokensource.ConfigError](err); ok {
+		return &fault{options.Replace(config.Field), errors.New(config.Reason)}
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+package caddyplugin
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// healthCheckField marks the active health checks of reverse_proxy, which hands
+// them to its transport among all other requests. Its value is a secret of the
+// transport's, so that no client can make a request that is taken for a health
+// check. It is removed before anything is sent.
+const healthCheckField = "Pismo-Health-Check"
+
+// healthChecks is what a transport knows of the active health checks of its
+// reverse_proxy.
+type healthChecks struct {
+	mark    string              // the value of healthCheckField
+	account tokensource.Account // zero: they are sent without a token
+	status  int                 // of a health check that passes
+	body    string              // of a health check that passes
+}
+
+// healthOff is the value of HealthAccount that is the same as none.
+const healthOff = "off"
+
+// newHealthChecks returns what the option health_account means.
+func newHealthChecks(account string) (healthChecks, error) {
+	h := healthChecks{mark: rand.Text(), status: http.StatusOK}
+	if account == "" || account == healthOff {
+		return h, nil
+	}
+	of, err := newAccountOf(account, "")
+	if err != nil || of.placeholder != "" {
+		return h, &fault{"health_account", errors.New("is neither an account id, nor the word organization, nor the word off")}
+	}
+	h.account = of.fixed
+	return h, nil
+}
+
+// watch has the health checks of a reverse_proxy carry the mark, and notes what
+// one that passes looks like.
+func (h *healthChecks) watch(active *reverseproxy.ActiveHealthChecks) {
+	if active.Headers == nil {
+		active.Headers = http.Header{}
+	}
+	active.Headers[healthCheckField] = []string{h.mark}
+	switch expected := active.ExpectStatus; {
+	case expected >= 100:
+		h.status = expected
+	case expected > 0: // A class: 2 is for 2xx.
+		h.status = expected * 100
+	}
+	if _, err := regexp.Compile(active.ExpectBody); err == nil && active.ExpectBody != "" {
+		h.body = rand.Text()
+		active.ExpectBody = `(?:` + active.ExpectBody + `)|\A` + h.body + `\z`
+	}
+}
+
+// claims reports whether a request is one of the health checks.
+func (h *healthChecks) claims(req *http.Request) bool {
+	values := req.Header[healthCheckField]
+	return len(values) == 1 && subtle.ConstantTimeCompare([]byte(values[0]), []byte(h.mark)) == 1
+}
+
+// passed returns the response to a health check that passes.
+func (h *healthChecks) passed(req *http.Request) *http.Response {
+	return response(h.status, http.Header{}, []byte(h.body), req)
+}
+
+// check sends a health check: for health_account or, without one, without a
+// token. What says nothing about the upstream passes: that there is no token for
+// it, and that the upstream asks for one which it was not sent. A health check
+// that cannot be sent because of the configuration fails.
+func (t *Transport) check(req *http.Request) (*http.Response, error) {
+	out := without(req, healthCheckField)
+	if t.health.account == (tokensource.Account{}) {
+		return t.checkBare(out)
+	}
+	ctx := tokensource.ContextWithHealthCheck(tokensource.ContextWithAccount(out.Context(), t.health.account))
+	resp, err := t.authorize(out.WithContext(ctx))
+	switch {
+	case err == nil && unhealed(resp):
+		_ = resp.Body.Close() // Nobody is to see it.
+		t.client.report.refused()
+		return t.health.passed(req), nil
+	case err == nil:
+		t.client.report.checked()
+		return resp, nil
+	case unsent(err):
+		t.client.report.unsent(upstreamOf(req.Context()), err)
+		return nil, err
+	case ours(err) && !errors.Is(err, context.Canceled):
+		t.client.report.unchecked(err)
+		return t.health.passed(req), nil
+	default:
+		return nil, err
+	}
+}
+
+// checkBare sends a health check without a token.
+func (t *Transport) checkBare(out *http.Request) (*http.Response, error) {
+	target := *out.URL
+	out.URL = &target
+	t.SetScheme(out)
+	resp, err := t.base.RoundTrip(out)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
+		return resp, err
+	}
+	_ = resp.Body.Close() // It says no more than its status.
+	t.client.report.refusedCheck(resp.StatusCode)
+	return t.health.passed(out), nil
+}
+
+// unsent reports whether a request was not sent for a fault of the configuration
+// that is not about credentials.
+func unsent(err error) bool {
+	_, ok := errors.AsType[transport.Unsent](err)
+	return ok
+}
+
+// provisionHealth checks the health checks of a reverse_proxy.
+func (t *Transport) provisionHealth(checks *reverseproxy.HealthChecks) error {
+	if checks == nil || checks.Active == nil {
+		return nil
+	}
+	if t.health.account != (tokensource.Account{}) {
+		if upstream := checks.Active.Upstream; upstream != "" {
+			if err := t.checkUpstream(upstream); err != nil {
+				return fmt.Errorf("health_upstream: %w", err)
+			}
+		}
+		for name, values := range checks.Active.Headers {
+			if err := t.checkHostHeader("health_headers", name, values, nil); err != nil {
+				return err
+			}
+		}
+	}
+	t.health.watch(checks.Active)
+	return nil
+}
+
+// without returns a copy of a request without a header field.
+func without(req *http.Request, field string) *http.Request {
+	out := req.WithContext(req.Context())
+	if _, ok := req.Header[field]; ok {
+		out.Header = req.Header.Clone()
+		delete(out.Header, field)
+	}
+	return out
+}
+
+// isClients reports whether a request comes from a client of this server:
+// each of them has variables.
+func isClients(req *http.Request) bool { return req.Context().Value(caddyhttp.VarsCtxKey) != nil }

@@ -1,0 +1,95 @@
+package caddyplugin
+
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// inexactFrom is where integers begin that a float64 cannot tell from their
+// neighbours.
+const inexactFrom = 1 << 53
+
+// exactIn refuses ids that have lost digits. What a Caddyfile has without
+// quotes is a number, which Caddy keeps as a float64: of an id with more than 15
+// digits that changes the last ones, and names another account. The directive
+// map turns numbers into text, so that a request does not show what an id has
+// been through; the configuration does.
+func (a *accountOf) exactIn(ctx caddy.Context) {
+	modules := ctx.Modules()
+	i := slices.IndexFunc(modules, func(module caddy.Module) bool {
+		_, ok := module.(*caddyhttp.App)
+		return ok
+	})
+	if i < 0 || a.placeholder == "" {
+		return
+	}
+	// At the first request that needs it, when all handlers are there.
+	numbers := sync.OnceValue(func() map[string]bool {
+		found := largeNumbers{texts: map[string]bool{}, seen: map[seenPointer]bool{}}
+		found.add(reflect.ValueOf(modules[i]))
+		return found.texts
+	})
+	a.inexact = func(id string) bool { return len(id) > 15 && numbers()[id] }
+}
+
+// largeNumbers are the numbers of a configuration that may have lost digits, as
+// Caddy writes them.
+type largeNumbers struct {
+	texts map[string]bool
+	seen  map[seenPointer]bool
+}
+
+type seenPointer struct {
+	of reflect.Type
+	at unsafe.Pointer
+}
+
+// ofCaddy begins the paths of Caddy's own packages. What others keep in exported
+// fields may change while it is read.
+const ofCaddy = "github.com/caddyserver/caddy/v2"
+
+// add adds the numbers in the exported fields of Caddy's own modules.
+func (n *largeNumbers) add(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Interface:
+		if !v.IsNil() {
+			n.add(v.Elem())
+		}
+	case reflect.Float64:
+		if number := v.Float(); number >= inexactFrom {
+			n.texts[strconv.FormatFloat(number, 'f', -1, 64)] = true
+		}
+	case reflect.Pointer:
+		if key := (seenPointer{v.Type(), v.UnsafePointer()}); !v.IsNil() && !n.seen[key] {
+			n.seen[key] = true
+			n.add(v.Elem())
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if v.Type().Elem().Kind() == reflect.Uint8 {
+				return // Text.
+			}
+			n.add(v.Index(i))
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			n.add(v.MapIndex(key))
+		}
+	case reflect.Struct:
+		if !strings.HasPrefix(v.Type().PkgPath(), ofCaddy) {
+			return
+		}
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				n.add(v.Field(i))
+			}
+		}
+	}
+}

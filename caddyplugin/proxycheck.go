@@ -1,0 +1,137 @@
+package caddyplugin
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// provisionProxy checks the reverse_proxy that the transport is part of: the
+// innermost, for one may stand in another's handle_response.
+func (t *Transport) provisionProxy(ctx caddy.Context) error {
+	for _, module := range slices.Backward(ctx.Modules()) {
+		if proxy, ok := module.(*reverseproxy.Handler); ok {
+			return t.checkProxy(ctx, proxy)
+		}
+	}
+	return nil
+}
+
+func (t *Transport) checkProxy(ctx caddy.Context, proxy *reverseproxy.Handler) error {
+	if err := t.checkInFront(ctx); err != nil {
+		return err
+	}
+	for _, upstream := range proxy.Upstreams {
+		if err := t.checkUpstream(upstream.Dial); err != nil {
+			return err
+		}
+	}
+	if proxy.Headers != nil && proxy.Headers.Request != nil {
+		if err := t.checkHeaderUp(proxy.Headers.Request, proxy); err != nil {
+			return err
+		}
+	}
+	if err := t.provisionHealth(proxy.HealthChecks); err != nil {
+		return err
+	}
+	if t.Errors == errorsHandle {
+		t.leaveFailures(proxy)
+	}
+	t.warn(ctx.Logger(), proxy)
+	return nil
+}
+
+// warn warns of what takes an answer of ours for the upstream's. It cannot see
+// whether a pismo_auth is in front, which answers before an upstream is chosen;
+// but where there is one, the transport needs no account of its own.
+func (t *Transport) warn(logger *zap.Logger, proxy *reverseproxy.Handler) {
+	if !t.account.known() {
+		return
+	}
+	const advice = "an outage of the token endpoint will look like an upstream that is down; use pismo_proxy, or pismo_auth in front"
+	if checks := proxy.HealthChecks; checks != nil && checks.Passive != nil {
+		if len(checks.Passive.UnhealthyStatus) > 0 {
+			logger.Warn(advice, zap.String("option", "unhealthy_status"))
+		}
+		if checks.Passive.UnhealthyLatency > 0 {
+			logger.Warn(advice, zap.String("option", "unhealthy_latency"))
+		}
+	}
+	if len(proxy.CBRaw) > 0 || proxy.CB != nil {
+		logger.Warn(advice, zap.String("option", "circuit_breaker"))
+	}
+}
+
+// checkHeaderUp returns why requests with a Host that header_up sets would get
+// no token, and notes whether it sets one.
+func (t *Transport) checkHeaderUp(ops *headers.HeaderOps, proxy *reverseproxy.Handler) error {
+	for _, fields := range []map[string][]string{ops.Set, ops.Add} {
+		for name, values := range fields {
+			if err := t.checkHostHeader("header_up", name, values, proxy); err != nil {
+				return err
+			}
+			t.ownHost = t.ownHost || strings.EqualFold(name, "Host")
+		}
+	}
+	return nil
+}
+
+// checkHostHeader returns why requests with values of a header field get no
+// token, if the field is Host. Placeholders are checked for each request.
+func (t *Transport) checkHostHeader(option, name string, values []string, proxy *reverseproxy.Handler) error {
+	if !strings.EqualFold(name, "Host") {
+		return nil
+	}
+	for _, value := range values {
+		if isPlaceholder(value) || t.lists(value) || proxy != nil && isUpstream(proxy, value) {
+			continue
+		}
+		return &fault{option + " Host", fmt.Errorf("%s is not in hosts of the client; add it there, or leave the Host to Caddy", value)}
+	}
+	return nil
+}
+
+// isUpstream reports whether a Host may be the address of an upstream, which
+// nobody but the configuration chooses.
+func isUpstream(proxy *reverseproxy.Handler, host string) bool {
+	return proxy.DynamicUpstreamsRaw != nil || proxy.DynamicUpstreams != nil ||
+		slices.ContainsFunc(proxy.Upstreams, func(u *reverseproxy.Upstream) bool { return u.Dial == host || isPlaceholder(u.Dial) })
+}
+
+// checkUpstream returns why an upstream of the configuration would get no
+// token. Those that have placeholders are checked for each request.
+func (t *Transport) checkUpstream(dial string) error {
+	if isPlaceholder(dial) || t.TLS != nil && isPlaceholder(t.TLS.ServerName) {
+		return nil
+	}
+	address, err := caddy.ParseNetworkAddress(dial)
+	if err != nil {
+		return nil //nolint:nilerr // reverse_proxy says so.
+	}
+	to := target{network: address.Network, host: address.Host, scheme: "http"}
+	if t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, fmt.Sprint(address.StartPort)) {
+		to.scheme = "https"
+	}
+	scheme, host := t.proved(to, caddy.NewReplacer())
+	switch err := t.authorized.Accepts(&url.URL{Scheme: scheme, Host: host}); {
+	case err == nil:
+		return nil
+	case to.scheme == "https" && t.TLS.InsecureSkipVerify:
+		return &fault{"tls_insecure_skip_verify", fmt.Errorf("anybody could be upstream %s, and would get the token; use tls_trust_pool, or tls_server_name", dial)}
+	case scheme == "http" && host == "":
+		return &fault{"network_proxy", fmt.Errorf("would see the token for upstream %s in the clear; use https://", dial)}
+	case errors.Is(err, transport.ErrPlaintext):
+		return &fault{"upstream " + dial, errors.New("would get the token in the clear; use https://")}
+	default:
+		return &fault{"upstream " + dial, fmt.Errorf("%s is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves", host)}
+	}
+}

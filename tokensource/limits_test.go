@@ -1,0 +1,95 @@
+package tokensource_test
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// A configuration that is read anew must not cost ten thousand issuances.
+func TestSetLimits_KeepsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := &desk{latency: time.Second}
+		source, err := tokensource.New(tokensource.Config{Issuer: issuer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := source.Token(t.Context(), tokensource.Organization())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := source.SetLimits(tokensource.Limits{MaxAccounts: 3, MaxIssuances: 1, IssueTimeout: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := source.Token(t.Context(), tokensource.Organization()); err != nil || again != first {
+			t.Errorf("another token, or %v", err)
+		}
+	})
+}
+
+func TestSetLimits_TakesEffectAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := &desk{latency: time.Second}
+		source, err := tokensource.New(tokensource.Config{Issuer: issuer, MaxIssuances: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		together := func(from, n int) (failed int) {
+			errs := make(chan error)
+			for i := range n {
+				account, err := tokensource.ParseAccountID(strconv.Itoa(from + i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					_, err := source.Token(t.Context(), account)
+					errs <- err
+				}()
+			}
+			for range n {
+				if <-errs != nil {
+					failed++
+				}
+			}
+			return failed
+		}
+		if failed := together(1, 8); failed != 0 || issuer.most != 8 {
+			t.Fatalf("%d failed, %d at once", failed, issuer.most)
+		}
+		issuer.most = 0
+		if err := source.SetLimits(tokensource.Limits{MaxIssuances: 2, MaxAccounts: 5}); err != nil {
+			t.Fatal(err)
+		}
+		if failed := together(100, 8); failed != 0 || issuer.most != 2 {
+			t.Errorf("%d failed, %d at once, want 2", failed, issuer.most)
+		}
+		if failed := together(150, 1); failed != 0 { // Accounts at work are not forgotten.
+			t.Error("it failed")
+		}
+		if n := source.Len(); n > 5 {
+			t.Errorf("%d accounts are kept, want 5", n)
+		}
+		if err := source.SetLimits(tokensource.Limits{IssueTimeout: 500 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		if failed := together(200, 1); failed != 1 {
+			t.Error("an issuance of a second fits into half of one")
+		}
+	})
+}
+
+func TestSetLimits_Faults(t *testing.T) {
+	source, err := tokensource.New(tokensource.Config{Issuer: new(desk)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = source.SetLimits(tokensource.Limits{MaxAccounts: -1, MaxIssuances: -1, IssueTimeout: -1})
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) || len(joined.Unwrap()) != 3 || !errors.Is(err, tokensource.ErrMisconfigured) {
+		t.Errorf("got %v", err)
+	}
+}
