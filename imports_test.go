@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"internal/loopback":        {},
 	"internal/lru":             {},
 	"internal/leaktest":        {},
+	"internal/trailer":         {},
 }
 
 // reserved are packages of the standard library, and who may import them.

@@ -48,7 +48,7 @@ func TestAFaultThatTheCaddyfileCannotShowNamesClientOptionAndRemedy(t *testing.T
 
 func TestCredentialsThatCannotBeReadAreAFaultOfTheConfiguration(t *testing.T) {
 	for name, test := range map[string]struct{ key, want string }{
-		"no file":     {"{file.$SECRETS/none}", "client main: server_key: open $SECRETS/none: no such file"},
+		"no file":     {"{file.$SECRETS/none}", `client main: server_key: file "$SECRETS/none" cannot be read: no such file`},
 		"an empty":    {"{file.$SECRETS/empty}", `client main: server_key: file "$SECRETS/empty" is empty`},
 		"no variable": {"{env.PISMO_NO_SUCH_VARIABLE}", `client main: server_key: environment variable "PISMO_NO_SUCH_VARIABLE" is not set`},
 	} {

@@ -99,7 +99,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 		}
 		m.failures.passed(r.Context())
 		token.SetAuthHeader(admitted.Header)
-		next.ServeHTTP(w, admitted.WithContext(tokensource.ContextWithToken(admitted.Context(), token)))
+		next.ServeHTTP(w, admitted)
 	})
 }
 
@@ -107,7 +107,7 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 // for it. It is Wrap without the Authorization, for callers with error handling
 // of their own: nothing is answered and nothing is logged.
 //
-// It returns a copy of r that carries the account in its context and has no
+// It returns a copy of r that carries account and token in its context and has no
 // Authorization, neither in its header nor in its trailer, and the token. It
 // does not change r. Errors are those that an [ErrorHandler] gets, and
 // [ErrInvalidTarget]: what a router matched bounds a request only if nobody
@@ -130,7 +130,10 @@ func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, 
 		return nil, nil, err
 	}
 	dropAuthorization(out)
-	*out = *out.WithContext(tokensource.ContextWithAccount(r.Context(), account)) // One copy on the heap, not two.
+	// With the token in the context, hooks count a request once that asks the
+	// Source again in its transport.
+	ctx := tokensource.ContextWithToken(tokensource.ContextWithAccount(r.Context(), account), token)
+	*out = *out.WithContext(ctx) // One copy on the heap, not two.
 	return out, token, nil
 }
 

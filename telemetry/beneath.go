@@ -9,6 +9,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/pismoauth/pismoauth/internal/trailer"
 	"github.com/pismoauth/pismoauth/transport"
 )
 
@@ -23,6 +24,10 @@ import (
 // leaves there and may be an account or a person: the query, and what in the path
 // is not a word. https://api.example/v1/accounts/102681871?cpf=1
 // becomes https://api.example/v1/accounts/REDACTED. It makes no span of its own.
+//
+// otelhttp sends a copy of the request, and the copy loses the values of trailers,
+// which are set while the body is read. Beneath a [transport.Transport], Beneath
+// restores them.
 //
 // In another place it does no harm with the OpenTelemetry SDK: a span that is not
 // of the kind CLIENT is left alone. A nil base means a new [transport.NewBase].
@@ -40,7 +45,12 @@ func (b beneath) RoundTrip(req *http.Request) (*http.Response, error) {
 	if span := trace.SpanFromContext(req.Context()); isClients(span) {
 		complete(span, req)
 	}
-	return b.base.RoundTrip(req)
+	out := trailer.Restore(req)
+	resp, err := b.base.RoundTrip(out)
+	if resp != nil && resp.Request == out {
+		resp.Request = req
+	}
+	return resp, err
 }
 
 // CloseIdleConnections closes the idle connections of the base, if it can.
@@ -63,7 +73,10 @@ func isClients(span trace.Span) bool {
 }
 
 func complete(span trace.Span, req *http.Request) {
-	attributes := []attribute.KeyValue{semconv.URLFull(redacted(req.URL))}
+	var attributes []attribute.KeyValue
+	if req.URL != nil { // The base answers a request without one with an error.
+		attributes = append(attributes, semconv.URLFull(redacted(req.URL)))
+	}
 	if n := transport.ResendCount(req.Context()); n > 0 {
 		attributes = append(attributes, semconv.HTTPRequestResendCount(n))
 	}

@@ -53,14 +53,15 @@
 //
 // # Metrics
 //
-//	pismo.token.acquisitions      counter. Calls of Source.Token, by
+//	pismo.token.acquisitions      counter. Requests that needed a token, by
 //	                              pismo.token.acquire.origin (cached, stale,
 //	                              issued, joined, suppressed) and error.type
 //	pismo.token.acquire.duration  histogram, s. How long callers waited for an
 //	                              issuance (issued, joined), those with a refused
 //	                              token included
-//	pismo.token.issue.duration    histogram, s. Issuances, by
+//	pismo.token.issuances         counter. Issuances that have ended, by
 //	                              pismo.token.issue.reason and error.type
+//	pismo.token.issue.duration    histogram, s. How long they took, by the same
 //	pismo.token.rejections        counter. 401 answers, by
 //	                              pismo.token.rejection.verdict (token_refused,
 //	                              account_refused, request_refused, unclear) and
@@ -72,9 +73,19 @@
 //	                              pismo.token.cooling.extent: account, source
 //
 // The last two are observed; they are up-down counters and not gauges because
-// those of several Sources add up. In Prometheus that is a gauge. What an issuer
-// or a triage makes up is told as _OTHER: no series depends on what comes from
-// outside, and all that can happen is less than 200 of them.
+// those of several Sources add up. In Prometheus that is a gauge. A value that an
+// issuer or a triage makes up is _OTHER: no series depends on what comes from
+// outside, and there can be no more than 200 of them.
+//
+// A request counts as one acquisition, although a middleware, the transport and
+// each retry ask for its token: whoever asks with the token in the context
+// ([tokensource.ContextWithToken]) asks again. Such a call counts only if it
+// fails. A caller who leaves is not counted.
+//
+// Counters begin at zero, with each set of attributes that is listed here: all
+// that is counted after the first collection shows in Prometheus's rate and
+// increase, which do not see how a series begins. Histograms cannot begin so; take
+// the counters for alerts.
 //
 // # HTTP spans
 //

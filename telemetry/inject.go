@@ -31,6 +31,9 @@ func (t *Telemetry) Inject(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = transport.NewBase()
 	}
+	if t == nil || t.propagators == nil {
+		return inject{base, propagation.TraceContext{}}
+	}
 	return inject{base, t.propagators}
 }
 

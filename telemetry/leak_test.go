@@ -56,7 +56,7 @@ func (s *stage) everything() string {
 }
 
 func TestNothingSecretIsLogged(t *testing.T) {
-	for _, sc := range scenarios {
+	for _, sc := range scenarios[1:] { // In the first, nothing happens.
 		t.Run(sc.name, func(t *testing.T) {
 			log := new(journal)
 			play := sc.play

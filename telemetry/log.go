@@ -2,9 +2,7 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,15 +16,17 @@ import (
 // and no OpenTelemetry.
 //
 // A line is logged for a change of state, not for a request: a thousand requests
-// refused together are one line, and an outage is one when it begins, for each
-// account that meets it, and one when it is over.
+// refused together are one line. An outage is one when it begins and one when it
+// is over; an endpoint that fails on and off for longer is one line more.
 //
 //	DEBUG  token issued                 each; reason says why, lifetime how long it lives
 //	DEBUG  issuance still fails         each further failure of the same kind
-//	INFO   issuance works again         the first token of an account after failures
+//	INFO   issuance works again         the first token after failures
 //	INFO   refused token replaced       the request was sent again with the new one
-//	WARN   issuance fails               the account is cooling, for retry_after
-//	ERROR  issuance fails               the same, for a cause that does not pass by itself:
+//	WARN   issuance fails               for the account or, as error_type says, for every
+//	                                    one; no other begins for retry_after
+//	WARN   issuance fails on and off    it failed again within a minute after it worked
+//	ERROR  issuance fails               for a cause that somebody has to mend:
 //	                                    credentials_rejected, account_mismatch,
 //	                                    malformed_response, misconfigured, issuer_panic
 //	WARN   refused token not replaced   the caller got the 401; outcome and error say why
@@ -41,34 +41,27 @@ import (
 // The logger is called with the context of what happened, so that a handler can
 // add the ids of its trace: join these hooks after those of a [Telemetry]. What
 // the hooks remember, to know what has changed, is bounded: the last 1,024
-// accounts that fail, and as many refused tokens.
+// accounts that fail, and as many refused tokens. Without a logger they do
+// nothing.
 func LogHooks(log *slog.Logger) (tokensource.Hooks, transport.Hooks) {
-	l := &logbook{log: log, failing: map[tokensource.Account]failing{}}
+	if log == nil {
+		return tokensource.Hooks{}, transport.Hooks{}
+	}
+	l := &logbook{log: log}
 	return tokensource.Hooks{Issue: l.issue}, transport.Hooks{Refused: l.refused}
 }
 
 // A logbook logs what changes, and so has to know what was.
 type logbook struct {
-	log *slog.Logger
-
-	mu      sync.Mutex
-	failing map[tokensource.Account]failing
+	log      *slog.Logger
+	failures failures
 
 	replaced, notReplaced, again, unclear once
 }
 
-// failing is an account whose last issuance failed.
-type failing struct {
-	kind  tokensource.Kind
-	count int
-	since time.Time
-}
-
-// maxFailing is how many failing accounts are remembered.
-const maxFailing = 1024
-
 func (l *logbook) issue(issue, _ context.Context, info tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 	began := time.Now()
+	issue = orBackground(issue)
 	return issue, func(result tokensource.IssueResult) {
 		about := []slog.Attr{
 			slog.String("reason", string(info.Reason)),
@@ -82,12 +75,12 @@ func (l *logbook) issue(issue, _ context.Context, info tokensource.IssueInfo) (c
 		}
 		about = append(about, slog.Uint64("serial", result.Serial), slog.Duration("lifetime", result.Lifetime))
 		l.log.LogAttrs(issue, slog.LevelDebug, "token issued", about...)
-		if before, ok := l.recovered(info.Account); ok {
+		if count, since := l.failures.end(info.Account); count > 0 {
 			l.log.LogAttrs(issue, slog.LevelInfo, "issuance works again",
 				slog.String("scope", info.Account.String()),
 				slog.Uint64("serial", result.Serial),
-				slog.Int("failures", before.count),
-				slog.Duration("after", time.Since(before.since)))
+				slog.Int("failures", count),
+				slog.Duration("after", time.Since(since)))
 		}
 	}
 }
@@ -95,48 +88,19 @@ func (l *logbook) issue(issue, _ context.Context, info tokensource.IssueInfo) (c
 // failed logs a failure. One that was suppressed, because the whole Source was
 // found to be cooling by the time of its turn, is no news.
 func (l *logbook) failed(ctx context.Context, account tokensource.Account, err error, about []slog.Attr) {
-	e, ok := errors.AsType[*tokensource.Error](err)
-	if !ok || e.Suppressed {
+	if e := sourceError(err); e != nil && e.Suppressed {
 		return
 	}
-	level, message := levelOf(e.Kind), "issuance fails"
-	if !l.fails(account, e.Kind) {
-		level, message = slog.LevelDebug, "issuance still fails"
+	name, _ := errorType(err)
+	kind := tokensource.Kind(name)
+	level, message := slog.LevelDebug, "issuance still fails"
+	switch l.failures.add(account, kind) {
+	case failureBegins:
+		level, message = levelOf(kind), "issuance fails"
+	case failureFlaps:
+		level, message = slog.LevelWarn, "issuance fails on and off"
 	}
-	l.log.LogAttrs(ctx, level, message, append(about, describeError(e)...)...)
-}
-
-// fails notes a failure, and reports whether it is news.
-func (l *logbook) fails(account tokensource.Account, kind tokensource.Kind) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	before, known := l.failing[account]
-	if !known {
-		before.since = time.Now()
-		l.forgetOne()
-	}
-	l.failing[account] = failing{kind, before.count + 1, before.since}
-	return before.kind != kind
-}
-
-// forgetOne makes room for another failing account, if there is none left.
-func (l *logbook) forgetOne() {
-	if len(l.failing) < maxFailing {
-		return
-	}
-	for account := range l.failing {
-		delete(l.failing, account)
-		return
-	}
-}
-
-// recovered returns what is known of an account's failures, and forgets them.
-func (l *logbook) recovered(account tokensource.Account) (failing, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	before, ok := l.failing[account]
-	delete(l.failing, account)
-	return before, ok
+	l.log.LogAttrs(ctx, level, message, append(about, describeError(err)...)...)
 }
 
 // levelOf returns the level of a failure: Error for what somebody has to mend.
@@ -149,12 +113,15 @@ func levelOf(kind tokensource.Kind) slog.Level {
 	return slog.LevelWarn
 }
 
-// describeError returns what may be told of an error. Its text has no cause in
-// it, and nothing of an answer.
+// describeError returns what may be logged of an error, if there is one. The text
+// of a [tokensource.Error] is safe to print. That of any other is not.
 func describeError(err error) []slog.Attr {
-	e, ok := errors.AsType[*tokensource.Error](err)
-	if !ok {
+	e := sourceError(err)
+	switch {
+	case err == nil:
 		return nil
+	case e == nil:
+		return []slog.Attr{slog.String("error_type", other)}
 	}
 	attributes := []slog.Attr{slog.String("error", e.Error()), slog.String("error_type", string(e.Kind))}
 	if e.StatusCode != 0 {
@@ -170,6 +137,7 @@ func describeError(err error) []slog.Attr {
 }
 
 func (l *logbook) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+	ctx = orBackground(ctx)
 	switch info.Verdict {
 	case transport.TokenRefused, transport.Unclear:
 	default:
@@ -202,8 +170,7 @@ func (l *logbook) news(info transport.RefusedInfo, result transport.RefusedResul
 	case info.Replayed:
 		return slog.LevelWarn, "refused token not replaced", l.again.first(info.Serial)
 	}
-	var e *tokensource.Error
-	if errors.As(result.Err, &e) && e.Kind == tokensource.ErrCanceled {
+	if _, failed := errorType(result.Err); result.Err != nil && !failed {
 		return 0, "", false // The caller has left.
 	}
 	return slog.LevelWarn, "refused token not replaced", l.notReplaced.first(info.Serial)

@@ -3,6 +3,8 @@ package telemetry_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -165,7 +167,7 @@ func TestAnOutageIsLoggedWhenItBeginsAndWhenItIsOver(t *testing.T) {
 			l.want(l.read("request"), 0)
 			time.Sleep(time.Second)
 		}
-		l.wantLines("another cause", l.log.read("error_type", "status")[:1], `WARN "issuance fails" error_type=account_rejected status=401`)
+		l.wantLines("another cause", l.log.read("error_type", "status")[:1], `ERROR "issuance fails" error_type=credentials_rejected status=401`)
 		l.pismo.Heal()
 		for range 60 {
 			l.read("request")
@@ -175,14 +177,46 @@ func TestAnOutageIsLoggedWhenItBeginsAndWhenItIsOver(t *testing.T) {
 	})
 }
 
-func TestWhatSomebodyHasToMendIsLoggedAsAnError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLogging(t)
-		l.account = tokensource.Organization()
-		l.pismo.RotateSecret()
-		l.want(l.read("request"), 0)
-		l.wantLines("wrong credentials", l.log.read("scope", "error_type", "status"), `ERROR "issuance fails" scope=organization error_type=credentials_rejected status=401`)
-	})
+// The token endpoint says the same for a wrong account and for wrong credentials:
+// programs that use accounts only must get the line as well.
+func TestLogHooks_LogWrongCredentialsAsAnError(t *testing.T) {
+	for _, accounts := range []int{0, 1, 3, 50} { // 0 for the organization.
+		synctest.Test(t, func(t *testing.T) {
+			l := newLogging(t)
+			l.pismo.RotateSecret()
+			for n := range 60 {
+				l.account = tokensource.Organization()
+				if accounts > 0 {
+					l.account = accountNumber(t, n%accounts+1)
+				}
+				l.want(l.read("request"), 0)
+				time.Sleep(time.Second)
+			}
+			var lines []string
+			for _, line := range l.log.read("error_type", "status") {
+				if strings.HasPrefix(line, "ERROR") {
+					lines = append(lines, line)
+				}
+			}
+			l.wantLines(fmt.Sprint(accounts, " accounts"), lines, `ERROR "issuance fails" error_type=credentials_rejected status=401`)
+			if _, failed := l.acquisitions(); failed != 60 {
+				t.Errorf("%d requests have failed, want 60", failed)
+			}
+		})
+	}
+}
+
+// The line must name the variable, the file or the host: whoever reads it has
+// nothing else.
+func TestLogHooks_LogTheCauseThatIsSafe(t *testing.T) {
+	log := new(journal)
+	hooks, _ := telemetry.LogHooks(slog.New(slog.NewTextHandler(log, nil)))
+	_, done := hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t)})
+	done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrMisconfigured,
+		tokensource.Explain("PISMO_SERVER_KEY is not set", errors.New("https://a.example/"+aliceID)))})
+	if text := log.String(); !strings.Contains(text, "PISMO_SERVER_KEY is not set") || strings.Contains(text, aliceID) {
+		t.Errorf("logged %s", text)
+	}
 }
 
 func TestARefusalThatIsNotHealedIsLoggedOncePerToken(t *testing.T) {
@@ -244,7 +278,7 @@ func TestWhatTheLogRemembersIsBounded(t *testing.T) {
 	fail := func(hooks tokensource.Hooks, n int) {
 		info := tokensource.IssueInfo{Account: accountNumber(t, n), Reason: tokensource.ReasonCold}
 		_, done := hooks.Issue(t.Context(), t.Context(), info)
-		done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrUnavailable, nil)})
+		done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrAccountRejected, nil)})
 	}
 	before := heap()
 	for n := range 50_000 {

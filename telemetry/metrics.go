@@ -20,6 +20,7 @@ type instruments struct {
 	meter           metric.Meter
 	issueDuration   metric.Float64Histogram
 	acquireDuration metric.Float64Histogram
+	issuances       metric.Int64Counter
 	acquisitions    metric.Int64Counter
 	rejections      metric.Int64Counter
 	cached          metric.Int64ObservableUpDownCounter
@@ -41,25 +42,29 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		metric.WithUnit("s"),
 		metric.WithDescription("How long callers waited for an issuance, those with a refused token included. Callers who did not wait are not counted."),
 		metric.WithExplicitBucketBoundaries(buckets...))
-	acquisitions, err3 := meter.Int64Counter("pismo.token.acquisitions",
+	issuances, err3 := meter.Int64Counter("pismo.token.issuances",
+		metric.WithUnit("{issuance}"),
+		metric.WithDescription("Issuances that have ended, by why they began."))
+	acquisitions, err4 := meter.Int64Counter("pismo.token.acquisitions",
 		metric.WithUnit("{acquisition}"),
-		metric.WithDescription("Tokens that were asked for, by where they came from."))
-	rejections, err4 := meter.Int64Counter("pismo.token.rejections",
+		metric.WithDescription("Requests that needed a token, by where it came from."))
+	rejections, err5 := meter.Int64Counter("pismo.token.rejections",
 		metric.WithUnit("{rejection}"),
 		metric.WithDescription("401 answers of the platform, by what they meant and what followed."))
-	cached, err5 := meter.Int64ObservableUpDownCounter("pismo.token.cached",
+	cached, err6 := meter.Int64ObservableUpDownCounter("pismo.token.cached",
 		metric.WithUnit("{token}"),
 		metric.WithDescription("Tokens that can be handed out."))
-	cooling, err6 := meter.Int64ObservableUpDownCounter("pismo.token.cooling",
+	cooling, err7 := meter.Int64ObservableUpDownCounter("pismo.token.cooling",
 		metric.WithUnit("{cooling}"),
 		metric.WithDescription("Accounts, and whole sources, that issuances are left alone for because they failed a moment ago."))
 	option := func(key attribute.Key, value string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(key.String(value)))
 	}
-	return &instruments{
+	i := &instruments{
 		meter:           meter,
 		issueDuration:   issueDuration,
 		acquireDuration: acquireDuration,
+		issuances:       issuances,
 		acquisitions:    acquisitions,
 		rejections:      rejections,
 		cached:          cached,
@@ -68,38 +73,54 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		fromStale:       []metric.AddOption{option(keyOrigin, string(tokensource.OriginStale))},
 		accounts:        option(keyExtent, "account"),
 		all:             option(keyExtent, "source"),
-	}, errors.Join(err1, err2, err3, err4, err5, err6)
+	}
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+		return nil, err
+	}
+	return i, i.beginAtZero()
 }
 
-// acquired records a call of Token that got no token from the cache.
-func (i *instruments) acquired(ctx context.Context, origin tokensource.Origin, err error) {
-	i.acquisitions.Add(ctx, 1, metric.WithAttributes(withErrorType(err, keyOrigin.String(string(origin)))...))
+// acquired counts a request that found no token in the cache, unless its caller
+// has left: that one neither got a token nor failed to.
+func (i *instruments) acquired(ctx context.Context, from tokensource.Origin, err error) {
+	if _, failed := errorType(err); err != nil && !failed {
+		return
+	}
+	i.acquisitions.Add(ctx, 1, metric.WithAttributes(withErrorType(err, origin(from))...))
 }
 
 // waited records a wait for an issuance.
-func (i *instruments) waited(ctx context.Context, origin tokensource.Origin, since time.Time, err error) {
-	i.acquireDuration.Record(ctx, time.Since(since).Seconds(), metric.WithAttributes(withErrorType(err, keyOrigin.String(string(origin)))...))
+func (i *instruments) waited(ctx context.Context, from tokensource.Origin, since time.Time, err error) {
+	i.acquireDuration.Record(ctx, time.Since(since).Seconds(), metric.WithAttributes(withErrorType(err, origin(from))...))
 }
 
-// issued records an issuance.
-func (i *instruments) issued(ctx context.Context, reason tokensource.Reason, since time.Time, err error) {
-	i.issueDuration.Record(ctx, time.Since(since).Seconds(), metric.WithAttributes(withErrorType(err, keyReason.String(string(reason)))...))
+// issued counts an issuance, and records how long it took.
+func (i *instruments) issued(ctx context.Context, why tokensource.Reason, since time.Time, err error) {
+	attributes := metric.WithAttributes(withErrorType(err, reason(why))...)
+	i.issuances.Add(ctx, 1, attributes)
+	i.issueDuration.Record(ctx, time.Since(since).Seconds(), attributes)
 }
 
-// rejected records a 401.
+// rejected counts a 401.
 func (i *instruments) rejected(ctx context.Context, verdict, outcome attribute.KeyValue) {
 	i.rejections.Add(ctx, 1, metric.WithAttributes(verdict, outcome))
 }
 
-// errNoSource is what a nil Source is answered with.
-var errNoSource = &tokensource.ConfigError{Field: "source", Reason: "is nil; use tokensource.New"}
+// What is wrong with a call of ObserveSource.
+var (
+	errNoSource    = &tokensource.ConfigError{Field: "source", Reason: "is nil; use tokensource.New"}
+	errNoTelemetry = &tokensource.ConfigError{Field: "Telemetry", Reason: "is not set; use telemetry.New, and check its error"}
+)
 
 // ObserveSource has pismo.token.cached and pismo.token.cooling tell of source,
 // until the registration it returns is unregistered. Several Sources add up. It
 // keeps the source alive; observe each only once.
 func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registration, error) {
-	if source == nil {
+	switch {
+	case source == nil:
 		return nil, errNoSource
+	case t.isZero():
+		return nil, errNoTelemetry
 	}
 	i := t.instruments
 	return i.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {

@@ -20,6 +20,7 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
+	{"before the first request", func(*stage) {}, false},
 	{"cold", func(s *stage) {
 		s.want(s.read("request"), http.StatusOK)
 	}, false},
@@ -136,7 +137,8 @@ var scenarios = []scenario{
 	{"401, not replayable", func(s *stage) {
 		s.pismo.Refuse(passporttest.Refusal{})
 		s.want(s.pay("request"), http.StatusUnauthorized)
-	}, false},
+		synctest.Wait() // No one waits for the renewal.
+	}, true},
 	{"401, and the renewal fails", func(s *stage) {
 		s.want(s.read("first request"), http.StatusOK)
 		s.pismo.RevokeAll()

@@ -2,8 +2,8 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"time"
+	"unicode/utf8"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
@@ -11,10 +11,13 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Source returns hooks for one [tokensource.Source]. Call it once for each: they
-// remember issuances by their numbers, which are those of the Source. What they
-// remember is bounded, the last 2,048, and a few hundred bytes each.
+// Source returns hooks for one [tokensource.Source]. Call it once for each: the
+// hooks remember the last 2,048 issuances of that Source, in a few hundred bytes
+// each. The hooks of a nil or zero Telemetry do nothing.
 func (t *Telemetry) Source() tokensource.Hooks {
+	if t.isZero() {
+		return tokensource.Hooks{}
+	}
 	s := &source{Telemetry: t, issuances: new(recent)}
 	return tokensource.Hooks{Acquire: s.acquire, Issue: s.issue, Renew: s.renew}
 }
@@ -25,20 +28,31 @@ type source struct {
 	issuances *recent
 }
 
-// acquire is called for each call of Token. What is there already is counted, and
+// acquire is called for each call of Token. A token that was there is counted, and
 // nothing else: this is the path of every request.
+//
+// A request is counted once, although a middleware, a transport and each retry
+// ask for its token. What asks again is counted only if it gets none: the failure
+// must be seen, and the request has been counted as a success before.
 func (s *source) acquire(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
+	ctx = orBackground(ctx)
 	switch info.Origin {
 	case tokensource.OriginCached:
-		s.instruments.acquisitions.Add(ctx, 1, s.instruments.fromCache...)
+		if !info.Repeated {
+			s.instruments.acquisitions.Add(ctx, 1, s.instruments.fromCache...)
+		}
 		return ctx, nil
 	case tokensource.OriginStale:
-		s.instruments.acquisitions.Add(ctx, 1, s.instruments.fromStale...)
+		if !info.Repeated {
+			s.instruments.acquisitions.Add(ctx, 1, s.instruments.fromStale...)
+		}
 		return ctx, nil
 	}
 	ctx, done := s.wait(ctx, info.Account, info.Origin, info.Issuance)
 	return ctx, func(result tokensource.AcquireResult) {
-		s.instruments.acquired(ctx, info.Origin, result.Err)
+		if !info.Repeated || result.Err != nil {
+			s.instruments.acquired(ctx, info.Origin, result.Err)
+		}
 		done(result.Serial, result.Err)
 	}
 }
@@ -47,44 +61,40 @@ func (s *source) acquire(ctx context.Context, info tokensource.AcquireInfo) (con
 // transport's to make, which knows what becomes of the request; here it is about
 // the wait.
 func (s *source) renew(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
-	var origin tokensource.Origin
+	ctx = orBackground(ctx)
+	var from tokensource.Origin
 	switch info.Outcome {
 	case tokensource.RenewIssued:
-		origin = tokensource.OriginIssued
+		from = tokensource.OriginIssued
 	case tokensource.RenewJoined:
-		origin = tokensource.OriginJoined
+		from = tokensource.OriginJoined
 	case tokensource.RenewSuppressed:
-		origin = tokensource.OriginSuppressed
+		from = tokensource.OriginSuppressed
 	default:
 		return ctx, nil // Superseded: the new token was there.
 	}
-	ctx, done := s.wait(ctx, info.Account, origin, info.Issuance)
+	ctx, done := s.wait(ctx, info.Account, from, info.Issuance)
 	return ctx, func(result tokensource.RenewResult) { done(result.Serial, result.Err) }
 }
 
-// wait tells of a caller who does not get a token at once. Who started the
-// issuance has its span beneath its own, and needs no other; for who waits for
-// another's, or is told of another's failure, a span links to that one.
-func (s *source) wait(ctx context.Context, account tokensource.Account, origin tokensource.Origin, issuance uint64) (context.Context, func(uint64, error)) {
+// wait reports a caller who does not get a token at once. Whoever started the
+// issuance has its span as a child, and needs no other. Whoever waits for the
+// issuance of another, or gets the failure of another, has a span that links to
+// it.
+func (s *source) wait(ctx context.Context, account tokensource.Account, from tokensource.Origin, issuance uint64) (context.Context, func(uint64, error)) {
 	began := time.Now()
-	switch origin {
-	case tokensource.OriginIssued:
-		return ctx, func(_ uint64, err error) { s.instruments.waited(ctx, origin, began, err) }
-	case tokensource.OriginSuppressed:
-		ctx, span := s.startAcquire(ctx, account, origin, issuance)
-		return ctx, func(_ uint64, err error) { end(span, 0, err) }
+	if from == tokensource.OriginIssued {
+		return ctx, func(_ uint64, err error) { s.instruments.waited(ctx, from, began, err) }
 	}
-	ctx, span := s.startAcquire(ctx, account, origin, issuance)
+	ctx, span := s.tracer(ctx).Start(ctx, spanAcquire,
+		trace.WithAttributes(origin(from), scope(account)),
+		trace.WithLinks(s.issuances.link(issuance)...))
 	return ctx, func(serial uint64, err error) {
-		s.instruments.waited(ctx, origin, began, err)
+		if from != tokensource.OriginSuppressed { // Nobody waited.
+			s.instruments.waited(ctx, from, began, err)
+		}
 		end(span, serial, err)
 	}
-}
-
-func (s *source) startAcquire(ctx context.Context, account tokensource.Account, origin tokensource.Origin, issuance uint64) (context.Context, trace.Span) {
-	return s.tracer(ctx).Start(ctx, spanAcquire,
-		trace.WithAttributes(keyOrigin.String(string(origin)), scope(account)),
-		trace.WithLinks(s.issuances.link(issuance)...))
 }
 
 // issue is called when an issuance begins. It is beneath the span of a caller who
@@ -92,8 +102,9 @@ func (s *source) startAcquire(ctx context.Context, account tokensource.Account, 
 // that triggered it may be over long before. Its context gets nothing of the
 // caller's but the span: a baggage is not for the token endpoint.
 func (s *source) issue(issue, caller context.Context, info tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+	issue, caller = orBackground(issue), orBackground(caller)
 	began := time.Now()
-	options := []trace.SpanStartOption{trace.WithAttributes(keyReason.String(string(info.Reason)), scope(info.Account))}
+	options := []trace.SpanStartOption{trace.WithAttributes(reason(info.Reason), scope(info.Account))}
 	switch info.Reason {
 	case tokensource.ReasonAhead, tokensource.ReasonSuspected:
 		options = append(options, trace.WithNewRoot(), trace.WithLinks(linkTo(trace.SpanContextFromContext(caller))...))
@@ -110,19 +121,24 @@ func (s *source) issue(issue, caller context.Context, info tokensource.IssueInfo
 	}
 }
 
-// describe says what the token endpoint has answered, if it has failed.
+// describe says what the token endpoint answered, if it has failed.
 func describe(span trace.Span, err error) {
-	e, ok := errors.AsType[*tokensource.Error](err)
-	if !ok {
+	e := sourceError(err)
+	if e == nil {
 		return
 	}
 	if e.StatusCode != 0 {
 		span.SetAttributes(semconv.HTTPResponseStatusCode(e.StatusCode))
 	}
-	if e.CorrelationID != "" {
-		span.SetAttributes(keyCorrelationID.String(e.CorrelationID))
+	if id := e.CorrelationID; id != "" && len(id) <= maxCorrelationID && utf8.ValidString(id) {
+		span.SetAttributes(keyCorrelationID.String(id))
 	}
 }
+
+// maxCorrelationID is the length in bytes of the longest correlation id that a
+// span shows. It is what an endpoint answered, and a string that is not UTF-8
+// would cost an exporter its whole batch.
+const maxCorrelationID = 128
 
 // end ends a span that was to lead to a token.
 func end(span trace.Span, token uint64, err error) {
@@ -131,4 +147,13 @@ func end(span trace.Span, token uint64, err error) {
 	}
 	fail(span, err)
 	span.End()
+}
+
+// orBackground returns ctx, or the background for a nil one, which would make a
+// tracer panic.
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }

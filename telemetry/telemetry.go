@@ -59,7 +59,9 @@ func WithMeterProvider(provider metric.MeterProvider) Option {
 func New(opts ...Option) (*Telemetry, error) {
 	c := config{version: version(debug.ReadBuildInfo())}
 	for _, option := range opts {
-		option(&c)
+		if option != nil {
+			option(&c)
+		}
 	}
 	if c.meters == nil {
 		c.meters = otel.GetMeterProvider()
@@ -82,6 +84,10 @@ func New(opts ...Option) (*Telemetry, error) {
 	}
 	return t, nil
 }
+
+// isZero reports whether New did not make this Telemetry. Whoever ignores the
+// error of New must not lose a payment to it.
+func (t *Telemetry) isZero() bool { return t == nil || t.instruments == nil }
 
 // version returns the version of this module in a program; empty if it is not
 // known, as in a test of the module itself.

@@ -8,15 +8,19 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Transport returns hooks for a [transport.Transport]. They may be given to
-// several.
+// Transport returns hooks for a [transport.Transport]. Several Transports may
+// share them. The hooks of a nil or zero Telemetry do nothing.
 func (t *Telemetry) Transport() transport.Hooks {
+	if t.isZero() {
+		return transport.Hooks{}
+	}
 	return transport.Hooks{Refused: t.refused}
 }
 
 // refused is called for each 401. One that leads to a renewal gets a span, which
 // ends before the request is replayed; the others are answers, and are counted.
 func (t *Telemetry) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+	ctx = orBackground(ctx)
 	if info.Verdict != transport.TokenRefused || info.Replayed {
 		return ctx, func(result transport.RefusedResult) {
 			t.instruments.rejected(ctx, verdict(info.Verdict), outcome(info, result))

@@ -47,7 +47,8 @@ func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 		d = s.decide(ctx, account)
 	}
 	number := d.flight.numberOr(ctx, d.err)
-	ctx, done := observe(ctx, s.hooks.Acquire, AcquireInfo{Account: account, Origin: d.origin, Issuance: number})
+	info := AcquireInfo{Account: account, Origin: d.origin, Issuance: number, Repeated: s.repeated(ctx, account)}
+	ctx, done := observe(ctx, s.hooks.Acquire, info)
 	t, err := d.token, d.err
 	if d.flight != nil {
 		t, err = s.waitFor(ctx, d)
@@ -121,22 +122,18 @@ func (s *Source) waitFor(ctx context.Context, d decision) (*Token, error) {
 		case <-ctx.Done():
 			return nil, callerError(ctx)
 		case <-patience:
-			if t := s.resume(d.flight); t != nil {
+			if t := s.resume(d.flight.entry); t != nil {
 				return t, nil
 			}
 		}
 	}
 }
 
-// resume puts the previous token back in service while its renewal goes on. It
-// returns nil if there is none to use, or if the renewal has just ended.
-func (s *Source) resume(f *issuance) *Token {
-	e := f.entry
+// resume puts the newest token back in service while its renewal goes on. It
+// returns nil if there is none to use.
+func (s *Source) resume(e *entry) *Token {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.flight != f {
-		return nil
-	}
 	t := e.usable(s.now())
 	e.current.Store(t)
 	return t
@@ -148,4 +145,13 @@ func observe[I, R any](ctx context.Context, hook func(context.Context, I) (conte
 		return ctx, nil
 	}
 	return hook(ctx, info)
+}
+
+// repeated reports whether ctx carries a token of this Source for account.
+func (s *Source) repeated(ctx context.Context, account Account) bool {
+	if ctx == nil {
+		return false
+	}
+	t, _ := TokenFromContext(ctx)
+	return t != nil && t.source == s && t.account == account
 }

@@ -21,10 +21,12 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 	for name, before := range map[string]func(*desk, *tokensource.Source, []tokensource.Account){
 		"from the beginning": func(*desk, *tokensource.Source, []tokensource.Account) {},
 		"when they expire": func(_ *desk, src *tokensource.Source, accounts []tokensource.Account) {
-			for _, account := range accounts {
-				_, _ = src.Token(context.Background(), account)
+			for range 2 {
+				for _, account := range accounts {
+					_, _ = src.Token(context.Background(), account)
+				}
+				time.Sleep(lifetime)
 			}
-			time.Sleep(lifetime)
 		},
 	} {
 		for _, n := range []int{1, 2, 3, 50} {
@@ -83,6 +85,64 @@ func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 			wantNoToken(t, src, acct(t, 1+i), tokensource.ErrAccountRejected)
 		}
 		wantNoToken(t, src, acct(t, 3), tokensource.ErrCredentialsRejected)
+	})
+	bubble(t, func(t *testing.T) { // One account of many is in use.
+		d := &desk{}
+		issuer := revise(d, "right")
+		src := newSource(t, issuer)
+		for _, account := range accts(t, 50) {
+			token(t, src, account)
+		}
+		d.fail(rejected)
+		wrong := "wrong"
+		issuer.revision.Store(&wrong)
+		for range 2 {
+			wantNoToken(t, src, acct(t, 1), tokensource.ErrAccountRejected)
+			time.Sleep(time.Minute)
+		}
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrCredentialsRejected)
+	})
+}
+
+// What was under way when the breaker opened is understood as it is.
+func TestBreaker_NamesLateRejections(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 100 * time.Millisecond}
+		d.fail(rejected)
+		src := newSource(t, d)
+		for i, g := range together(16, time.Millisecond, func(i int) (*tokensource.Token, error) {
+			return src.Token(t.Context(), acct(t, 1+i))
+		}) {
+			want := tokensource.ErrCredentialsRejected
+			if i < 2 {
+				want = tokensource.ErrAccountRejected
+			}
+			wantKind(t, g.err, want)
+		}
+	})
+}
+
+// New credentials are tried by everyone at once, and not by one on trial.
+func TestBreaker_ClosesForNewCredentials(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := &desk{latency: 100 * time.Millisecond}
+		issuer := revise(d, "wrong")
+		src := newSource(t, issuer)
+		openBreaker(t, d, src, tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
+		d.fail(nil)
+		right := "right"
+		issuer.revision.Store(&right)
+		time.Sleep(time.Second)
+		for _, g := range together(10, 0, func(i int) (*tokensource.Token, error) {
+			if i > 0 {
+				time.Sleep(time.Millisecond) // The first one reads the revision.
+			}
+			return src.Token(t.Context(), acct(t, 2+i))
+		}) {
+			if g.err != nil {
+				t.Error(g.err)
+			}
+		}
 	})
 }
 
@@ -286,6 +346,14 @@ func TestContextWithHealthCheck_CountsForNothing(t *testing.T) {
 		}
 		d.fail(nil)
 		token(t, src, acct(t, 1))
+
+		d.fail(errDown)
+		for i := range 3 {
+			_, err := src.Token(tokensource.ContextWithHealthCheck(t.Context()), acct(t, 800+i))
+			wantKind(t, err, tokensource.ErrUnavailable)
+		}
+		d.fail(nil)
+		token(t, src, acct(t, 3)) // Three health checks have opened nothing.
 
 		openBreaker(t, d, src, errDown)
 		time.Sleep(time.Second)

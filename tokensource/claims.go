@@ -62,8 +62,12 @@ func accountClaim(claims jwt.MapClaims, name string) string {
 	return fmt.Sprint(value)
 }
 
-// maxIDLength is the length of the longest text that is read as a number.
-const maxIDLength = 64
+// maxIDLength is the length of the longest text that is read as a number: so
+// many digits fit exactly into idPrecision bits.
+const (
+	maxIDLength = 64
+	idPrecision = 256
+)
 
 // sameID reports whether two texts name the same account: 4711, 4711.0 and
 // 4.711e3 do, 4712 does not.
@@ -88,7 +92,7 @@ func integer(text string) (*big.Float, bool) {
 	if len(text) > maxIDLength || strings.ContainsFunc(text, notNumeric) {
 		return nil, false
 	}
-	n, _, err := big.ParseFloat(text, 10, 256, big.ToNearestEven)
+	n, _, err := big.ParseFloat(text, 10, idPrecision, big.ToNearestEven)
 	return n, err == nil && n.IsInt()
 }
 

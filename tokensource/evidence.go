@@ -71,14 +71,8 @@ func (t *Token) condemned() bool {
 
 // withdraw takes a condemned token out of service.
 func (s *Source) withdraw(t *Token) {
-	e, ok := s.entries.Load(t.account)
-	if !ok {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.current.Load() == t && t.condemned() {
-		e.current.Store(nil)
+	if e, ok := s.entries.Load(t.account); ok {
+		e.current.CompareAndSwap(t, nil)
 	}
 }
 

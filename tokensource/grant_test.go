@@ -162,6 +162,7 @@ func TestATokenForAnotherAccountIsDiscarded(t *testing.T) {
 		{"account_id \"42.00\"", internal, claims(`{"account_id":"42.00"}`), true},
 		{"account_id 43.0", internal, claims(`{"account_id":43.0}`), false},
 		{"account_id 1e999999999", internal, claims(`{"account_id":1e999999999}`), false},
+		{"account_id nearly", internal, claims(`{"account_id":42.` + strings.Repeat("0", 100) + `1}`), false},
 		{"account_id Inf", internal, claims(`{"account_id":"Inf"}`), false},
 		{"account_id 0.0", internal, claims(`{"account_id":0.0}`), true},
 		{"account_id fraction", internal, claims(`{"account_id":42.5}`), false},

@@ -78,6 +78,11 @@ type AcquireInfo struct {
 	// Issuance identifies the issuance being waited for. For
 	// [OriginSuppressed] it is the failed one; otherwise 0.
 	Issuance uint64
+	// Repeated says that the same request has had a token of this Source and
+	// account before: the context carries it, see [ContextWithToken]. A
+	// transport beneath a middleware asks so, and so does a retry. Whoever
+	// counts requests leaves these out.
+	Repeated bool
 }
 
 // AcquireResult says how a call of Token ended.

@@ -82,6 +82,25 @@ func TestToken_WaitsASecondForARenewal(t *testing.T) {
 	})
 }
 
+// Refusal after refusal joins the renewal that hangs. They do not prolong the
+// second.
+func TestToken_PatienceIsNotProlonged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		issuer := &hanging{}
+		src := newSource(t, issuer)
+		account := acct(t, 1)
+		first := token(t, src, account)
+		issuer.hangs.Store(true)
+		for range 6 {
+			go func() { _, _ = src.Renew(context.Background(), first) }()
+			time.Sleep(400 * time.Millisecond)
+		}
+		start := time.Now()
+		token(t, src, account)
+		between(t, "the wait", time.Since(start), 0, 0)
+	})
+}
+
 // A renewal that ends within the second is worth the wait.
 func TestToken_PrefersTheRenewedToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -44,6 +44,13 @@ func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
 	}
 }
 
+// beginRenewal is [Source.BeginRenewal].
+func (s *Source) beginRenewal(ctx context.Context, refused *Token) {
+	if s.renewable(ctx, refused) == nil {
+		_, _, _, _ = s.replace(ctx, refused) // No one waits for the error.
+	}
+}
+
 func (s *Source) renewable(ctx context.Context, refused *Token) error {
 	if refused == nil || refused.source != s {
 		return NewError(ErrMisconfigured, errNoSuchToken)
@@ -80,8 +87,6 @@ func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance
 	if f.patience == 0 && e.cooldown.failures == 0 {
 		f.patience = now.mono + renewalPatience
 	}
-	if now.mono < f.patience {
-		e.current.Store(nil)
-	}
+	e.current.Store(nil) // For as long as the patience lasts.
 	return nil, f, outcome, nil
 }

@@ -168,6 +168,13 @@ func (s *Source) RenewInBackground(ctx context.Context, refused *Token) {
 	s.renewInBackground(ctx, refused)
 }
 
+// BeginRenewal begins what Renew does, and waits for nothing. It is for the
+// refusal of a request that cannot be sent again, whose caller would wait in
+// vain. New callers of Token wait for the new token, as they do for Renew.
+func (s *Source) BeginRenewal(ctx context.Context, refused *Token) {
+	s.beginRenewal(ctx, refused)
+}
+
 // Len returns the number of accounts that the Source keeps something for.
 func (s *Source) Len() int { return s.entries.Len() }
 
@@ -182,7 +189,7 @@ func (s *Source) now() instant {
 // cached tells the hooks that t was there, and returns it.
 func (s *Source) cached(ctx context.Context, t *Token) *Token {
 	if s.hooks.Acquire != nil {
-		if _, done := s.hooks.Acquire(ctx, AcquireInfo{Account: t.account, Origin: OriginCached}); done != nil {
+		if _, done := s.hooks.Acquire(ctx, AcquireInfo{Account: t.account, Origin: OriginCached, Repeated: s.repeated(ctx, t.account)}); done != nil {
 			done(AcquireResult{Serial: t.serial})
 		}
 	}

@@ -179,6 +179,8 @@ func TestLifetime_IsTheShortestThatIsTold(t *testing.T) {
 		"Date is later than iat":    {dated(opaque(whole, 0), at.Add(30*time.Second)), time.Minute},
 		"Date is earlier than iat":  {dated(opaque(whole, 0), at.Add(-time.Hour)), 90 * time.Second},
 		"exp and Date alone":        {dated(jwt(`{"exp":1700000090}`), at), 90 * time.Second},
+		"padding":                   {opaque(padded(whole), 0), 90 * time.Second},
+		"the other alphabet":        {opaque(otherAlphabet(t), 0), 90 * time.Second},
 		"fractions":                 {jwt(`{"iat":1700000000.25,"exp":1700000090.75}`), 90500 * time.Millisecond},
 		"exponents":                 {jwt(`{"iat":1.7e9,"exp":1.70000009e9}`), 90 * time.Second},
 		"expires_in, opaque":        {opaque("opaque", time.Minute), time.Minute},
@@ -212,6 +214,26 @@ func TestLifetime_IsTheShortestThatIsTold(t *testing.T) {
 			}
 		})
 	}
+}
+
+// padded returns a JWT with padding in its segments, as one big load balancer
+// writes them.
+func padded(jwt string) string {
+	segments := strings.Split(jwt, ".")
+	for i, segment := range segments {
+		segments[i] = segment + strings.Repeat("=", (4-len(segment)%4)%4)
+	}
+	return strings.Join(segments, ".")
+}
+
+// otherAlphabet returns a JWT whose segments are in base64 with + and /.
+func otherAlphabet(t *testing.T) string {
+	jwt := jwtOf(`{"name":"ÿÿÿ>>>???","iat":1700000000,"exp":1700000090}`)
+	other := strings.NewReplacer("-", "+", "_", "/").Replace(jwt)
+	if other == jwt {
+		t.Fatal("the JWT is the same in both alphabets: the test proves nothing")
+	}
+	return other
 }
 
 // dated returns a grant with the time of its endpoint.

@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 // Attempts makes one request of several that are handed to a [Transport] one
@@ -16,6 +18,7 @@ import (
 type Attempts struct {
 	replayed atomic.Bool
 	last     atomic.Pointer[Verdict]
+	token    atomic.Pointer[tokensource.Token]
 }
 
 type attemptsKey struct{}
@@ -58,4 +61,19 @@ func (a *Attempts) verdict() (Verdict, bool) {
 		return *last, true
 	}
 	return "", false
+}
+
+// lastToken returns the token that an earlier attempt was sent with, or nil.
+func (a *Attempts) lastToken() *tokensource.Token {
+	if a == nil {
+		return nil
+	}
+	return a.token.Load()
+}
+
+// keep notes the token that an attempt is sent with.
+func (a *Attempts) keep(token *tokensource.Token) {
+	if a != nil {
+		a.token.Store(token)
+	}
 }

@@ -41,14 +41,15 @@ type Config struct {
 	RetryMethods []string
 
 	// MaxReplayBody is how long a body without GetBody may be, in bytes, to be
-	// read into memory before it is sent, so that it can be sent again. It
+	// recorded in memory while it is sent, so that it can be sent again. It
 	// applies only to bodies whose length is known; others stream, and are
 	// sent once. 0 means 64 KiB; a negative value means never.
 	MaxReplayBody int64
 
 	// Triage may replace the verdict on a 401. It is called with the verdict
 	// that the rules of this package came to, and returns its own. Nil accepts
-	// all. It must not keep the Refusal.
+	// all. It must not keep the Refusal. If it panics, or takes longer than a
+	// second, the verdict is [Unclear].
 	Triage func(*Refusal) Verdict
 
 	// Hooks are told what happens.

@@ -18,11 +18,13 @@
 //     connections and, with its Source, the tokens.
 //   - Say for which account a request is: with Config.Account, or in its
 //     context with tokensource.ContextWithAccount. There is no default.
-//   - Do not set Authorization. A request that has one is not sent.
+//   - Do not set Authorization. A request that has credentials of its own is
+//     not sent.
 //   - Give a request body a GetBody, if it can be produced twice:
 //     [net/http.NewRequest] does for bytes.Buffer, bytes.Reader and
-//     strings.Reader. A body without one, of unknown length or over 64 KiB,
-//     streams once, and its request is never sent twice.
+//     strings.Reader. A body without one is recorded while it is sent, if its
+//     length is known and at most 64 KiB. Every other body streams once, and its
+//     request is never sent twice.
 //   - Do not put a client that retries everything around it. What must not be
 //     delivered twice is known here, and not there.
 //   - Do not give the Source's issuer a client that goes through this
@@ -39,13 +41,23 @@
 //  3. WWW-Authenticate has a Bearer challenge with an error (RFC 6750, section
 //     3.1): invalid_token is [TokenRefused], insufficient_scope is
 //     [AccountRefused].
-//  4. The body is empty, or not JSON, or JSON with a message and nothing else:
-//     it comes from the gateway, and the token was refused: [TokenRefused].
-//  5. Anything else is [TokenRefused] for GET, HEAD and OPTIONS, and [Unclear]
-//     for all other methods.
+//  4. The body is empty, a text that is not JSON, or JSON with a message and
+//     nothing else: it comes from the gateway, and the token was refused:
+//     [TokenRefused].
+//  5. Anything else that could be read is [TokenRefused] for GET, HEAD and
+//     OPTIONS. For all other methods, and if the body could not be read, it is
+//     [Unclear].
 //
-// Only [TokenRefused] leads to a replay. A body in another encoding than gzip,
-// of more than 64 KiB, or of JSON that breaks off, falls under rule 5.
+// Only [TokenRefused] leads to a replay. [Unclear] leads to a renewal in the
+// background, so that an early revocation heals by the next request.
+//
+// Text is UTF-8 without control characters and without signs of structure: XML is
+// none, and HTML only if it is the page with which a web server says 401. A JSON
+// object that has a timestamp or a path beside its message, but no code, is an
+// application's, and falls under rule 5: that application may have refused the
+// request. A body could not be read if it breaks off, is longer than 64 KiB, does
+// not arrive within a second, or has another encoding than gzip or deflate. Nor
+// can the body of an answer to HEAD, which has none.
 //
 // # What is retried
 //
@@ -55,14 +67,29 @@
 // never past the deadline of the request's context. If the last attempt fails
 // like those before it, the caller gets its response.
 //
-// Other methods are retried only when the connection could not be made, and so
-// nothing was sent, unless a GetBody of the caller's own fetches the body from
-// elsewhere: that it failed would look the same. They are retried like GET when
-// the caller allows it, with [AllowRetry] or Config.RetryMethods. On this platform
-// a 429 or a 503 to a payment can be an answer of its business.
+// Other methods are retried like GET when the caller allows it, with [AllowRetry]
+// or Config.RetryMethods. On this platform a 429 or a 503 to a payment can be an
+// answer of its business. Otherwise they are sent again only if they were
+// provably not executed:
 //
-// The base may have habits of its own. A [net/http.Transport] that finds a kept
-// connection dead sends a request with the field Idempotency-Key or
-// X-Idempotency-Key once more, whatever its method, if its body can be had
-// again: it takes the field for the caller's permission.
+//   - The base asked for a connection and never got one. It shows that by the
+//     hooks of [net/http/httptrace], as net/http and golang.org/x/net/http2 do.
+//     If a base does not call them, only an error of dialing counts.
+//   - The server said that it did not process the request, by GOAWAY or
+//     REFUSED_STREAM (RFC 9113, section 8.7).
+//
+// A [net/http.Transport] has habits of its own. When a kept connection breaks, it
+// sends a request with the field Idempotency-Key or X-Idempotency-Key once more,
+// whatever its method: it takes the field for the caller's permission. That is
+// prevented unless the request may be executed twice. One habit remains: over
+// HTTP/2, net/http sends a request without a body again if the server resets its
+// stream with PROTOCOL_ERROR.
+//
+// # Reading order
+//
+// transport.go has the way of a request, exchange.go what happens to it on that
+// way. The detours: header.go and body.go for what goes out, recording.go for
+// bodies that come once; connection.go and failure.go for what an error proves,
+// retry.go for when to try again; unauthorized.go for a 401, verdict.go, answer.go
+// and challenge.go for what it means, mark.go for how a proxy learns of that.
 package transport

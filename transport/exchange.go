@@ -3,6 +3,7 @@ package transport
 import (
 	"net/http"
 
+	"github.com/pismoauth/pismoauth/internal/trailer"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -18,6 +19,10 @@ type exchange struct {
 	connection *connection // what the last sending shows of it; or nil
 	sent       int         // how often it went out
 	replayed   bool        // after a 401; once at the most
+
+	// token is that of the attempt before, or nil. With it in the context, the
+	// Source knows that the request has asked before, and hooks count it once.
+	token *tokensource.Token
 
 	first http.Request // what goes out first, in this allocation
 }
@@ -36,6 +41,7 @@ func (x *exchange) prepare() error {
 		return err
 	}
 	x.attempts = attemptsFrom(x.req.Context())
+	x.token = x.attempts.lastToken()
 	x.repeatable = x.isRepeatable()
 	x.body = newBody(x.req, x.transport.maxReplayBody)
 	return nil
@@ -44,10 +50,16 @@ func (x *exchange) prepare() error {
 // attempt sends the request with the token of this moment. If the answer is
 // that the token is refused, it sends the request once more with another token.
 func (x *exchange) attempt() (*http.Response, error) {
-	token, err := x.transport.source.Token(x.req.Context(), x.account)
+	ctx := x.req.Context()
+	if x.token != nil {
+		ctx = tokensource.ContextWithToken(ctx, x.token)
+	}
+	token, err := x.transport.source.Token(ctx, x.account)
 	if err != nil {
 		return nil, err
 	}
+	x.token = token
+	x.attempts.keep(token)
 	out, err := x.outgoing(token)
 	if err != nil {
 		return nil, err
@@ -103,7 +115,7 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	if out.URL.Scheme == "http" && !x.transport.addressed(out) {
 		out.Host = "" // The target's, and not one that a proxy's client chose.
 	}
-	return out, nil
+	return trailer.Keep(out), nil
 }
 
 // copyRequest returns a copy of the request with the context of its next

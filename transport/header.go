@@ -50,19 +50,19 @@ func carryNothing(values []string) bool {
 	return true
 }
 
-// isOwnToken reports whether values of Authorization are a token of ours: the
-// one that middleware put there, or the current one of the request's account.
+// isOwnToken reports whether values of Authorization are a token of ours: beside
+// the one that middleware put into the header nothing else counts, in whatever
+// form it is written; otherwise it is the current one of the request's account.
 // It issues none.
 func (x *exchange) isOwnToken(values []string) bool {
 	ctx := x.req.Context()
-	header := http.Header{"Authorization": values}
-	if token, ok := tokensource.TokenFromContext(ctx); ok && token.IsIn(header) {
+	if token, ok := tokensource.TokenFromContext(ctx); ok && token.IsIn(x.req.Header) {
 		return true
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	cancel() // A Source issues nothing for a caller who has left.
 	token, err := x.transport.source.Token(ctx, x.account)
-	return err == nil && token.IsIn(header)
+	return err == nil && token.IsIn(http.Header{"Authorization": values})
 }
 
 // decodable returns values of Accept-Encoding without the encodings that this

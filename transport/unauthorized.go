@@ -40,6 +40,10 @@ func (x *exchange) read(resp *http.Response, token *tokensource.Token) *Refusal 
 // that begins with what was read. A body that was read to its end is closed:
 // the request is over before the renewal begins.
 func (x *exchange) readRefusal(resp *http.Response) *Refusal {
+	if resp.Header.Get("Content-Length") == "0" {
+		_ = resp.Body.Close() // Over HTTP/2 its end may be long in coming.
+		resp.Body = http.NoBody
+	}
 	var content []byte
 	whole := true
 	if resp.Body != http.NoBody {
@@ -74,7 +78,7 @@ func (x *exchange) renew(refusal *Refusal, refused *tokensource.Token) *tokensou
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused && !x.body.replayable():
 		// The caller gets the 401 whatever comes of the renewal.
-		x.transport.source.RenewInBackground(ctx, refused)
+		x.transport.source.BeginRenewal(ctx, refused)
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused:
 		token, result = x.successor(ctx, refused)

@@ -88,7 +88,7 @@ func TestAJaegerShowsTheTraceFromTheClientToThePlatform(t *testing.T) {
 
 // leftAddress returns an address that was free a moment ago: Jaeger does not share
 // ports, and so cannot have one from freeport, which is kept for it.
-func leftAddress(t *testing.T) string {
+func leftAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

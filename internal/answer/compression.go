@@ -45,7 +45,7 @@ func gunzip(body []byte, limit int) ([]byte, bool) {
 func inflate(body []byte, limit int, bare bool) ([]byte, bool) {
 	var text []byte
 	if framed, err := zlib.NewReader(bytes.NewReader(body)); err == nil {
-		whole := false
+		var whole bool
 		if text, whole = read(framed, limit); whole {
 			return text, true
 		}

@@ -23,8 +23,8 @@ type network struct {
 	closed chan struct{}
 	dials  atomic.Int64
 
-	mu   sync.Mutex
-	live []*wire
+	mu           sync.Mutex
+	live, frozen []*wire
 }
 
 func (n *network) Accept() (net.Conn, error) {
@@ -66,7 +66,7 @@ func (n *network) freeze() {
 	for _, w := range n.live {
 		close(w.frozen)
 	}
-	n.live = nil
+	n.live, n.frozen = nil, append(n.frozen, n.live...)
 }
 
 // open returns how many connections the client has not closed.
@@ -74,9 +74,7 @@ func (n *network) open() (open int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, w := range n.live {
-		select {
-		case <-w.done:
-		default:
+		if !w.closed() {
 			open++
 		}
 	}
@@ -107,6 +105,15 @@ func (w *wire) Write(b []byte) (int, error) {
 		return len(b), nil
 	default:
 		return w.Conn.Write(b)
+	}
+}
+
+func (w *wire) closed() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
 	}
 }
 

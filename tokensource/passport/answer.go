@@ -1,118 +1,137 @@
 package passport
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// The causes of ErrMalformedResponse that are found in a body. None holds
-// anything of it, which is why those of encoding/json are not kept.
+// The causes of ErrMalformedResponse that are found in the text of an answer.
+// None holds anything of it, which is why those of encoding/json are not kept.
 var (
-	errNoObject  = errors.New("the answer is not a JSON object, and nothing else")
-	errNoToken   = errors.New("the answer holds no token")
-	errExpiresIn = errors.New("expires_in is not a sensible number of seconds")
-	errAccountID = errors.New("an account id is neither a number nor a string")
+	errNoBody    = errors.New("the answer has no body, check the base URL")
+	errNoObject  = errors.New("the answer is not a JSON object, check the base URL")
+	errNoToken   = errors.New("the answer has no token")
+	errTwoTokens = errors.New("the answer has two different tokens")
+	errAccountID = errors.New("the answer names an account in a way that cannot be read")
 )
 
-// maxExpiresIn is the longest life in seconds that an answer may promise: ten
-// years. More is not a duration but a date, or nonsense.
-const maxExpiresIn = 10 * 365 * 24 * 60 * 60
-
-// parse reads the answer of a token endpoint. Passport's two APIs and RFC 6749
-// (section 5.1) agree but for names and types, and it takes them all: the token
-// is in token or in access_token, numbers may be strings. A name counts only as
-// it is spelled: to a struct, encoding/json would assign "TOKEN" as well. Other
-// fields are ignored; refresh, which nothing documented takes, is not kept.
-func parse(body []byte) (tokensource.Grant, error) {
-	var answer map[string]json.RawMessage
-	if err := json.Unmarshal(body, &answer); err != nil {
+// parse reads the text of a token endpoint's answer. Passport's two APIs and RFC
+// 6749 (section 5.1) agree but for names and types, and it takes them all: the
+// token is in token or in access_token, and numbers may be strings. A name
+// counts only as it is spelled. Fields of other names are ignored; refresh,
+// which nothing documented takes, is not kept.
+//
+// It refuses an answer only if there is no token in it, more than one, or an
+// account that it cannot read and that may be another than the one asked for.
+func parse(text []byte, account tokensource.AccountKind) (tokensource.Grant, error) {
+	if len(text) == 0 {
+		return tokensource.Grant{}, errNoBody
+	}
+	answer, ok := objectOf(text)
+	if !ok {
 		return tokensource.Grant{}, errNoObject
 	}
 	token, err := tokenOf(answer)
 	if err != nil {
 		return tokensource.Grant{}, err
 	}
-	expiresIn, err := seconds(answer["expires_in"])
-	if err != nil {
-		return tokensource.Grant{}, err
+	grant := tokensource.Grant{
+		Token:     tokensource.NewSecret(token),
+		ExpiresIn: seconds(answer["expires_in"]),
 	}
-	accountID, err := identifier(answer["account_id"])
-	if err != nil {
-		return tokensource.Grant{}, err
+	// A Source compares internal ids with internal ones, external ids with
+	// external ones. Either would be too much for the organization.
+	if account != tokensource.KindExternalAccount {
+		if grant.AccountID, err = identifier(answer["account_id"], integer); err != nil {
+			return tokensource.Grant{}, err
+		}
 	}
-	externalID, err := identifier(answer["external_account_id"])
-	if err != nil {
-		return tokensource.Grant{}, err
+	if account != tokensource.KindAccount {
+		if grant.ExternalAccountID, err = identifier(answer["external_account_id"], verbatim); err != nil {
+			return tokensource.Grant{}, err
+		}
 	}
-	return tokensource.Grant{
-		Token:             tokensource.NewSecret(token),
-		ExpiresIn:         expiresIn,
-		AccountID:         accountID,
-		ExternalAccountID: externalID,
-	}, nil
+	return grant, nil
 }
 
-func tokenOf(answer map[string]json.RawMessage) (string, error) {
-	for _, name := range []string{"token", "access_token"} {
-		token, err := text(answer[name])
+// An object is what a JSON object holds: all values of each name, since a name
+// may occur more than once (RFC 8259, section 4).
+type object map[string][]json.RawMessage
+
+// objectOf reads a text that is a JSON object. Bytes that follow it are ignored,
+// unless they may be another one. An array of a single object is that object.
+func objectOf(text []byte) (object, bool) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	var value json.RawMessage
+	if err := decoder.Decode(&value); err != nil {
+		return nil, false
+	}
+	if bytes.IndexByte(text[decoder.InputOffset():], '{') >= 0 {
+		return nil, false
+	}
+	if elements, ok := elementsOf(value); ok && len(elements) == 1 {
+		value = elements[0]
+	}
+	return fieldsOf(value)
+}
+
+// fieldsOf returns the fields of value, and whether it is an object.
+func fieldsOf(value json.RawMessage) (object, bool) {
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
+		return nil, false
+	}
+	fields := object{}
+	for decoder.More() {
+		name, err := decoder.Token()
 		if err != nil {
-			return "", errNoToken
+			return nil, false
 		}
-		if token != "" {
-			return token, nil
+		var field json.RawMessage
+		if err := decoder.Decode(&field); err != nil {
+			return nil, false
+		}
+		fields[name.(string)] = append(fields[name.(string)], field)
+	}
+	return fields, true
+}
+
+// elementsOf returns the elements of value, and whether it is an array.
+func elementsOf(value json.RawMessage) (elements []json.RawMessage, ok bool) {
+	err := json.Unmarshal(value, &elements)
+	return elements, err == nil && !isNull(value)
+}
+
+// tokenOf returns the token: the only string that is not empty in token or, if
+// there is none, in access_token.
+func tokenOf(answer object) (string, error) {
+	for _, name := range []string{"token", "access_token"} {
+		found := ""
+		for _, value := range answer[name] {
+			token := stringOf(value)
+			switch {
+			case token == "":
+			case found != "" && token != found:
+				return "", errTwoTokens
+			default:
+				found = token
+			}
+		}
+		if found != "" {
+			return found, nil
 		}
 	}
 	return "", errNoToken
 }
 
-// seconds reads a duration; one that is absent or null is 0.
-func seconds(raw json.RawMessage) (time.Duration, error) {
-	if absent(raw) {
-		return 0, nil
-	}
-	var number json.Number // Which takes a number in a string, too.
-	if err := json.Unmarshal(raw, &number); err != nil {
-		return 0, errExpiresIn
-	}
-	n, err := number.Float64()
-	if err != nil || n > maxExpiresIn {
-		return 0, errExpiresIn
-	}
-	d := time.Duration(n * float64(time.Second))
-	if d <= 0 {
-		return 0, errExpiresIn
-	}
-	return d, nil
-}
-
-// identifier reads an account's id, from a number or a string, to the last
-// digit. It is "" if it names no account: absent, null, 0 or empty.
-func identifier(raw json.RawMessage) (string, error) {
-	id, err := text(raw)
-	if err != nil {
-		var number json.Number
-		if err := json.Unmarshal(raw, &number); err != nil {
-			return "", errAccountID
-		}
-		id = number.String()
-	}
-	if id == "0" {
-		return "", nil
-	}
-	return id, nil
-}
-
-// text reads a string; one that is absent or null is empty.
-func text(raw json.RawMessage) (string, error) {
-	if absent(raw) {
-		return "", nil
-	}
+// stringOf returns a string, or "" if value is none.
+func stringOf(value json.RawMessage) string {
 	var s string
-	err := json.Unmarshal(raw, &s)
-	return s, err
+	_ = json.Unmarshal(value, &s)
+	return s
 }
 
-func absent(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+func isNull(value json.RawMessage) bool { return string(value) == "null" }

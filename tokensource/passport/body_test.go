@@ -73,7 +73,7 @@ func TestAnEndlessAnswerDoesNotFillTheMemory(t *testing.T) {
 			})}
 			_, err := s.Issue(t.Context(), tokensource.Organization())
 			wantKind(t, err, tokensource.ErrMalformedResponse)
-			if most := 64<<10 + 1; body.read > most || length > 0 && body.read > 0 {
+			if most := 64<<10 + 1; body.read > most {
 				t.Errorf("read %d bytes", body.read)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strconv"
@@ -25,7 +26,9 @@ import (
 // A function of your own may fetch the value from a vault; if that is slow,
 // it should remember what it got for a moment. Its error is ErrMisconfigured,
 // unless it is a [*tokensource.Error], which is passed on as it is, or a
-// deadline that has passed, which is ErrTimeout. It must not hold the value.
+// deadline that has passed, which is ErrTimeout. It must not hold the value. Its
+// text is printed only if [tokensource.Explain] made it: of any other, nobody
+// knows what is in it.
 type Value func(ctx context.Context) (tokensource.Secret, error)
 
 // Literal returns a Value that is always the same. It is nil if value is empty,
@@ -51,7 +54,7 @@ func Env(name string) Value {
 	return func(context.Context) (tokensource.Secret, error) {
 		value, ok := os.LookupEnv(name)
 		if !ok {
-			return tokensource.Secret{}, fmt.Errorf("environment variable %q is not set", name)
+			return tokensource.Secret{}, &valueError{reason: fmt.Sprintf("environment variable %q is not set", name)}
 		}
 		return usable("environment variable "+strconv.Quote(name), value)
 	}
@@ -75,7 +78,7 @@ func File(path string) Value {
 	return func(context.Context) (tokensource.Secret, error) {
 		content, err := readFile(path)
 		if err != nil {
-			return tokensource.Secret{}, err
+			return tokensource.Secret{}, unreadable(path, err)
 		}
 		if line, ok := strings.CutSuffix(content, "\n"); ok {
 			content = strings.TrimSuffix(line, "\r")
@@ -95,10 +98,33 @@ func readFile(path string) (string, error) {
 		return "", err
 	}
 	if len(content) > maxValueFile {
-		return "", fmt.Errorf("file %q is larger than 4 KiB", path)
+		return "", errLargeFile
 	}
 	return string(content), nil
 }
+
+var errLargeFile = errors.New("it is larger than 4 KiB")
+
+// unreadable returns the error of a file that could not be read.
+func unreadable(path string, err error) *valueError {
+	reason := fmt.Sprintf("file %q cannot be read", path)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		reason += ": " + e.Err.Error() // Which the system says, such as "permission denied".
+	} else if errors.Is(err, errLargeFile) {
+		reason += ": " + err.Error()
+	}
+	return &valueError{reason: reason, cause: err}
+}
+
+// A valueError says why a value cannot be had. Its reason is safe to print: it
+// names where the value should be, and does not hold it.
+type valueError struct {
+	reason string
+	cause  error // may be nil
+}
+
+func (e *valueError) Error() string { return e.reason }
+func (e *valueError) Unwrap() error { return e.cause }
 
 // usable returns value as a Secret, or says by the name of its origin why it
 // cannot be a credential: JSON would change it, or somebody's editor has.
@@ -106,11 +132,11 @@ func usable(origin, value string) (tokensource.Secret, error) {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	switch {
 	case value == "":
-		return tokensource.Secret{}, errors.New(origin + " is empty")
+		return tokensource.Secret{}, &valueError{reason: origin + " is empty"}
 	case !utf8.ValidString(value):
-		return tokensource.Secret{}, errors.New(origin + " is not in UTF-8")
+		return tokensource.Secret{}, &valueError{reason: origin + " is not in UTF-8"}
 	case strings.ContainsFunc(value, unprintable):
-		return tokensource.Secret{}, errors.New(origin + " holds a character that does not print, such as a line break or a byte order mark")
+		return tokensource.Secret{}, &valueError{reason: origin + " holds a character that does not print, such as a line break or a byte order mark"}
 	}
 	return tokensource.NewSecret(value), nil
 }
@@ -145,15 +171,39 @@ func FileCredentials(keyFile, secretFile string) Credentials {
 	return Credentials{Key: File(keyFile), Secret: File(secretFile)}
 }
 
-var errNotSet = errors.New("it is not set")
+var errNotSet = &valueError{reason: "it is not set; use StaticCredentials, EnvCredentials or FileCredentials"}
+
+// Check reads both values once. It returns nil, or every fault, joined by
+// errors.Join: each is the [*tokensource.Error] that a token request would fail
+// with, and names the environment variable or the file. Call it when a program
+// starts, to find then what the first request would find: [tokensource.New]
+// reads nothing, as what is missing may come to be later.
+func (c Credentials) Check(ctx context.Context) error {
+	_, keyErr := c.Key.read(ctx)
+	_, secretErr := c.Secret.read(ctx)
+	var faults []error
+	if keyErr != nil {
+		faults = append(faults, unread(ctx, fieldOfKey, keyErr))
+	}
+	if secretErr != nil {
+		faults = append(faults, unread(ctx, fieldOfSecret, secretErr))
+	}
+	return errors.Join(faults...)
+}
+
+// The names of the fields, for errors.
+const (
+	fieldOfKey    = "S2S.Credentials.Key"
+	fieldOfSecret = "S2S.Credentials.Secret"
+)
 
 // read reads both values, and checks them: they may come from anywhere.
 func (c Credentials) read(ctx context.Context) (key, secret tokensource.Secret, err error) {
 	if key, err = c.Key.read(ctx); err != nil {
-		return key, secret, unread("S2S.Credentials.Key", err)
+		return key, secret, unread(ctx, fieldOfKey, err)
 	}
 	if secret, err = c.Secret.read(ctx); err != nil {
-		return key, secret, unread("S2S.Credentials.Secret", err)
+		return key, secret, unread(ctx, fieldOfSecret, err)
 	}
 	return key, secret, nil
 }
@@ -170,15 +220,26 @@ func (v Value) read(ctx context.Context) (tokensource.Secret, error) {
 }
 
 // unread returns the error of a field whose value could not be read.
-func unread(field string, err error) *tokensource.Error {
+func unread(ctx context.Context, field string, err error) *tokensource.Error {
 	if e, ok := errors.AsType[*tokensource.Error](err); ok {
 		return e
 	}
-	err = fmt.Errorf("%s: %w", field, err)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return tokensource.NewError(tokensource.ErrTimeout, err)
+	if errors.Is(err, context.Canceled) && !errors.Is(ctx.Err(), context.Canceled) {
+		err = notCanceled(err)
 	}
-	return misconfigured(err)
+	if e, ok := errors.AsType[*valueError](err); ok {
+		err = tokensource.Explain(field+": "+e.reason, err)
+	} else { // Which may explain itself.
+		err = errors.Join(tokensource.Explain(field+": the function that reads it failed", nil), err)
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return tokensource.NewError(tokensource.ErrTimeout, err)
+	case errors.Is(err, context.Canceled):
+		return tokensource.NewError(tokensource.ErrCanceled, err)
+	default:
+		return tokensource.NewError(tokensource.ErrMisconfigured, err)
+	}
 }
 
 const redacted = "[redacted]"
@@ -191,14 +252,3 @@ func (c Credentials) MarshalJSON() ([]byte, error) { return json.Marshal(redacte
 
 // LogValue implements [slog.LogValuer].
 func (c Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Check reads both values once, and returns what is wrong with them.
-func (c Credentials) Check(ctx context.Context) error {
-	if _, err := c.Key.read(ctx); err != nil {
-		return fmt.Errorf("S2S.Credentials.Key: %w", err)
-	}
-	if _, err := c.Secret.read(ctx); err != nil {
-		return fmt.Errorf("S2S.Credentials.Secret: %w", err)
-	}
-	return nil
-}

@@ -86,7 +86,7 @@ func TestACallerWhoLeavesIsNotATimeout(t *testing.T) {
 			awaitLeave(r)
 		})
 		_, err := s.Issue(ctx, tokensource.Organization())
-		wantKind(t, err, tokensource.ErrUnavailable)
+		wantKind(t, err, tokensource.ErrCanceled)
 		if !errors.Is(err, context.Canceled) {
 			t.Error("the cause was lost")
 		}

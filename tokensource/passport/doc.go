@@ -32,32 +32,55 @@ into the text of an error.
   - Do not change an issuer, or what its fields point to, once it is in use. To
     rotate credentials, change what the environment variables or the files hold.
 
+# At the start of a program
+
+[tokensource.New] checks what is configured, and reads nothing. To find an unset
+variable or an unreadable file when the program starts, and not at its first
+request, read the credentials once:
+
+	if err := issuer.Credentials.Check(ctx); err != nil {
+		log.Fatal(err) // It names the variable or the file, and no secret.
+	}
+
 # Client certificates
 
-Pismo's pages call mutual TLS mandatory. The certificate goes into the Transport
-of the Client, and is good for resource calls as well. A [ClientCertificate]
-follows its files, so that a certificate can be replaced without a restart:
+Pismo's pages call mutual TLS mandatory, for token requests and for resource
+calls. A [ClientCertificate] follows its files, so that a certificate can be
+replaced without a restart. What its RoundTripper returns serves both:
 
 	certificate, err := passport.NewClientCertificate("client.pem", "client.key")
 	…
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{
-		GetClientCertificate: certificate.GetClientCertificate,
-	}
-	client := &http.Client{Transport: transport}
+	rt := certificate.RoundTripper(nil)
+	issuer.Client = &http.Client{Transport: rt}
+	config := transport.Config{Base: rt, …}
+
+# Connections
+
+An issuer without a Client of its own has connections of its own, which are kept,
+and checked by pings if they are HTTP/2. A connection on which a token request
+timed out or broke off is not used again, so that a dead one costs one request;
+[S2S].Client says what that takes where the Client is yours.
 
 # Proxies
 
-Without a Client, and with a clone of http.DefaultTransport, the proxy is the
-one in the environment (HTTPS_PROXY, NO_PROXY). Set the Transport's Proxy to
-http.ProxyURL for another, or to nil for none. TLS passes through such a proxy,
-which sees the host and nothing else. A gateway that ends TLS instead is a
-BaseURL of its own, if need be with a path; it sees the secret.
+Without a Client, the proxy is the one in the environment (HTTPS_PROXY,
+NO_PROXY). Set the Proxy of a Transport of your own to http.ProxyURL for another,
+or to nil for none. TLS passes through such a proxy, which sees the host and
+nothing else. A gateway that ends TLS instead is a BaseURL of its own, if need be
+with a path; it sees the secret.
 
 # Other ways to a token
 
 Pismo has two: OpenID, with an assertion in place of the secret, and OAuth2. An
 issuer for one of them is a file beside s2s.go that makes the request; the
 exchange and the answer are the same.
+
+# Reading order
+
+s2s.go makes the request, exchange.go sends it, response.go tells what the answer
+means, answer.go and number.go read it. connections.go has what is sent over,
+progress.go and explain.go the text of what went wrong on the way. credentials.go
+has the key and the secret, certificate.go and rotation.go the client's
+certificate, validate.go what a configuration may be.
 */
 package passport

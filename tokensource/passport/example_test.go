@@ -2,7 +2,6 @@ package passport_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -87,7 +86,7 @@ func ExampleS2S_Issue_errors() {
 	}
 	fmt.Println(errors.Is(err, tokensource.ErrCredentialsRejected))
 	// Output:
-	// pismoauth: the token endpoint rejected the credentials; check the server key and secret 401 b7c6d5e4
+	// pismoauth: the token endpoint rejected the credentials, check the server key and secret 401 b7c6d5e4
 	// true
 }
 
@@ -114,8 +113,20 @@ func ExampleEnvCredentials() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, tokensource.ErrMisconfigured))
 	// Output:
-	// pismoauth: misconfigured; no token request was made
+	// pismoauth: no token request was made because the configuration is wrong: S2S.Credentials.Key: environment variable "PISMO_SERVER_KEY" is not set
 	// true
+}
+
+// A program that starts finds what its first token request would find.
+func ExampleCredentials_Check() {
+	credentials := passport.Credentials{
+		Key:    passport.Env("PISMO_SERVER_KEY"),
+		Secret: passport.File("/run/secrets/pismo-server-secret"),
+	}
+	fmt.Println(credentials.Check(context.Background()))
+	// Output:
+	// pismoauth: no token request was made because the configuration is wrong: S2S.Credentials.Key: environment variable "PISMO_SERVER_KEY" is not set
+	// pismoauth: no token request was made because the configuration is wrong: S2S.Credentials.Secret: file "/run/secrets/pismo-server-secret" cannot be read: no such file or directory
 }
 
 // The secret comes from a vault, and the key from the environment.
@@ -128,7 +139,7 @@ func ExampleValue() {
 			secret, err := vault(ctx, "pismo/server-secret")
 			if err != nil {
 				// A sealed vault is an outage, not a misconfiguration.
-				return tokensource.Secret{}, tokensource.NewError(tokensource.ErrUnavailable, err)
+				return tokensource.Secret{}, tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain("the vault does not answer", err))
 			}
 			return tokensource.NewSecret(secret), nil
 		},
@@ -137,11 +148,11 @@ func ExampleValue() {
 	issuer := &passport.S2S{BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials}
 	_, err := issuer.Issue(context.Background(), tokensource.Organization())
 	fmt.Println(err)
-	// Output: pismoauth: the token endpoint is unavailable
+	// Output: pismoauth: the token endpoint is unavailable: the vault does not answer
 }
 
-// The client certificate goes into the transport of the issuer's client, and is
-// read again when its files change.
+// The client certificate serves token requests and resource calls. It is read
+// again when its files change, and connections that showed the old one end.
 func ExampleClientCertificate() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -160,14 +171,11 @@ func ExampleClientCertificate() {
 		fmt.Println(err)
 		return
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{
-		GetClientCertificate: certificate.GetClientCertificate,
-	}
+	rt := certificate.RoundTripper(nil) // Also for transport.Config.Base.
 	issuer := &passport.S2S{
 		BaseURL:     "https://sandbox.pismolabs.io",
 		Credentials: passport.FileCredentials("/run/secrets/pismo-key", "/run/secrets/pismo-secret"),
-		Client:      &http.Client{Transport: transport},
+		Client:      &http.Client{Transport: rt},
 	}
 	fmt.Println(issuer, issuer.Validate())
 	// Output:

@@ -102,7 +102,7 @@ func failedWith(t *testing.T, err error, kind tokensource.Kind) *tokensource.Err
 	return failure
 }
 
-// cause returns what an Error keeps out of its text.
+// cause returns what is behind an Error.
 func cause(err *tokensource.Error) error {
 	return errors.Unwrap(err)
 }
@@ -113,30 +113,76 @@ type pipe struct {
 	conns chan net.Conn
 	done  chan struct{}
 	close func()
+
+	mu    sync.Mutex
+	wires []*wire // what was dialled
 }
 
 // overPipe returns a client all of whose requests go to the handler.
 func overPipe(t *testing.T, handler http.HandlerFunc) *http.Client {
 	t.Helper()
+	client, _ := overPipes(t, handler, func(p *http.Protocols) { p.SetHTTP1(true) })
+	return client
+}
+
+// overPipes is overPipe with a choice of HTTP/1.1 and of unencrypted HTTP/2.
+func overPipes(t *testing.T, handler http.HandlerFunc, choose func(*http.Protocols)) (*http.Client, *pipe) {
+	t.Helper()
 	p := &pipe{conns: make(chan net.Conn), done: make(chan struct{})}
 	p.close = sync.OnceFunc(func() { close(p.done) })
-	server := &http.Server{Handler: handler}
+	protocols := new(http.Protocols)
+	choose(protocols)
+	server := &http.Server{Handler: handler, Protocols: protocols}
 	go func() { _ = server.Serve(p) }()
-	transport := &http.Transport{DialContext: p.dial}
+	transport := &http.Transport{DialContext: p.dial, Protocols: protocols, MaxIdleConnsPerHost: 10}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = server.Close()
+		p.cut()
 	})
-	return &http.Client{Transport: transport}
+	return &http.Client{Transport: transport}, p
 }
 
 func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
 	case p.conns <- server:
-		return client, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	w := &wire{Conn: client, frozen: make(chan struct{}), closed: make(chan struct{})}
+	w.freeze = sync.OnceFunc(func() { close(w.frozen) })
+	w.close = sync.OnceFunc(func() { close(w.closed) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wires = append(p.wires, w)
+	return w, nil
+}
+
+// freeze has every connection there is swallow what is written, and deliver
+// nothing. It returns how many there are; new ones work.
+func (p *pipe) freeze() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.wires {
+		w.freeze()
+	}
+	return len(p.wires)
+}
+
+// dialled returns how many connections were made.
+func (p *pipe) dialled() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.wires)
+}
+
+// cut ends every connection.
+func (p *pipe) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.wires {
+		_ = w.Close()
 	}
 }
 
@@ -151,6 +197,38 @@ func (p *pipe) Accept() (net.Conn, error) {
 
 func (p *pipe) Close() error   { p.close(); return nil }
 func (p *pipe) Addr() net.Addr { return &net.IPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// A wire is the client's end of a connection.
+type wire struct {
+	net.Conn
+	frozen, closed chan struct{}
+	freeze, close  func()
+}
+
+func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	select {
+	case <-w.frozen:
+		<-w.closed
+		return 0, net.ErrClosed
+	default:
+		return n, err
+	}
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	select {
+	case <-w.frozen:
+		return len(b), nil
+	default:
+		return w.Conn.Write(b)
+	}
+}
+
+func (w *wire) Close() error {
+	w.close()
+	return w.Conn.Close()
+}
 
 // A tripper is an http.RoundTripper made of a function.
 type tripper func(*http.Request) (*http.Response, error)

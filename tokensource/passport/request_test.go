@@ -99,9 +99,9 @@ func TestTheRequestIsTheOneThatPismoDocumentsByteForByte(t *testing.T) {
 				"User-Agent: Go-http-client/1.1\r\n" +
 				"Content-Length: " + strconv.Itoa(len(test.body)) + "\r\n" +
 				"Accept: application/json\r\n" +
+				"Accept-Encoding: gzip\r\n" +
 				"Content-Type: application/json\r\n" +
-				test.header +
-				"Accept-Encoding: gzip\r\n\r\n" +
+				test.header + "\r\n" +
 				test.body
 			if got := received(); got != want {
 				t.Errorf("on the wire:\n%q\nwant:\n%q", got, want)

@@ -50,8 +50,17 @@ type S2S struct {
 	// because a 307 would post the secret elsewhere. It must not authenticate
 	// its requests with the tokens that are issued here.
 	//
-	// Nil is a client on http.DefaultTransport, which takes a proxy from the
-	// environment, with no cookies and no time limit but the context's.
+	// Nil, or a Client without a Transport, means connections of its own, made
+	// like those of transport.NewBase: they take a proxy from the environment,
+	// and check HTTP/2 connections by pings.
+	//
+	// After an exchange that had no whole answer, later ones go out on new
+	// connections: it may be the connection that is dead, and not the endpoint.
+	// The Transport's own connections are left to those who share them, and it
+	// is copied instead. That takes an [*http.Transport], or what
+	// [ClientCertificate.RoundTripper] returns. Of any other Transport, the idle
+	// connections are closed, if it has a method CloseIdleConnections; see to
+	// it that it checks its HTTP/2 connections by pings ([http.HTTP2Config]).
 	Client *http.Client
 
 	// SecretField is what the request calls the secret. Empty means
@@ -102,20 +111,22 @@ var (
 // else; without, it reaches the whole organization. The zero account and
 // external ones are refused before the credentials are read.
 //
-// Errors are of type [*tokensource.Error], and their text holds nothing of the
-// request or of the answer. For misconfiguration (what Validate finds, or
-// credentials that are missing, unreadable, empty or hold characters that do
-// not print) nothing is sent, and the cause names the field, the environment
-// variable or the file. A network failure is ErrTimeout if a deadline has
-// passed and else ErrUnavailable, with its cause. All else is up to the answer;
-// the first row that applies counts:
+// Errors are of type [*tokensource.Error]. Their text says what is wrong, and
+// where: it names the field, the environment variable, the file, or the host,
+// with the address that was dialled and the fault of a certificate. It holds
+// nothing of the request or of the answer, and of the URL only the host. For
+// misconfiguration (what Validate finds, or credentials that are missing,
+// unreadable, empty or hold characters that do not print) nothing is sent. A
+// network failure is ErrTimeout if a deadline has passed, ErrCanceled if ctx was
+// canceled, and else ErrUnavailable. All else is up to the answer; the first row
+// that applies counts:
 //
 //	429                                        rate_limited
 //	408, 5xx                                   unavailable
 //	3xx, and 101                               malformed_response
 //	an HTML page with any other status         unavailable
+//	403 without a JSON object                  unavailable
 //	more than 64 KiB                           malformed_response
-//	403 without a body                         unavailable
 //	401, 403     for the organization          credentials_rejected
 //	             for an account                account_rejected
 //	400, 404, 422
@@ -123,11 +134,15 @@ var (
 //	any other status but 2xx                   malformed_response
 //	2xx without a token, or one unreadable     malformed_response
 //
-// HTML (by its Content-Type, or because it begins with "<") and an empty 403
-// are what the web application firewall in front of Pismo answers with. A
-// Retry-After is kept for the kinds that waiting mends, rate_limited and
-// unavailable. StatusCode is set in each case, and CorrelationID is the
-// answer's x-cid.
+// HTML (it begins with "<", or its Content-Type says so and it is not a JSON
+// object) and a 403 that is not a JSON object are what the web application
+// firewall in front of Pismo answers with. A Retry-After is kept for the kinds
+// that waiting mends, rate_limited and unavailable. StatusCode is set in each
+// case, and CorrelationID is the answer's x-cid.
+//
+// An answer may be compressed with gzip or deflate, whether it says so or not.
+// Grant.Date is its Date and its Age together. An expires_in that makes no sense
+// (not a number of seconds from 1 to 86,400) counts as absent.
 //
 // Passport itself documents 201, 401 and 500.
 func (s *S2S) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
@@ -135,7 +150,7 @@ func (s *S2S) Issue(ctx context.Context, account tokensource.Account) (tokensour
 	if err != nil {
 		return tokensource.Grant{}, err
 	}
-	grant, err := exchange(s.Client, req, account.Kind())
+	grant, err := exchange(s.Client, s.line(), req, account.Kind())
 	if err != nil {
 		return tokensource.Grant{}, err
 	}
@@ -147,12 +162,12 @@ func (s *S2S) Issue(ctx context.Context, account tokensource.Account) (tokensour
 func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.Request, error) {
 	switch account.Kind() {
 	case tokensource.KindInvalid:
-		return nil, misconfigured(errZeroAccount)
+		return nil, explained(tokensource.ErrMisconfigured, errZeroAccount)
 	case tokensource.KindExternalAccount:
-		return nil, misconfigured(errExternalAccount)
+		return nil, explained(tokensource.ErrMisconfigured, errExternalAccount)
 	}
 	if err := s.Validate(); err != nil {
-		return nil, misconfigured(err)
+		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err)
 	}
 	key, secret, err := s.Credentials.read(ctx)
 	if err != nil {
@@ -160,17 +175,17 @@ func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.R
 	}
 	body, err := s.body(key, secret, account)
 	if err != nil {
-		return nil, misconfigured(errUnencodable)
+		return nil, explained(tokensource.ErrMisconfigured, errUnencodable)
 	}
 	endpoint, err := url.JoinPath(s.BaseURL, s2sPath)
 	if err != nil {
-		return nil, misconfigured(err) // Not reached: it is valid.
+		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err) // Not reached: it is valid.
 	}
 	// The body is not wiped afterwards: a transport may read it for longer
 	// than the call lasts. It is not kept either.
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
 	if err != nil {
-		return nil, misconfigured(err)
+		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err) // Not reached either.
 	}
 	maps.Copy(req.Header, s.Header.Clone())
 	req.Header.Set("Content-Type", "application/json")
@@ -243,8 +258,3 @@ func (s S2S) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // LogValue implements [slog.LogValuer] with what String returns.
 func (s S2S) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// misconfigured returns the error of a request that was not made.
-func misconfigured(cause error) *tokensource.Error {
-	return tokensource.NewError(tokensource.ErrMisconfigured, cause)
-}

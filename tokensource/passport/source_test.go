@@ -123,7 +123,7 @@ func TestAnotherAccountsTokenIsThrownAway(t *testing.T) {
 		"in a number":         `{"token":"t","account_id":2}`,
 		"in a string":         `{"token":"t","account_id":"2"}`,
 		"one too long":        `{"token":"t","account_id":11}`,
-		"in another notation": `{"token":"t","account_id":1.0}`,
+		"in another notation": `{"token":"t","account_id":2.0}`,
 		"in the token":        `{"token":"` + signed(t, "2") + `","account_id":1}`,
 	} {
 		source := newSource(t, issuer(serve(t, answer(http.StatusCreated, body))))

@@ -39,15 +39,16 @@ func refuseAsk(status int, message string) ask { return ask{refusal: &refusedAsk
 // A grant is the answer to a token request that does. The fields are those of
 // the schema in Pismo's OpenAPI file.
 type grant struct {
-	Tenant            string      `json:"tenant"`
-	ServerKey         string      `json:"server_key"`
-	ProgramIDs        []int       `json:"program_ids"`
-	AccountID         json.Number `json:"account_id,omitempty"`
-	ExternalAccountID string      `json:"external_account_id,omitempty"`
-	Roles             []string    `json:"roles"`
-	Token             string      `json:"token"`
-	Refresh           string      `json:"refresh"`
-	Padding           string      `json:"padding,omitempty"` // for Oversized
+	Tenant            string          `json:"tenant"`
+	ServerKey         string          `json:"server_key"`
+	ProgramIDs        []int           `json:"program_ids"`
+	AccountID         json.Number     `json:"account_id,omitempty"`
+	ExternalAccountID string          `json:"external_account_id,omitempty"`
+	Roles             []string        `json:"roles"`
+	Token             string          `json:"token"`
+	Refresh           string          `json:"refresh"`
+	ExpiresIn         json.RawMessage `json:"expires_in,omitempty"` // for ExpiresIn
+	Padding           string          `json:"padding,omitempty"`    // for Oversized
 }
 
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {

@@ -15,6 +15,24 @@
 // bubble, where there is no network, uses [NewUnstarted] and
 // [Server.RoundTripper].
 //
+// # Revoking in a loop
+//
+// The loop "revoke, request, revoke, request" is the first that many tests have,
+// and its fourth request gets a 401: a Source renews refused tokens three times
+// in a row, and then one every [Server.RenewalInterval]. Let that pass in each
+// round. It is 10 seconds with the default Config, and no time at all inside of
+// a testing/synctest bubble:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+//		service := NewService(pismo.URL(), pismo.Client())
+//		for range 100 {
+//			pismo.Revoke("102681871")
+//			service.Pay(t, "102681871") // Its token is refused, and renewed.
+//			time.Sleep(pismo.RenewalInterval())
+//		}
+//	})
+//
 // # How far to trust it
 //
 // What Pismo documents, the double does as documented: the token request and
@@ -55,8 +73,8 @@ type Config struct {
 	Lifetime time.Duration
 
 	// ClockSkew is how far the double's clock is ahead of the local one;
-	// negative, how far it is behind. It applies to the claims iat and exp and
-	// to the check whether a token has expired.
+	// negative, how far it is behind. It applies to the claims iat and exp, to
+	// the Date of answers, and to the check whether a token has expired.
 	ClockSkew time.Duration
 
 	// Latency is how long the token endpoint thinks about each request.

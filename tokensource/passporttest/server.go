@@ -178,6 +178,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 
+	// By the double's clock, as the claims of its tokens are.
+	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	w.Header().Set("X-Cid", correlationID(r))
 	r = r.WithContext(ctx)
 	if r.URL.Path == s2sPath {

@@ -62,6 +62,7 @@ type ledger struct {
 	tokens     map[string]Token
 	sweepAt    int // how many tokens there have to be before old ones are dropped
 	serial     uint64
+	latest     map[string]string // account: the value of its last token
 	revoked    map[string]uint64 // account: up to this serial
 	revokedAll uint64            // up to this serial
 }
@@ -76,7 +77,13 @@ const (
 func newLedger() *ledger {
 	key := make([]byte, 64)
 	_, _ = rand.Read(key) // It never fails.
-	return &ledger{key: key, tokens: map[string]Token{}, revoked: map[string]uint64{}, sweepAt: firstSweep}
+	return &ledger{
+		key:     key,
+		tokens:  map[string]Token{},
+		latest:  map[string]string{},
+		revoked: map[string]uint64{},
+		sweepAt: firstSweep,
+	}
 }
 
 // enter writes a token into the ledger.
@@ -94,6 +101,14 @@ func (l *ledger) enter(value string, token Token) {
 	l.serial++
 	token.Serial = l.serial
 	l.tokens[value] = token
+	l.latest[token.Account] = value
+}
+
+// last returns the token that was issued last for an account, "" if none was.
+func (l *ledger) last(account string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest[account]
 }
 
 // find returns the token in the ledger, and why it is refused, if it is.
@@ -110,21 +125,6 @@ func (l *ledger) find(value string, now time.Time) (Token, Reason) {
 		return token, ReasonRevoked
 	}
 	return token, ""
-}
-
-// Revoke takes back the tokens issued so far for an account; "" is the
-// organization. Tokens issued from now on are good.
-func (s *Server) Revoke(account string) {
-	s.ledger.mu.Lock()
-	defer s.ledger.mu.Unlock()
-	s.ledger.revoked[account] = s.ledger.serial
-}
-
-// RevokeAll takes back all tokens issued so far.
-func (s *Server) RevokeAll() {
-	s.ledger.mu.Lock()
-	defer s.ledger.mu.Unlock()
-	s.ledger.revokedAll = s.ledger.serial
 }
 
 // issue makes a token for account that is good from now on.

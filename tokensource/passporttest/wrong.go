@@ -129,7 +129,9 @@ func inOrder(name string, serve func(*Server, http.ResponseWriter, *http.Request
 	}}
 }
 
-// A Malformation is a way in which an answer is no token.
+// A Malformation is a way in which an answer is no token, or looks like none. A
+// [tokensource.Source] refuses all but UndecodableToken, which may be an opaque
+// token, and ExpiresNever, since what an exp means is for the platform to say.
 type Malformation string
 
 // The malformations.

@@ -1,0 +1,166 @@
+package dashboard_test
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+)
+
+// A rule is that of an alert.
+type rule struct {
+	Alert, Expr string
+	Labels      map[string]string
+	Annotations map[string]string
+}
+
+func alerts(t *testing.T) []rule {
+	t.Helper()
+	var file struct{ Groups []struct{ Rules []rule } }
+	read(t, "alerts.yml", &file)
+	return file.Groups[0].Rules
+}
+
+func read(t *testing.T, name string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, into); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+func TestAlerts_NameWhatThereIs(t *testing.T) {
+	known := golden(t)
+	rules := alerts(t)
+	if len(rules) < 7 {
+		t.Errorf("there are only %d rules", len(rules))
+	}
+	for _, rule := range rules {
+		check(t, rule.Alert, rule.Expr, known)
+		if rule.Labels["severity"] == "" || rule.Annotations["summary"] == "" {
+			t.Errorf("%s has no severity or no summary", rule.Alert)
+		}
+	}
+}
+
+// With a scrape a minute, less than three minutes may hold one sample, which has
+// no rate.
+func TestAlerts_LookAtThreeMinutesOrMore(t *testing.T) {
+	for _, rule := range alerts(t) {
+		whole, err := parse(rule.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parser.Inspect(whole, func(node parser.Node, _ []parser.Node) error {
+			if m, ok := node.(*parser.MatrixSelector); ok && m.Range < 3*time.Minute {
+				t.Errorf("%s looks at %s", rule.Alert, m.Range)
+			}
+			return nil
+		})
+	}
+}
+
+// A series that begins above zero has no increase. Counters begin at zero;
+// histograms do not, and are good for durations only.
+func TestAlerts_CountWithCounters(t *testing.T) {
+	for _, rule := range alerts(t) {
+		whole, err := parse(rule.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parser.Inspect(whole, func(node parser.Node, _ []parser.Node) error {
+			if s, ok := node.(*parser.VectorSelector); ok && strings.HasSuffix(s.Name, "_count") {
+				t.Errorf("%s counts with the histogram %s", rule.Alert, s.Name)
+			}
+			return nil
+		})
+	}
+}
+
+// A client that is down must not drown in the traffic of another.
+func TestAlerts_AreOfOneClient(t *testing.T) {
+	for _, rule := range alerts(t) {
+		whole, err := parse(rule.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parser.Inspect(whole, func(node parser.Node, _ []parser.Node) error {
+			if a, ok := node.(*parser.AggregateExpr); ok && !slices.Contains(a.Grouping, "client") {
+				t.Errorf("%s adds clients up: %s", rule.Alert, a)
+			}
+			return nil
+		})
+	}
+}
+
+// Whoever is woken by an alert must find what to do.
+func TestAlerts_HaveARunbook(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, rule := range alerts(t) {
+		names[rule.Alert] = true
+		if line := `| <a name="` + rule.Alert + `"></a>` + "`" + rule.Alert + "` |"; strings.Count(string(text), line) != 1 {
+			t.Errorf("README.md has no line for %s", rule.Alert)
+		}
+		if !strings.HasSuffix(rule.Annotations["runbook_url"], "/examples/dashboard/README.md#"+rule.Alert) {
+			t.Errorf("%s has the runbook %q", rule.Alert, rule.Annotations["runbook_url"])
+		}
+	}
+	for part := range strings.SplitSeq(string(text), `<a name="`) {
+		if name, _, ok := strings.Cut(part, `"></a>`); ok && !names[name] {
+			t.Errorf("README.md tells about %s, which there is not", name)
+		}
+	}
+}
+
+// Each alert is seen to fire and to be silent.
+func TestAlerts_HaveCases(t *testing.T) {
+	var file struct {
+		Tests []struct {
+			Cases []struct {
+				Alert    string `yaml:"alertname"`
+				Expected []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		}
+	}
+	read(t, "alerts_test.yml", &file)
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, test := range file.Tests {
+		for _, c := range test.Cases {
+			if len(c.Expected) > 0 {
+				fires[c.Alert] = true
+			} else {
+				silent[c.Alert] = true
+			}
+		}
+	}
+	for _, rule := range alerts(t) {
+		if !fires[rule.Alert] || !silent[rule.Alert] {
+			t.Errorf("%s: a case in which it fires: %v; in which it does not: %v", rule.Alert, fires[rule.Alert], silent[rule.Alert])
+		}
+	}
+}
+
+func TestAlerts_FireAndAreSilentInTheirCases(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Log("LEFT OUT: the cases of the alerts. There is no promtool.")
+		return
+	}
+	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
+		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+}

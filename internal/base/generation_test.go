@@ -1,0 +1,300 @@
+package base_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/internal/base"
+)
+
+// clientOf returns how to make generations that reach the network.
+func clientOf(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*network, func(*http.Transport) *base.Generation) {
+	t.Helper()
+	n, roots := serve(t, protocol, handler)
+	return n, func(*http.Transport) *base.Generation {
+		transport := base.New()
+		transport.DialContext, transport.TLSClientConfig.RootCAs = n.dial, roots
+		return base.Own(transport)
+	}
+}
+
+// slowly answers in two parts, a second apart.
+func slowly(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, "we")
+	_ = http.NewResponseController(w).Flush()
+	if r.URL.Path == "/slow" {
+		time.Sleep(time.Second)
+	}
+	_, _ = io.WriteString(w, "ll")
+}
+
+func TestConnections_Retire(t *testing.T) {
+	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, open := clientOf(t, protocol, slowly)
+				var connections base.Connections
+				defer connections.CloseIdleConnections()
+				first := connections.Current(0, open)
+				if again := connections.Current(0, open); again != first {
+					t.Error("another generation for no reason")
+				}
+
+				slow := make(chan string, 1)
+				go func() {
+					got, err := get(t.Context(), first, "/slow")
+					if err != nil {
+						t.Error(err)
+					}
+					slow <- got
+				}()
+				synctest.Wait()
+				if got, err := get(t.Context(), first, "/"); got != name+" well" {
+					t.Errorf("got %q, %v", got, err)
+				}
+				synctest.Wait()
+				before := n.dials.Load()
+
+				first.Retire()
+				second := connections.Current(0, open)
+				if second == first {
+					t.Fatal("the generation goes on after it was retired")
+				}
+				if got, err := get(t.Context(), second, "/"); got != name+" well" {
+					t.Errorf("got %q, %v", got, err)
+				}
+				synctest.Wait()
+				if made := n.dials.Load() - before; made != 1 {
+					t.Errorf("%d new connections, want one", made)
+				}
+				if open := n.open(); open != 2 { // The busy one, and the new one.
+					t.Errorf("%d connections are open, want 2", open)
+				}
+				if got := <-slow; got != name+" well" {
+					t.Errorf("a request that was on its way: got %q", got)
+				}
+				synctest.Wait()
+				if open := n.open(); open != 1 {
+					t.Errorf("%d connections are open, want 1", open)
+				}
+			})
+		})
+	}
+}
+
+// Whoever was about to send when the generation was retired does no harm.
+func TestConnections_LateRequest(t *testing.T) {
+	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, open := clientOf(t, protocol, slowly)
+				var connections base.Connections
+				first := connections.Current(0, open)
+				first.Retire()
+				if got, err := get(t.Context(), first, "/"); got != name+" well" {
+					t.Errorf("got %q, %v", got, err)
+				}
+				synctest.Wait()
+				if open := n.open(); open != 0 {
+					t.Errorf("%d connections are open, want none", open)
+				}
+			})
+		})
+	}
+}
+
+// A body that is closed before its end ends the request as well.
+func TestConnections_ClosedEarly(t *testing.T) {
+	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, open := clientOf(t, protocol, slowly)
+				var connections base.Connections
+				first := connections.Current(0, open)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://pismo.example/slow", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := first.RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first.Retire()
+				time.Sleep(200 * time.Millisecond)
+				_ = resp.Body.Close()
+				synctest.Wait()
+				if open := n.open(); open != 0 {
+					t.Errorf("%d connections are open", open)
+				}
+				time.Sleep(time.Second) // Until the handler is done.
+			})
+		})
+	}
+}
+
+func TestConnections_Versions(t *testing.T) {
+	var connections base.Connections
+	var made []*http.Transport
+	open := func(before *http.Transport) *base.Generation {
+		if len(made) > 0 && before != made[len(made)-1] {
+			t.Error("not given the transport before")
+		}
+		made = append(made, &http.Transport{})
+		return base.Own(made[len(made)-1])
+	}
+	first := connections.Current(1, open)
+	second := connections.Current(2, open)
+	if first == second {
+		t.Error("a new version is no new generation")
+	}
+	// A goroutine that read the version a moment ago must not bring it back.
+	if connections.Current(1, open) != second || connections.Current(2, open) != second {
+		t.Error("an old version came back")
+	}
+	second.Retire()
+	if third := connections.Current(1, open); third == second || connections.Current(2, open) != third {
+		t.Error("the version of a generation was lost")
+	}
+	if len(made) != 3 {
+		t.Errorf("%d transports", len(made))
+	}
+}
+
+func TestConnections_FollowAnUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, open := clientOf(t, http1, func(w http.ResponseWriter, _ *http.Request) {
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = conn.Close() }()
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			line, _ := rw.ReadString('\n')
+			_, _ = io.WriteString(conn, line)
+		})
+		var connections base.Connections
+		g := connections.Current(0, open)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://pismo.example/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", "echo")
+		resp, err := g.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Retire()
+		conn, ok := resp.Body.(io.ReadWriteCloser)
+		if !ok {
+			t.Fatalf("the body of a %d is a %T", resp.StatusCode, resp.Body)
+		}
+		_, _ = io.WriteString(conn, "hello\n")
+		if got, err := io.ReadAll(conn); string(got) != "hello\n" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		_ = conn.Close()
+		synctest.Wait()
+		if open := n.open(); open != 0 {
+			t.Errorf("%d connections are open", open)
+		}
+	})
+}
+
+// An HTTP/2 connection goes on for as long as requests overlap on it. That must
+// not keep a dead one in use.
+func TestConnections_OverlappingTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, roots := serve(t, http2, slowly)
+		open := func(before *http.Transport) *base.Generation {
+			if before != nil {
+				return base.Own(base.Clone(before))
+			}
+			first := base.New()
+			first.DialContext, first.TLSClientConfig.RootCAs = n.dial, roots
+			first.HTTP2 = nil // No pings.
+			return base.Own(first)
+		}
+		var connections base.Connections
+		defer connections.CloseIdleConnections()
+		if _, err := get(t.Context(), connections.Current(0, open), "/"); err != nil {
+			t.Fatal(err)
+		}
+		n.freeze()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		go func() { _, _ = get(ctx, connections.Current(0, open), "/") }() // It holds the connection.
+		synctest.Wait()
+
+		g := connections.Current(0, open)
+		short, done := context.WithTimeout(t.Context(), time.Second)
+		defer done()
+		if _, err := get(short, g, "/"); err == nil {
+			t.Fatal("an answer over a dead connection")
+		}
+		g.Retire()
+		if got, err := get(t.Context(), connections.Current(0, open), "/"); got != "HTTP/2.0 well" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		cancel()
+		time.Sleep(2 * time.Second)
+		if closed := n.frozen[0].closed(); !closed {
+			t.Error("the dead connection is still there when its last request is over")
+		}
+	})
+}
+
+// Those who share a transport keep its connections.
+func TestBorrow_KeepsConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, roots := serve(t, http1, slowly)
+		transport := base.New()
+		transport.DialContext, transport.TLSClientConfig.RootCAs = n.dial, roots
+		defer transport.CloseIdleConnections()
+		g := base.Borrow(transport)
+		if _, err := get(t.Context(), g, "/"); err != nil {
+			t.Fatal(err)
+		}
+		g.Retire()
+		if _, err := get(t.Context(), transport, "/"); err != nil {
+			t.Fatal(err)
+		}
+		if n.dials.Load() != 1 {
+			t.Errorf("%d connections, want 1", n.dials.Load())
+		}
+	})
+}
+
+func TestClone_Independence(t *testing.T) {
+	cache := tls.NewLRUClientSessionCache(1)
+	original := &http.Transport{
+		TLSClientConfig: &tls.Config{ClientSessionCache: cache},
+		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{"h2": nil},
+	}
+	original.TLSNextProto["h2"] = func(string, *tls.Conn) http.RoundTripper { return original }
+	clone := base.Clone(original)
+	if clone.TLSClientConfig.ClientSessionCache == cache {
+		t.Error("sessions are shared")
+	}
+	if clone.TLSNextProto["h2"] != nil || !clone.ForceAttemptHTTP2 || clone.HTTP2 == nil {
+		t.Error("the pool of HTTP/2 connections is shared")
+	}
+	if clone.IdleConnTimeout == 0 {
+		t.Error("idle connections stay for ever")
+	}
+
+	without := base.Clone(&http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}, IdleConnTimeout: 1})
+	if without.ForceAttemptHTTP2 || without.TLSNextProto == nil || without.IdleConnTimeout != 1 {
+		t.Errorf("what was switched off is on: %+v", without)
+	}
+	used := &http.Transport{}
+	used.CloseIdleConnections() // Now it has chosen HTTP/2 by itself.
+	if !base.Clone(used).ForceAttemptHTTP2 {
+		t.Error("HTTP/2 got lost")
+	}
+}

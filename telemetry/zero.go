@@ -1,0 +1,64 @@
+package telemetry
+
+import (
+	"context"
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// beginAtZero has every counter begin at zero, with every known set of
+// attributes. In Prometheus, a series that begins above zero has no increase
+// until it is counted a second time: rate() and increase() would never see the
+// first failure of each kind, nor an outage of which all failures fall between
+// two scrapes.
+//
+// The zeros are added when the metrics are collected for the first time, and not
+// at once. Until then the global MeterProvider may be one that drops what it is
+// given, because the program has not set its own yet.
+func (i *instruments) beginAtZero() error {
+	var once sync.Once
+	_, err := i.meter.RegisterCallback(func(ctx context.Context, _ metric.Observer) error {
+		once.Do(func() { i.addZeros(ctx) })
+		return nil
+	}, i.cached) // It observes nothing. There is no callback without an instrument.
+	return err
+}
+
+// addZeros adds zero to each series there can be, but for those whose value is
+// [other].
+func (i *instruments) addZeros(ctx context.Context) {
+	add := func(counter metric.Int64Counter, attributes ...attribute.KeyValue) {
+		counter.Add(ctx, 0, metric.WithAttributes(attributes...))
+	}
+	for _, from := range origins {
+		if from != tokensource.OriginSuppressed { // That is a failure.
+			add(i.acquisitions, origin(from))
+		}
+	}
+	for _, kind := range kinds {
+		failed := semconv.ErrorTypeKey.String(string(kind))
+		for _, from := range []tokensource.Origin{tokensource.OriginIssued, tokensource.OriginJoined, tokensource.OriginSuppressed} {
+			add(i.acquisitions, origin(from), failed)
+		}
+		for _, why := range reasons {
+			add(i.issuances, reason(why), failed)
+		}
+	}
+	for _, why := range reasons {
+		add(i.issuances, reason(why))
+	}
+	for _, what := range outcomes {
+		add(i.rejections, verdict(transport.TokenRefused), known(keyOutcome, what, outcomes))
+	}
+	for _, v := range verdicts {
+		if v != transport.TokenRefused {
+			add(i.rejections, verdict(v), outcome(transport.RefusedInfo{Verdict: v}, transport.RefusedResult{}))
+		}
+	}
+}

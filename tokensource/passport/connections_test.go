@@ -1,0 +1,270 @@
+package passport_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+)
+
+func http1(p *http.Protocols)   { p.SetHTTP1(true) }
+func http2(p *http.Protocols)   { p.SetUnencryptedHTTP2(true) }
+func created() http.HandlerFunc { return answer(http.StatusCreated, `{"token":"t"}`) }
+
+// issueWithin asks for a token, and waits for d at most.
+func issueWithin(t *testing.T, s *passport.S2S, d time.Duration) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	_, err := s.Issue(ctx, tokensource.Organization())
+	return err
+}
+
+// A connection that died without a word is not the endpoint: the exchange after
+// the one that timed out has a new one. With HTTP/1.1, other connections have
+// died as well; with HTTP/2, others still wait on the same one.
+func TestS2S_DeadConnection(t *testing.T) {
+	for name, protocol := range map[string]func(*http.Protocols){"HTTP/1.1": http1, "HTTP/2": http2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, p := overPipes(t, func(w http.ResponseWriter, r *http.Request) {
+					time.Sleep(100 * time.Millisecond)
+					created()(w, r)
+				}, protocol)
+				s := issuer("http://127.0.0.1")
+				s.Client = client
+				var atOnce sync.WaitGroup
+				for range 3 {
+					atOnce.Go(func() {
+						if err := issueWithin(t, s, time.Second); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				atOnce.Wait()
+				before := p.freeze()
+
+				atOnce.Go(func() { wantKind(t, issueWithin(t, s, time.Hour), tokensource.ErrTimeout) })
+				synctest.Wait()
+				wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrTimeout)
+				for range 3 {
+					if err := issueWithin(t, s, time.Second); err != nil {
+						t.Error(err)
+					}
+					synctest.Wait()
+				}
+				if made := p.dialled() - before; made != 1 {
+					t.Errorf("%d new connections, want 1", made)
+				}
+				atOnce.Wait()
+			})
+		})
+	}
+}
+
+// An answer that breaks off may be the fault of the connection, too.
+func TestS2S_BrokenAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		halves := 1
+		client, p := overPipes(t, func(w http.ResponseWriter, r *http.Request) {
+			if halves--; halves >= 0 {
+				w.Header().Set("Content-Length", "100")
+				_, _ = io.WriteString(w, `{"token":`)
+				panic(http.ErrAbortHandler) // Which ends the stream, and not the connection.
+			}
+			created()(w, r)
+		}, http2)
+		s := issuer("http://127.0.0.1")
+		s.Client = client
+		wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrUnavailable)
+		for range 3 {
+			if err := issueWithin(t, s, time.Second); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if n := p.dialled(); n != 2 {
+			t.Errorf("%d connections, want 2", n)
+		}
+	})
+}
+
+// Requests that share the client's connection with a failed exchange go on.
+func TestS2S_SharedConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, p := overPipes(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				time.Sleep(time.Minute)
+				_, _ = io.WriteString(w, "paid")
+				return
+			}
+			awaitLeave(r)
+		}, http2)
+		paid := make(chan string, 1)
+		go func() {
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/payment", nil)
+			resp, err := client.Do(req)
+			if err != nil {
+				paid <- err.Error()
+				return
+			}
+			defer func() { _ = resp.Body.Close() }()
+			body, _ := io.ReadAll(resp.Body)
+			paid <- string(body)
+		}()
+		synctest.Wait()
+		s := issuer("http://127.0.0.1")
+		s.Client = client
+		for range 3 {
+			wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrTimeout)
+		}
+		if got := <-paid; got != "paid" {
+			t.Errorf("got %q", got)
+		}
+		if n := p.dialled(); n != 3 { // The shared one, and one for each exchange after.
+			t.Errorf("%d connections, want 3", n)
+		}
+	})
+}
+
+// Whole answers say nothing against their connection, whatever they say.
+func TestS2S_ConnectionKept(t *testing.T) {
+	for _, status := range []int{201, 302, 400, 401, 403, 418, 429, 500, 503} {
+		synctest.Test(t, func(t *testing.T) {
+			client, p := overPipes(t, answer(status, `{"token":"t"}`), http2)
+			s := issuer("http://127.0.0.1")
+			s.Client = client
+			for range 3 {
+				_ = issueWithin(t, s, time.Second)
+				synctest.Wait() // A new connection is pooled after its first request.
+			}
+			if n := p.dialled(); n != 1 {
+				t.Errorf("status %d: %d connections", status, n)
+			}
+		})
+	}
+}
+
+// What shows a client certificate can have new connections, too.
+func TestS2S_CertifiedTransport(t *testing.T) {
+	files := newPairOnDisk(t, 1)
+	synctest.Test(t, func(t *testing.T) {
+		client, p := overPipes(t, created(), http2)
+		rt := newClientCertificate(t, files).RoundTripper(client.Transport.(*http.Transport))
+		s := issuer("http://127.0.0.1")
+		s.Client = &http.Client{Transport: rt}
+		defer s.Client.CloseIdleConnections()
+		if err := issueWithin(t, s, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		p.freeze()
+		var waiting sync.WaitGroup
+		waiting.Go(func() { wantKind(t, issueWithin(t, s, time.Hour), tokensource.ErrTimeout) })
+		synctest.Wait()
+		wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrTimeout)
+		if err := issueWithin(t, s, time.Second); err != nil {
+			t.Error(err)
+		}
+		waiting.Wait()
+	})
+}
+
+// A Transport of which nothing is known can close what is idle, and is asked to
+// only if there was a connection that may be dead.
+func TestS2S_UnknownTransport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, p := overPipes(t, created(), http2)
+		s := issuer("http://127.0.0.1")
+		s.Client = &http.Client{Transport: struct{ closer }{closer{client.Transport}}}
+		if err := issueWithin(t, s, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		p.freeze()
+		wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrTimeout)
+		time.Sleep(time.Second) // The Source waits as long.
+		if err := issueWithin(t, s, time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+	closed := 0
+	s := issuer("http://127.0.0.1")
+	s.Client = &http.Client{Transport: refusing{&closed}}
+	wantKind(t, issueWithin(t, s, time.Minute), tokensource.ErrUnavailable)
+	if closed != 0 {
+		t.Error("connections were closed although none was dialled")
+	}
+}
+
+// closer is a RoundTripper around another.
+type closer struct{ http.RoundTripper }
+
+func (c closer) CloseIdleConnections() { c.RoundTripper.(*http.Transport).CloseIdleConnections() }
+
+// refusing is a RoundTripper that gets no connection.
+type refusing struct{ closed *int }
+
+func (refusing) RoundTrip(*http.Request) (*http.Response, error) { return nil, io.ErrClosedPipe }
+func (r refusing) CloseIdleConnections()                         { *r.closed++ }
+
+// The Client that counts is the one there is.
+func TestS2S_AnotherClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := issuer("http://127.0.0.1")
+		for range 2 {
+			client, p := overPipes(t, created(), http1)
+			s.Client = client
+			for range 2 {
+				if err := issueWithin(t, s, time.Second); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+			}
+			if n := p.dialled(); n != 1 {
+				t.Errorf("%d connections", n)
+			}
+		}
+	})
+}
+
+// Without a Transport of the caller's, an issuer has connections of its own, and
+// the same for each exchange.
+func TestS2S_OwnConnections(t *testing.T) {
+	s := issuer("http://127.0.0.1")
+	own := passport.LineOf(s)
+	if own == http.DefaultTransport || passport.LineOf(issuer("http://127.0.0.1")) == own {
+		t.Error("the connections are somebody else's, too")
+	}
+	s.Client = &http.Client{Timeout: time.Minute}
+	if passport.LineOf(s) != own {
+		t.Error("another exchange has other connections")
+	}
+	var atOnce sync.WaitGroup
+	for range 8 {
+		atOnce.Go(func() {
+			if passport.LineOf(s) != own {
+				t.Error("another goroutine has other connections")
+			}
+		})
+	}
+	atOnce.Wait()
+}
+
+func TestS2S_ConnectionsGoWithIt(t *testing.T) {
+	kept := func() func() bool {
+		s := issuer("http://127.0.0.1")
+		passport.LineOf(s)
+		return passport.HasPool(s)
+	}()
+	for deadline := time.Now().Add(time.Minute); kept(); runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("the connections are kept for an issuer that is gone")
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package passporttest_test
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// clientOf returns a client that authenticates its requests, as a program has it.
+func clientOf(t *testing.T, s *passporttest.Server) *http.Client {
+	t.Helper()
+	rt, err := transport.New(transport.Config{
+		Source:  source(t, s),
+		Hosts:   []string{s.Host()},
+		Account: account(t, "1"),
+		Base:    s.Client().Transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Client{Transport: rt}
+}
+
+func fetchAccount(t *testing.T, s *passporttest.Server, client *http.Client) int {
+	t.Helper()
+	a, err := try(t, client, request(t, s, http.MethodGet, "/v1/accounts/1", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.status
+}
+
+// The loop of a first test passes for as long as anybody likes, if each round
+// takes as long as the double says.
+func TestServer_RevocationsInALoop(t *testing.T) {
+	for name, config := range map[string]passporttest.Config{
+		"default": {}, "opaque": {Opaque: true, Lifetime: time.Minute}, "a minute": {Lifetime: time.Minute}, "a day": {Lifetime: 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := passporttest.NewUnstarted(t, config)
+				client := clientOf(t, s)
+				const rounds = 20
+				for round := range rounds {
+					s.Revoke("1")
+					if status := fetchAccount(t, s, client); status != http.StatusOK {
+						t.Fatalf("round %d: status %d", round, status)
+					}
+					time.Sleep(s.RenewalInterval())
+				}
+				check(t, "refused", s.Counts().TotalRefused(), rounds-1)
+			})
+		})
+	}
+}
+
+// Without the pause, the budget is what the documentation says.
+func TestServer_RevocationsInARow(t *testing.T) {
+	s := passporttest.NewServer(t, passporttest.Config{})
+	client := clientOf(t, s)
+	check(t, "status", fetchAccount(t, s, client), http.StatusOK)
+	for _, want := range []int{200, 200, 200, 401} {
+		s.Revoke("1")
+		check(t, "status", fetchAccount(t, s, client), want)
+	}
+}
+
+func TestServer_RenewalInterval(t *testing.T) {
+	for _, test := range []struct {
+		config passporttest.Config
+		want   time.Duration
+	}{
+		{passporttest.Config{}, 10 * time.Second},
+		{passporttest.Config{Lifetime: time.Minute}, time.Second},
+		{passporttest.Config{Lifetime: 48 * time.Hour}, time.Minute},
+		{passporttest.Config{Lifetime: time.Minute, Opaque: true}, 10 * time.Second},
+	} {
+		check(t, "interval", passporttest.NewUnstarted(t, test.config).RenewalInterval(), test.want)
+	}
+}
