@@ -170,11 +170,10 @@ func TestMisuse_ShowsThroughAnotherFunction(t *testing.T) {
 	wantMisuse(t, find, inbound(t), `FromPath("accountID")`)
 }
 
-// wantPermanent checks what an error says about trying again.
+// wantPermanent checks what an error says about asking again.
 func wantPermanent(t *testing.T, err error, want bool) {
 	t.Helper()
-	var says interface{ Permanent() bool }
-	check(t, "permanent: "+err.Error(), errors.As(err, &says) && says.Permanent(), want)
+	check(t, "permanent: "+err.Error(), tokensource.IsPermanent(err), want)
 }
 
 // A layer that retries has to know whether that can help.

@@ -28,13 +28,13 @@ func wide(s *service) *service {
 	return s
 }
 
-// Ten thousand requests for a hundred accounts. The token of each is revoked
+// Two thousand requests for a hundred accounts. The token of each is revoked
 // twice, and each time several requests of the account meet the revoked one
 // together, while those of all others are on their way. It is revoked between
 // them, never while one is being replayed: how many a slow machine would still
 // have in the air then is nobody's promise.
 func TestTwoRevocationsOfAHundredAccountsCostThreeHundredIssuances(t *testing.T) {
-	const accounts, workers, each = 100, 4, 25
+	const accounts, workers, each = 100, 4, 6
 	p := dress(t, passporttest.NewServer(t, passporttest.Config{}), tokensource.Config{IssueTimeout: time.Minute})
 	s := wide(serve(t, p.proxy(t, byHeader)))
 	var paid atomic.Int64

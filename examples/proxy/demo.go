@@ -18,18 +18,46 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// lifetime is that of the demo's tokens: short enough to see one renewed, and
-// long enough for the other steps to pass before that on a busy machine.
-const lifetime = 8 * time.Second
+// lifetime is that of the tokens that are to be seen renewed before they
+// expire. All others live longer than the demo takes on any machine.
+const lifetime = 5 * time.Second
+
+// A stage is a double of the platform with a proxy in front of it.
+type stage struct {
+	double *passporttest.Server
+	proxy  *httptest.Server
+}
+
+// newStage sets a stage up. The tokens of its double live for that long; 0
+// means
+// 10 minutes.
+func newStage(log *slog.Logger, login *login, count *figures, lifetime time.Duration) (*stage, error) {
+	double, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
+	if err != nil {
+		return nil, err
+	}
+	handler, err := newProxy(log, platform.OfDouble(double), login, observe(log, count))
+	if err != nil {
+		double.Close()
+		return nil, err
+	}
+	return &stage{double, httptest.NewServer(handler)}, nil
+}
+
+func (s *stage) close() {
+	s.proxy.Close()
+	s.double.Close()
+}
 
 // A walk is a demonstration on its way.
 type walk struct {
-	log    *slog.Logger
-	double *passporttest.Server
-	url    string // of the proxy
-	login  *login
-	count  *figures
-	table  []row
+	*stage
+
+	log   *slog.Logger
+	brief *stage // where tokens live for lifetime
+	login *login
+	count *figures // on both stages
+	table []row
 }
 
 // A row is what one step of the walk came to, and what it had to.
@@ -46,22 +74,16 @@ const asNeeded = -1
 // demo walks through what the proxy does, and checks the figures of each step.
 // It always talks to a double, and listens on a port that is free.
 func demo(log *slog.Logger, accounts map[string]string) error {
-	double, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
-	if err != nil {
+	w := &walk{log: log, login: newLogin(accounts), count: new(figures)}
+	var err error
+	if w.stage, err = newStage(log, w.login, w.count, 0); err != nil {
 		return err
 	}
-	pismo := platform.OfDouble(double)
-	defer pismo.Close()
-	count := new(figures)
-	login := newLogin(accounts)
-	handler, err := newProxy(log, pismo, login, observe(log, count))
-	if err != nil {
+	defer w.stage.close()
+	if w.brief, err = newStage(log, w.login, w.count, lifetime); err != nil {
 		return err
 	}
-	proxy := httptest.NewServer(handler)
-	defer proxy.Close()
-
-	w := &walk{log: log, double: double, url: proxy.URL, login: login, count: count}
+	defer w.brief.close()
 	w.firstToken()
 	w.cached()
 	w.ahead()
@@ -89,12 +111,16 @@ func (w *walk) cached() {
 	})
 }
 
-// ahead asks now and then, until the token has been renewed in the background.
+// ahead asks now and then for a token that does not live long, until another
+// has taken its place.
 func (w *walk) ahead() {
-	w.step("time passes: renewed before expiry", tallies{requests: asNeeded, issuances: 1}, func() tallies {
+	w.step("time passes: renewed before expiry", tallies{requests: asNeeded, issuances: 2}, func() tallies {
+		before := w.count.issuances.Load()
+		there := *w
+		there.stage = w.brief
 		var sum tallies
-		for begin := time.Now(); w.count.issuances.Load() == 1 && time.Since(begin) < lifetime; {
-			sum.add(w.read(1))
+		for begin := time.Now(); w.count.issuances.Load() < before+2 && time.Since(begin) < 10*lifetime; {
+			sum.add(there.read(1))
 			time.Sleep(lifetime / 100)
 		}
 		return sum
@@ -189,7 +215,7 @@ func (w *walk) send(user, method, path string, want int) tallies {
 
 // status returns the status of the answer to one request.
 func (w *walk) status(ctx context.Context, user, method, path string) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, method, w.url+path, strings.NewReader(`{"amount":100}`))
+	req, err := http.NewRequestWithContext(ctx, method, w.proxy.URL+path, strings.NewReader(`{"amount":100}`))
 	if err != nil {
 		return 0, err
 	}
@@ -232,7 +258,7 @@ func (t *tallies) add(other tallies) {
 }
 
 // print prints the table. It fails if a figure is not what it has to be, or if
-// the double has counted another number of tokens than the proxy.
+// the doubles have counted another number of tokens than the proxy.
 func (w *walk) print(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(t, "\nstep\trequests\tissuances\treplays\t401 passed on\tfailures\t\t")
@@ -250,8 +276,8 @@ func (w *walk) print(out io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if made := w.double.Counts().Issued; made != issued {
-		return fmt.Errorf("the double has issued %d tokens, the proxy has seen %d", made, issued)
+	if made := w.double.Counts().Issued + w.brief.double.Counts().Issued; made != issued {
+		return fmt.Errorf("the doubles have issued %d tokens, the proxies have seen %d", made, issued)
 	}
 	if wrong {
 		return errors.New("the figures are not as they must be")

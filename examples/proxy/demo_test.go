@@ -16,19 +16,19 @@ func TestTheDemoPassesAsItStands(t *testing.T) {
 }
 
 func TestTheDemoFailsIfAFigureIsNotAsItMustBe(t *testing.T) {
-	double := passporttest.NewServer(t, passporttest.Config{})
+	double, brief := passporttest.NewServer(t, passporttest.Config{}), passporttest.NewServer(t, passporttest.Config{})
 	right := row{"a step", tallies{requests: 1}, tallies{requests: 1}}
 	for name, table := range map[string][]row{
 		"a step is wrong":              {right, {"another", tallies{requests: 1, passed: 1}, tallies{requests: 1}}},
 		"a request failed":             {{"a step", tallies{requests: 1, failures: 1}, tallies{requests: 1}}},
 		"an issuance nobody asked for": {{"a step", tallies{issuances: 1}, tallies{issuances: 1}}}, // The double has made none.
 	} {
-		w := &walk{double: double, table: table}
+		w := &walk{stage: &stage{double: double}, brief: &stage{double: brief}, table: table}
 		if w.print(io.Discard) == nil {
 			t.Errorf("%s: the demo passes", name)
 		}
 	}
-	if err := (&walk{double: double, table: []row{right}}).print(io.Discard); err != nil {
+	if err := (&walk{stage: &stage{double: double}, brief: &stage{double: brief}, table: []row{right}}).print(io.Discard); err != nil {
 		t.Error(err)
 	}
 }
