@@ -104,7 +104,7 @@ func TestAnOutageOfTheTokenEndpointLeavesTheUpstreamHealthy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSetup(t, passporttest.Config{})
-			s.start(s.caddyfile("issue_timeout 100ms", `pismo_proxy $PISMO {
+			s.start(s.caddyfile("issue_timeout 1s", `pismo_proxy $PISMO {
 				account_header X-Account [0-9]+
 				fail_duration 30s
 				max_fails 1

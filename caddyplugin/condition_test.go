@@ -1,6 +1,7 @@
 package caddyplugin
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,8 +10,9 @@ import (
 // An endpoint that fails every other time must not fill the log.
 func TestCondition_Flapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began, ended := 0, 0
-		c := newCondition(func() { ended++ })
+		began := 0
+		var ended atomic.Int64
+		c := newCondition(func() { ended.Add(1) })
 		for range 1000 {
 			if c.begin() {
 				began++
@@ -19,13 +21,13 @@ func TestCondition_Flapping(t *testing.T) {
 			c.end()
 			time.Sleep(20 * time.Millisecond)
 		}
-		if began != 1 || ended != 0 {
-			t.Errorf("while it flaps: began %d times, ended %d times", began, ended)
+		if began != 1 || ended.Load() != 0 {
+			t.Errorf("while it flaps: began %d times, ended %d times", began, ended.Load())
 		}
 		time.Sleep(minQuiet)
 		synctest.Wait()
-		if ended != 1 {
-			t.Errorf("afterwards: ended %d times", ended)
+		if ended.Load() != 1 {
+			t.Errorf("afterwards: ended %d times", ended.Load())
 		}
 	})
 }

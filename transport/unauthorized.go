@@ -25,7 +25,8 @@ func (x *exchange) read(resp *http.Response, token *tokensource.Token) *Refusal 
 	refusal.Verdict = refusal.judge()
 	if x.transport.triage != nil {
 		// A Triage that panics or blocks has no verdict.
-		refusal.Verdict = guarded(x.req.Context(), Unclear, func() Verdict { return x.transport.triage(refusal.copy()) })
+		shown := refusal.copy() // Before the call: one that blocks may look at it later.
+		refusal.Verdict = guarded(x.req.Context(), Unclear, func() Verdict { return x.transport.triage(shown) })
 	}
 	switch refusal.Verdict {
 	case TokenRefused:
