@@ -34,8 +34,8 @@ const (
 )
 
 // other stands for a value that is none of the known ones. It is what
-// OpenTelemetry calls error.type in that case. What an issuer or a triage of the
-// user's makes up must not become series.
+// OpenTelemetry calls error.type in that case. What an issuer or a triage of
+// the user's makes up must not become series.
 const other = "_OTHER"
 
 // The known values. Anything else is reported as [other].
@@ -127,8 +127,8 @@ func serial(key attribute.Key, n uint64) attribute.KeyValue {
 }
 
 // sourceError returns err as the error of a Source, or nil if it is none. A
-// Source returns no other type, and does not wrap it. Looking further would call
-// methods of errors that nobody knows.
+// Source returns no other type, and does not wrap it. Looking further would
+// call methods of errors that nobody knows.
 func sourceError(err error) *tokensource.Error {
 	e, _ := err.(*tokensource.Error) //nolint:errorlint // See above.
 	return e

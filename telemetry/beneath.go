@@ -13,24 +13,26 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Beneath returns a [http.RoundTripper] to be put beneath the one that makes the
-// spans of HTTP requests, which is beneath the [transport.Transport]:
+// Beneath returns a [http.RoundTripper] to be put beneath the one that makes
+// the spans of HTTP requests, which is beneath the [transport.Transport]:
 //
 //	transport.Config{Base: otelhttp.NewTransport(telemetry.Beneath(transport.NewBase()))}
 //
 // There, and only there, the span in a request's context is that of this very
 // sending. It sets http.request.resend_count on that of a request that had been
-// sent before, be it a replay or a retry; and takes out of url.full what otelhttp
-// leaves there and may be an account or a person: the query, and what in the path
-// is not a word. https://api.example/v1/accounts/102681871?cpf=1
-// becomes https://api.example/v1/accounts/REDACTED. It makes no span of its own.
+// sent before, be it a replay or a retry; and takes out of url.full what
+// otelhttp leaves there and may be an account or a person: the query, and what
+// in the path is not a word. https://api.example/v1/accounts/102681871?cpf=1
+// becomes https://api.example/v1/accounts/REDACTED. It makes no span of its
+// own.
 //
-// otelhttp sends a copy of the request, and the copy loses the values of trailers,
-// which are set while the body is read. Beneath a [transport.Transport], Beneath
-// restores them.
+// otelhttp sends a copy of the request, and the copy loses the values of
+// trailers, which are set while the body is read. Beneath a
+// [transport.Transport], Beneath restores them.
 //
-// In another place it does no harm with the OpenTelemetry SDK: a span that is not
-// of the kind CLIENT is left alone. A nil base means a new [transport.NewBase].
+// In another place it does no harm with the OpenTelemetry SDK: a span that is
+// not of the kind CLIENT is left alone. A nil base means a new
+// [transport.NewBase].
 func Beneath(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = transport.NewBase()
@@ -83,8 +85,8 @@ func complete(span trace.Span, req *http.Request) {
 	span.SetAttributes(attributes...)
 }
 
-// redacted returns a URL without what may be an account or a person. The word is
-// that of OpenTelemetry's conventions for URLs.
+// redacted returns a URL without what may be an account or a person. The word
+// is that of OpenTelemetry's conventions for URLs.
 func redacted(u *url.URL) string {
 	segments := strings.Split(u.EscapedPath(), "/")
 	for i, segment := range segments {
@@ -96,8 +98,8 @@ func redacted(u *url.URL) string {
 	return bare.String()
 }
 
-// isWord reports whether a segment of a path is a word, as accounts, oauth2 or v1:
-// it begins with a letter, and has no more than one digit.
+// isWord reports whether a segment of a path is a word, as accounts, oauth2 or
+// v1: it begins with a letter, and has no more than one digit.
 func isWord(segment string) bool {
 	digits := 0
 	for i, r := range segment {

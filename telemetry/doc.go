@@ -24,7 +24,8 @@
 //
 // All are of the kind INTERNAL. Links are given when a span is made, so that a
 // sampler sees them. A failure has the status Error, with error.type and a
-// constant description; a caller who leaves has not failed. There are no events.
+// constant description; a caller who leaves has not failed. There are no
+// events.
 //
 //	pismo.token.issue    One issuance. Beneath the span of the caller who started
 //	                     it, which may be a pismo.token.renew. One that nobody
@@ -73,9 +74,9 @@
 //	                              pismo.token.cooling.extent: account, source
 //
 // The last two are observed; they are up-down counters and not gauges because
-// those of several Sources add up. In Prometheus that is a gauge. A value that an
-// issuer or a triage makes up is _OTHER: no series depends on what comes from
-// outside, and there can be no more than 200 of them.
+// those of several Sources add up. In Prometheus that is a gauge. A value that
+// an issuer or a triage makes up is _OTHER: no series depends on what comes
+// from outside, and there can be no more than 200 of them.
 //
 // A request counts as one acquisition, although a middleware, the transport and
 // each retry ask for its token: whoever asks with the token in the context
@@ -84,8 +85,8 @@
 //
 // Counters begin at zero, with each set of attributes that is listed here: all
 // that is counted after the first collection shows in Prometheus's rate and
-// increase, which do not see how a series begins. Histograms cannot begin so; take
-// the counters for alerts.
+// increase, which do not see how a series begins. Histograms cannot begin so;
+// take the counters for alerts.
 //
 // # HTTP spans
 //
@@ -104,11 +105,12 @@
 // very sending; that is why [Beneath] sits there. Issuances are calls of their
 // own, and have their HTTP spans by the same two layers in passport.S2S.Client.
 // Hand otelhttp the propagators you want, with otelhttp.WithPropagators: those
-// that are global mostly send baggage too, and so the platform what your services
-// tell each other of a customer; propagation.TraceContext alone does not.
+// that are global mostly send baggage too, and so the platform what your
+// services tell each other of a customer; propagation.TraceContext alone does
+// not.
 //
-// Without otelhttp, [Telemetry.Inject] in its place has the platform and the token
-// endpoint see which span a request is part of, by [WithPropagators].
+// Without otelhttp, [Telemetry.Inject] in its place has the platform and the
+// token endpoint see which span a request is part of, by [WithPropagators].
 //
 // Spans and metrics of this package never hold an account, a tenant, a key, a
 // token, a body, or any part of a URL. otelhttp's url.full has the path and the

@@ -20,8 +20,9 @@ const (
 	maxFailing = 1024
 )
 
-// failures remember which issuances fail, so that a change can be told from more
-// of the same. The zero failures remember none. They are safe for concurrent use.
+// failures remember which issuances fail, so that a change can be told from
+// more of the same. The zero failures remember none. They are safe for
+// concurrent use.
 type failures struct {
 	mu sync.Mutex
 	// series are by account. Failures that concern every account are one
@@ -50,7 +51,8 @@ const (
 	failureFlaps // for the first time in its series
 )
 
-// concernsAll reports whether a failure for one account is one of every account's.
+// concernsAll reports whether a failure for one account is one of every
+// account's.
 func concernsAll(kind tokensource.Kind) bool {
 	return kind != tokensource.ErrAccountRejected && kind != tokensource.ErrAccountMismatch
 }
@@ -106,9 +108,9 @@ func (f *failures) begin(account tokensource.Account, now time.Time) *failureSer
 	return s
 }
 
-// end notes that an issuance worked. It returns how many failures that ends, and
-// when they began; 0 if it ends none that were logged. An endpoint that fails on
-// and off has recovered only when it has not failed for a while.
+// end notes that an issuance worked. It returns how many failures that ends,
+// and when they began; 0 if it ends none that were logged. An endpoint that
+// fails on and off has recovered only when it has not failed for a while.
 func (f *failures) end(account tokensource.Account) (count int, since time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,16 +9,17 @@ import (
 )
 
 // WithPropagators has [Telemetry.Inject] write what propagators do. Without it,
-// or with nil, that is propagation.TraceContext: who gets a request gets to know
-// the trace it is part of, and nothing else. The global propagators mostly send
-// baggage too, and so the platform what your services tell each other of a
+// or with nil, that is propagation.TraceContext: who gets a request gets to
+// know the trace it is part of, and nothing else. The global propagators mostly
+// send baggage too, and so the platform what your services tell each other of a
 // customer.
 func WithPropagators(propagators propagation.TextMapPropagator) Option {
 	return func(c *config) { c.propagators = propagators }
 }
 
 // Inject returns a [http.RoundTripper] that tells whoever gets a request which
-// span it is part of, for programs whose client has no instrumentation that does:
+// span it is part of, for programs whose client has no instrumentation that
+// does:
 //
 //	transport.Config{Base: telemetry.Inject(transport.NewBase())}
 //	passport.S2S{Client: &http.Client{Transport: telemetry.Inject(transport.NewBase())}}

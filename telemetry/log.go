@@ -10,14 +10,15 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// LogHooks returns hooks for one [tokensource.Source] and for the transports that
-// use it, which log what changes: for those who have no tracing backend, or want
-// to be told by their logs all the same. They need nothing else of this package,
-// and no OpenTelemetry.
+// LogHooks returns hooks for one [tokensource.Source] and for the transports
+// that use it, which log what changes: for those who have no tracing backend,
+// or want to be told by their logs all the same. They need nothing else of this
+// package, and no OpenTelemetry.
 //
-// A line is logged for a change of state, not for a request: a thousand requests
-// refused together are one line. An outage is one when it begins and one when it
-// is over; an endpoint that fails on and off for longer is one line more.
+// A line is logged for a change of state, not for a request: a thousand
+// requests refused together are one line. An outage is one when it begins and
+// one when it is over; an endpoint that fails on and off for longer is one line
+// more.
 //
 //	DEBUG  token issued                 each; reason says why, lifetime how long it lives
 //	DEBUG  issuance still fails         each further failure of the same kind
@@ -113,8 +114,8 @@ func levelOf(kind tokensource.Kind) slog.Level {
 	return slog.LevelWarn
 }
 
-// describeError returns what may be logged of an error, if there is one. The text
-// of a [tokensource.Error] is safe to print. That of any other is not.
+// describeError returns what may be logged of an error, if there is one. The
+// text of a [tokensource.Error] is safe to print. That of any other is not.
 func describeError(err error) []slog.Attr {
 	e := sourceError(err)
 	switch {

@@ -12,7 +12,8 @@ import (
 )
 
 // buckets are the boundaries of the histograms in seconds: those that the
-// semantic conventions advise for HTTP, so that the two can be laid side by side.
+// semantic conventions advise for HTTP, so that the two can be laid side by
+// side.
 var buckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 
 // instruments are the metrics.

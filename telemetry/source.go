@@ -12,8 +12,8 @@ import (
 )
 
 // Source returns hooks for one [tokensource.Source]. Call it once for each: the
-// hooks remember the last 2,048 issuances of that Source, in a few hundred bytes
-// each. The hooks of a nil or zero Telemetry do nothing.
+// hooks remember the last 2,048 issuances of that Source, in a few hundred
+// bytes each. The hooks of a nil or zero Telemetry do nothing.
 func (t *Telemetry) Source() tokensource.Hooks {
 	if t.isZero() {
 		return tokensource.Hooks{}
@@ -28,12 +28,12 @@ type source struct {
 	issuances *recent
 }
 
-// acquire is called for each call of Token. A token that was there is counted, and
-// nothing else: this is the path of every request.
+// acquire is called for each call of Token. A token that was there is counted,
+// and nothing else: this is the path of every request.
 //
 // A request is counted once, although a middleware, a transport and each retry
-// ask for its token. What asks again is counted only if it gets none: the failure
-// must be seen, and the request has been counted as a success before.
+// ask for its token. What asks again is counted only if it gets none: the
+// failure must be seen, and the request has been counted as a success before.
 func (s *source) acquire(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
 	ctx = orBackground(ctx)
 	switch info.Origin {
@@ -58,8 +58,8 @@ func (s *source) acquire(ctx context.Context, info tokensource.AcquireInfo) (con
 }
 
 // renew is called for each call of Renew. The span of the renewal is the
-// transport's to make, which knows what becomes of the request; here it is about
-// the wait.
+// transport's to make, which knows what becomes of the request; here it is
+// about the wait.
 func (s *source) renew(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
 	ctx = orBackground(ctx)
 	var from tokensource.Origin
@@ -97,10 +97,10 @@ func (s *source) wait(ctx context.Context, account tokensource.Account, from tok
 	}
 }
 
-// issue is called when an issuance begins. It is beneath the span of a caller who
-// waits for it; where nobody does, it is a trace of its own, because the request
-// that triggered it may be over long before. Its context gets nothing of the
-// caller's but the span: a baggage is not for the token endpoint.
+// issue is called when an issuance begins. It is beneath the span of a caller
+// who waits for it; where nobody does, it is a trace of its own, because the
+// request that triggered it may be over long before. Its context gets nothing
+// of the caller's but the span: a baggage is not for the token endpoint.
 func (s *source) issue(issue, caller context.Context, info tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 	issue, caller = orBackground(issue), orBackground(caller)
 	began := time.Now()

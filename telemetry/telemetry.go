@@ -42,14 +42,14 @@ type config struct {
 // WithTracerProvider has all spans come from provider. Without it, or with nil,
 // each comes from the provider of the span that is in the context of the
 // request, and from the global one if there is none: the provider is looked up
-// for each span, so that a Caddy, which has one for each configuration and never
-// sets the global one, and a program that sets it late, are served alike.
+// for each span, so that a Caddy, which has one for each configuration and
+// never sets the global one, and a program that sets it late, are served alike.
 func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(c *config) { c.tracers = provider }
 }
 
-// WithMeterProvider has all metrics go to provider. Without it, or with nil, they
-// go to the global one.
+// WithMeterProvider has all metrics go to provider. Without it, or with nil,
+// they go to the global one.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(c *config) { c.meters = provider }
 }

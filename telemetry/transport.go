@@ -17,8 +17,9 @@ func (t *Telemetry) Transport() transport.Hooks {
 	return transport.Hooks{Refused: t.refused}
 }
 
-// refused is called for each 401. One that leads to a renewal gets a span, which
-// ends before the request is replayed; the others are answers, and are counted.
+// refused is called for each 401. One that leads to a renewal gets a span,
+// which ends before the request is replayed; the others are answers, and are
+// counted.
 func (t *Telemetry) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 	ctx = orBackground(ctx)
 	if info.Verdict != transport.TokenRefused || info.Replayed {

@@ -18,9 +18,9 @@ import (
 // first failure of each kind, nor an outage of which all failures fall between
 // two scrapes.
 //
-// The zeros are added when the metrics are collected for the first time, and not
-// at once. Until then the global MeterProvider may be one that drops what it is
-// given, because the program has not set its own yet.
+// The zeros are added when the metrics are collected for the first time, and
+// not at once. Until then the global MeterProvider may be one that drops what
+// it is given, because the program has not set its own yet.
 func (i *instruments) beginAtZero() error {
 	var once sync.Once
 	_, err := i.meter.RegisterCallback(func(ctx context.Context, _ metric.Observer) error {

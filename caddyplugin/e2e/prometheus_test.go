@@ -35,8 +35,8 @@ type prometheus struct {
 	at time.Time
 }
 
-// startPrometheus starts a Prometheus that scrapes a target and evaluates rules,
-// and waits until it serves. It is stopped when the test is over.
+// startPrometheus starts a Prometheus that scrapes a target and evaluates
+// rules, and waits until it serves. It is stopped when the test is over.
 func startPrometheus(tb testing.TB, path, target, rules string) *prometheus {
 	tb.Helper()
 	dir, address := tb.TempDir(), leftAddress(tb)

@@ -51,8 +51,8 @@ func TestAlerts_NameWhatThereIs(t *testing.T) {
 	}
 }
 
-// With a scrape a minute, less than three minutes may hold one sample, which has
-// no rate.
+// With a scrape a minute, less than three minutes may hold one sample, which
+// has no rate.
 func TestAlerts_LookAtThreeMinutesOrMore(t *testing.T) {
 	for _, rule := range alerts(t) {
 		whole, err := parse(rule.Expr)

@@ -74,8 +74,8 @@ func parse(expression string) (parser.Expr, error) {
 	return parser.NewParser(parser.Options{}).ParseExpr(expression)
 }
 
-// check parses an expression as Prometheus does, and checks that what it names is
-// there: metrics, labels, and values of labels.
+// check parses an expression as Prometheus does, and checks that what it names
+// is there: metrics, labels, and values of labels.
 func check(t *testing.T, what, expression string, known map[string]series) {
 	t.Helper()
 	root, err := parse(expression)

@@ -30,8 +30,8 @@ func (s summed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// otelhttp clones a request before its body is read, and with it the map that the
-// body writes its trailers to.
+// otelhttp clones a request before its body is read, and with it the map that
+// the body writes its trailers to.
 func TestBeneath_KeepsTrailersOfOtelhttp(t *testing.T) {
 	double := passporttest.NewServer(t, passporttest.Config{})
 	source, err := tokensource.New(tokensource.Config{Issuer: double.Issuer()})

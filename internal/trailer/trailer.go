@@ -2,9 +2,9 @@
 //
 // The values of [http.Request.Trailer] are set while the body is read: whoever
 // sends a request fills in the map that it made the request with. A layer that
-// calls [http.Request.Clone], as the instrumentation of OpenTelemetry does, passes
-// on another map, which stays as it was. The layer above it calls [Keep], and the
-// layer below it [Restore].
+// calls [http.Request.Clone], as the instrumentation of OpenTelemetry does,
+// passes on another map, which stays as it was. The layer above it calls
+// [Keep], and the layer below it [Restore].
 package trailer
 
 import (
@@ -15,8 +15,8 @@ import (
 
 type key struct{}
 
-// Keep returns req, or, if it has trailers, a copy whose context carries them for
-// [Restore].
+// Keep returns req, or, if it has trailers, a copy whose context carries them
+// for [Restore].
 func Keep(req *http.Request) *http.Request {
 	if req.Trailer == nil {
 		return req
@@ -37,9 +37,10 @@ func Restore(req *http.Request) *http.Request {
 	return out
 }
 
-// isCopy reports whether trailer has nothing that original does not have, or will
-// have when its values are set. It is false for the trailers of another request,
-// made with the same context, and for those to which a layer has added its own.
+// isCopy reports whether trailer has nothing that original does not have, or
+// will have when its values are set. It is false for the trailers of another
+// request, made with the same context, and for those to which a layer has added
+// its own.
 func isCopy(trailer, original http.Header) bool {
 	if trailer == nil {
 		return false
