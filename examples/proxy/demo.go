@@ -79,7 +79,7 @@ func demo(log *slog.Logger, accounts map[string]string) error {
 	if w.stage, err = newStage(log, w.login, w.count, 0); err != nil {
 		return err
 	}
-	defer w.stage.close()
+	defer w.close()
 	if w.brief, err = newStage(log, w.login, w.count, lifetime); err != nil {
 		return err
 	}
