@@ -47,6 +47,22 @@ func (e *entry) usable(now instant) *Token {
 	return t
 }
 
+// settle ends the issuance f: its token becomes the newest. If it has none, a
+// refused token is back in service.
+func (e *entry) settle(f *issuance, now instant) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.flight = nil
+	if f.token != nil {
+		e.newest, e.invalidated = f.token, false
+	}
+	usable := e.usable(now)
+	if f.err != nil {
+		f.survivor = usable
+	}
+	e.current.Store(usable)
+}
+
 // touch notes that the entry is in use, to the second: a hot account does not
 // write to memory that all processors read.
 func (e *entry) touch(now instant) {

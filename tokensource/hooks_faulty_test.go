@@ -75,3 +75,27 @@ func TestHooks_BlockedHookHoldsNoCaller(t *testing.T) {
 		})
 	}
 }
+
+// Whoever has a token finds it counted and logged: a caller that arrives while the
+// hook is still busy waits for the hook as those do who waited for the issuance.
+func TestHooks_IssueEndsBeforeTheTokenIsSeen(t *testing.T) {
+	for name, prepare := range map[string]func(*testing.T, *tokensource.Source){
+		"a first token":      func(*testing.T, *tokensource.Source) {},
+		"an invalidated one": func(t *testing.T, src *tokensource.Source) { token(t, src, acct(t, 1)); src.Forget(acct(t, 1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				src := newSource(t, &desk{latency: 10 * time.Millisecond}, issueHooks(func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+					return ctx, func(tokensource.IssueResult) { time.Sleep(90 * time.Millisecond) }
+				}))
+				prepare(t, src)
+				all := together(2, 50*time.Millisecond, func(int) (*tokensource.Token, error) { return src.Token(t.Context(), acct(t, 1)) })
+				for i, want := range []time.Duration{100 * time.Millisecond, 50 * time.Millisecond} {
+					if all[i].err != nil || all[i].waited != want {
+						t.Errorf("caller %d got %v after %v, want a token after %v", i, all[i].err, all[i].waited, want)
+					}
+				}
+			})
+		})
+	}
+}

@@ -299,16 +299,23 @@ func (s *Source) ask(ctx context.Context, slot *slot, account Account) (*Token, 
 	}
 }
 
-// complete ends an issuance: the entry and the breaker learn what came of it,
-// then those who wait.
+// complete ends an issuance. The Issue hook learns of it first, then the entry,
+// then those who wait: whoever has the token finds it counted.
 func (s *Source) complete(f *issuance, o outcome) {
+	f.observe(s.conclude(f, o))
+	f.entry.settle(f, s.now())
+	close(f.done)
+}
+
+// conclude tells the breaker and the account's cooldown what came of an issuance,
+// and returns what the Issue hook learns.
+func (s *Source) conclude(f *issuance, o outcome) IssueResult {
 	e, now := f.entry, s.now()
-	result := IssueResult{Attempts: o.asked}
 	e.mu.Lock()
-	e.flight = nil
+	defer e.mu.Unlock()
 	if o.err == nil {
 		s.breaker.succeed(e.account, e.newest != nil, o.revision)
-		o.err = e.store(o.token, now)
+		o.err = e.admit(o.token, now)
 	} else if o.permit != nil {
 		o.err = s.breaker.fail(o.permit, failedIssuance{
 			account:  e.account,
@@ -319,22 +326,16 @@ func (s *Source) complete(f *issuance, o outcome) {
 			ended:    now.mono,
 		})
 	}
-	switch {
-	case o.err == nil:
+	if o.err == nil {
 		e.cooldown = cooldown{}
 		f.token = o.token
-		result.Serial, result.Lifetime = o.token.serial, o.token.lifetime
-	case o.permit != nil:
-		o.err = s.cool(e, o, now)
-		fallthrough
-	default:
-		f.err, f.survivor = o.err, e.usable(now)
-		result.Err = o.err
+		return IssueResult{Attempts: o.asked, Serial: o.token.serial, Lifetime: o.token.lifetime}
 	}
-	e.current.Store(e.usable(now)) // A refused token is back in service if there is no other.
-	e.mu.Unlock()
-	f.observe(result)
-	close(f.done)
+	if o.permit != nil {
+		o.err = s.cool(e, o, now)
+	}
+	f.err = o.err
+	return IssueResult{Attempts: o.asked, Err: o.err}
 }
 
 // cool begins the cooldown of an account after a failure, and returns the failure
@@ -353,20 +354,19 @@ func (s *Source) cool(e *entry, o outcome, now instant) *Error {
 	return o.err.withRetryAfter(wait)
 }
 
-// store makes t the newest token. A value that the endpoint hands out again is
-// not another token: the one there is keeps its age, and its refusals. That is
-// an error, so that no request is replayed with it. Only an opaque token may
-// begin another life when the first is over: nothing but the endpoint can tell
-// whether it has expired, and the endpoint hands it out. The caller holds the
-// lock.
-func (e *entry) store(t *Token, now instant) *Error {
+// admit reports whether t may become the newest token. A value that the endpoint
+// hands out again is not another token: the one there is keeps its age, and its
+// refusals. That is an error, so that no request is replayed with it. Only an
+// opaque token may begin another life when the first is over: nothing but the
+// endpoint can tell whether it has expired, and the endpoint hands it out. The
+// caller holds the lock.
+func (e *entry) admit(t *Token, now instant) *Error {
 	again := e.newest != nil && e.newest.Reveal() == t.Reveal()
 	over := again && e.newest.end.passed(now)
-	if !again || over && !t.tellsExpiry() {
-		e.newest, e.invalidated = t, false
+	switch {
+	case !again || over && !t.tellsExpiry():
 		return nil
-	}
-	if over {
+	case over:
 		return NewError(ErrMalformedResponse, errExpiredAgain)
 	}
 	e.newest.repeated.Store(true)
