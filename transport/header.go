@@ -70,26 +70,23 @@ func (x *exchange) isOwnToken(values []string) bool {
 // remain without a verdict. What is left keeps its order and its weights
 // (RFC 9110, section 12.5.3).
 func decodable(values []string) []string {
+	if !slices.ContainsFunc(values, namesUndecodable) {
+		return slices.Clip(values)
+	}
 	var kept, named []string
-	everything, acceptable, changed := "", false, false
+	everything, acceptable := "", false
 	for coding := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		coding = strings.Trim(coding, " \t")
-		name, _, _ := strings.Cut(coding, ";")
-		name = strings.ToLower(strings.Trim(name, " \t"))
-		switch name {
-		case "gzip", "x-gzip", "deflate", "identity":
+		name := codingName(coding)
+		switch {
+		case name == "*":
+			everything = coding
+		case name != "" && isDecodable(name):
 			kept, named = append(kept, coding), append(named, strings.TrimPrefix(name, "x-"))
 			acceptable = acceptable || !isRuledOut(coding)
-		case "*":
-			everything, changed = coding, true
-		case "":
-		default:
-			changed = true
 		}
 	}
 	switch {
-	case !changed:
-		return slices.Clip(values)
 	case everything != "" && isRuledOut(everything):
 		kept = append(kept, everything)
 	case everything != "":
@@ -103,6 +100,33 @@ func decodable(values []string) []string {
 		return []string{"identity"} // What can always be read.
 	}
 	return []string{strings.Join(kept, ", ")}
+}
+
+// namesUndecodable reports whether a value of Accept-Encoding names an encoding
+// that this package cannot read, or all of them.
+func namesUndecodable(value string) bool {
+	for coding := range strings.SplitSeq(value, ",") {
+		if !isDecodable(codingName(coding)) {
+			return true
+		}
+	}
+	return false
+}
+
+// codingName returns the name in an element of Accept-Encoding, in lower case.
+func codingName(coding string) string {
+	name, _, _ := strings.Cut(coding, ";")
+	return strings.ToLower(strings.Trim(name, " \t"))
+}
+
+// isDecodable reports whether this package can read an encoding, or whether the
+// element of the list is empty.
+func isDecodable(name string) bool {
+	switch name {
+	case "", "gzip", "x-gzip", "deflate", "identity":
+		return true
+	}
+	return false
 }
 
 // isRuledOut reports whether an encoding has the weight 0.
