@@ -33,7 +33,7 @@ func (x *exchange) newHeader() (http.Header, error) {
 // isField reports whether a header's key is the name of a field, in any case: a
 // program that does not use the methods of http.Header can write it in any.
 func isField(key, field string) bool {
-	return len(key) == len(field) && strings.EqualFold(key, field)
+	return len(key) == len(field) && key[0]|0x20 == field[0]|0x20 && strings.EqualFold(key, field)
 }
 
 // carryNothing reports whether values of Authorization have no credentials.
@@ -106,7 +106,7 @@ func decodable(values []string) []string {
 // that this package cannot read, or all of them.
 func namesUndecodable(value string) bool {
 	for coding := range strings.SplitSeq(value, ",") {
-		if !isDecodable(codingName(coding)) {
+		if !isDecodable(coding) && !isDecodable(codingName(coding)) {
 			return true
 		}
 	}
@@ -122,11 +122,7 @@ func codingName(coding string) string {
 // isDecodable reports whether this package can read an encoding, or whether the
 // element of the list is empty.
 func isDecodable(name string) bool {
-	switch name {
-	case "", "gzip", "x-gzip", "deflate", "identity":
-		return true
-	}
-	return false
+	return name == "" || name == "gzip" || name == "x-gzip" || name == "deflate" || name == "identity"
 }
 
 // isRuledOut reports whether an encoding has the weight 0.
