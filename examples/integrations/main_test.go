@@ -3,15 +3,23 @@ package integrations
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -159,3 +167,42 @@ func counting(next http.RoundTripper, n *int) http.RoundTripper {
 func isUnsent(err error, reason transport.Unsent) bool { return errors.Is(err, reason) }
 
 func parseURL(raw string) (*url.URL, error) { return url.Parse(raw) }
+
+func newTokenSource(issuer tokensource.Issuer) (*tokensource.Source, error) {
+	return tokensource.New(tokensource.Config{Issuer: issuer})
+}
+
+func (l *logged) printf(format string, v ...any) { _, _ = fmt.Fprintf(l, format+"\n", v...) }
+
+// forAccount returns a context with which requests are for an account.
+func forAccount(t *testing.T, id string) context.Context {
+	t.Helper()
+	return tokensource.ContextWithAccount(t.Context(), must(tokensource.ParseAccountID(id))(t))
+}
+
+// forAliceAlways has every inbound request be for alice.
+func forAliceAlways(t *testing.T) middleware.AccountFunc {
+	t.Helper()
+	return middleware.Fixed(must(tokensource.ParseAccountID(alice))(t))
+}
+
+// A testCertificate is a client certificate, and who has signed it.
+type testCertificate struct {
+	tls.Certificate
+	authority *x509.CertPool
+}
+
+func clientCertificate(t *testing.T) testCertificate {
+	t.Helper()
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))(t)
+	authority := x509.NewCertPool()
+	authority.AddCert(must(x509.ParseCertificate(der))(t))
+	return testCertificate{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, authority}
+}
