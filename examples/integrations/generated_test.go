@@ -142,3 +142,23 @@ func TestAuthorizationToken_IsLeftAlone(t *testing.T) {
 	_ = read(t, resp)
 	check(t, "AuthorizationToken is the token", sent == tokenOf(t, authenticated), true)
 }
+
+// The caller of a generated client sees no response, but learns of the verdict.
+func TestOgen_TellsVerdict(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	pismo.Refuse(passporttest.MustRefusal("EUPI0120"))
+	client := must(ogenclient.NewClient(pismo.URL(), noToken{}, ogenclient.WithClient(&http.Client{Transport: newTransport(t, pismo)})))(t)
+	ctx, payment, refused := forAlice(t), &ogenclient.Payment{Amount: 12.5}, false
+
+	// recipe: generated-verdict
+	attempts := new(transport.Attempts)
+	_, err := client.PostPayment(transport.ContextWithAttempts(ctx, attempts), payment, ogenclient.PostPaymentParams{})
+	if verdict, ok := attempts.Verdict(); ok && verdict == transport.RequestRefused {
+		refused = true // By the platform's business; it is no matter of the token.
+	}
+	// end
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "refused", refused, true)
+}
