@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/pismoauth/pismoauth/transport"
@@ -92,7 +93,15 @@ func (x *exchange) end() {
 		_ = x.switched.Close()
 	}
 	if x.passed {
-		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0)) // Where it cannot be set, the panic has to do.
+		breakOff(x.w)
+	}
+}
+
+// breakOff has no more of a response be written. Where that cannot be done, the
+// panic of the ReverseProxy has to do.
+func breakOff(w http.ResponseWriter) {
+	for w != nil && http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) != nil {
+		w = embedded(unwrapped(w))
 	}
 }
 
@@ -100,14 +109,35 @@ func (x *exchange) end() {
 // innermost one decides: some wrappers have a Hijack that panics or that leaves
 // them unable to answer if there is none beneath.
 func hijackable(w http.ResponseWriter) bool {
+	_, ok := unwrapped(w).(http.Hijacker)
+	return ok
+}
+
+// unwrapped returns the ResponseWriter that Unwrap leads to.
+func unwrapped(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
-			_, ok := w.(http.Hijacker)
-			return ok
+			return w
 		}
 		w = wrapper.Unwrap()
 	}
+}
+
+// embedded returns the ResponseWriter that a struct embeds, or nil. Many wrappers
+// have no Unwrap: a gin.ResponseWriter, which those of programs on gin embed, does
+// not promise one.
+func embedded(w http.ResponseWriter) http.ResponseWriter {
+	wrapper := reflect.Indirect(reflect.ValueOf(w))
+	if wrapper.Kind() != reflect.Struct {
+		return nil
+	}
+	field, ok := wrapper.Type().FieldByName("ResponseWriter")
+	if !ok || !field.Anonymous || len(field.Index) > 1 {
+		return nil
+	}
+	inner, _ := wrapper.FieldByIndex(field.Index).Interface().(http.ResponseWriter)
+	return inner
 }
 
 // An upgradeWriter is the ResponseWriter of a request to switch protocols. It
