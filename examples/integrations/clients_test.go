@@ -56,14 +56,21 @@ func (l restyLogger) Errorf(format string, v ...any) { l.printf(format, v...) }
 func (l restyLogger) Warnf(format string, v ...any)  { l.printf(format, v...) }
 func (l restyLogger) Debugf(format string, v ...any) { l.printf(format, v...) }
 
-// SetCertificates sees no *http.Transport, logs that, and changes nothing.
+// What configures an *http.Transport sees none, logs that, and changes nothing.
 func TestResty_SetCertificatesDoesNothing(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated := newTransport(t, pismo)
-	var log logged
-	resty.New().SetLogger(restyLogger{&log}).SetTransport(authenticated).SetCertificates(tls.Certificate{})
-	if !strings.Contains(log.String(), "not an *http.Transport") {
-		t.Errorf("the log has %q", log.String())
+	for name, set := range map[string]func(*resty.Client){
+		"SetCertificates":              func(client *resty.Client) { client.SetCertificates(tls.Certificate{}) },
+		"SetRootCertificateFromString": func(client *resty.Client) { client.SetRootCertificateFromString("") },
+		"SetTLSClientConfig":           func(client *resty.Client) { client.SetTLSClientConfig(new(tls.Config)) },
+		"SetProxy":                     func(client *resty.Client) { client.SetProxy("http://proxy.example") },
+	} {
+		var log logged
+		client := resty.New().SetLogger(restyLogger{&log}).SetTransport(authenticated)
+		set(client)
+		check(t, name+" logs: "+log.String(), strings.Contains(log.String(), "not an *http.Transport"), true)
+		check(t, name+" leaves the transport", client.GetClient().Transport == http.RoundTripper(authenticated), true)
 	}
 }
 
@@ -274,6 +281,21 @@ func TestHTTPTrace_IsNotToldOfToken(t *testing.T) {
 	}
 	check(t, "the trace was told of a field", strings.Contains(fields.String(), "Host: "), true)
 	check(t, "the trace was told of Authorization", strings.Contains(strings.ToLower(fields.String()), "authorization"), false)
+}
+
+// A trace that is added beneath the transport is told everything.
+func TestHTTPTrace_IsToldOfTokenBeneath(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	var fields logged
+	base := transport.NewBase()
+	t.Cleanup(base.CloseIdleConnections)
+	authenticated := newTransport(t, pismo, over(roundTripper(func(req *http.Request) (*http.Response, error) {
+		return base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+			WroteHeaderField: func(name string, values []string) { fields.printf("%s: %s", name, values) },
+		})))
+	})))
+	_ = read(t, must(authenticated.RoundTrip(newRequest(forAlice(t), t, http.MethodGet, pismo.URL(), "")))(t))
+	check(t, "it was told the token", strings.Contains(fields.String(), tokenOf(t, authenticated)), true)
 }
 
 // http.TimeoutHandler around a proxy answers 503, and neither streams nor

@@ -179,6 +179,19 @@ func TestGobreaker_OpensForNoMistake(t *testing.T) {
 	check(t, "status", resp.StatusCode, http.StatusOK)
 }
 
+// That is what it does by itself.
+func TestGobreaker_OpensForMistakesByDefault(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	client := &http.Client{Transport: newTransport(t, pismo)}
+	breaker := gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{})
+	for range 6 {
+		_, _ = breaker.Execute(func() (*http.Response, error) {
+			return client.Do(newRequest(t.Context(), t, http.MethodGet, pismo.URL(), ""))
+		})
+	}
+	check(t, "state", breaker.State(), gobreaker.StateOpen)
+}
+
 // A breaker that counts connections belongs beneath the transport. When it is
 // open, it is asked once, and not again after waits.
 func TestGobreaker_OpenIsAskedOnceBeneath(t *testing.T) {

@@ -103,6 +103,16 @@ var routers = map[string]router{
 		// end
 		return router, logged
 	},
+	"beside gin": func(t *testing.T, pismo *passporttest.Server) (http.Handler, *logged) {
+		proxy, logged := newProxy(t, pismo, middleware.FromContext(nil))
+		router := gin.Default()
+		// recipe: gin-beside
+		mux := http.NewServeMux()
+		mux.Handle("/v1/", authenticate(proxy))
+		mux.Handle("/", router)
+		// end
+		return mux, logged
+	},
 }
 
 // recipe: gin-abort

@@ -62,7 +62,9 @@ func TestOtelhttp_ShowsEachSendingBeneath(t *testing.T) {
 // The verdict and the proof that nothing was sent survive otelhttp outside,
 // beneath, and both.
 func TestOtelhttp_HidesNothingFromTransport(t *testing.T) {
-	for name, test := range map[string]struct{ outside, beneath func(http.RoundTripper) http.RoundTripper }{
+	for name, test := range map[string]struct {
+		outside, beneath func(http.RoundTripper) http.RoundTripper
+	}{
 		"outside":             {wrapOtelhttp, unwrapped},
 		"beneath":             {unwrapped, wrapOtelhttp},
 		"outside and beneath": {wrapOtelhttp, wrapOtelhttp},
