@@ -213,7 +213,7 @@ func TestVerdictOf_SurvivesClients(t *testing.T) {
 	}
 }
 
-// recipe: dump
+// recipe: logs
 // dump logs requests and responses as they are above the transport: without a
 // token, but with all that the bodies hold.
 func dump(log *slog.Logger, next http.RoundTripper) http.RoundTripper {
