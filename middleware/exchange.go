@@ -136,7 +136,7 @@ func embedded(w http.ResponseWriter) http.ResponseWriter {
 	if !ok || !field.Anonymous || len(field.Index) > 1 {
 		return nil
 	}
-	inner, _ := wrapper.FieldByIndex(field.Index).Interface().(http.ResponseWriter)
+	inner, _ := reflect.TypeAssert[http.ResponseWriter](wrapper.FieldByIndex(field.Index))
 	return inner
 }
 
