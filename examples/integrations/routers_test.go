@@ -2,6 +2,7 @@ package integrations
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
 )
 
 // A router is one that a proxy is mounted in, below /accounts/{accountID}/. Its
@@ -115,6 +117,23 @@ var routers = map[string]router{
 	},
 }
 
+// recipe: gin-wrap
+// wrapGin is Middleware.Wrap for gin. A handler of gin that does not call Next
+// goes on all the same: only Abort keeps what follows from running.
+func wrapGin(m *middleware.Middleware) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		admitted := false
+		m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			admitted, c.Request = true, r
+		})).ServeHTTP(c.Writer, c.Request)
+		if !admitted {
+			c.Abort()
+		}
+	}
+}
+
+// end
+
 // recipe: gin-abort
 // abortAgain stands before gin.Recovery, which takes the panic that aborts a
 // response for the end of the response.
@@ -151,6 +170,85 @@ func TestRouters_ProxyForWhoeverIsLoggedIn(t *testing.T) {
 		}
 		check(t, name+": accepted for alice", pismo.Counts().Accounts[alice].Accepted, 2)
 	}
+}
+
+// What Wrap does not let in reaches no handler, and what it lets in acts for its
+// account, in each of the routers.
+func TestRouters_WrapKeepsOthersOut(t *testing.T) {
+	for name, mount := range map[string]func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler{
+		"chi": func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler {
+			router := chi.NewRouter()
+			router.Use(m.Wrap)
+			router.Get("/pay", handler)
+			return router
+		},
+		"gorilla/mux": func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler {
+			router := mux.NewRouter()
+			router.Use(m.Wrap)
+			router.Handle("/pay", handler)
+			return router
+		},
+		"echo": func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler {
+			router := echo.New()
+			// recipe: echo-wrap
+			router.Use(echo.WrapMiddleware(m.Wrap))
+			// end
+			router.GET("/pay", echo.WrapHandler(handler))
+			return router
+		},
+		"gin": func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler {
+			router := gin.Default()
+			router.Use(wrapGin(m))
+			router.GET("/pay", gin.WrapF(handler))
+			return router
+		},
+	} {
+		pismo := passporttest.NewServer(t, passporttest.Config{})
+		authenticated := newTransport(t, pismo)
+		client := &http.Client{Transport: authenticated}
+		m := must(middleware.New(middleware.Config{
+			Source: authenticated.Source(),
+			Account: func(r *http.Request) (tokensource.Account, error) {
+				if r.Header.Get("X-Test-User") != "alice" {
+					return tokensource.Account{}, middleware.ErrUnauthenticated
+				}
+				return tokensource.ParseAccountID(alice)
+			},
+			Logger: slog.New(slog.DiscardHandler),
+		}))(t)
+		handled := 0
+		url := serve(t, mount(m, func(_ http.ResponseWriter, r *http.Request) {
+			handled++
+			_ = read(t, must(client.Do(newRequest(r.Context(), t, http.MethodGet, pismo.URL()+"/v1/accounts/"+alice, "")))(t))
+		})) + "/pay"
+		status, _ := get(t, url)
+		check(t, name+": status of somebody else", status, http.StatusUnauthorized)
+		check(t, name+": handled", handled, 0)
+		req := newRequest(t.Context(), t, http.MethodGet, url, "")
+		req.Header.Set("X-Test-User", "alice")
+		resp := must(http.DefaultClient.Do(req))(t)
+		_ = read(t, resp)
+		check(t, name+": status", resp.StatusCode, http.StatusOK)
+		check(t, name+": handled", handled, 1)
+		check(t, name+": accepted for alice", pismo.Counts().Accounts[alice].Accepted, 1)
+	}
+}
+
+// A gin.Context is a context.Context, but not that of the request.
+func TestGin_ContextIsNotTheRequests(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	client := &http.Client{Transport: newTransport(t, pismo)}
+	router := gin.Default()
+	router.GET("/pay", func(c *gin.Context) {
+		c.Request = c.Request.WithContext(forAlice(t))
+		_, err := client.Do(newRequest(c, t, http.MethodGet, pismo.URL(), ""))
+		check(t, "with the context of gin: no account", isUnsent(err, transport.ErrNoAccount), true)
+		resp := must(client.Do(newRequest(c.Request.Context(), t, http.MethodGet, pismo.URL()+"/v1/accounts/"+alice, "")))(t)
+		_ = read(t, resp)
+		check(t, "with the context of the request", resp.StatusCode, http.StatusOK)
+	})
+	status, _ := get(t, serve(t, router)+"/pay")
+	check(t, "status", status, http.StatusOK)
 }
 
 // pathRouters are the recipes for an account that stands in the path, behind an
