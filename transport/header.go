@@ -65,6 +65,25 @@ func (x *exchange) isOwnToken(values []string) bool {
 	return err == nil && len(values) == 1 && withoutScheme(values[0]) == token.Reveal()
 }
 
+// withoutTokens returns a copy of a header without the fields that carry a token:
+// AuthorizationToken, which operations of Pismo's require, and Authorization,
+// unless its scheme says that it has something else.
+func withoutTokens(header http.Header) http.Header {
+	header = header.Clone()
+	for name, values := range header {
+		if isField(name, "AuthorizationToken") || isField(name, "Authorization") && !slices.ContainsFunc(values, isOfOtherScheme) {
+			delete(header, name)
+		}
+	}
+	return header
+}
+
+// isOfOtherScheme reports whether a value of Authorization has credentials of
+// another scheme than Bearer. A token by itself has no scheme.
+func isOfOtherScheme(value string) bool {
+	return strings.Contains(strings.Trim(withoutScheme(value), " \t"), " ")
+}
+
 // withoutScheme returns a value of Authorization without the scheme Bearer, if
 // it has one. Some clients of Pismo send the token by itself.
 func withoutScheme(value string) string {
