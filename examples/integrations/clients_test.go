@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"net/http/httptrace"
 	"net/http/httputil"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,6 +73,23 @@ func TestResty_SetCertificatesDoesNothing(t *testing.T) {
 		set(client)
 		check(t, name+" logs: "+log.String(), strings.Contains(log.String(), "not an *http.Transport"), true)
 		check(t, name+" leaves the transport", client.GetClient().Transport == http.RoundTripper(authenticated), true)
+	}
+}
+
+// resty's own retries send a payment again that may have been executed.
+func TestResty_RetriesSendPaymentsAgain(t *testing.T) {
+	var payments atomic.Int32
+	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		payments.Add(1)
+		panic(http.ErrAbortHandler) // It was executed, and its answer is lost.
+	})})
+	for retries, want := range map[int]int32{0: 1, 2: 3} {
+		payments.Store(0)
+		client := resty.New().SetTransport(newTransport(t, pismo)).SetRetryCount(retries).SetRetryWaitTime(time.Millisecond).SetLogger(restyLogger{new(logged)})
+		_, err := client.R().SetContext(forAlice(t)).SetBody("payment").Post(pismo.URL() + "/v1/payments")
+		check(t, "an error", err != nil, true)
+		check(t, fmt.Sprintf("payments with %d retries", retries), payments.Load(), want)
 	}
 }
 
