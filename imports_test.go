@@ -22,33 +22,38 @@ const module = "github.com/pismoauth/pismoauth/"
 // it. A pattern that ends in a slash is for all below. Tests may import what
 // they like. The other modules in this repository are not concerned.
 var allowed = map[string][]string{
-	".":                        {},
-	"tokensource":              {"internal/", "github.com/golang-jwt/jwt/v5", "golang.org/x/oauth2"},
-	"tokensource/passport":     {"internal/", "tokensource"},
-	"tokensource/passporttest": {"internal/", "tokensource", "tokensource/passport", "github.com/golang-jwt/jwt/v5"},
-	"transport":                {"internal/", "tokensource", "github.com/hashicorp/go-retryablehttp"},
-	"middleware":               {"internal/", "tokensource", "transport", "github.com/golang-jwt/jwt/v5"},
-	"telemetry":                {"internal/", "tokensource", "transport", "go.opentelemetry.io/"},
-	"internal/answer":          {},
-	"internal/backoff":         {},
-	"internal/base":            {},
-	"internal/loopback":        {},
-	"internal/lru":             {},
-	"internal/leaktest":        {},
-	"internal/trailer":         {},
+	".":                          {},
+	"tokensource":                {"internal/", "github.com/golang-jwt/jwt/v5", "golang.org/x/oauth2"},
+	"tokensource/passport":       {"internal/", "tokensource"},
+	"tokensource/passporttest":   {"internal/", "tokensource", "tokensource/passport", "github.com/golang-jwt/jwt/v5"},
+	"transport":                  {"internal/", "tokensource", "github.com/hashicorp/go-retryablehttp"},
+	"middleware":                 {"internal/", "tokensource", "transport", "github.com/golang-jwt/jwt/v5"},
+	"telemetry":                  {"internal/", "tokensource", "transport", "go.opentelemetry.io/"},
+	"examples/client":            {"examples/internal/", "tokensource", "tokensource/passporttest", "transport"},
+	"examples/double":            {"examples/internal/", "tokensource/passporttest"},
+	"examples/proxy":             {"examples/internal/", "middleware", "telemetry", "tokensource", "tokensource/passporttest", "transport", "github.com/golang-jwt/jwt/v5"},
+	"examples/internal/cli":      {},
+	"examples/internal/platform": {"tokensource/passport", "tokensource/passporttest"},
+	"internal/answer":            {},
+	"internal/backoff":           {},
+	"internal/base":              {},
+	"internal/loopback":          {},
+	"internal/lru":               {},
+	"internal/leaktest":          {},
+	"internal/trailer":           {},
 }
 
 // reserved are packages of the standard library, and who may import them.
 // expvar and net/http/pprof add to everybody's http.DefaultServeMux.
 var reserved = map[string][]string{
 	"testing":           {"tokensource/passporttest", "internal/leaktest"},
-	"net/http/httptest": {"tokensource/passporttest"},
+	"net/http/httptest": {"tokensource/passporttest", "examples/proxy"},
 	"net/http/httputil": {"middleware"},
 	"expvar":            {},
 	"net/http/pprof":    {},
 	"unsafe":            {},
 	"C":                 {},
-	"log":               {"middleware"}, // for httputil.ReverseProxy
+	"log":               {"middleware", "examples/client"}, // for httputil.ReverseProxy; to end a program
 	"os/exec":           {},
 }
 

@@ -89,14 +89,11 @@ func New(config Config) (*Transport, error) {
 		hosts:         hosts,
 		base:          config.Base,
 		attempts:      config.MaxAttempts,
-		retryMethods:  map[string]bool{http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true},
+		retryMethods:  append([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, config.RetryMethods...),
 		maxReplayBody: config.MaxReplayBody,
 		triage:        config.Triage,
 		hooks:         config.Hooks,
 		memory:        new(memory),
-	}
-	for _, method := range config.RetryMethods {
-		t.retryMethods[method] = true
 	}
 	if t.base == nil {
 		t.base = NewBase()

@@ -33,7 +33,7 @@ func (x *exchange) newHeader() (http.Header, error) {
 // isField reports whether a header's key is the name of a field, in any case: a
 // program that does not use the methods of http.Header can write it in any.
 func isField(key, field string) bool {
-	return len(key) == len(field) && strings.EqualFold(key, field)
+	return len(key) == len(field) && key[0]|0x20 == field[0]|0x20 && strings.EqualFold(key, field)
 }
 
 // carryNothing reports whether values of Authorization have no credentials.
@@ -100,26 +100,23 @@ func withoutScheme(value string) string {
 // remain without a verdict. What is left keeps its order and its weights
 // (RFC 9110, section 12.5.3).
 func decodable(values []string) []string {
+	if !slices.ContainsFunc(values, namesUndecodable) {
+		return slices.Clip(values)
+	}
 	var kept, named []string
-	everything, acceptable, changed := "", false, false
+	everything, acceptable := "", false
 	for coding := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		coding = strings.Trim(coding, " \t")
-		name, _, _ := strings.Cut(coding, ";")
-		name = strings.ToLower(strings.Trim(name, " \t"))
-		switch name {
-		case "gzip", "x-gzip", "deflate", "identity":
+		name := codingName(coding)
+		switch {
+		case name == "*":
+			everything = coding
+		case name != "" && isDecodable(name):
 			kept, named = append(kept, coding), append(named, strings.TrimPrefix(name, "x-"))
 			acceptable = acceptable || !isRuledOut(coding)
-		case "*":
-			everything, changed = coding, true
-		case "":
-		default:
-			changed = true
 		}
 	}
 	switch {
-	case !changed:
-		return slices.Clip(values)
 	case everything != "" && isRuledOut(everything):
 		kept = append(kept, everything)
 	case everything != "":
@@ -133,6 +130,29 @@ func decodable(values []string) []string {
 		return []string{"identity"} // What can always be read.
 	}
 	return []string{strings.Join(kept, ", ")}
+}
+
+// namesUndecodable reports whether a value of Accept-Encoding names an encoding
+// that this package cannot read, or all of them.
+func namesUndecodable(value string) bool {
+	for coding := range strings.SplitSeq(value, ",") {
+		if !isDecodable(coding) && !isDecodable(codingName(coding)) {
+			return true
+		}
+	}
+	return false
+}
+
+// codingName returns the name in an element of Accept-Encoding, in lower case.
+func codingName(coding string) string {
+	name, _, _ := strings.Cut(coding, ";")
+	return strings.ToLower(strings.Trim(name, " \t"))
+}
+
+// isDecodable reports whether this package can read an encoding, or whether the
+// element of the list is empty.
+func isDecodable(name string) bool {
+	return name == "" || name == "gzip" || name == "x-gzip" || name == "deflate" || name == "identity"
 }
 
 // isRuledOut reports whether an encoding has the weight 0.

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -33,11 +34,7 @@ func AllowRetry(ctx context.Context) context.Context {
 
 // isRepeatable reports whether the request may be executed twice.
 func (x *exchange) isRepeatable() bool {
-	method := x.req.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	if x.transport.retryMethods[method] {
+	if method := x.req.Method; method == "" || slices.Contains(x.transport.retryMethods, method) {
 		return true
 	}
 	allowed, _ := x.req.Context().Value(allowRetryKey{}).(bool)

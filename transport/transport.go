@@ -19,7 +19,7 @@ type Transport struct {
 	hosts         hosts
 	base          http.RoundTripper
 	attempts      int
-	retryMethods  map[string]bool
+	retryMethods  []string
 	maxReplayBody int64
 	triage        func(*Refusal) Verdict
 	hooks         Hooks

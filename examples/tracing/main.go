@@ -2,7 +2,7 @@
 // a stampede, five payments at once and no token yet, and of a revocation, a
 // payment whose token the platform no longer takes.
 //
-//	go run ./examples/tracing
+//	go run -C examples/tracing .
 //
 // It is an authenticating proxy with telemetry in front of a double of the
 // platform, all in this process. It exits with 0 only if the traces are as they

@@ -3,7 +3,7 @@
 // same machine in the same run. It has nothing but tests; the command figures
 // runs them and prints the table.
 //
-//	GOWORK=off go -C internal/bench run ./figures
+//	go -C internal/bench run ./figures
 //
 // How to read a benchmark's name: /side= says whose code runs, as benchstat
 // wants it (benchstat -col /side). What a benchmark counts besides time and

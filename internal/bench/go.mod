@@ -1,5 +1,5 @@
-// Figures, and comparisons with other libraries. A module of its own, outside
-// of go.work, so that those libraries never reach the root's go.mod.
+// Figures, and comparisons with other libraries. A module of its own,
+// so that those libraries never reach the root's go.mod.
 module github.com/pismoauth/pismoauth/internal/bench
 
 go 1.26.0
@@ -7,7 +7,7 @@ go 1.26.0
 require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/hashicorp/go-retryablehttp v0.7.8
-	github.com/pismoauth/pismoauth v0.0.0
+	github.com/pismoauth/pismoauth v0.1.0
 	golang.org/x/oauth2 v0.37.0
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 )

@@ -1,7 +1,7 @@
 // Figures prints the table of figures in the README: what must be, what was
 // measured, and whether that is met.
 //
-//	GOWORK=off go -C internal/bench run ./figures
+//	go -C internal/bench run ./figures
 //
 // It runs the benchmarks of the package above, each in a process of its own,
 // ours and the peer's in turn, ten times. A figure against a peer is the median

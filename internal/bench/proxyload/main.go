@@ -3,7 +3,7 @@
 // httputil.ReverseProxy with a static Authorization, without and with a
 // BufferPool.
 //
-//	GOWORK=off go -C internal/bench run ./proxyload
+//	go -C internal/bench run ./proxyload
 //
 // Behind all of them is the double's resource API, in front of them a generator
 // of load with 16 and with 128 connections. The proxy, the double and the

@@ -1,0 +1,39 @@
+# Commands for people. Everything a change must pass is in .ci/run.
+
+# Every module but internal/tools, which has no code.
+modules := $(sort $(patsubst %/go.mod,%,$(filter-out ./internal/tools/go.mod,$(shell find . -name go.mod))))
+
+export GOWORK := off
+
+.PHONY: help
+help: ## Show this help
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: check
+check: ## Run everything that a change must pass, as the CI does
+	.ci/run
+
+.PHONY: test
+test: ## Run every test of every module
+	@status=0; for module in $(modules); do \
+		echo "# $$module"; (cd $$module && go test ./...) || status=1; \
+	done; exit $$status
+
+.PHONY: lint
+lint: ## Run the linters on every module
+	@mkdir -p .bin && (cd internal/tools && go build -o ../../.bin/ tool)
+	@status=0; for module in $(modules); do \
+		echo "# $$module"; (cd $$module && $(CURDIR)/.bin/golangci-lint run) || status=1; \
+	done; exit $$status
+
+.PHONY: fuzz
+fuzz: ## Fuzz the reader of the token endpoint's answers for a minute
+	go test -run '^$$' -fuzz '^FuzzAnswer$$' -fuzztime 1m ./tokensource/passport
+
+.PHONY: bench
+bench: ## Measure the figures of the README
+	go -C internal/bench run ./figures
+
+.PHONY: demo
+demo: ## Walk through what the proxy does
+	go run ./examples/proxy -demo
