@@ -123,10 +123,10 @@ func TestBackoff_WaitsAsSourceSays(t *testing.T) {
 		}, opts...)
 		// end
 	}
-	_, err := ask(forAlice(t), "https://pismo.example/")
+	_, err := ask(forAlice(t), "https://pismo.example/", backoff.WithMaxTries(2))
 	check(t, "a host that is not listed", isUnsent(err, transport.ErrHostNotListed), true)
 	check(t, "asked", asked, 1)
-	_, err = ask(t.Context(), pismo.URL())
+	_, err = ask(t.Context(), pismo.URL(), backoff.WithMaxTries(2))
 	check(t, "no account", isUnsent(err, transport.ErrNoAccount), true)
 	check(t, "asked", asked, 2)
 
