@@ -297,3 +297,25 @@ func TestNewProxy_AnswersThroughARecoveringFramework(t *testing.T) {
 	s = serve(t, recovering(answering(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }).proxy(t)))
 	check(t, "body", s.get(t, "/").body, "fine")
 }
+
+// A Flush may panic where nothing can be flushed, as those of gin and echo do
+// beneath an http.TimeoutHandler. The framework would answer an empty 200 then, or
+// the program would end.
+func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "made")
+		_ = http.NewResponseController(w).Flush() // The length is not known, and so the proxy flushes.
+		_, _ = io.WriteString(w, " whole")
+	})
+	for _, cause := range []any{"of the writer", http.ErrAbortHandler} {
+		s := serve(t, recovering(through(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter { return panicking{w, cause} })))
+		check(t, "body", s.get(t, "/").body, "made whole")
+	}
+}
+
+type panicking struct {
+	http.ResponseWriter
+	cause any
+}
+
+func (p panicking) Flush() { panic(p.cause) }
