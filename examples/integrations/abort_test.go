@@ -242,6 +242,22 @@ func TestRouters_UpgradeOrSayWhyNot(t *testing.T) {
 	}
 }
 
+// The Flush of gin and echo panics where nothing beneath can be flushed, and an
+// answer without a length is flushed.
+func TestRouters_StreamBeneathTimeoutHandler(t *testing.T) {
+	for name := range mounts {
+		pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "half")
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.WriteString(w, " and whole")
+		})})
+		proxy, _ := newProxy(t, pismo, forAliceAlways(t))
+		status, body := get(t, serve(t, beneathTimeoutHandler(name)(proxy))+"/v1/statements")
+		check(t, name+": status", status, http.StatusOK)
+		check(t, name+": body", body, "half and whole")
+	}
+}
+
 func beneathTimeoutHandler(name string) func(http.Handler) http.Handler {
 	return func(handler http.Handler) http.Handler {
 		return http.TimeoutHandler(mounts[name](handler), time.Minute, "")
