@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -63,6 +64,20 @@ func (w *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 func (w *lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// A loggingWriter is how programs keep a copy of what they answer: without an
+// Unwrap.
+type loggingWriter struct {
+	http.ResponseWriter
+	copied bytes.Buffer
+}
+
+func (w *loggingWriter) Write(b []byte) (int, error) {
+	w.copied.Write(b)
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *loggingWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
 // serveHTTP2 is serve over HTTP/2.
 func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
@@ -219,6 +234,11 @@ func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 		for around, handler := range map[string]func(http.Handler) http.Handler{
 			"bare":       func(next http.Handler) http.Handler { return next },
 			"recovering": recovering,
+			"recovering, around a logger": func(next http.Handler) http.Handler {
+				return recovering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(&loggingWriter{ResponseWriter: w}, r)
+				}))
+			},
 		} {
 			t.Run(length+"/"+around, func(t *testing.T) {
 				p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -277,3 +297,25 @@ func TestNewProxy_AnswersThroughARecoveringFramework(t *testing.T) {
 	s = serve(t, recovering(answering(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }).proxy(t)))
 	check(t, "body", s.get(t, "/").body, "fine")
 }
+
+// A Flush may panic where nothing can be flushed, as those of gin and echo do
+// beneath an http.TimeoutHandler. The framework would answer an empty 200 then, or
+// the program would end.
+func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "made")
+		_ = http.NewResponseController(w).Flush() // The length is not known, and so the proxy flushes.
+		_, _ = io.WriteString(w, " whole")
+	})
+	for _, cause := range []any{"of the writer", http.ErrAbortHandler} {
+		s := serve(t, recovering(through(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter { return panicking{w, cause} })))
+		check(t, "body", s.get(t, "/").body, "made whole")
+	}
+}
+
+type panicking struct {
+	http.ResponseWriter
+	cause any
+}
+
+func (p panicking) Flush() { panic(p.cause) }

@@ -59,11 +59,12 @@ func TestFromPath_NamesAMissingWildcard(t *testing.T) {
 		"a literal":                {"/accountID/", "accountID", []string{"{accountID}"}},
 		"no name":                  {"/accounts/{accountID}/", "", []string{`FromPath("")`}},
 		"with braces":              {"/accounts/{accountID}/", "{accountID}", []string{`FromPath("{accountID}")`}},
+		"echo without its values":  {"/v1/:accountID", "accountID", []string{`"/v1/:accountID"`, "SetPathValue"}},
 		"a star that is not there": {"/accounts/{accountID}", "*", []string{`FromPath("*")`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := inbound(t)
-			r.Pattern = test.pattern
+			r.Pattern, r.URL.Path = test.pattern, "/v1/"+alice
 			wantMisuse(t, middleware.FromPath(test.wildcard), r, test.names...)
 		})
 	}
@@ -83,6 +84,15 @@ func TestFromPath_EmptyWildcardIsForbidden(t *testing.T) {
 		r.Pattern = pattern
 		r.SetPathValue(wildcard, "")
 		wantAccount(t, middleware.FromPath(wildcard), r, "")
+	}
+	for pattern, path := range map[string]string{ // echo
+		"/accounts/:accountID":   "/accounts/",
+		"/accounts/:accountID/x": "/accounts//x",
+		"/:accountID":            "/",
+	} {
+		r := inbound(t)
+		r.Pattern, r.URL.Path = pattern, path
+		wantAccount(t, middleware.FromPath("accountID"), r, "")
 	}
 	mux := http.NewServeMux()
 	matched := false
