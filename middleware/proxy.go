@@ -71,7 +71,8 @@ type ProxyConfig struct {
 // gin.Recovery does, the client finds the status 503, or the connection closed
 // in the middle of a response; it does not find a response that looks whole. An
 // upgrade needs a ResponseWriter that can be hijacked, and is answered 501
-// where that is not so, as in http.TimeoutHandler.
+// where that is not so, as in http.TimeoutHandler. Informational responses
+// are left out where a wrapper hides the server's own ResponseWriter.
 //
 // It is an [http.Handler] for any router. With net/http, mount it behind a
 // pattern with a wildcard; with chi, r.Mount("/", proxy); with gorilla/mux,
