@@ -26,9 +26,9 @@ import (
 // path is passed on as it is.
 type router func(t *testing.T, pismo *passporttest.Server) (http.Handler, *logged)
 
-// authenticated stands for the authentication of a program. It finds out whose
+// accountOf stands for the authentication of a program. It finds out whose
 // account a request is for, or answers 401.
-func authenticated(r *http.Request) (tokensource.Account, error) {
+func accountOf(r *http.Request) (tokensource.Account, error) {
 	if r.Header.Get("X-Test-User") != "alice" {
 		return tokensource.Account{}, errors.New("nobody is logged in")
 	}
@@ -40,7 +40,7 @@ func authenticated(r *http.Request) (tokensource.Account, error) {
 // that takes its middleware. What runs behind it acts for the account.
 func authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		account, err := authenticated(r)
+		account, err := accountOf(r)
 		if err != nil {
 			http.Error(w, "log in", http.StatusUnauthorized)
 			return
@@ -77,7 +77,7 @@ var routers = map[string]router{
 		router := echo.New()
 		router.Use(echomiddleware.Recover(), func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c echo.Context) error {
-				account, err := authenticated(c.Request())
+				account, err := accountOf(c.Request())
 				if err != nil {
 					return echo.NewHTTPError(http.StatusUnauthorized, "log in").SetInternal(err)
 				}
@@ -95,7 +95,7 @@ var routers = map[string]router{
 		// recipe: gin
 		router := gin.New()
 		router.Use(abortAgain, gin.Recovery(), func(c *gin.Context) {
-			account, err := authenticated(c.Request)
+			account, err := accountOf(c.Request)
 			if err != nil {
 				c.AbortWithStatus(http.StatusUnauthorized)
 				return
