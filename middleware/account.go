@@ -90,7 +90,7 @@ func nameOf(key any) string {
 // pattern has no such wildcard, or that has matched none, is a mistake of the
 // program and answered 500, with a line in the log that names the wildcard. The
 // routers of gin, echo and gorilla/mux keep path values elsewhere: with them,
-// use an [AccountFunc] of your own.
+// use an [AccountFunc] of your own, or Request.SetPathValue.
 func FromPath(wildcard string) AccountFunc {
 	return func(r *http.Request) (tokensource.Account, error) {
 		value := r.PathValue(wildcard)

@@ -52,6 +52,23 @@ func (p *proxy) exchange(w http.ResponseWriter, r *http.Request) {
 	x.whole = true
 }
 
+// WriteHeader passes an informational response on to the server's own
+// ResponseWriter, past everything that would take it for the response: echo and
+// http.TimeoutHandler drop the status that follows, and a refusal would be a 200.
+// Where the server's own cannot be reached, it is left out.
+func (x *exchange) WriteHeader(status int) {
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		x.ResponseWriter.WriteHeader(status)
+		return
+	}
+	server := unwrapped(x.ResponseWriter)
+	if _, ok := server.(interface {
+		SetWriteDeadline(deadline time.Time) error
+	}); ok {
+		server.WriteHeader(status)
+	}
+}
+
 // FlushError is for [http.ResponseController]. The Flush of some frameworks panics
 // where nothing beneath can be flushed, as in http.TimeoutHandler. That is not the
 // end of the response; and a ReverseProxy flushes on a goroutine of its own, too,

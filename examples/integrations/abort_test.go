@@ -258,6 +258,35 @@ func TestRouters_StreamBeneathTimeoutHandler(t *testing.T) {
 	}
 }
 
+// An informational response in front of a refusal does not make it a success.
+// Clients ask for one with Expect, and CDNs send some unasked.
+func TestRouters_InformationHidesNoRefusal(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Expect") == "" {
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // Sends the 100, if it was asked for.
+		w.WriteHeader(http.StatusPaymentRequired)
+	})})
+	for name, mount := range mounts {
+		for protocol, start := range protocols {
+			for beneath, handler := range map[string]func(http.Handler) http.Handler{
+				"": mount, ", beneath a TimeoutHandler": beneathTimeoutHandler(name),
+			} {
+				for _, expect := range []string{"", "100-continue"} {
+					proxy, _ := newProxy(t, pismo, forAliceAlways(t))
+					client, url := start(t, handler(proxy), t.Context())
+					req := newRequest(t.Context(), t, http.MethodPost, url+"/v1/payments", "payment")
+					req.Header.Set("Expect", expect)
+					resp := must(client.Do(req))(t)
+					_ = read(t, resp)
+					check(t, name+" over "+protocol+beneath+": status after "+expect, resp.StatusCode, http.StatusPaymentRequired)
+				}
+			}
+		}
+	}
+}
+
 func beneathTimeoutHandler(name string) func(http.Handler) http.Handler {
 	return func(handler http.Handler) http.Handler {
 		return http.TimeoutHandler(mounts[name](handler), time.Minute, "")

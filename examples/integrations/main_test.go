@@ -150,10 +150,13 @@ func (l *logged) String() string {
 	return l.buffer.String()
 }
 
+// recipe: round-tripper
 // A roundTripper is a function that is an http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// end
 
 // counting counts the requests that go through it.
 func counting(next http.RoundTripper, n *int) http.RoundTripper {

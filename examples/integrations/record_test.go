@@ -36,6 +36,7 @@ func TestVCR_RecordsNoTokenAbove(t *testing.T) {
 	}
 	check(t, "the replayed body", bodies[1], bodies[0])
 	check(t, "requests to the platform", pismo.Counts().ResourceRequests, 1)
+	check(t, "requests for a token", pismo.Counts().TokenRequests, 1)
 	recorded := string(must(os.ReadFile(path + ".yaml"))(t))
 	check(t, "the cassette has the request", strings.Contains(recorded, "/v1/accounts/"), true)
 	check(t, "the cassette has the token", strings.Contains(recorded, tokenOf(t, authenticated)), false)

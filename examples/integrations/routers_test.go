@@ -1,7 +1,9 @@
 package integrations
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -24,9 +26,9 @@ import (
 // path is passed on as it is.
 type router func(t *testing.T, pismo *passporttest.Server) (http.Handler, *logged)
 
-// authenticated stands for the authentication of a program. It finds out whose
+// accountOf stands for the authentication of a program. It finds out whose
 // account a request is for, or answers 401.
-func authenticated(r *http.Request) (tokensource.Account, error) {
+func accountOf(r *http.Request) (tokensource.Account, error) {
 	if r.Header.Get("X-Test-User") != "alice" {
 		return tokensource.Account{}, errors.New("nobody is logged in")
 	}
@@ -38,7 +40,7 @@ func authenticated(r *http.Request) (tokensource.Account, error) {
 // that takes its middleware. What runs behind it acts for the account.
 func authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		account, err := authenticated(r)
+		account, err := accountOf(r)
 		if err != nil {
 			http.Error(w, "log in", http.StatusUnauthorized)
 			return
@@ -75,7 +77,7 @@ var routers = map[string]router{
 		router := echo.New()
 		router.Use(echomiddleware.Recover(), func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c echo.Context) error {
-				account, err := authenticated(c.Request())
+				account, err := accountOf(c.Request())
 				if err != nil {
 					return echo.NewHTTPError(http.StatusUnauthorized, "log in").SetInternal(err)
 				}
@@ -93,7 +95,7 @@ var routers = map[string]router{
 		// recipe: gin
 		router := gin.New()
 		router.Use(abortAgain, gin.Recovery(), func(c *gin.Context) {
-			account, err := authenticated(c.Request)
+			account, err := accountOf(c.Request)
 			if err != nil {
 				c.AbortWithStatus(http.StatusUnauthorized)
 				return
@@ -232,6 +234,37 @@ func TestRouters_WrapKeepsOthersOut(t *testing.T) {
 		check(t, name+": handled", handled, 1)
 		check(t, name+": accepted for alice", pismo.Counts().Accounts[alice].Accepted, 1)
 	}
+}
+
+// What reads the body in front of a proxy has to put it back.
+func TestGin_BindLeavesNoBody(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	proxy, logged := newProxy(t, pismo, forAliceAlways(t))
+	router := gin.New()
+	router.POST("/v1/payments", func(c *gin.Context) {
+		var payment struct{ Amount float64 }
+		_ = c.ShouldBindJSON(&payment)
+	}, gin.WrapH(proxy))
+	router.POST("/v1/uploads", func(c *gin.Context) {
+		// recipe: gin-bind
+		var payment struct{ Amount float64 }
+		if err := c.ShouldBindBodyWithJSON(&payment); err != nil {
+			c.AbortWithStatus(http.StatusBadRequest)
+			return
+		}
+		body, _ := c.Get(gin.BodyBytesKey) // What ShouldBindBodyWith has read.
+		c.Request.Body = io.NopCloser(bytes.NewReader(body.([]byte)))
+		// end
+	}, gin.WrapH(proxy))
+	url := serve(t, router)
+	resp := must(http.DefaultClient.Do(newRequest(t.Context(), t, http.MethodPost, url+"/v1/payments", `{"amount":12.5}`)))(t)
+	check(t, "the answer says misconfigured", strings.Contains(read(t, resp), "#misconfigured"), true)
+	check(t, "the log names the body", strings.Contains(logged.String(), "body"), true)
+	check(t, "payments", len(pismo.Deliveries()), 0)
+	resp = must(http.DefaultClient.Do(newRequest(t.Context(), t, http.MethodPost, url+"/v1/uploads", `{"amount":12.5}`)))(t)
+	_ = read(t, resp)
+	check(t, "status", resp.StatusCode, http.StatusOK)
+	check(t, "length of what was delivered", pismo.Deliveries()[0].Length, int64(len(`{"amount":12.5}`)))
 }
 
 // A gin.Context is a context.Context, but not that of the request.
