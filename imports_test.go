@@ -58,13 +58,13 @@ var reserved = map[string][]string{
 	"os/exec":           {},
 }
 
-func TestNobodyImportsWhatTheyMustNot(t *testing.T) {
-	for _, offence := range offences(t, os.DirFS(".")) {
+func TestImports_FollowRules(t *testing.T) {
+	for _, offence := range violations(t, os.DirFS(".")) {
 		t.Error(offence)
 	}
 }
 
-func TestAWrongImportIsFound(t *testing.T) {
+func TestImports_ViolationIsFound(t *testing.T) {
 	for _, test := range []struct{ file, source string }{
 		{"tokensource/x.go", `import "` + module + `transport"`},
 		{"tokensource/x.go", `import "` + module + `tokensource/passport"`},
@@ -88,7 +88,7 @@ func TestAWrongImportIsFound(t *testing.T) {
 		if !strings.Contains(source, "package") {
 			source = "package x\n" + source
 		}
-		if found := offences(t, fstest.MapFS{test.file: {Data: []byte(source)}}); len(found) != 1 {
+		if found := violations(t, fstest.MapFS{test.file: {Data: []byte(source)}}); len(found) != 1 {
 			t.Errorf("%s with %s: found %q, want one offence", test.file, test.source, found)
 		}
 	}
@@ -100,13 +100,13 @@ func TestAWrongImportIsFound(t *testing.T) {
 		"caddyplugin/x.go":      {Data: []byte("package x\nimport _ \"" + module + "telemetry\"")},
 		".ci/x.go":              {Data: []byte("no package at all")},
 	}
-	if found := offences(t, fine); len(found) > 0 {
+	if found := violations(t, fine); len(found) > 0 {
 		t.Errorf("found %q, want no offence", found)
 	}
 }
 
-// offences returns what is wrong with the imports in a tree.
-func offences(t *testing.T, tree fs.FS) []string {
+// violations returns what is wrong with the imports in a tree.
+func violations(t *testing.T, tree fs.FS) []string {
 	t.Helper()
 	var found []string
 	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -127,7 +127,7 @@ func offences(t *testing.T, tree fs.FS) []string {
 			if err != nil {
 				return err
 			}
-			found = append(found, offencesIn(name, file)...)
+			found = append(found, violationsIn(name, file)...)
 		}
 		return nil
 	})
@@ -137,7 +137,7 @@ func offences(t *testing.T, tree fs.FS) []string {
 	return found
 }
 
-func offencesIn(name string, file *ast.File) []string {
+func violationsIn(name string, file *ast.File) []string {
 	pkg := path.Dir(name)
 	may, known := allowed[pkg]
 	if !known {

@@ -10,7 +10,7 @@ import (
 // link matches the README's links to tests: [test](file_test.go "TestName").
 var link = regexp.MustCompile(`\[test\]\(([^ )]+) "(Test\w+)"\)`)
 
-func TestEveryPromiseOfTheREADMEIsLinkedToATestThatExists(t *testing.T) {
+func TestReadme_LinksExistingTests(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -14,11 +14,11 @@ import (
 // basicAuth lets alice and bob in.
 func basicAuth(t *testing.T) string {
 	t.Helper()
-	return fmt.Sprintf("basic_auth {\n alice %[1]s\n bob %[1]s\n}", hashed(t))
+	return fmt.Sprintf("basic_auth {\n alice %[1]s\n bob %[1]s\n}", passwordHash(t))
 }
 
-// hashed returns the hash of everybody's password.
-func hashed(t *testing.T) string {
+// passwordHash returns the hash of everybody's password.
+func passwordHash(t *testing.T) string {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
 	if err != nil {
@@ -27,12 +27,12 @@ func hashed(t *testing.T) string {
 	return string(hash)
 }
 
-func as(user string) func(*http.Request) {
+func asUser(user string) func(*http.Request) {
 	return func(r *http.Request) { r.SetBasicAuth(user, "secret") }
 }
 
-func TestEachUserReachesItsOwnAccountOnly(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestAccount_UserReachesOnlyItsOwn(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", basicAuth(t)+`
 	map {http.auth.user.id} {account} {
 		alice `+alice+`
@@ -42,9 +42,9 @@ func TestEachUserReachesItsOwnAccountOnly(t *testing.T) {
 		account {account}
 	}`))
 	for range 2 {
-		wantStatus(t, s.get(alice, as("alice")), http.StatusOK)
-		wantStatus(t, s.get(bob, as("bob")), http.StatusOK)
-		wantStatus(t, s.get(alice, as("bob")), http.StatusUnauthorized)
+		wantStatus(t, s.get(alice, asUser("alice")), http.StatusOK)
+		wantStatus(t, s.get(bob, asUser("bob")), http.StatusOK)
+		wantStatus(t, s.get(alice, asUser("bob")), http.StatusUnauthorized)
 		wantStatus(t, s.get(alice), http.StatusUnauthorized)
 	}
 	if counts := s.pismo.Counts(); counts.Issued != 2 || counts.TotalRefused() != 2 {
@@ -52,7 +52,7 @@ func TestEachUserReachesItsOwnAccountOnly(t *testing.T) {
 	}
 }
 
-func TestAUserWithoutAnAccountGetsNowhere(t *testing.T) {
+func TestAccount_MissingIsForbidden(t *testing.T) {
 	for name, test := range map[string]struct{ mapping, options string }{
 		"none":               {"bob " + bob, "account {account}"},
 		"empty":              {`alice ""`, "account {account}"},
@@ -66,7 +66,7 @@ func TestAUserWithoutAnAccountGetsNowhere(t *testing.T) {
 		"rounded far":        {"alice 1234567890123456789", "account {account}"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("", basicAuth(t)+`
 	map {http.auth.user.id} {account} {
 		`+test.mapping+`
@@ -74,7 +74,7 @@ func TestAUserWithoutAnAccountGetsNowhere(t *testing.T) {
 	pismo_proxy $PISMO {
 		`+test.options+`
 	}`))
-			wantProblem(t, s.get(alice, as("alice")), http.StatusForbidden, "account-forbidden")
+			wantProblem(t, s.get(alice, asUser("alice")), http.StatusForbidden, "account-forbidden")
 			if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
 				t.Errorf("the platform was asked: %+v", counts)
 			}
@@ -103,7 +103,7 @@ func TestAccount_LongIDs(t *testing.T) {
 		"below 2^53":            {"alice 9007199254740991", "9007199254740991"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("", basicAuth(t)+`
 	map {http.auth.user.id} {account} {
 		`+test.mapping+`
@@ -111,7 +111,7 @@ func TestAccount_LongIDs(t *testing.T) {
 	pismo_proxy $PISMO {
 		account {account}
 	}`))
-			r := s.get(test.id, as("alice"))
+			r := s.get(test.id, asUser("alice"))
 			if test.id == "" {
 				wantProblem(t, r, http.StatusForbidden, "account-forbidden")
 			} else {
@@ -123,15 +123,15 @@ func TestAccount_LongIDs(t *testing.T) {
 
 func TestAccount_LongVariables(t *testing.T) {
 	for value, status := range map[string]int{"9007199254740994": http.StatusForbidden, `"9007199254740994"`: http.StatusOK, alice: http.StatusOK} {
-		s := newSetup(t, passporttest.Config{})
+		s := newFixture(t, passporttest.Config{})
 		s.start(s.caddyfile("", "vars account "+value+"\npismo_proxy $PISMO {\n account {vars.account}\n}"))
 		wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}"), map[int]int{http.StatusOK: http.StatusCreated, http.StatusForbidden: http.StatusForbidden}[status])
 	}
 }
 
-func TestTheOrganizationAndAFixedAccountAreSpelledOut(t *testing.T) {
+func TestAccount_MayBeFixed(t *testing.T) {
 	for account, want := range map[string]string{"organization": "", alice: alice} {
-		s := newSetup(t, passporttest.Config{})
+		s := newFixture(t, passporttest.Config{})
 		s.start(s.caddyfile("", "pismo_proxy $PISMO {\n account "+account+"\n}"))
 		wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}"), http.StatusCreated)
 		if deliveries := s.pismo.Deliveries(); len(deliveries) != 1 || deliveries[0].Account != want {
@@ -140,22 +140,22 @@ func TestTheOrganizationAndAFixedAccountAreSpelledOut(t *testing.T) {
 	}
 }
 
-func TestAHeaderThatNamesTheAccountIsStrippedAndItsTwinRefused(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestAccountHeader_IsStripped(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `route {
 		pismo_auth {
 			account_header X-Account [0-9]+
 		}
 		respond "{http.request.header.X-Account}|{http.request.header.Authorization}|{http.pismo.account.kind}|{http.pismo.token.serial}|{http.pismo.token.expires_in}"
 	}`))
-	r := s.get(alice, with("X-Account", alice), with("Authorization", "Bearer mine"))
+	r := s.get(alice, withField("X-Account", alice), withField("Authorization", "Bearer mine"))
 	if parts := strings.Split(r.body, "|"); len(parts) != 5 || parts[0] != "" || parts[1] != "" || parts[2] != "account" || parts[3] != "1" || (parts[4] != "599" && parts[4] != "600") {
 		t.Errorf("later handlers see %q", r.body)
 	}
 	for name, edits := range map[string][]func(*http.Request){
 		"only twin":  {func(r *http.Request) { r.Header["X_account"] = []string{bob} }},
 		"twice":      {func(r *http.Request) { r.Header["X-Account"] = []string{alice, bob} }},
-		"no number":  {with("X-Account", "organization")},
+		"no number":  {withField("X-Account", "organization")},
 		"not at all": {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestAHeaderThatNamesTheAccountIsStrippedAndItsTwinRefused(t *testing.T) {
 	}
 }
 
-func TestTheUpstreamSeesExactlyOneAuthorizationAndItIsOurs(t *testing.T) {
+func TestUpstream_GetsOneAuthorization(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":         byHeader,
 		"pismo_auth":          "pismo_auth {\n account_header X-Account [0-9]+\n}\nreverse_proxy $PISMO {\n transport pismo\n}",
@@ -173,12 +173,12 @@ func TestTheUpstreamSeesExactlyOneAuthorizationAndItIsOurs(t *testing.T) {
 		"transport pismo":     "reverse_proxy $PISMO {\n header_up Authorization \"Bearer wrong\"\n transport pismo {\n account " + alice + "\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("", site))
 			for _, edits := range [][]func(*http.Request){
-				{with("X-Account", alice)},
-				{with("X-Account", alice), with("Authorization", "Bearer mine")},
-				{with("X-Account", alice), as("alice")},
+				{withField("X-Account", alice)},
+				{withField("X-Account", alice), withField("Authorization", "Bearer mine")},
+				{withField("X-Account", alice), asUser("alice")},
 			} {
 				wantStatus(t, s.get(alice, edits...), http.StatusOK) // The double takes one, and only a good one.
 			}
@@ -186,8 +186,8 @@ func TestTheUpstreamSeesExactlyOneAuthorizationAndItIsOurs(t *testing.T) {
 	}
 }
 
-func TestThePlaceholdersAreThoseOfTheTokenThatIsSent(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestPlaceholders_DescribeLastToken(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `route {
 		pismo_auth {
 			account organization

@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // Each Caddyfile in testdata/adapt stands beside the JSON that it means.
-func TestEachDirectiveAdaptsToItsJSON(t *testing.T) {
+func TestCaddyfile_AdaptsToJSON(t *testing.T) {
 	files, err := filepath.Glob("testdata/adapt/*.caddyfile")
 	if err != nil || len(files) < 8 {
 		t.Fatalf("found %d files, %v", len(files), err)
@@ -63,7 +63,7 @@ func inClient(lines string) string {
 // inSite is a Caddyfile with lines in a site, from line 2.
 func inSite(lines string) string { return "example.com {\n" + lines + "\n}\n" }
 
-func TestEachFaultIsFoundWhereItStands(t *testing.T) {
+func TestCaddyfile_FaultsNameTheirLine(t *testing.T) {
 	for name, test := range map[string]struct{ caddyfile, want string }{
 		"no client":                {"{\n\tpismo {\n\t}\n}\n", "pismo defines no client, at Caddyfile:"},
 		"an argument":              {"{\n\tpismo main\n}\n", "wrong argument count or unexpected line ending after 'main', at Caddyfile:2"},

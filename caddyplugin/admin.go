@@ -42,10 +42,10 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// runningLeases returns the clients of the configuration that runs.
-func runningLeases() map[string]*lease {
-	if app, ok := running.top(); ok {
-		return app.leases
+// runningClients returns the clients of the configuration that runs.
+func runningClients() map[string]*clientRef {
+	if app, ok := activeApps.newest(); ok {
+		return app.clientRefs
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ const adminClients = "/pismo/clients"
 func (a *adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: adminClients, Handler: caddy.AdminHandlerFunc(a.list)},
-		{Pattern: adminClients + "/", Handler: caddy.AdminHandlerFunc(a.flush)},
+		{Pattern: adminClients + "/", Handler: caddy.AdminHandlerFunc(a.invalidate)},
 	}
 }
 
@@ -69,34 +69,34 @@ type clientStatus struct {
 	Tokens   int `json:"tokens"`
 	// How many issuances there were, since this client was configured as it
 	// is, and how many of them failed, by kind.
-	Issuances uint64                      `json:"issuances"`
-	Failures  map[tokensource.Kind]uint64 `json:"failures"`
+	Issuances uint64                           `json:"issuances"`
+	Failures  map[tokensource.ErrorKind]uint64 `json:"failures"`
 	// When the first of the tokens expires.
 	NextExpiry *time.Time `json:"next_expiry,omitempty"`
 	// How many accounts are left alone because issuances failed a moment ago.
-	Cooling int `json:"cooling"`
+	CoolingDown int `json:"cooling"`
 	// Until when no token is issued at all, and why.
-	CoolingUntil *time.Time       `json:"cooling_until,omitempty"`
-	CoolingCause tokensource.Kind `json:"cooling_cause,omitempty"`
+	CooldownUntil *time.Time            `json:"cooling_until,omitempty"`
+	CooldownCause tokensource.ErrorKind `json:"cooling_cause,omitempty"`
 }
 
-func statusOf(client *lease) clientStatus {
+func statusOf(client *clientRef) clientStatus {
 	status := client.source.Status()
 	issuances, failures := client.report.counts()
 	return clientStatus{
-		Name:         client.name,
-		Accounts:     status.Accounts,
-		Tokens:       status.Tokens,
-		Issuances:    issuances,
-		Failures:     failures,
-		NextExpiry:   unlessZero(status.NextExpiry),
-		Cooling:      status.Cooling,
-		CoolingUntil: unlessZero(status.CoolingUntil),
-		CoolingCause: status.Cause,
+		Name:          client.name,
+		Accounts:      status.Accounts,
+		Tokens:        status.Tokens,
+		Issuances:     issuances,
+		Failures:      failures,
+		NextExpiry:    nilIfZero(status.NextExpiry),
+		CoolingDown:   status.CoolingDown,
+		CooldownUntil: nilIfZero(status.CooldownUntil),
+		CooldownCause: status.CooldownCause,
 	}
 }
 
-func unlessZero(t time.Time) *time.Time {
+func nilIfZero(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
@@ -110,7 +110,7 @@ func (*adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 		return adminError(http.StatusMethodNotAllowed, "the method is not GET")
 	}
 	statuses := []clientStatus{}
-	leases := runningLeases()
+	leases := runningClients()
 	for _, name := range slices.Sorted(maps.Keys(leases)) {
 		statuses = append(statuses, statusOf(leases[name]))
 	}
@@ -118,8 +118,8 @@ func (*adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(statuses)
 }
 
-// flush has a client forget tokens.
-func (*adminAPI) flush(w http.ResponseWriter, r *http.Request) error {
+// invalidate has a client forget tokens.
+func (*adminAPI) invalidate(w http.ResponseWriter, r *http.Request) error {
 	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, adminClients+"/"), "/flush")
 	if !ok || name == "" || strings.Contains(name, "/") {
 		return adminError(http.StatusNotFound, "there is only "+adminClients+"/<name>/flush")
@@ -127,35 +127,35 @@ func (*adminAPI) flush(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return adminError(http.StatusMethodNotAllowed, "the method is not POST")
 	}
-	client, ok := runningLeases()[name]
+	client, ok := runningClients()[name]
 	if !ok {
 		return adminError(http.StatusNotFound, "there is no such client")
 	}
-	account, all, err := accountToFlush(r.Body)
+	account, all, err := accountToInvalidate(r.Body)
 	switch {
 	case err != nil:
 		return adminError(http.StatusBadRequest, err.Error())
 	case all:
-		client.source.ForgetAll()
+		client.source.InvalidateAll()
 	default:
-		client.source.Forget(account)
+		client.source.Invalidate(account)
 	}
-	client.report.forget()
+	client.report.reset()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// maxFlush is how large the body of a flush may be.
-const maxFlush = 4 << 10
+// maxInvalidateBody is how large the body of a flush may be.
+const maxInvalidateBody = 4 << 10
 
-var errFlush = errors.New(`the body is neither empty nor {"account": "<id>"} or {"account": "organization"}`)
+var errInvalidateBody = errors.New(`the body is neither empty nor {"account": "<id>"} or {"account": "organization"}`)
 
-// accountToFlush reads whose token is to be forgotten. Errors do not repeat it.
-func accountToFlush(body io.Reader) (account tokensource.Account, all bool, err error) {
-	raw, err := io.ReadAll(io.LimitReader(body, maxFlush+1))
+// accountToInvalidate reads whose token is to be forgotten. Errors do not repeat it.
+func accountToInvalidate(body io.Reader) (account tokensource.Account, all bool, err error) {
+	raw, err := io.ReadAll(io.LimitReader(body, maxInvalidateBody+1))
 	switch {
-	case err != nil || len(raw) > maxFlush:
-		return account, false, errFlush
+	case err != nil || len(raw) > maxInvalidateBody:
+		return account, false, errInvalidateBody
 	case len(strings.TrimSpace(string(raw))) == 0:
 		return account, true, nil
 	}
@@ -163,14 +163,14 @@ func accountToFlush(body io.Reader) (account tokensource.Account, all bool, err 
 		Account json.RawMessage `json:"account"`
 	}
 	if err := caddy.StrictUnmarshalJSON(raw, &request); err != nil || request.Account == nil {
-		return account, false, errFlush
+		return account, false, errInvalidateBody
 	}
 	id := strings.TrimSuffix(strings.TrimPrefix(string(request.Account), `"`), `"`)
 	if id == organization {
 		return tokensource.Organization(), false, nil
 	}
 	if account, err = tokensource.ParseAccountID(id); err != nil {
-		return account, false, errFlush
+		return account, false, errInvalidateBody
 	}
 	return account, false, nil
 }

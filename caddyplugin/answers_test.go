@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestWhatKeepsATokenAwayIsAnswered(t *testing.T) {
+func TestProblem_FollowsTokenError(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault  passporttest.Fault
 		status int
@@ -27,7 +27,7 @@ func TestWhatKeepsATokenAwayIsAnswered(t *testing.T) {
 			"transport pismo": "reverse_proxy $PISMO {\n transport pismo {\n account " + alice + "\n}\n}",
 		} {
 			t.Run(name+", "+site, func(t *testing.T) {
-				s := newSetup(t, passporttest.Config{})
+				s := newFixture(t, passporttest.Config{})
 				s.pismo.FailAlways(test.fault)
 				s.start(s.caddyfile("issue_timeout 200ms", caddyfile))
 				r := s.get(alice)
@@ -43,8 +43,8 @@ func TestWhatKeepsATokenAwayIsAnswered(t *testing.T) {
 	}
 }
 
-func TestErrorRoutesAreLeftWhatTheyAskFor(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestErrorsHandle_ReachesErrorRoutes(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.pismo.FailAlways(passporttest.RateLimited(7 * time.Second))
 	s.start(s.caddyfile("", `pismo_proxy $PISMO {
 		account_header X-Account [0-9]+
@@ -53,7 +53,7 @@ func TestErrorRoutesAreLeftWhatTheyAskFor(t *testing.T) {
 	handle_errors {
 		respond "sorry: {err.status_code} {err.message}"
 	}`))
-	r := s.get(alice, with("X-Account", alice))
+	r := s.get(alice, withField("X-Account", alice))
 	wantStatus(t, r, http.StatusServiceUnavailable)
 	if !strings.HasPrefix(r.body, "sorry: 503 pismoauth: the token endpoint limits the rate of requests (status 429, retry after") || r.header.Get("Retry-After") != "7" {
 		t.Errorf("got %q, Retry-After %q", r.body, r.header.Get("Retry-After"))
@@ -61,46 +61,46 @@ func TestErrorRoutesAreLeftWhatTheyAskFor(t *testing.T) {
 	wantStatus(t, s.get(alice), http.StatusForbidden)
 }
 
-func TestAnUnsafeRequestInEarlyDataIsSentBackBeforeAnyToken(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestEarlyData_UnsafeMethodIs425(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, "UNKNOWN"} {
-		wantProblem(t, s.send(method, "/v1/payments", "{}", with("X-Account", alice), with("Early-Data", "1")), http.StatusTooEarly, "too-early")
+		wantProblem(t, s.send(method, "/v1/payments", "{}", withField("X-Account", alice), withField("Early-Data", "1")), http.StatusTooEarly, "too-early")
 	}
 	if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
 		t.Errorf("the platform was asked: %+v", counts)
 	}
-	wantStatus(t, s.get(alice, with("X-Account", alice), with("Early-Data", "1")), http.StatusOK)
-	wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}", with("X-Account", alice)), http.StatusCreated)
+	wantStatus(t, s.get(alice, withField("X-Account", alice), withField("Early-Data", "1")), http.StatusOK)
+	wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}", withField("X-Account", alice)), http.StatusCreated)
 }
 
-func TestABusiness401ReachesTheClientAndNothingIsRenewed(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestProxy_PassesBusiness401(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
-	r := s.send(http.MethodPost, "/v1/refusals/EUPI0120", "{}", with("X-Account", alice))
+	r := s.send(http.MethodPost, "/v1/refusals/EUPI0120", "{}", withField("X-Account", alice))
 	wantStatus(t, r, http.StatusUnauthorized)
 	if !strings.Contains(r.body, "EUPI0120") || s.pismo.Counts().Issued != 1 || len(s.pismo.Deliveries()) != 1 {
 		t.Errorf("got %q; %+v", r.body, s.pismo.Counts())
 	}
 }
 
-func TestA401ThatSpeaksOfOurTokenIsNotTheClients(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestProxy_Hides401OfItsOwnToken(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.pismo.Refuse(passporttest.Refusal{}.Times(2))
 	s.start(s.caddyfile("", byHeader))
-	wantProblem(t, s.get(alice, with("X-Account", alice)), http.StatusBadGateway, "token-refused")
+	wantProblem(t, s.get(alice, withField("X-Account", alice)), http.StatusBadGateway, "token-refused")
 	if counts := s.pismo.Counts(); counts.Scripted != 2 || counts.Issued != 2 {
 		t.Errorf("the request and its replay make %d, with %d tokens", counts.Scripted, counts.Issued)
 	}
 }
 
-func TestAClientThatLeavesIsNobodysFailure(t *testing.T) {
+func TestProxy_ClientDisconnectIsNoFailure(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
 		"transport pismo": "reverse_proxy $PISMO {\n fail_duration 30s\n unhealthy_status 5xx\n transport pismo {\n account " + alice + "\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{Latency: 300 * time.Millisecond})
+			s := newFixture(t, passporttest.Config{Latency: 300 * time.Millisecond})
 			s.start(s.caddyfile("", "log\n"+site))
 			ctx, leave := context.WithCancel(t.Context())
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/v1/accounts/"+alice, nil)
@@ -128,23 +128,23 @@ func TestAClientThatLeavesIsNobodysFailure(t *testing.T) {
 	}
 }
 
-func TestTheTransportByItselfSendsEarlyDataBackToo(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestEarlyData_TransportAnswers425(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo {\n account "+alice+"\n}\n}"))
-	wantProblem(t, s.send(http.MethodPost, "/v1/payments", "{}", with("Early-Data", "1")), http.StatusTooEarly, "too-early")
+	wantProblem(t, s.send(http.MethodPost, "/v1/payments", "{}", withField("Early-Data", "1")), http.StatusTooEarly, "too-early")
 	if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
 		t.Errorf("the platform was asked: %+v", counts)
 	}
 }
 
 // The answer to TRACE is the request, with the token in it.
-func TestTRACEAndCONNECTAreNotPassedOn(t *testing.T) {
+func TestProxy_RefusesTraceAndConnect(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
 		"transport pismo": "reverse_proxy $PISMO {\n transport pismo {\n account " + alice + "\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("", site))
 			for _, method := range []string{http.MethodTrace, http.MethodConnect} {
 				wantProblem(t, s.send(method, "/v1/accounts/"+alice, ""), http.StatusNotImplemented, "method-not-proxied")
@@ -157,11 +157,11 @@ func TestTRACEAndCONNECTAreNotPassedOn(t *testing.T) {
 }
 
 // RFC 8470, section 5.1.
-func TestEarlyDataThatIsMalformedOrThereTwiceCounts(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestEarlyData_MalformedFieldCounts(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
 	for _, values := range [][]string{{"0"}, {""}, {"0", "1"}, {"1, 1"}} {
 		early := func(r *http.Request) { r.Header["Early-Data"] = values }
-		wantProblem(t, s.send(http.MethodPost, "/v1/payments", "{}", with("X-Account", alice), early), http.StatusTooEarly, "too-early")
+		wantProblem(t, s.send(http.MethodPost, "/v1/payments", "{}", withField("X-Account", alice), early), http.StatusTooEarly, "too-early")
 	}
 }

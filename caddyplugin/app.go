@@ -58,14 +58,14 @@ type App struct {
 	// The clients, by name.
 	Clients map[string]*Client `json:"clients,omitempty"`
 
-	leases map[string]*lease
-	auths  [][]caddy.Module // each pismo_auth so far, with the modules that it stands in
+	clientRefs map[string]*clientRef
+	auths      [][]caddy.Module // each pismo_auth so far, with the modules that it stands in
 }
 
-// running holds the apps of the active configurations. It is package-level
+// activeApps holds the apps of the active configurations. It is package-level
 // because the admin API outlives a configuration that fails to load, and has to
 // find the one that runs.
-var running stack[*App]
+var activeApps activeList[*App]
 
 // CaddyModule returns the Caddy module information.
 func (App) CaddyModule() caddy.ModuleInfo {
@@ -78,47 +78,47 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the clients, or takes over those that have not changed. It
 // contacts no one.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.leases = make(map[string]*lease, len(a.Clients))
+	a.clientRefs = make(map[string]*clientRef, len(a.Clients))
 	for _, name := range slices.Sorted(maps.Keys(a.Clients)) {
-		if err := a.provision(ctx, name); err != nil {
+		if err := a.provisionClient(ctx, name); err != nil {
 			return fmt.Errorf("client %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// provision sets up a client, or takes it over.
-func (a *App) provision(ctx caddy.Context, name string) error {
+// provisionClient sets up a client, or takes it over.
+func (a *App) provisionClient(ctx caddy.Context, name string) error {
 	config := a.Clients[name]
 	if config == nil {
 		config = new(Client)
 	}
-	client, err := newLease(ctx, name, config, a)
+	client, err := newClientRef(ctx, name, config, a)
 	if err != nil {
 		return err
 	}
-	a.leases[name] = client
+	a.clientRefs[name] = client
 	if err := client.metrics.register(ctx.GetMetricsRegistry(), name); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	return readable(ctx, client.issuer)
+	return checkReadable(ctx, client.issuer)
 }
 
 // Start has the clients use this configuration's loggers and transports. A
 // configuration that does not come to start leaves them those they have.
 func (a *App) Start() error {
-	for _, client := range a.leases {
-		client.start()
+	for _, client := range a.clientRefs {
+		client.activate()
 	}
-	running.push(a)
+	activeApps.add(a)
 	return nil
 }
 
 // Stop takes back what Start did. What another configuration provides stays.
 func (a *App) Stop() error {
-	running.remove(a)
-	for _, client := range a.leases {
-		client.stop()
+	activeApps.remove(a)
+	for _, client := range a.clientRefs {
+		client.deactivate()
 	}
 	return nil
 }
@@ -126,20 +126,20 @@ func (a *App) Stop() error {
 // Cleanup gives the clients back.
 func (a *App) Cleanup() error {
 	var faults []error
-	for _, client := range a.leases {
+	for _, client := range a.clientRefs {
 		faults = append(faults, client.release())
 	}
 	return errors.Join(faults...)
 }
 
 // client returns the client with a name, or the only one if the name is empty.
-func (a *App) client(name string) (*lease, error) {
-	name, err := chosen(slices.Sorted(maps.Keys(a.leases)), name)
-	return a.leases[name], err
+func (a *App) client(name string) (*clientRef, error) {
+	name, err := selectClient(slices.Sorted(maps.Keys(a.clientRefs)), name)
+	return a.clientRefs[name], err
 }
 
-// chosen returns which of some clients is meant by a name, or by none.
-func chosen(clients []string, name string) (string, error) {
+// selectClient returns which of some clients is meant by a name, or by none.
+func selectClient(clients []string, name string) (string, error) {
 	switch {
 	case len(clients) == 0:
 		return "", errors.New("there is no client; define one with the global option: pismo { client <name> { … } }")
@@ -154,7 +154,7 @@ func chosen(clients []string, name string) (string, error) {
 }
 
 // clientOf returns a client of the configuration that is being provisioned.
-func clientOf(ctx caddy.Context, name string) (*lease, error) {
+func clientOf(ctx caddy.Context, name string) (*clientRef, error) {
 	value, err := ctx.App("pismo")
 	if err != nil {
 		return nil, err

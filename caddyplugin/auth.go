@@ -91,7 +91,7 @@ type Auth struct {
 	// request replayed when it is refused.
 	Inject bool `json:"inject,omitempty"`
 
-	client      *lease
+	client      *clientRef
 	middleware  *middleware.Middleware
 	logger      *zap.Logger
 	errorRoutes bool // It stands in a subroute with error routes.
@@ -115,7 +115,7 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 	if err := a.validate(); err != nil {
 		return fmt.Errorf("client %s: %w", client.name, err)
 	}
-	find, err := a.finder(ctx)
+	find, err := a.accountFunc(ctx)
 	if err != nil {
 		return fmt.Errorf("client %s: %w", client.name, err)
 	}
@@ -132,24 +132,24 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 func (a *Auth) validate() error {
 	switch {
 	case a.Account == "" && a.AccountHeader == "":
-		return &fault{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
+		return &optionError{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
 	case a.AccountHeader != "" && a.AccountHeaderPattern == "":
-		return &fault{"account_header", errors.New("has no pattern; say what an account's id looks like")}
+		return &optionError{"account_header", errors.New("has no pattern; say what an account's id looks like")}
 	}
-	return a.validateSoFar()
+	return a.validatePartial()
 }
 
-// validateSoFar returns what is wrong with the options that are set, whatever
+// validatePartial returns what is wrong with the options that are set, whatever
 // may follow.
-func (a *Auth) validateSoFar() error {
+func (a *Auth) validatePartial() error {
 	switch {
 	case a.Account != "" && a.AccountHeader != "":
-		return &fault{"account", errors.New("is set, and account_header too; only one can tell")}
+		return &optionError{"account", errors.New("is set, and account_header too; only one can tell")}
 	case a.AccountHeader != "" && a.AccountPattern != "":
-		return &fault{"account_pattern", errors.New("is for account; account_header has a pattern of its own")}
+		return &optionError{"account_pattern", errors.New("is for account; account_header has a pattern of its own")}
 	}
-	if _, err := compile(a.AccountHeaderPattern); err != nil {
-		return &fault{"account_header", err}
+	if _, err := compileWhole(a.AccountHeaderPattern); err != nil {
+		return &optionError{"account_header", err}
 	}
 	if err := checkAccount(a.Account, a.AccountPattern); err != nil {
 		return err
@@ -157,30 +157,30 @@ func (a *Auth) validateSoFar() error {
 	return checkErrors(a.Errors)
 }
 
-// finder returns what finds the account of a request. The options are valid.
-func (a *Auth) finder(ctx caddy.Context) (middleware.AccountFunc, error) {
+// accountFunc returns what finds the account of a request. The options are valid.
+func (a *Auth) accountFunc(ctx caddy.Context) (middleware.AccountFunc, error) {
 	if a.AccountHeader != "" {
-		pattern, err := compile(a.AccountHeaderPattern)
+		pattern, err := compileWhole(a.AccountHeaderPattern)
 		if err != nil {
 			return nil, err
 		}
 		return middleware.FromHeader(a.AccountHeader, pattern)
 	}
-	account, err := newAccountOf(a.Account, a.AccountPattern)
-	account.exactIn(ctx)
-	return func(r *http.Request) (tokensource.Account, error) { return account.of(replacerOf(r.Context())) }, err
+	account, err := newAccountRule(a.Account, a.AccountPattern)
+	account.refuseRounded(ctx)
+	return func(r *http.Request) (tokensource.Account, error) { return account.accountFor(replacerOf(r.Context())) }, err
 }
 
 // ServeHTTP passes the request on for its account, or answers it.
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if err := unfit(r); err != nil {
-		return a.answer(w, r, err)
+	if err := checkRequest(r); err != nil {
+		return a.answerError(w, r, err)
 	}
 	out, token, err := a.middleware.Admit(r)
 	if err != nil {
-		return a.answer(w, r, err)
+		return a.answerError(w, r, err)
 	}
-	strip(r.Header, out.Header)
+	removeStripped(r.Header, out.Header)
 	ctx := context.WithValue(out.Context(), clientKey{}, a.client.sharedClient)
 	if a.Inject {
 		token.SetAuthHeader(out.Header)
@@ -190,15 +190,15 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	setPlaceholders(r.Context(), token)
 	if err := next.ServeHTTP(w, out.WithContext(ctx)); err != nil {
-		return a.unreachable(w, r, err)
+		return a.answerUnreachable(w, r, err)
 	}
 	return nil
 }
 
-// strip removes from the header of a request what is not in the one that it is
+// removeStripped removes from the header of a request what is not in the one that it is
 // passed on with, and its Authorization: placeholders are about the request that
 // Caddy was sent. The token is never in it.
-func strip(header, kept http.Header) {
+func removeStripped(header, kept http.Header) {
 	for name := range header {
 		if _, ok := kept[name]; !ok || name == "Authorization" {
 			delete(header, name)
@@ -210,14 +210,14 @@ func strip(header, kept http.Header) {
 // with, in its context.
 type clientKey struct{}
 
-// answer answers a request that failed, or leaves that to others.
-func (a *Auth) answer(w http.ResponseWriter, r *http.Request, err error) error {
+// answerError answers a request that failed, or leaves that to others.
+func (a *Auth) answerError(w http.ResponseWriter, r *http.Request, err error) error {
 	switch {
-	case gone(r.Context()):
+	case clientGone(r.Context()):
 		w.WriteHeader(statusClientGone) // For the access log, as reverse_proxy does.
 		return nil
 	case a.Errors == errorsHandle:
-		return fail(w, err)
+		return routeError(w, err)
 	default:
 		middleware.ProblemOf(err).Answer(w, r)
 		return nil

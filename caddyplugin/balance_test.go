@@ -17,14 +17,14 @@ import (
 
 // The first upstream is dead. What was read of a body for its sake must not be
 // missing for the second.
-func TestABodyThatADeadUpstreamDidNotGetReachesTheNext(t *testing.T) {
+func TestBody_ReachesNextUpstream(t *testing.T) {
 	for name, body := range map[string]string{
 		"kept":     strings.Repeat("x", 1000),
 		"streamed": strings.Repeat("x", 100_000),
 		"none":     "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("", `pismo_proxy `+freeport.Address(t)+` $PISMO {
 				account `+alice+`
 				lb_policy first
@@ -40,7 +40,7 @@ func TestABodyThatADeadUpstreamDidNotGetReachesTheNext(t *testing.T) {
 	}
 }
 
-func TestARequestIsTriedAsOftenAsReverseProxyTriesIt(t *testing.T) {
+func TestRetry_SameAttemptsAsReverseProxy(t *testing.T) {
 	for _, match := range []string{"", "lb_retry_match {\n expression `{http.reverse_proxy.status_code} == 503`\n}"} {
 		attempts := map[string]int64{}
 		for _, directive := range []string{"reverse_proxy", "pismo_proxy"} {
@@ -49,7 +49,7 @@ func TestARequestIsTriedAsOftenAsReverseProxyTriesIt(t *testing.T) {
 				got.Add(1)
 				w.WriteHeader(http.StatusServiceUnavailable)
 			})
-			s := newSetup(t, passporttest.Config{Resource: resource})
+			s := newFixture(t, passporttest.Config{Resource: resource})
 			plain, account := s.plain(resource), ""
 			if directive == "pismo_proxy" {
 				plain, account = s.pismo.Host(), "account "+alice
@@ -72,15 +72,15 @@ func TestARequestIsTriedAsOftenAsReverseProxyTriesIt(t *testing.T) {
 }
 
 // plain serves a handler that asks for no token.
-func (s *setup) plain(handler http.Handler) string {
+func (s *fixture) plain(handler http.Handler) string {
 	s.t.Helper()
 	listener := listen(s.t, "tcp", "127.0.0.1:0")
 	serve(s.t, listener, handler)
 	return listener.Addr().String()
 }
 
-func TestA401IsReplayedOnceOverAllAttempts(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestReplay_OncePerRequest(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.pismo.Refuse(passporttest.Refusal{}.Times(100))
 	s.start(s.caddyfile("", `pismo_proxy $PISMO {
 		account `+alice+`
@@ -96,35 +96,35 @@ func TestA401IsReplayedOnceOverAllAttempts(t *testing.T) {
 	}
 }
 
-func TestAnOutageOfTheTokenEndpointLeavesTheUpstreamHealthy(t *testing.T) {
+func TestOutage_LeavesUpstreamHealthy(t *testing.T) {
 	for name, fault := range map[string]passporttest.Fault{
 		"down":        passporttest.Status(http.StatusInternalServerError),
 		"hanging":     passporttest.Hang(),
 		"bad account": passporttest.Status(http.StatusUnauthorized),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("issue_timeout 1s", `pismo_proxy $PISMO {
 				account_header X-Account [0-9]+
 				fail_duration 30s
 				max_fails 1
 				unhealthy_status 5xx
 			}`))
-			wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 			s.pismo.FailAlways(fault)
 			for i := range 20 {
-				if r := s.get(bob, with("X-Account", fmt.Sprint(200+i))); r.status < 500 {
+				if r := s.get(bob, withField("X-Account", fmt.Sprint(200+i))); r.status < 500 {
 					t.Fatalf("got status %d", r.status)
 				}
 			}
-			wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 		})
 	}
 }
 
 // Without unhealthy_status, the same holds for a transport by itself.
-func TestAFailureOfOursIsNoErrorOfTheTransport(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestTransport_OwnFailureKeepsUpstream(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `reverse_proxy $PISMO {
 		fail_duration 30s
 		max_fails 1
@@ -140,8 +140,8 @@ func TestAFailureOfOursIsNoErrorOfTheTransport(t *testing.T) {
 	}
 }
 
-func TestABodyThatItsClientCannotSendIsTheClientsFailure(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestBody_SlowClientIs408(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `timeouts {
 		read_timeout 100ms
 	}
@@ -169,7 +169,7 @@ func TestABodyThatItsClientCannotSendIsTheClientsFailure(t *testing.T) {
 	wantStatus(t, s.get(alice), http.StatusOK) // The upstream is not down.
 }
 
-func TestABodyOverTheLimitStreamsAndIsNeverSentTwice(t *testing.T) {
+func TestMaxReplayBody_BoundsReplay(t *testing.T) {
 	for name, test := range map[string]struct {
 		option string
 		length int
@@ -182,7 +182,7 @@ func TestABodyOverTheLimitStreamsAndIsNeverSentTwice(t *testing.T) {
 		"off":                {"max_replay_body off", 1, http.StatusBadGateway},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("", `pismo_proxy $PISMO {
 				account `+alice+`
 				transport pismo {
@@ -202,8 +202,8 @@ func TestABodyOverTheLimitStreamsAndIsNeverSentTwice(t *testing.T) {
 
 // net/http takes an idempotency key for the permission to send a payment once
 // more when a connection breaks; but only if it has the body again.
-func TestAPaymentOnAConnectionThatBreaksIsDeliveredOnce(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestPayment_DeliveredOnceOnHangUp(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	listener := listen(t, "tcp", "127.0.0.1:0")
 	t.Cleanup(func() { _ = listener.Close() })
 	var payments atomic.Int64
@@ -233,7 +233,7 @@ func TestAPaymentOnAConnectionThatBreaksIsDeliveredOnce(t *testing.T) {
 	}()
 	s.start(s.caddyfile("", "pismo_proxy "+listener.Addr().String()+" {\n account "+alice+"\n}"))
 	wantStatus(t, s.get(alice), http.StatusOK) // Now there is a connection that is kept.
-	wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}", with("Idempotency-Key", "1")), http.StatusBadGateway)
+	wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}", withField("Idempotency-Key", "1")), http.StatusBadGateway)
 	if payments.Load() != 1 {
 		t.Errorf("delivered %d times", payments.Load())
 	}

@@ -18,8 +18,8 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("pismo_proxy", httpcaddyfile.Before, "reverse_proxy")
 }
 
-// argument returns the one argument of an option.
-func argument(d *caddyfile.Dispenser) (string, error) {
+// singleArgument returns the one argument of an option.
+func singleArgument(d *caddyfile.Dispenser) (string, error) {
 	var value string
 	if !d.AllArgs(&value) {
 		return "", d.ArgErr()
@@ -27,10 +27,10 @@ func argument(d *caddyfile.Dispenser) (string, error) {
 	return value, nil
 }
 
-// once sets an option to its one argument, and refuses to set it again.
-func once(d *caddyfile.Dispenser, option *string) error {
+// setOnce sets an option to its one argument, and refuses to set it again.
+func setOnce(d *caddyfile.Dispenser, option *string) error {
 	name := d.Val()
-	value, err := argument(d)
+	value, err := singleArgument(d)
 	switch {
 	case err != nil:
 		return err
@@ -43,32 +43,32 @@ func once(d *caddyfile.Dispenser, option *string) error {
 	return nil
 }
 
-// none refuses arguments.
-func none(d *caddyfile.Dispenser) error {
+// noArguments refuses arguments.
+func noArguments(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
 	return nil
 }
 
-// wrap returns an error with the line that has been read last, or nil if there
+// withCurrentLine returns an error with the line that has been read last, or nil if there
 // is none.
-func wrap(d *caddyfile.Dispenser, err error) error {
+func withCurrentLine(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
 	}
 	return d.WrapErr(err)
 }
 
-// at returns an error with the line of a token, or nil if there is none.
-func at(token caddyfile.Token, err error) error {
+// withLineOf returns an error with the line of a token, or nil if there is none.
+func withLineOf(token caddyfile.Token, err error) error {
 	d := caddyfile.NewDispenser([]caddyfile.Token{token})
 	d.Next()
-	return wrap(d, err)
+	return withCurrentLine(d, err)
 }
 
-// nextOf returns the token that a dispenser returns next.
-func nextOf(d *caddyfile.Dispenser) caddyfile.Token {
+// nextToken returns the token that a dispenser returns next.
+func nextToken(d *caddyfile.Dispenser) caddyfile.Token {
 	d.Next()
 	defer d.Prev()
 	return d.Token()
@@ -86,35 +86,35 @@ func checkClient(h httpcaddyfile.Helper, directive caddyfile.Token, name string)
 	if err := json.Unmarshal(option.Value, &app); err != nil {
 		return err
 	}
-	_, err := chosen(slices.Sorted(maps.Keys(app.Clients)), name)
-	return at(directive, err)
+	_, err := selectClient(slices.Sorted(maps.Keys(app.Clients)), name)
+	return withLineOf(directive, err)
 }
 
-// beside returns a token that stands beside the last of a block. It is made of
+// sameLineToken returns a token that stands beside the last of a block. It is made of
 // the first, which is not quoted: a brace that is, is none.
-func beside(block []caddyfile.Token, text string) caddyfile.Token {
+func sameLineToken(block []caddyfile.Token, text string) caddyfile.Token {
 	token, last := block[0], block[len(block)-1]
 	token.File, token.Line, token.Text = last.File, last.Line+last.NumLineBreaks(), text
 	return token
 }
 
-// below returns a token that stands on the line below a block.
-func below(block []caddyfile.Token, text string) caddyfile.Token {
-	token := beside(block, text)
+// nextLineToken returns a token that stands on the line below a block.
+func nextLineToken(block []caddyfile.Token, text string) caddyfile.Token {
+	token := sameLineToken(block, text)
 	token.Line++
 	return token
 }
 
-// opened returns the tokens of a block with a head and the segments in it, which
+// openBlock returns the tokens of a block with a head and the segments in it, which
 // is not closed.
-func opened(head, segments []caddyfile.Token) []caddyfile.Token {
-	return append(append(slices.Clone(head), beside(head, "{")), segments...)
+func openBlock(head, segments []caddyfile.Token) []caddyfile.Token {
+	return append(append(slices.Clone(head), sameLineToken(head, "{")), segments...)
 }
 
-// braced returns the tokens of a block with a head and the segments in it.
-func braced(head, segments []caddyfile.Token) []caddyfile.Token {
-	block := opened(head, segments)
-	return append(block, below(block, "}"))
+// block returns the tokens of a block with a head and the segments in it.
+func block(head, segments []caddyfile.Token) []caddyfile.Token {
+	block := openBlock(head, segments)
+	return append(block, nextLineToken(block, "}"))
 }
 
 // isPlaceholder reports whether text has a placeholder in it.

@@ -9,7 +9,7 @@ import (
 // parseAuth parses the directive pismo_auth.
 func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	a := new(Auth)
-	name := nextOf(h.Dispenser)
+	name := nextToken(h.Dispenser)
 	if err := a.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		a.Client = d.Val()
 	}
-	if err := none(d); err != nil {
+	if err := noArguments(d); err != nil {
 		return err
 	}
 	for d.NextBlock(0) {
@@ -43,7 +43,7 @@ func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("unrecognized option %s of pismo_auth", d.Val())
 		}
 	}
-	return at(name, a.validate())
+	return withLineOf(name, a.validate())
 }
 
 // unmarshalOption parses an option, and reports whether there is one of that
@@ -51,22 +51,22 @@ func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (a *Auth) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "account":
-		err = once(d, &a.Account)
+		err = setOnce(d, &a.Account)
 	case "account_pattern":
-		err = once(d, &a.AccountPattern)
+		err = setOnce(d, &a.AccountPattern)
 	case "account_header":
 		err = a.unmarshalAccountHeader(d)
 	case "errors":
-		err = once(d, &a.Errors)
+		err = setOnce(d, &a.Errors)
 	case "inject":
-		a.Inject, err = true, none(d)
+		a.Inject, err = true, noArguments(d)
 	default:
 		return false, nil
 	}
 	if err != nil {
 		return true, err
 	}
-	return true, wrap(d, a.validateSoFar())
+	return true, withCurrentLine(d, a.validatePartial())
 }
 
 func (a *Auth) unmarshalAccountHeader(d *caddyfile.Dispenser) error {

@@ -57,7 +57,7 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // The name of the option.
-	if err := none(d); err != nil {
+	if err := noArguments(d); err != nil {
 		return err
 	}
 	for d.NextBlock(0) {
@@ -76,7 +76,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (a *App) unmarshalClient(d *caddyfile.Dispenser) error {
 	head := d.Token()
-	name, err := argument(d)
+	name, err := singleArgument(d)
 	if err != nil {
 		return err
 	}
@@ -94,12 +94,12 @@ func (a *App) unmarshalClient(d *caddyfile.Dispenser) error {
 	}
 	if len(transport) > 0 {
 		client.Transport = new(reverseproxy.HTTPTransport)
-		if err := client.Transport.UnmarshalCaddyfile(caddyfile.NewDispenser(braced([]caddyfile.Token{head}, transport))); err != nil {
+		if err := client.Transport.UnmarshalCaddyfile(caddyfile.NewDispenser(block([]caddyfile.Token{head}, transport))); err != nil {
 			return err
 		}
 	}
 	if client.BaseURL == "" || client.ServerKey == "" || client.ServerSecret == "" {
-		return at(head, fmt.Errorf("client %s needs base_url, server_key and server_secret", name))
+		return withLineOf(head, fmt.Errorf("client %s needs base_url, server_key and server_secret", name))
 	}
 	if a.Clients == nil {
 		a.Clients = map[string]*Client{}
@@ -129,14 +129,14 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "server_secret":
 		return unmarshalSecret(d, &c.ServerSecret)
 	case "secret_field":
-		return once(d, &c.SecretField)
+		return setOnce(d, &c.SecretField)
 	case "header":
 		return c.unmarshalHeader(d)
 	case "field":
 		return c.unmarshalField(d)
 	case "bare":
 		c.Bare = true
-		return none(d)
+		return noArguments(d)
 	case "client_certificate":
 		if !d.AllArgs(&c.ClientCertificateFile, &c.ClientCertificateKeyFile) {
 			return d.ArgErr()
@@ -156,14 +156,14 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 		return unmarshalCount(d, &c.MaxIssuances)
 	case "dangerously_allow_http":
 		c.DangerouslyAllowHTTP = true
-		return none(d)
+		return noArguments(d)
 	default:
 		return d.Errf("unrecognized option %s of a client", d.Val())
 	}
 }
 
 func (c *Client) unmarshalBaseURL(d *caddyfile.Dispenser) error {
-	if err := once(d, &c.BaseURL); err != nil || strings.Contains(c.BaseURL, "{") {
+	if err := setOnce(d, &c.BaseURL); err != nil || strings.Contains(c.BaseURL, "{") {
 		return err
 	}
 	// Whether the scheme may be http is known when all options are.
@@ -189,11 +189,11 @@ func unmarshalHosts(d *caddyfile.Dispenser, hosts *[]string) error {
 
 func unmarshalSecret(d *caddyfile.Dispenser, option *string) error {
 	name := d.Val()
-	if err := once(d, option); err != nil {
+	if err := setOnce(d, option); err != nil {
 		return err
 	}
 	if _, err := secretValue(*option); err != nil {
-		return d.WrapErr(&fault{name, err})
+		return d.WrapErr(&optionError{name, err})
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func (c *Client) unmarshalField(d *caddyfile.Dispenser) error {
 
 func unmarshalDuration(d *caddyfile.Dispenser, option *caddy.Duration) error {
 	name := d.Val()
-	value, err := argument(d)
+	value, err := singleArgument(d)
 	if err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func unmarshalDuration(d *caddyfile.Dispenser, option *caddy.Duration) error {
 
 func unmarshalCount(d *caddyfile.Dispenser, option *int) error {
 	name := d.Val()
-	value, err := argument(d)
+	value, err := singleArgument(d)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := p.split(h.Dispenser); err != nil {
 		return nil, err
 	}
-	rest := caddyfile.NewDispenser(braced(p.head, p.rest))
+	rest := caddyfile.NewDispenser(block(p.directive, p.reverseProxy))
 	helper := h.WithDispenser(rest)
 	proxy := new(reverseproxy.Handler)
 	if err := proxy.UnmarshalCaddyfile(rest); err != nil {
@@ -48,7 +48,7 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if len(proxy.Upstreams) == 0 && proxy.DynamicUpstreamsRaw == nil {
 		return nil, h.Err("pismo_proxy has no upstream; give the address of the platform, such as https://sandbox.pismolabs.io")
 	}
-	if proxy.TransportRaw, err = p.complete(proxy.TransportRaw); err != nil {
+	if proxy.TransportRaw, err = p.completeTransport(proxy.TransportRaw); err != nil {
 		return nil, err
 	}
 	if err := proxy.FinalizeUnmarshalCaddyfile(helper); err != nil {
@@ -67,9 +67,9 @@ type proxyOptions struct {
 	auth          Auth
 	healthAccount string
 
-	head      []caddyfile.Token // the directive and its arguments
-	rest      []caddyfile.Token // what is in its block, for reverse_proxy
-	transport *caddyfile.Dispenser
+	directive    []caddyfile.Token // the directive and its arguments
+	reverseProxy []caddyfile.Token // what is in its block, for reverse_proxy
+	transport    *caddyfile.Dispenser
 }
 
 // split parses the options that are ours, and puts the rest aside. That has the
@@ -77,19 +77,19 @@ type proxyOptions struct {
 // https, for which it would take the transport of its own.
 func (p *proxyOptions) split(d *caddyfile.Dispenser) error {
 	d.Next()
-	p.head = append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
+	p.directive = append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
 	for d.NextBlock(0) {
 		known, err := p.unmarshalOption(d)
 		if err != nil {
 			return err
 		}
 		if !known {
-			p.rest = append(p.rest, d.NextSegment()...)
+			p.reverseProxy = append(p.reverseProxy, d.NextSegment()...)
 		}
 	}
 	if p.transport == nil {
-		name := below(opened(p.head, p.rest), "transport")
-		p.rest = append(p.rest, name, beside([]caddyfile.Token{name}, "pismo"))
+		name := nextLineToken(openBlock(p.directive, p.reverseProxy), "transport")
+		p.reverseProxy = append(p.reverseProxy, name, sameLineToken([]caddyfile.Token{name}, "pismo"))
 	}
 	return nil
 }
@@ -98,13 +98,13 @@ func (p *proxyOptions) split(d *caddyfile.Dispenser) error {
 func (p *proxyOptions) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "client":
-		return true, once(d, &p.auth.Client)
+		return true, setOnce(d, &p.auth.Client)
 	case "health_account":
-		if err := once(d, &p.healthAccount); err != nil {
+		if err := setOnce(d, &p.healthAccount); err != nil {
 			return true, err
 		}
 		_, err := newHealthChecks(p.healthAccount)
-		return true, wrap(d, err)
+		return true, withCurrentLine(d, err)
 	case "inject":
 		return true, d.Err("inject is for other handlers than reverse_proxy; pismo_proxy has no use for it")
 	case "transport":
@@ -139,15 +139,15 @@ func (p *proxyOptions) validate(h httpcaddyfile.Helper) error {
 			return p.transport.Errf("the transport is that of client %s, and the option client names %s", named, p.auth.Client)
 		}
 	}
-	if err := checkClient(h, p.head[0], p.auth.Client); err != nil {
+	if err := checkClient(h, p.directive[0], p.auth.Client); err != nil {
 		return err
 	}
-	return at(p.head[0], p.auth.validate())
+	return withLineOf(p.directive[0], p.auth.validate())
 }
 
-// complete returns the configuration of the transport with the options that
+// completeTransport returns the configuration of the transport with the options that
 // stand outside of it.
-func (p *proxyOptions) complete(raw json.RawMessage) (json.RawMessage, error) {
+func (p *proxyOptions) completeTransport(raw json.RawMessage) (json.RawMessage, error) {
 	t := newTransport()
 	if err := json.Unmarshal(raw, t); err != nil {
 		return nil, err

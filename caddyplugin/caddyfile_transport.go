@@ -22,7 +22,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		t.Client = d.Val()
 	}
-	if err := none(d); err != nil {
+	if err := noArguments(d); err != nil {
 		return err
 	}
 	var rest []caddyfile.Token
@@ -35,13 +35,13 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			rest = append(rest, d.NextSegment()...)
 		}
 	}
-	if _, err := newAccountOf(t.Account, t.AccountPattern); err != nil {
-		return at(name, err)
+	if _, err := newAccountRule(t.Account, t.AccountPattern); err != nil {
+		return withLineOf(name, err)
 	}
 	if len(rest) == 0 {
 		return nil
 	}
-	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(braced([]caddyfile.Token{name}, rest)))
+	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(block([]caddyfile.Token{name}, rest)))
 }
 
 // unmarshalOption parses an option, and reports whether it is one of ours. A
@@ -49,13 +49,13 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (t *Transport) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "account":
-		err = once(d, &t.Account)
+		err = setOnce(d, &t.Account)
 	case "account_pattern":
-		err = once(d, &t.AccountPattern)
+		err = setOnce(d, &t.AccountPattern)
 	case "health_account":
-		err = once(d, &t.HealthAccount)
+		err = setOnce(d, &t.HealthAccount)
 	case "errors":
-		err = once(d, &t.Errors)
+		err = setOnce(d, &t.Errors)
 	case "hosts":
 		return true, unmarshalHosts(d, &t.Hosts)
 	case "max_replay_body":
@@ -66,12 +66,12 @@ func (t *Transport) unmarshalOption(d *caddyfile.Dispenser) (known bool, err err
 	if err != nil {
 		return true, err
 	}
-	return true, wrap(d, t.validateSoFar())
+	return true, withCurrentLine(d, t.validatePartial())
 }
 
-// validateSoFar returns what is wrong with the options that are set, whatever
+// validatePartial returns what is wrong with the options that are set, whatever
 // may follow.
-func (t *Transport) validateSoFar() error {
+func (t *Transport) validatePartial() error {
 	if err := checkAccount(t.Account, t.AccountPattern); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (t *Transport) validateSoFar() error {
 }
 
 func (t *Transport) unmarshalMaxReplayBody(d *caddyfile.Dispenser) error {
-	value, err := argument(d)
+	value, err := singleArgument(d)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (c *Client) digest() (string, error) {
 	if c.ClientCertificateFile != "" {
 		content, err := os.ReadFile(c.ClientCertificateFile)
 		if err != nil {
-			return "", &fault{"client_certificate", err}
+			return "", &optionError{"client_certificate", err}
 		}
 		certificate = content
 	}
@@ -122,11 +122,11 @@ func (c *Client) digest() (string, error) {
 func (c *Client) issuer(base http.RoundTripper) (*passport.S2S, error) {
 	key, err := secretValue(c.ServerKey)
 	if err != nil {
-		return nil, &fault{"server_key", err}
+		return nil, &optionError{"server_key", err}
 	}
 	secret, err := secretValue(c.ServerSecret)
 	if err != nil {
-		return nil, &fault{"server_secret", err}
+		return nil, &optionError{"server_secret", err}
 	}
 	issuer := &passport.S2S{
 		BaseURL:              c.BaseURL,
@@ -139,7 +139,7 @@ func (c *Client) issuer(base http.RoundTripper) (*passport.S2S, error) {
 		DangerouslyAllowHTTP: c.DangerouslyAllowHTTP,
 	}
 	if err := issuer.Validate(); err != nil {
-		return nil, faultsOf(err)
+		return nil, optionErrorsOf(err)
 	}
 	return issuer, nil
 }
@@ -159,22 +159,22 @@ func (c *Client) certificate() (*passport.ClientCertificate, error) {
 	case c.ClientCertificateFile == "" && c.ClientCertificateKeyFile == "":
 		return nil, nil
 	case c.ClientCertificateFile == "" || c.ClientCertificateKeyFile == "":
-		return nil, &fault{"client_certificate", errors.New("needs two files: the certificate and its key")}
+		return nil, &optionError{"client_certificate", errors.New("needs two files: the certificate and its key")}
 	}
 	certificate, err := passport.NewClientCertificate(c.ClientCertificateFile, c.ClientCertificateKeyFile)
 	if err != nil {
-		return nil, &fault{"client_certificate", err}
+		return nil, &optionError{"client_certificate", err}
 	}
 	return certificate, nil
 }
 
-// readable returns why the credentials cannot be read now.
-func readable(ctx context.Context, issuer *passport.S2S) error {
+// checkReadable returns why the credentials cannot be read now.
+func checkReadable(ctx context.Context, issuer *passport.S2S) error {
 	if _, err := issuer.Credentials.Key(ctx); err != nil {
-		return &fault{"server_key", err}
+		return &optionError{"server_key", err}
 	}
 	if _, err := issuer.Credentials.Secret(ctx); err != nil {
-		return &fault{"server_secret", err}
+		return &optionError{"server_secret", err}
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func readable(ctx context.Context, issuer *passport.S2S) error {
 func checkHosts(hosts []string) error {
 	for _, host := range hosts {
 		if u, err := url.Parse("//" + host); err == nil && u.Port() != "" {
-			return &fault{"hosts", fmt.Errorf("%q has a port; a certificate proves a name, not a port: leave it out", host)}
+			return &optionError{"hosts", fmt.Errorf("%q has a port; a certificate proves a name, not a port: leave it out", host)}
 		}
 	}
 	return nil
@@ -198,8 +198,8 @@ func hostOf(address string) string {
 	return u.Hostname()
 }
 
-// bracketed returns a host as it stands in a URL.
-func bracketed(host string) string {
+// bracketIPv6 returns a host as it stands in a URL.
+func bracketIPv6(host string) string {
 	if strings.Contains(host, ":") {
 		return "[" + host + "]"
 	}

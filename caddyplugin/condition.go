@@ -9,31 +9,33 @@ import (
 // while the condition comes back soon, so that something which flaps is logged
 // ever more seldom.
 const (
-	minQuiet = 10 * time.Second
-	maxQuiet = 10 * time.Minute
+	minQuietPeriod = 10 * time.Second
+	maxQuietPeriod = 10 * time.Minute
 )
 
-// soon is how many quiet times after its end a condition that begins anew is
+// relapseFactor is how many quiet times after its end a condition that begins anew is
 // taken for the same.
-const soon = 10
+const relapseFactor = 10
 
 // A condition begins when something fails, and ends when that has not failed
 // for a while and works: what fails and works by turns is one condition. It is
 // safe for concurrent use.
 type condition struct {
-	over func() // called at the end, by a goroutine of its own or that of end
+	onEnd func() // called at the end, by a goroutine of its own or that of end
 
-	mu     sync.Mutex
-	holds  bool
-	failed time.Time     // when it failed the last time
-	ended  time.Time     // when the condition ended the last time
-	quiet  time.Duration // how long it must not fail
-	ending *time.Timer   // nil unless it has worked since it failed
+	mu          sync.Mutex
+	active      bool
+	failed      time.Time     // when it failed the last time
+	ended       time.Time     // when the condition ended the last time
+	quietPeriod time.Duration // how long it must not fail
+	endTimer    *time.Timer   // nil unless it has worked since it failed
 }
 
 // newCondition returns a condition that does not hold, and what to do when it
 // has ended.
-func newCondition(over func()) *condition { return &condition{over: over, quiet: minQuiet} }
+func newCondition(over func()) *condition {
+	return &condition{onEnd: over, quietPeriod: minQuietPeriod}
+}
 
 // begin notes a failure, and reports whether the condition has begun with it.
 func (c *condition) begin() bool {
@@ -41,14 +43,14 @@ func (c *condition) begin() bool {
 	defer c.mu.Unlock()
 	c.failed = time.Now()
 	c.cancel()
-	if c.holds {
+	if c.active {
 		return false
 	}
-	c.holds = true
-	if c.failed.Sub(c.ended) < soon*c.quiet {
-		c.quiet = min(2*c.quiet, maxQuiet)
+	c.active = true
+	if c.failed.Sub(c.ended) < relapseFactor*c.quietPeriod {
+		c.quietPeriod = min(2*c.quietPeriod, maxQuietPeriod)
 	} else {
-		c.quiet = minQuiet
+		c.quietPeriod = minQuietPeriod
 	}
 	return true
 }
@@ -57,9 +59,9 @@ func (c *condition) begin() bool {
 // enough.
 func (c *condition) end() {
 	c.mu.Lock()
-	wait := c.quiet - time.Since(c.failed)
-	if c.holds && c.ending == nil && wait > 0 {
-		c.ending = time.AfterFunc(wait, c.finish)
+	wait := c.quietPeriod - time.Since(c.failed)
+	if c.active && c.endTimer == nil && wait > 0 {
+		c.endTimer = time.AfterFunc(wait, c.finish)
 	}
 	c.mu.Unlock()
 	if wait <= 0 {
@@ -70,23 +72,23 @@ func (c *condition) end() {
 // finish ends the condition, if it has not failed in the meantime.
 func (c *condition) finish() {
 	c.mu.Lock()
-	ended := c.holds && time.Since(c.failed) >= c.quiet
+	ended := c.active && time.Since(c.failed) >= c.quietPeriod
 	if ended {
 		c.cancel()
-		c.holds, c.ended = false, time.Now()
+		c.active, c.ended = false, time.Now()
 	}
 	c.mu.Unlock()
 	if ended {
-		c.over()
+		c.onEnd()
 	}
 }
 
-// forget has what comes next stand for itself: somebody has intervened, and
+// reset has what comes next stand for itself: somebody has intervened, and
 // wants to see whether it works now.
-func (c *condition) forget() {
+func (c *condition) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failed, c.ended, c.quiet = time.Time{}, time.Time{}, minQuiet
+	c.failed, c.ended, c.quietPeriod = time.Time{}, time.Time{}, minQuietPeriod
 }
 
 // stop gives up waiting for the end.
@@ -99,9 +101,9 @@ func (c *condition) stop() {
 // cancel stops the timer. A finish that it has started already finds that it
 // failed.
 func (c *condition) cancel() {
-	if c.ending != nil {
-		c.ending.Stop()
-		c.ending = nil
+	if c.endTimer != nil {
+		c.endTimer.Stop()
+		c.endTimer = nil
 	}
 }
 
@@ -112,8 +114,8 @@ type recurring struct {
 	last time.Time
 }
 
-// silence is how long it has to be over until it can begin again.
-const silence = 10 * time.Minute
+// recurringQuietPeriod is how long it has to be over until it can begin again.
+const recurringQuietPeriod = 10 * time.Minute
 
 // begin reports whether the event has begun now.
 func (r *recurring) begin() bool {
@@ -121,5 +123,5 @@ func (r *recurring) begin() bool {
 	defer r.mu.Unlock()
 	before := r.last
 	r.last = time.Now()
-	return r.last.Sub(before) > silence
+	return r.last.Sub(before) > recurringQuietPeriod
 }

@@ -24,7 +24,7 @@ func TestCondition_Flapping(t *testing.T) {
 		if began != 1 || ended.Load() != 0 {
 			t.Errorf("while it flaps: began %d times, ended %d times", began, ended.Load())
 		}
-		time.Sleep(minQuiet)
+		time.Sleep(minQuietPeriod)
 		synctest.Wait()
 		if ended.Load() != 1 {
 			t.Errorf("afterwards: ended %d times", ended.Load())
@@ -70,14 +70,14 @@ func TestCondition_BacksOff(t *testing.T) {
 		if lines > 10 {
 			t.Errorf("%d lines in two hours", lines)
 		}
-		time.Sleep(soon * maxQuiet)
+		time.Sleep(relapseFactor * maxQuietPeriod)
 		synctest.Wait()
 		before := lines
 		c.begin()
 		c.end()
-		time.Sleep(minQuiet)
+		time.Sleep(minQuietPeriod)
 		synctest.Wait()
-		if lines != before+1 || c.quiet != minQuiet {
+		if lines != before+1 || c.quietPeriod != minQuietPeriod {
 			t.Error("after a long time, it does not begin anew")
 		}
 		c.stop()
@@ -93,9 +93,9 @@ func TestCondition_Forget(t *testing.T) {
 			if !c.begin() {
 				t.Fatal("it does not begin")
 			}
-			c.forget()
+			c.reset()
 			c.end()
-			c.forget()
+			c.reset()
 			if ended != n+1 {
 				t.Fatal("it does not end at once")
 			}

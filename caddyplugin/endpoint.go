@@ -103,10 +103,10 @@ func (c *Client) transportOptions() (*reverseproxy.HTTPTransport, error) {
 	}
 	//nolint:staticcheck // SA1019: deprecated options are in use all the same.
 	if tlsOptions.CARaw != nil || len(tlsOptions.RootCAPool)+len(tlsOptions.RootCAPEMFiles) > 0 {
-		return nil, &fault{"trusted_ca_certs", errors.New("is set, and tls_trust_pool too; only one can tell")}
+		return nil, &optionError{"trusted_ca_certs", errors.New("is set, and tls_trust_pool too; only one can tell")}
 	}
 	if err := checkAuthorities(c.TrustedCACerts); err != nil {
-		return nil, &fault{"trusted_ca_certs", err}
+		return nil, &optionError{"trusted_ca_certs", err}
 	}
 	options.TLS.CARaw = caddyconfig.JSONModuleObject(map[string][]string{"pem_files": c.TrustedCACerts}, "provider", "file", nil)
 	return options, nil
@@ -117,15 +117,15 @@ func (c *Client) checkTransport(options *reverseproxy.HTTPTransport) error {
 	certificate := c.ClientCertificateFile != ""
 	switch {
 	case options.TLS.InsecureSkipVerify && !loopback.Is(hostOf(c.BaseURL)):
-		return &fault{"tls_insecure_skip_verify", errors.New("anybody could be the token endpoint, and would get the server secret; use tls_trust_pool, or tls_server_name")}
+		return &optionError{"tls_insecure_skip_verify", errors.New("anybody could be the token endpoint, and would get the server secret; use tls_trust_pool, or tls_server_name")}
 	case strings.Contains(options.TLS.ServerName, "{"):
-		return &fault{"tls_server_name", errors.New("has a placeholder that is not replaced when the configuration is loaded")}
+		return &optionError{"tls_server_name", errors.New("has a placeholder that is not replaced when the configuration is loaded")}
 	case options.ProxyProtocol != "":
-		return &fault{"proxy_protocol", errors.New("is about a client, and a token request has none")}
+		return &optionError{"proxy_protocol", errors.New("is about a client, and a token request has none")}
 	case certificate && (options.TLS.ClientCertificateFile != "" || options.TLS.ClientCertificateAutomate != ""):
-		return &fault{"client_certificate", errors.New("is set, and tls_client_auth too; only one can be presented")}
+		return &optionError{"client_certificate", errors.New("is set, and tls_client_auth too; only one can be presented")}
 	case certificate && slices.Equal(options.Versions, []string{"3"}):
-		return &fault{"versions", errors.New("HTTP/3 cannot present client_certificate; give it with tls_client_auth, or use versions 1.1 2")}
+		return &optionError{"versions", errors.New("HTTP/3 cannot present client_certificate; give it with tls_client_auth, or use versions 1.1 2")}
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (c *Client) checkNetworkProxy(transport *http.Transport) error {
 		return nil //nolint:nilerr // The address is checked elsewhere.
 	}
 	if proxy, err := transport.Proxy(&http.Request{URL: address}); err != nil || proxy != nil {
-		return &fault{"network_proxy", errors.New("would see the server secret in the clear; use https:// in base_url")}
+		return &optionError{"network_proxy", errors.New("would see the server secret in the clear; use https:// in base_url")}
 	}
 	return nil
 }

@@ -26,23 +26,23 @@ func TestEndpoint_AuthorityIsReplaced(t *testing.T) {
 		"a block":          "tls_trust_pool file {\n pem_file $SECRETS/trusted.pem\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newTLSSetup(t, passporttest.Config{})
+			s := newTLSFixture(t, passporttest.Config{})
 			trusted := filepath.Join(s.secrets, "trusted.pem")
 			replace(t, trusted, &pem.Block{Type: "CERTIFICATE", Bytes: s.pismo.Certificate().Raw})
 			const proxy = "pismo_proxy $URL {\n account_header X-Account [0-9]+\n transport pismo {\n tls_trust_pool file $SECRETS/ca.pem\n}\n}"
 			s.start(s.caddyfile(option, proxy))
-			wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 
 			replace(t, trusted, &pem.Block{Type: "CERTIFICATE", Bytes: newAuthority(t).cert.Raw})
 			s.reload(s.caddyfile(option, proxy))
 			for range 5 {
-				wantProblem(t, s.get(bob, with("X-Account", bob)), http.StatusBadGateway, "unavailable")
+				wantProblem(t, s.get(bob, withField("X-Account", bob)), http.StatusBadGateway, "unavailable")
 			}
-			wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK) // With the token there is.
+			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK) // With the token there is.
 
 			replace(t, trusted, &pem.Block{Type: "CERTIFICATE", Bytes: s.pismo.Certificate().Raw})
 			s.reload(s.caddyfile(option, proxy))
-			s.await("the authority is not trusted", func() bool { return s.get(bob, with("X-Account", bob)).status == http.StatusOK })
+			s.await("the authority is not trusted", func() bool { return s.get(bob, withField("X-Account", bob)).status == http.StatusOK })
 			if counts := s.pismo.Counts(); counts.Issued != 2 {
 				t.Errorf("%d tokens were issued, want 2", counts.Issued)
 			}
@@ -52,7 +52,7 @@ func TestEndpoint_AuthorityIsReplaced(t *testing.T) {
 
 // Banks let nothing out but through a proxy.
 func TestEndpoint_NetworkProxy(t *testing.T) {
-	s := newTLSSetup(t, passporttest.Config{})
+	s := newTLSFixture(t, passporttest.Config{})
 	var tunnels atomic.Int64
 	proxy := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {
@@ -84,15 +84,15 @@ func TestEndpoint_NetworkProxy(t *testing.T) {
 }
 
 func TestEndpoint_Resolvers(t *testing.T) {
-	s := newTLSSetup(t, passporttest.Config{})
+	s := newTLSFixture(t, passporttest.Config{})
 	_, port, _ := net.SplitHostPort(s.pismo.Host())
-	s.start(strings.Replace(s.caddyfile("resolvers udp/"+resolver(t)+"\n trusted_ca_certs $SECRETS/ca.pem\n tls_server_name localhost\n hosts 127.0.0.1",
+	s.start(strings.Replace(s.caddyfile("resolvers udp/"+startResolver(t)+"\n trusted_ca_certs $SECRETS/ca.pem\n tls_server_name localhost\n hosts 127.0.0.1",
 		"pismo_proxy $URL {\n account "+alice+"\n transport pismo {\n tls_trust_pool file $SECRETS/ca.pem\n}\n}"), s.pismo.URL(), "https://pismo.test:"+port, 1))
 	wantStatus(t, s.get(alice), http.StatusOK)
 }
 
-// resolver serves a DNS that knows every name as 127.0.0.1.
-func resolver(t *testing.T) string {
+// startResolver serves a DNS that knows every name as 127.0.0.1.
+func startResolver(t *testing.T) string {
 	t.Helper()
 	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
@@ -136,7 +136,7 @@ func TestEndpoint_Faults(t *testing.T) {
 		"a field without value":     {"base_url https://pismo.test\n field a `[{\"b\":\"{env.PISMO_NO_SUCH_VARIABLE}\"}]`", "client main: field: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newTLSSetup(t, passporttest.Config{})
+			s := newTLSFixture(t, passporttest.Config{})
 			t.Cleanup(func() { _ = caddy.Stop() })
 			caddyfile := strings.Replace(s.caddyfile(test.option, "respond ok"), "base_url      "+s.pismo.URL(), "", 1)
 			if err := load(caddyfile); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -148,7 +148,7 @@ func TestEndpoint_Faults(t *testing.T) {
 
 // A gateway's key may be in the body of the token request, too.
 func TestClient_FieldsMayBePlaceholders(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	t.Setenv("PISMO_GATEWAY_KEY", "gateway-key")
 	gateway := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -161,7 +161,7 @@ func TestClient_FieldsMayBePlaceholders(t *testing.T) {
 		s.pismo.Handler().ServeHTTP(w, r)
 	}))
 	s.start(strings.Replace(s.caddyfile("field extra `{\"deep\":[\"x {env.PISMO_GATEWAY_KEY}\",{\"n\":1}]}`", byHeader), s.pismo.URL(), "http://"+gateway, 1))
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	if config := s.adminSend(http.MethodGet, "/config/", "").body; strings.Contains(config, "gateway-key") {
 		t.Error("the configuration shows it")
 	}
@@ -169,12 +169,12 @@ func TestClient_FieldsMayBePlaceholders(t *testing.T) {
 
 // After a reload that fails, the admin API is about the configuration that runs.
 func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	caddyfile := s.caddyfile("", byHeader)
 	s.start(caddyfile)
 	get := func(issued int) {
 		t.Helper()
-		wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+		wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 		if counts := s.pismo.Counts(); counts.Issued != issued {
 			t.Errorf("%d tokens were issued, want %d", counts.Issued, issued)
 		}
@@ -200,7 +200,7 @@ func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 
 // One line says that it fails, however often it works in between.
 func TestLog_FlappingIsOneLine(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	var asked atomic.Int64
 	gateway := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n := asked.Add(1); n*7919%10 < 6 {
@@ -213,7 +213,7 @@ func TestLog_FlappingIsOneLine(t *testing.T) {
 	works := 0
 	for i := 0; works < 20 && i < 2000; i++ {
 		id := fmt.Sprint(5000 + i)
-		if s.get(id, with("X-Account", id)).status == http.StatusOK {
+		if s.get(id, withField("X-Account", id)).status == http.StatusOK {
 			works++
 		}
 	}

@@ -20,7 +20,7 @@ const errorsHandle = "handle"
 // checkErrors returns what is wrong with the option errors.
 func checkErrors(value string) error {
 	if value != "" && value != errorsHandle {
-		return &fault{"errors", errors.New("is not the word " + errorsHandle)}
+		return &optionError{"errors", errors.New("is not the word " + errorsHandle)}
 	}
 	return nil
 }
@@ -29,27 +29,27 @@ func checkErrors(value string) error {
 // value is a secret of the transport's, so that no upstream can make one.
 const failureField = "Pismo-Failure"
 
-// leaveFailures has a reverse_proxy return the errors of the transport. The
+// addFailureRoute has a reverse_proxy return the errors of the transport. The
 // transport cannot return them itself: reverse_proxy counts an error against the
 // upstream. It does not count those of its response routes.
-func (t *Transport) leaveFailures(proxy *reverseproxy.Handler) {
+func (t *Transport) addFailureRoute(proxy *reverseproxy.Handler) {
 	route := caddyhttp.ResponseHandler{
 		Match:  &caddyhttp.ResponseMatcher{Headers: http.Header{failureField: {t.health.mark}}},
-		Routes: caddyhttp.RouteList{{Handlers: []caddyhttp.MiddlewareHandler{failing{}}}},
+		Routes: caddyhttp.RouteList{{Handlers: []caddyhttp.MiddlewareHandler{failureHandler{}}}},
 	}
 	proxy.HandleResponse = slices.Insert(proxy.HandleResponse, 0, route)
 }
 
-// failing is a handler that returns the error of the proxy which runs it.
-type failing struct{}
+// failureHandler is a handler that returns the error of the proxy which runs it.
+type failureHandler struct{}
 
 // ServeHTTP returns the error.
-func (failing) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	return fail(w, inboundOf(r.Context()).failure)
+func (failureHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	return routeError(w, requestStateOf(r.Context()).failure)
 }
 
-// fail returns an error for the error routes.
-func fail(w http.ResponseWriter, err error) error {
+// routeError returns an error for the error routes.
+func routeError(w http.ResponseWriter, err error) error {
 	problem := middleware.ProblemOf(err)
 	setRetryAfter(w.Header(), problem)
 	return caddyhttp.Error(problem.Status, err)
@@ -64,12 +64,12 @@ func handlesErrors(ctx caddy.Context) bool {
 	})
 }
 
-// unreachable answers a request to an upstream that could not be reached, or
+// answerUnreachable answers a request to an upstream that could not be reached, or
 // returns the error: if it is another one, or if there are routes for it. Without
 // them, Caddy would answer with nothing but a status.
-func (a *Auth) unreachable(w http.ResponseWriter, r *http.Request, err error) error {
-	cause := inboundOf(r.Context()).failure
-	if a.Errors == errorsHandle || a.errorRoutes || cause == nil || ours(cause) || !errors.Is(err, cause) || routed(r, err) {
+func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err error) error {
+	cause := requestStateOf(r.Context()).failure
+	if a.Errors == errorsHandle || a.errorRoutes || cause == nil || isOwnFailure(cause) || !errors.Is(err, cause) || hasErrorRoute(r, err) {
 		return err
 	}
 	problem := middleware.ProblemOf(cause)
@@ -78,25 +78,25 @@ func (a *Auth) unreachable(w http.ResponseWriter, r *http.Request, err error) er
 	return nil
 }
 
-// routed reports whether the server has an error route for a request that fails.
-func routed(r *http.Request, err error) bool {
+// hasErrorRoute reports whether the server has an error route for a request that fails.
+func hasErrorRoute(r *http.Request, err error) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil {
 		return false
 	}
-	return anyMatches(server.Errors.Routes, server.Errors.WithError(r, err))
+	return anyRouteMatches(server.Errors.Routes, server.Errors.WithError(r, err))
 }
 
-// anyMatches reports whether a request has a handler in some routes. What a
+// anyRouteMatches reports whether a request has a handler in some routes. What a
 // Caddyfile has for a site, and for some errors, stands in subroutes.
-func anyMatches(routes caddyhttp.RouteList, r *http.Request) bool {
+func anyRouteMatches(routes caddyhttp.RouteList, r *http.Request) bool {
 	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
 		if matches, err := route.MatcherSets.AnyMatchWithError(r); !matches && err == nil {
 			return false
 		}
 		return len(route.Handlers) == 0 || slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
 			subroute, ok := handler.(*caddyhttp.Subroute)
-			return !ok || anyMatches(subroute.Routes, r)
+			return !ok || anyRouteMatches(subroute.Routes, r)
 		})
 	})
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// sorry is an error route.
-const sorry = "handle_errors {\n respond \"sorry: {err.status_code}\"\n}"
+// errorRoute is an error route.
+const errorRoute = "handle_errors {\n respond \"sorry: {err.status_code}\"\n}"
 
 // Failures of the transport are ours, too, and no fault of the upstream's.
 func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
@@ -29,8 +29,8 @@ func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
 	} {
 		for _, response := range []string{"", "@bad status 5xx\n handle_response @bad {\n respond bad 599\n}\n"} {
 			t.Run(name, func(t *testing.T) {
-				s := newSetup(t, passporttest.Config{})
-				s.start(s.caddyfile("", proxy+response+"}\n"+sorry))
+				s := newFixture(t, passporttest.Config{})
+				s.start(s.caddyfile("", proxy+response+"}\n"+errorRoute))
 				s.pismo.Refuse(passporttest.Refusal{}.Times(2))
 				if r := s.get(alice); r.body != "sorry: 502" {
 					t.Errorf("a token that is refused: %d %q", r.status, r.body)
@@ -38,7 +38,7 @@ func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
 				if r := s.send(http.MethodTrace, "/", ""); r.body != "sorry: 501" {
 					t.Errorf("TRACE: %d %q", r.status, r.body)
 				}
-				if r := s.send(http.MethodPost, "/", "{}", with("Early-Data", "1")); r.body != "sorry: 425" {
+				if r := s.send(http.MethodPost, "/", "{}", withField("Early-Data", "1")); r.body != "sorry: 425" {
 					t.Errorf("early data: %d %q", r.status, r.body)
 				}
 				wantStatus(t, s.get(alice), http.StatusOK) // The upstream is not down.
@@ -49,9 +49,9 @@ func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
 
 // A transport by itself has no token before it is asked.
 func TestErrorsHandle_SaysWhenToRetry(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	s.pismo.FailAlways(passporttest.RateLimited(7 * time.Second))
-	s.start(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo {\n account "+alice+"\n errors handle\n }\n}\n"+sorry))
+	s.start(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo {\n account "+alice+"\n errors handle\n }\n}\n"+errorRoute))
 	if r := s.get(alice); r.body != "sorry: 503" || r.header.Get("Retry-After") != "7" {
 		t.Errorf("%q, Retry-After %q", r.body, r.header.Get("Retry-After"))
 	}
@@ -59,11 +59,11 @@ func TestErrorsHandle_SaysWhenToRetry(t *testing.T) {
 
 // An upstream cannot pretend to be a failure of ours.
 func TestErrorsHandle_CannotBeForged(t *testing.T) {
-	s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Pismo-Failure", "x")
 		_, _ = io.WriteString(w, "mine")
 	})})
-	s.start(s.caddyfile("", "pismo_proxy $PISMO {\n account "+alice+"\n errors handle\n}\n"+sorry))
+	s.start(s.caddyfile("", "pismo_proxy $PISMO {\n account "+alice+"\n errors handle\n}\n"+errorRoute))
 	if r := s.get(alice); r.body != "mine" {
 		t.Errorf("got %q", r.body)
 	}
@@ -78,7 +78,7 @@ func TestUpstream_UnreachableIsAProblem(t *testing.T) {
 		"no route":          {"pismo_proxy $DEAD {\n account " + alice + "\n}", "", "#upstream-unreachable"},
 		"own auth":          {"pismo_auth {\n account " + alice + "\n}\nreverse_proxy $DEAD {\n transport pismo\n}", "", "#upstream-unreachable"},
 		"retries":           {"pismo_proxy $DEAD {\n account " + alice + "\n lb_retries 2\n}", "", "#upstream-unreachable"},
-		"a route":           {"pismo_proxy $DEAD {\n account " + alice + "\n}\n" + sorry, "", "sorry: 502"},
+		"a route":           {"pismo_proxy $DEAD {\n account " + alice + "\n}\n" + errorRoute, "", "sorry: 502"},
 		"for another error": {"pismo_proxy $DEAD {\n account " + alice + "\n}\nhandle_errors 404 {\n respond no\n}", "", "#upstream-unreachable"},
 		"of another site":   {"pismo_proxy $DEAD {\n account " + alice + "\n}", "http://other.example:$PORT {\n handle_errors {\n respond no\n}\n}", "#upstream-unreachable"},
 		"left to routes":    {"pismo_proxy $DEAD {\n account " + alice + "\n errors handle\n}", "", ""},
@@ -90,14 +90,14 @@ func TestUpstream_UnreachableIsAProblem(t *testing.T) {
 				body, _ := io.ReadAll(r.Body)
 				_, _ = io.WriteString(w, "sent "+string('0'+rune(len(body))))
 			})
-			s := newSetup(t, passporttest.Config{Resource: counting})
+			s := newFixture(t, passporttest.Config{Resource: counting})
 			_, port, _ := strings.Cut(s.addr, ":")
 			site := strings.NewReplacer("$DEAD", freeport.Address(t), "$PLAIN", s.plain(counting), "$PORT", port)
 			s.start(site.Replace(s.caddyfile("", test.site) + s.expand(test.more)))
 			r := s.send(http.MethodPost, "/v1/payments", "12345")
 			if strings.HasPrefix(test.want, "#") {
 				wantProblem(t, r, http.StatusBadGateway, test.want[1:])
-				s.logged("the platform cannot be reached", 1)
+				s.awaitLogged("the platform cannot be reached", 1)
 			} else if r.body != test.want {
 				t.Errorf("got %d %q", r.status, r.body)
 			}
@@ -107,7 +107,7 @@ func TestUpstream_UnreachableIsAProblem(t *testing.T) {
 
 // A subroute of the JSON configuration may have error routes of its own.
 func TestUpstream_UnreachableInASubroute(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	config, err := adapt(s.caddyfile("", "pismo_proxy "+freeport.Address(t)+" {\n account "+alice+"\n}"))
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestUpstream_UnreachableInASubroute(t *testing.T) {
 }
 
 func TestUpstream_TimeoutIsAProblem(t *testing.T) {
-	s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })})
+	s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })})
 	s.start(s.caddyfile("", "pismo_proxy $PISMO {\n account "+alice+"\n transport pismo {\n response_header_timeout 50ms\n}\n}"))
 	wantProblem(t, s.get(alice), http.StatusGatewayTimeout, "upstream-timeout")
 }
@@ -136,11 +136,11 @@ func TestUpstream_TimeoutIsAProblem(t *testing.T) {
 func TestAuth_ClientGoneIs499(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
-		"errors handle":   "pismo_proxy $PISMO {\n account " + alice + "\n errors handle\n}\n" + sorry,
+		"errors handle":   "pismo_proxy $PISMO {\n account " + alice + "\n errors handle\n}\n" + errorRoute,
 		"transport pismo": "reverse_proxy $PISMO {\n transport pismo {\n account " + alice + "\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.pismo.FailAlways(passporttest.Hang())
 			s.start(s.caddyfile("", "log\n"+site))
 			ctx, leave := context.WithCancel(t.Context())
@@ -178,7 +178,7 @@ func TestAuth_ClientGoneIs499(t *testing.T) {
 
 // Each proxy of a request replays for itself; all attempts of one replay once.
 func TestReplay_OncePerProxy(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `pismo_proxy $PISMO {
 		account organization
 		rewrite /v1/organization
@@ -201,7 +201,7 @@ func TestReplay_OncePerProxy(t *testing.T) {
 func TestBody_StreamsWhileRecorded(t *testing.T) {
 	var first atomic.Bool
 	seen := make(chan struct{})
-	s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := make([]byte, 5)
 		if _, err := io.ReadFull(r.Body, begun); err == nil && first.CompareAndSwap(false, true) {
 			close(seen)

@@ -8,15 +8,15 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A fault is what is wrong with an option.
-type fault struct {
+// An optionError is what is wrong with an option.
+type optionError struct {
 	option string
 	cause  error
 }
 
-func (f *fault) Error() string { return f.option + ": " + f.cause.Error() }
+func (f *optionError) Error() string { return f.option + ": " + f.cause.Error() }
 
-func (f *fault) Unwrap() error { return f.cause }
+func (f *optionError) Unwrap() error { return f.cause }
 
 // remedies say what an operator can do about requests that package transport
 // does not send, in the words of a Caddyfile.
@@ -39,8 +39,8 @@ func remedyOf(err error) string {
 	return err.Error()
 }
 
-// options are what the fields of this library are called here.
-var options = strings.NewReplacer(
+// optionNames are what the fields of this library are called here.
+var optionNames = strings.NewReplacer(
 	"S2S.BaseURL", "base_url",
 	"S2S.Credentials.Key", "server_key",
 	"S2S.Credentials.Secret", "server_secret",
@@ -53,18 +53,18 @@ var options = strings.NewReplacer(
 	"Config.Hosts", "hosts",
 )
 
-// faultsOf returns the faults that this library finds in its configuration, in
+// optionErrorsOf returns the faults that this library finds in its configuration, in
 // the words of this one.
-func faultsOf(err error) error {
+func optionErrorsOf(err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var faults []error
 		for _, part := range joined.Unwrap() {
-			faults = append(faults, faultsOf(part))
+			faults = append(faults, optionErrorsOf(part))
 		}
 		return errors.Join(faults...)
 	}
 	if config, ok := errors.AsType[*tokensource.ConfigError](err); ok {
-		return &fault{options.Replace(config.Field), errors.New(config.Reason)}
+		return &optionError{optionNames.Replace(config.Field), errors.New(config.Reason)}
 	}
 	return err
 }

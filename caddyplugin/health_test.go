@@ -16,9 +16,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// checked waits until the upstream has seen a number of requests that the
+// awaitHealthChecks waits until the upstream has seen a number of requests that the
 // organization's token was good for.
-func (s *setup) checked(times int) {
+func (s *fixture) awaitHealthChecks(times int) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
 	defer cancel()
@@ -40,7 +40,7 @@ func TestHealthCheck_BareByDefault(t *testing.T) {
 		"twice":      "health_passes 2",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("", `pismo_proxy $PISMO {
 				account `+alice+`
 				health_uri /v1/organization
@@ -53,7 +53,7 @@ func TestHealthCheck_BareByDefault(t *testing.T) {
 				t.Errorf("%d tokens were asked for", counts.TokenRequests)
 			}
 			wantStatus(t, s.get(alice), http.StatusOK)
-			s.logged("health checks are sent without a token", 1)
+			s.awaitLogged("health checks are sent without a token", 1)
 		})
 	}
 }
@@ -65,7 +65,7 @@ func TestHealthCheck_BareFindsAFault(t *testing.T) {
 		"a body":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("refined")) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			upstream := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				for field := range r.Header {
 					if strings.HasPrefix(field, "Pismo") {
@@ -90,7 +90,7 @@ func TestHealthCheck_NeverStarvesAccounts(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError} {
 		for _, account := range []string{"", "health_account organization"} {
 			t.Run(strconv.Itoa(status)+account, func(t *testing.T) {
-				s := newSetup(t, passporttest.Config{})
+				s := newFixture(t, passporttest.Config{})
 				var refused atomic.Int64
 				gateway := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					body, err := io.ReadAll(r.Body)
@@ -111,11 +111,11 @@ func TestHealthCheck_NeverStarvesAccounts(t *testing.T) {
 					`+account+`
 				}`), s.pismo.URL(), "http://"+gateway, 1))
 				if account != "" {
-					s.logged("health checks have no token, and count as passed", 1)
+					s.awaitLogged("health checks have no token, and count as passed", 1)
 				}
 				for i := range 30 {
 					id := strconv.Itoa(500 + i)
-					wantStatus(t, s.get(id, with("X-Account", id)), http.StatusOK)
+					wantStatus(t, s.get(id, withField("X-Account", id)), http.StatusOK)
 				}
 				if n := refused.Load(); account == "" && n != 0 || account != "" && n == 0 {
 					t.Errorf("the organization's token was asked for %d times", n)
@@ -127,7 +127,7 @@ func TestHealthCheck_NeverStarvesAccounts(t *testing.T) {
 
 func TestHealthCheck_HasItsAccount(t *testing.T) {
 	for _, account := range []string{"organization", bob} {
-		s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
+		s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
 		s.start(s.caddyfile("", `pismo_proxy $PISMO {
 			account `+alice+`
 			health_uri /v1/health
@@ -143,7 +143,7 @@ func TestHealthCheck_HasItsAccount(t *testing.T) {
 
 // Nobody but reverse_proxy can make a request that passes for a health check.
 func TestHealthCheck_CannotBeForged(t *testing.T) {
-	s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if token, _ := passporttest.TokenFromContext(r.Context()); r.URL.Path != "/check" && token.Account != alice {
 			t.Errorf("a request for %q", token.Account)
 		}
@@ -155,11 +155,11 @@ func TestHealthCheck_CannotBeForged(t *testing.T) {
 		health_account organization
 	}`))
 	for _, mark := range []string{"", "1", "{http.request.uuid}", strings.Repeat("A", 26)} {
-		wantStatus(t, s.get(alice, with("Pismo-Health-Check", mark)), http.StatusOK)
+		wantStatus(t, s.get(alice, withField("Pismo-Health-Check", mark)), http.StatusOK)
 	}
 }
 
-func TestHealthChecksPassForWantOfATokenWhateverTheyExpect(t *testing.T) {
+func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 	for _, expected := range []string{"", "health_status 204", "health_status 4xx", "health_body ^fine$"} {
 		t.Run(expected, func(t *testing.T) {
 			resource := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -173,7 +173,7 @@ func TestHealthChecksPassForWantOfATokenWhateverTheyExpect(t *testing.T) {
 					_, _ = io.WriteString(w, "fine")
 				}
 			})
-			s := newSetup(t, passporttest.Config{Resource: resource})
+			s := newFixture(t, passporttest.Config{Resource: resource})
 			s.start(s.caddyfile("", `pismo_proxy $PISMO {
 				account `+alice+`
 				health_account organization
@@ -181,22 +181,22 @@ func TestHealthChecksPassForWantOfATokenWhateverTheyExpect(t *testing.T) {
 				health_interval 20ms
 				`+expected+`
 			}`))
-			s.checked(1)
+			s.awaitHealthChecks(1)
 			wantStatus(t, s.get(alice), http.StatusOK)
 			s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":"organization"}`), http.StatusNoContent)
-			s.logged("health checks have no token, and count as passed", 1)
+			s.awaitLogged("health checks have no token, and count as passed", 1)
 			wantStatus(t, s.get(alice), http.StatusOK) // With the token that there is.
 			s.pismo.Heal()
 			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
-			s.checked(s.pismo.Counts().Accounts[""].Accepted + 1)
+			s.awaitHealthChecks(s.pismo.Counts().Accounts[""].Accepted + 1)
 			wantStatus(t, s.get(alice), http.StatusOK)
 		})
 	}
 }
 
-// logged waits until a message has been logged, and checks how often it was.
-func (s *setup) logged(message string, times int) {
+// awaitLogged waits until a message has been logged, and checks how often it was.
+func (s *fixture) awaitLogged(message string, times int) {
 	s.t.Helper()
 	got := 0
 	s.await(message+": was not logged", func() bool {
@@ -208,7 +208,7 @@ func (s *setup) logged(message string, times int) {
 	}
 }
 
-func TestWhatTakesOurAnswersForTheUpstreamsIsWarnedOf(t *testing.T) {
+func TestPassiveHealth_WarnsOfOwnAnswers(t *testing.T) {
 	const bare = "transport pismo {\n account " + alice + "\n}\n"
 	for name, test := range map[string]struct {
 		site string
@@ -222,7 +222,7 @@ func TestWhatTakesOurAnswersForTheUpstreamsIsWarnedOf(t *testing.T) {
 		"pismo_auth in front": {"pismo_auth {\n account " + alice + "\n}\nreverse_proxy $PISMO {\n fail_duration 30s\n unhealthy_status 5xx\n transport pismo\n}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.start(s.caddyfile("", test.site))
 			lines := s.warnings()
 			if len(lines) != len(test.want) {
@@ -237,21 +237,21 @@ func TestWhatTakesOurAnswersForTheUpstreamsIsWarnedOf(t *testing.T) {
 	}
 }
 
-func init() { caddy.RegisterModule(closed{}) }
+func init() { caddy.RegisterModule(closedBreaker{}) }
 
-// closed is a circuit breaker that never opens. Caddy comes with none.
-type closed struct{}
+// closedBreaker is a circuit breaker that never opens. Caddy comes with none.
+type closedBreaker struct{}
 
-func (closed) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.reverse_proxy.circuit_breakers.closed", New: func() caddy.Module { return new(closed) }}
+func (closedBreaker) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.reverse_proxy.circuit_breakers.closed", New: func() caddy.Module { return new(closedBreaker) }}
 }
 
-func (closed) OK() bool { return true }
+func (closedBreaker) OK() bool { return true }
 
-func (closed) RecordMetric(int, time.Duration) {}
+func (closedBreaker) RecordMetric(int, time.Duration) {}
 
-func TestACircuitBreakerIsWarnedOf(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestPassiveHealth_WarnsOfCircuitBreaker(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	config, err := adapt(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo {\n account "+alice+"\n}\n}"))
 	if err != nil {
 		t.Fatal(err)

@@ -40,17 +40,17 @@ func newHealthChecks(account string) (healthChecks, error) {
 	if account == "" || account == healthOff {
 		return h, nil
 	}
-	of, err := newAccountOf(account, "")
+	of, err := newAccountRule(account, "")
 	if err != nil || of.placeholder != "" {
-		return h, &fault{"health_account", errors.New("is neither an account id, nor the word organization, nor the word off")}
+		return h, &optionError{"health_account", errors.New("is neither an account id, nor the word organization, nor the word off")}
 	}
 	h.account = of.fixed
 	return h, nil
 }
 
-// watch has the health checks of a reverse_proxy carry the mark, and notes what
+// configure has the health checks of a reverse_proxy carry the mark, and notes what
 // one that passes looks like.
-func (h *healthChecks) watch(active *reverseproxy.ActiveHealthChecks) {
+func (h *healthChecks) configure(active *reverseproxy.ActiveHealthChecks) {
 	if active.Headers == nil {
 		active.Headers = http.Header{}
 	}
@@ -67,49 +67,49 @@ func (h *healthChecks) watch(active *reverseproxy.ActiveHealthChecks) {
 	}
 }
 
-// claims reports whether a request is one of the health checks.
-func (h *healthChecks) claims(req *http.Request) bool {
+// isHealthCheck reports whether a request is one of the health checks.
+func (h *healthChecks) isHealthCheck(req *http.Request) bool {
 	values := req.Header[healthCheckField]
 	return len(values) == 1 && subtle.ConstantTimeCompare([]byte(values[0]), []byte(h.mark)) == 1
 }
 
-// passed returns the response to a health check that passes.
-func (h *healthChecks) passed(req *http.Request) *http.Response {
+// passResponse returns the response to a health check that passes.
+func (h *healthChecks) passResponse(req *http.Request) *http.Response {
 	return response(h.status, http.Header{}, []byte(h.body), req)
 }
 
-// check sends a health check: for health_account or, without one, without a
+// sendHealthCheck sends a health check: for health_account or, without one, without a
 // token. What says nothing about the upstream passes: that there is no token for
 // it, and that the upstream asks for one which it was not sent. A health check
 // that cannot be sent because of the configuration fails.
-func (t *Transport) check(req *http.Request) (*http.Response, error) {
-	out := without(req, healthCheckField)
+func (t *Transport) sendHealthCheck(req *http.Request) (*http.Response, error) {
+	out := withoutField(req, healthCheckField)
 	if t.health.account == (tokensource.Account{}) {
-		return t.checkBare(out)
+		return t.sendBareHealthCheck(out)
 	}
 	ctx := tokensource.ContextWithHealthCheck(tokensource.ContextWithAccount(out.Context(), t.health.account))
 	resp, err := t.authorize(out.WithContext(ctx))
 	switch {
-	case err == nil && unhealed(resp):
+	case err == nil && isTokenRefusal(resp):
 		_ = resp.Body.Close() // Nobody is to see it.
-		t.client.report.refused()
-		return t.health.passed(req), nil
+		t.client.report.noteTokenRefused()
+		return t.health.passResponse(req), nil
 	case err == nil:
-		t.client.report.checked()
+		t.client.report.noteHealthCheckSent()
 		return resp, nil
-	case unsent(err):
-		t.client.report.unsent(upstreamOf(req.Context()), err)
+	case isUnsent(err):
+		t.client.report.noteRequestUnsent(dialAddress(req.Context()), err)
 		return nil, err
-	case ours(err) && !errors.Is(err, context.Canceled):
-		t.client.report.unchecked(err)
-		return t.health.passed(req), nil
+	case isOwnFailure(err) && !errors.Is(err, context.Canceled):
+		t.client.report.noteHealthCheckUnsent(err)
+		return t.health.passResponse(req), nil
 	default:
 		return nil, err
 	}
 }
 
-// checkBare sends a health check without a token.
-func (t *Transport) checkBare(out *http.Request) (*http.Response, error) {
+// sendBareHealthCheck sends a health check without a token.
+func (t *Transport) sendBareHealthCheck(out *http.Request) (*http.Response, error) {
 	target := *out.URL
 	out.URL = &target
 	t.SetScheme(out)
@@ -118,14 +118,14 @@ func (t *Transport) checkBare(out *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	_ = resp.Body.Close() // It says no more than its status.
-	t.client.report.refusedCheck(resp.StatusCode)
-	return t.health.passed(out), nil
+	t.client.report.noteHealthCheckRefused(resp.StatusCode)
+	return t.health.passResponse(out), nil
 }
 
-// unsent reports whether a request was not sent for a fault of the configuration
+// isUnsent reports whether a request was not sent for a fault of the configuration
 // that is not about credentials.
-func unsent(err error) bool {
-	_, ok := errors.AsType[transport.Unsent](err)
+func isUnsent(err error) bool {
+	_, ok := errors.AsType[transport.UnsentError](err)
 	return ok
 }
 
@@ -146,12 +146,12 @@ func (t *Transport) provisionHealth(checks *reverseproxy.HealthChecks) error {
 			}
 		}
 	}
-	t.health.watch(checks.Active)
+	t.health.configure(checks.Active)
 	return nil
 }
 
-// without returns a copy of a request without a header field.
-func without(req *http.Request, field string) *http.Request {
+// withoutField returns a copy of a request without a header field.
+func withoutField(req *http.Request, field string) *http.Request {
 	out := req.WithContext(req.Context())
 	if _, ok := req.Header[field]; ok {
 		out.Header = req.Header.Clone()
@@ -160,6 +160,6 @@ func without(req *http.Request, field string) *http.Request {
 	return out
 }
 
-// isClients reports whether a request comes from a client of this server:
+// isClientRequest reports whether a request comes from a client of this server:
 // each of them has variables.
-func isClients(req *http.Request) bool { return req.Context().Value(caddyhttp.VarsCtxKey) != nil }
+func isClientRequest(req *http.Request) bool { return req.Context().Value(caddyhttp.VarsCtxKey) != nil }

@@ -18,7 +18,7 @@ var echoHost = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _
 // A gateway on this machine may speak for many hosts, by the Host of a request.
 // Who sends it to us must not choose where it goes, with our token.
 func TestHost_PlaintextIsNotTheClients(t *testing.T) {
-	s := newSetup(t, passporttest.Config{Resource: echoHost})
+	s := newFixture(t, passporttest.Config{Resource: echoHost})
 	socket := filepath.Join(t.TempDir(), "s")
 	serve(t, listen(t, "unix", socket), s.pismo.Handler())
 	for name, test := range map[string]struct{ site, want string }{
@@ -34,7 +34,7 @@ func TestHost_PlaintextIsNotTheClients(t *testing.T) {
 		"the client's own": {"pismo_proxy $PISMO {\n account " + alice + "\n header_up Host {http.request.host}\n}", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &setup{t: t, pismo: s.pismo, secrets: s.secrets, addr: s.addr, logs: filepath.Join(t.TempDir(), "log"), admin: s.admin}
+			s := &fixture{t: t, pismo: s.pismo, secrets: s.secrets, addr: s.addr, logs: filepath.Join(t.TempDir(), "log"), admin: s.admin}
 			_, port, _ := strings.Cut(s.addr, ":")
 			s.start(strings.Replace(s.caddyfile("hosts 127.0.0.1 localhost api.example", "bind 127.0.0.1\n"+test.site), "http://"+s.addr, "http://:"+port, 1))
 			r := s.get(alice, func(r *http.Request) { r.Host = "evil.example" })
@@ -62,7 +62,7 @@ func TestHost_StaticIsCheckedAtProvision(t *testing.T) {
 		"a health check's listed": {"health_uri /\n health_interval 1h\n health_account organization\n health_headers {\n Host 127.0.0.1\n}", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newTLSSetup(t, passporttest.Config{})
+			s := newTLSFixture(t, passporttest.Config{})
 			t.Cleanup(func() { _ = caddy.Stop() })
 			err := load(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem", "pismo_proxy $URL {\n account "+alice+"\n "+test.options+"\n "+tls+"}"))
 			switch {

@@ -12,43 +12,43 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// inboundVar is the variable of a request that holds its inbound.
-const inboundVar = "pismo.inbound"
+// requestStateVar is the variable of a request that holds its inbound.
+const requestStateVar = "pismo.inbound"
 
-// An inbound is a request of a client's, over all that proxies do for it. They
+// A requestState is a request of a client's, over all that proxies do for it. They
 // do one thing after the other.
-type inbound struct {
-	// attempts are those of each proxy: one may stand in another's response or
+type requestState struct {
+	// retryGroups are those of each proxy: one may stand in another's response or
 	// error route, and replays for itself.
-	attempts map[*Transport]*transport.Attempts
+	retryGroups map[*Transport]*transport.RetryGroup
 
 	// failure is what kept a proxy from sending the request, or from getting an
 	// answer, the last time.
 	failure error
 }
 
-// inboundOf returns what there is of a request, or something new.
-func inboundOf(ctx context.Context) *inbound {
-	if in, ok := caddyhttp.GetVar(ctx, inboundVar).(*inbound); ok {
+// requestStateOf returns what there is of a request, or something new.
+func requestStateOf(ctx context.Context) *requestState {
+	if in, ok := caddyhttp.GetVar(ctx, requestStateVar).(*requestState); ok {
 		return in
 	}
-	in := &inbound{attempts: map[*Transport]*transport.Attempts{}}
-	caddyhttp.SetVar(ctx, inboundVar, in)
+	in := &requestState{retryGroups: map[*Transport]*transport.RetryGroup{}}
+	caddyhttp.SetVar(ctx, requestStateVar, in)
 	return in
 }
 
-// attemptsOf returns the attempts that a proxy makes at the request.
-func (in *inbound) attemptsOf(proxy *Transport) *transport.Attempts {
-	attempts := in.attempts[proxy]
+// retryGroupOf returns the attempts that a proxy makes at the request.
+func (in *requestState) retryGroupOf(proxy *Transport) *transport.RetryGroup {
+	attempts := in.retryGroups[proxy]
 	if attempts == nil {
-		attempts = new(transport.Attempts)
-		in.attempts[proxy] = attempts
+		attempts = new(transport.RetryGroup)
+		in.retryGroups[proxy] = attempts
 	}
 	return attempts
 }
 
-// errBody is what errors of reading a client's body are.
-var errBody = errors.New("pismoauth: the body of the request could not be read")
+// errBodyUnreadable is what errors of reading a client's body are.
+var errBodyUnreadable = errors.New("pismoauth: the body of the request could not be read")
 
 // A clientBody is the body of a client's request. It remembers that it could not
 // be read, which the transport beneath may report as a failure of the upstream.
@@ -62,7 +62,7 @@ type clientBody struct {
 func (b *clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // As io.Copy compares: an EOF that is wrapped is none.
-		err = errors.Join(errBody, middleware.UnreadableBody(err))
+		err = errors.Join(errBodyUnreadable, middleware.UnreadableBody(err))
 		b.failure.Store(&err)
 	}
 	return n, err

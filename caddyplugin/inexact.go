@@ -12,16 +12,16 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// inexactFrom is where integers begin that a float64 cannot tell from their
+// firstInexactInteger is where integers begin that a float64 cannot tell from their
 // neighbours.
-const inexactFrom = 1 << 53
+const firstInexactInteger = 1 << 53
 
-// exactIn refuses ids that have lost digits. What a Caddyfile has without
+// refuseRounded refuses ids that have lost digits. What a Caddyfile has without
 // quotes is a number, which Caddy keeps as a float64: of an id with more than 15
 // digits that changes the last ones, and names another account. The directive
 // map turns numbers into text, so that a request does not show what an id has
 // been through; the configuration does.
-func (a *accountOf) exactIn(ctx caddy.Context) {
+func (a *accountRule) refuseRounded(ctx caddy.Context) {
 	modules := ctx.Modules()
 	i := slices.IndexFunc(modules, func(module caddy.Module) bool {
 		_, ok := module.(*caddyhttp.App)
@@ -36,7 +36,7 @@ func (a *accountOf) exactIn(ctx caddy.Context) {
 		found.add(reflect.ValueOf(modules[i]))
 		return found.texts
 	})
-	a.inexact = func(id string) bool { return len(id) > 15 && numbers()[id] }
+	a.isRounded = func(id string) bool { return len(id) > 15 && numbers()[id] }
 }
 
 // largeNumbers are the numbers of a configuration that may have lost digits, as
@@ -47,13 +47,13 @@ type largeNumbers struct {
 }
 
 type seenPointer struct {
-	of reflect.Type
-	at unsafe.Pointer
+	typ     reflect.Type
+	pointer unsafe.Pointer
 }
 
-// ofCaddy begins the paths of Caddy's own packages. What others keep in exported
+// caddyModulePath begins the paths of Caddy's own packages. What others keep in exported
 // fields may change while it is read.
-const ofCaddy = "github.com/caddyserver/caddy/v2"
+const caddyModulePath = "github.com/caddyserver/caddy/v2"
 
 // add adds the numbers in the exported fields of Caddy's own modules.
 func (n *largeNumbers) add(v reflect.Value) {
@@ -63,7 +63,7 @@ func (n *largeNumbers) add(v reflect.Value) {
 			n.add(v.Elem())
 		}
 	case reflect.Float64:
-		if number := v.Float(); number >= inexactFrom {
+		if number := v.Float(); number >= firstInexactInteger {
 			n.texts[strconv.FormatFloat(number, 'f', -1, 64)] = true
 		}
 	case reflect.Pointer:
@@ -83,7 +83,7 @@ func (n *largeNumbers) add(v reflect.Value) {
 			n.add(v.MapIndex(key))
 		}
 	case reflect.Struct:
-		if !strings.HasPrefix(v.Type().PkgPath(), ofCaddy) {
+		if !strings.HasPrefix(v.Type().PkgPath(), caddyModulePath) {
 			return
 		}
 		for i := range v.NumField() {

@@ -8,23 +8,23 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// checkInFront returns why no request can have an account: the transport has
+// checkPrecedingAuth returns why no request can have an account: the transport has
 // none of its own, and no pismo_auth can be in front. What may come from a named
 // route is not known when the configuration is loaded.
-func (t *Transport) checkInFront(ctx caddy.Context) error {
+func (t *Transport) checkPrecedingAuth(ctx caddy.Context) error {
 	modules := ctx.Modules()
 	server, ok := modules[0].(*caddyhttp.App)
-	if !ok || t.account.known() || namesRoutes(server) {
+	if !ok || t.account.isSet() || hasNamedRoutes(server) {
 		return nil
 	}
-	if slices.ContainsFunc(t.client.app.auths, func(auth []caddy.Module) bool { return inFront(auth, modules) }) {
+	if slices.ContainsFunc(t.client.app.auths, func(auth []caddy.Module) bool { return mayPrecede(auth, modules) }) {
 		return nil
 	}
-	return &fault{"account", errors.New("is not set, and no pismo_auth is in front of this reverse_proxy; set it in transport pismo, use pismo_proxy, or put pismo_auth in front")}
+	return &optionError{"account", errors.New("is not set, and no pismo_auth is in front of this reverse_proxy; set it in transport pismo, use pismo_proxy, or put pismo_auth in front")}
 }
 
-// namesRoutes reports whether a server has named routes.
-func namesRoutes(app *caddyhttp.App) bool {
+// hasNamedRoutes reports whether a server has named routes.
+func hasNamedRoutes(app *caddyhttp.App) bool {
 	for _, server := range app.Servers {
 		if len(server.NamedRoutes) > 0 {
 			return true
@@ -33,10 +33,10 @@ func namesRoutes(app *caddyhttp.App) bool {
 	return false
 }
 
-// inFront reports whether a handler that has been provisioned may be in front of
+// mayPrecede reports whether a handler that has been provisioned may be in front of
 // the one that is being provisioned. Both are given with the modules that they
 // stand in.
-func inFront(handler, of []caddy.Module) bool {
+func mayPrecede(handler, of []caddy.Module) bool {
 	depth := 0
 	for depth < min(len(handler), len(of)) && handler[depth] == of[depth] {
 		depth++
@@ -44,18 +44,18 @@ func inFront(handler, of []caddy.Module) bool {
 	if depth == 0 || depth == len(handler) {
 		return false
 	}
-	for _, routes := range routesOf(handler[depth-1]) {
+	for _, routes := range routeListsOf(handler[depth-1]) {
 		for _, route := range routes {
 			if slices.ContainsFunc(route.Handlers, func(h caddyhttp.MiddlewareHandler) bool { return any(h) == any(handler[depth]) }) {
-				return continues(route, routes)
+				return reachesCurrent(route, routes)
 			}
 		}
 	}
 	return true // It is in the route that is being provisioned.
 }
 
-// routesOf returns the lists of routes that a module has.
-func routesOf(module caddy.Module) []caddyhttp.RouteList {
+// routeListsOf returns the lists of routes that a module has.
+func routeListsOf(module caddy.Module) []caddyhttp.RouteList {
 	switch module := module.(type) {
 	case *caddyhttp.App:
 		var lists []caddyhttp.RouteList
@@ -70,9 +70,9 @@ func routesOf(module caddy.Module) []caddyhttp.RouteList {
 	}
 }
 
-// continues reports whether a request may go from a route to the one of the same
+// reachesCurrent reports whether a request may go from a route to the one of the same
 // list that is being provisioned, which is the first that has not been.
-func continues(route caddyhttp.Route, routes caddyhttp.RouteList) bool {
+func reachesCurrent(route caddyhttp.Route, routes caddyhttp.RouteList) bool {
 	current := slices.IndexFunc(routes, func(r caddyhttp.Route) bool { return r.HandlersRaw != nil })
 	return current >= 0 && !route.Terminal && (route.Group == "" || route.Group != routes[current].Group)
 }

@@ -40,7 +40,7 @@ func TestTransport_AccountOfNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 3 { // Caddy provisions servers in any order.
-				s := newSetup(t, passporttest.Config{})
+				s := newFixture(t, passporttest.Config{})
 				_, port, _ := strings.Cut(s.addr, ":")
 				more := strings.ReplaceAll(s.expand(test.more), "$PORT", port)
 				site := s.caddyfile("", test.site)
@@ -63,7 +63,7 @@ func TestTransport_AccountOfNobody(t *testing.T) {
 
 // Where it cannot be known, the log says what to do.
 func TestTransport_AccountOfNobodyAtRunTime(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", "invoke named") + s.expand("\n&(named) {\n reverse_proxy $PISMO {\n transport pismo\n}\n}\n"))
 	wantProblem(t, s.get(alice), http.StatusInternalServerError, "misconfigured")
 	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "no account is known; put pismo_auth in front of reverse_proxy, use pismo_proxy, or set account in transport pismo") {

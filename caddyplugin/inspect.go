@@ -128,14 +128,14 @@ func readToken(in io.Reader, prompt io.Writer) (string, error) {
 // b64token is what tokens are made of (RFC 6750, section 2.1).
 var b64token = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
-// A statement is what a token says of itself.
-type statement struct {
+// A tokenInfo is what a token says of itself.
+type tokenInfo struct {
 	header          map[string]any
 	claims          jwt.MapClaims
 	issued, expires time.Time // zero if it does not say
 }
 
-func parseToken(text string) (*statement, error) {
+func parseToken(text string) (*tokenInfo, error) {
 	if strings.Count(text, ".") != 2 {
 		return nil, errOpaque
 	}
@@ -149,7 +149,7 @@ func parseToken(text string) (*statement, error) {
 	if _, err := parser.DecodeSegment(parts[2]); err != nil {
 		return nil, errMalformed
 	}
-	said := &statement{header: token.Header, claims: claims}
+	said := &tokenInfo{header: token.Header, claims: claims}
 	issued, errIssued := claims.GetIssuedAt()
 	expires, errExpires := claims.GetExpirationTime()
 	if errIssued != nil || errExpires != nil {
@@ -169,7 +169,7 @@ func parseToken(text string) (*statement, error) {
 }
 
 // account returns the account that the token names, or "".
-func (s *statement) account() string {
+func (s *tokenInfo) account() string {
 	for _, name := range []string{"account-id", "account_id"} {
 		switch id := s.claims[name].(type) {
 		case string:
@@ -182,7 +182,7 @@ func (s *statement) account() string {
 }
 
 // write writes the statement for people to read, the values of the token as JSON.
-func (s *statement) write(out io.Writer, now time.Time) error {
+func (s *tokenInfo) write(out io.Writer, now time.Time) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "account\t%s\n", s.accountText())
 	_, _ = fmt.Fprintf(table, "issued\t%s\n", timeText(s.issued))
@@ -205,14 +205,14 @@ func (s *statement) write(out io.Writer, now time.Time) error {
 	return table.Flush()
 }
 
-func (s *statement) accountText() string {
+func (s *tokenInfo) accountText() string {
 	if account := s.account(); account != "" {
 		return printable(account)
 	}
 	return "none named: it may be the organization's, or of the older kind that names none"
 }
 
-func (s *statement) remainingText(now time.Time) string {
+func (s *tokenInfo) remainingText(now time.Time) string {
 	if s.expires.IsZero() {
 		return "not said"
 	}
@@ -251,7 +251,7 @@ func printable(text string) string {
 }
 
 // writeJSON writes the statement for programs to read.
-func (s *statement) writeJSON(out io.Writer, now time.Time) error {
+func (s *tokenInfo) writeJSON(out io.Writer, now time.Time) error {
 	type times struct {
 		Issued    *time.Time `json:"issued,omitempty"`
 		Expires   *time.Time `json:"expires,omitempty"`

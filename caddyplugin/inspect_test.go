@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-const inspected = "102681871"
+const inspectedAccount = "102681871"
 
 // issue returns a token of the double's, for an account or the organization.
 func issue(t *testing.T, config passporttest.Config, account tokensource.Account) string {
@@ -32,9 +32,9 @@ func issue(t *testing.T, config passporttest.Config, account tokensource.Account
 	return token.Reveal()
 }
 
-func internal(t *testing.T) tokensource.Account {
+func accountOfID(t *testing.T) tokensource.Account {
 	t.Helper()
-	account, err := tokensource.ParseAccountID(inspected)
+	account, err := tokensource.ParseAccountID(inspectedAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,9 +60,9 @@ func unsigned(header, claims string) string {
 	return encode([]byte(header)) + "." + encode([]byte(claims)) + "." + encode([]byte("a signature"))
 }
 
-func TestInspectSaysWhoseATokenIsAndHowLongItLasts(t *testing.T) {
+func TestInspect_ShowsAccountAndLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		token := issue(t, passporttest.Config{}, internal(t))
+		token := issue(t, passporttest.Config{}, accountOfID(t))
 		time.Sleep(3 * time.Minute)
 		for _, input := range []string{token, token + "\n", "Bearer " + token, "authorization: bearer " + token + "\r\n"} {
 			out, _, err := inspect(strings.NewReader(input))
@@ -70,12 +70,12 @@ func TestInspectSaysWhoseATokenIsAndHowLongItLasts(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, want := range []string{
-				"account    " + inspected + "\n",
+				"account    " + inspectedAccount + "\n",
 				"issued     2000-01-01T00:00:00Z\n",
 				"expires    2000-01-01T00:10:00Z\n",
 				"remaining  7m0s (of 10m0s)\n",
 				`  alg  "HS512"` + "\n",
-				`  account-id  "` + inspected + `"` + "\n",
+				`  account-id  "` + inspectedAccount + `"` + "\n",
 			} {
 				if !strings.Contains(out, want) {
 					t.Errorf("%q is missing in:\n%s", want, out)
@@ -85,9 +85,9 @@ func TestInspectSaysWhoseATokenIsAndHowLongItLasts(t *testing.T) {
 	})
 }
 
-func TestInspectSaysThatATokenHasExpired(t *testing.T) {
+func TestInspect_ShowsExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		token := issue(t, passporttest.Config{Vintage: passporttest.Vintage2022}, tokensource.Organization())
+		token := issue(t, passporttest.Config{TokenFormat: passporttest.TokenFormat2022}, tokensource.Organization())
 		time.Sleep(11 * time.Minute)
 		out, _, err := inspect(strings.NewReader(token))
 		if err != nil {
@@ -101,9 +101,9 @@ func TestInspectSaysThatATokenHasExpired(t *testing.T) {
 	})
 }
 
-func TestInspectTellsProgramsTheSame(t *testing.T) {
+func TestInspect_PrintsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		token := issue(t, passporttest.Config{}, internal(t))
+		token := issue(t, passporttest.Config{}, accountOfID(t))
 		time.Sleep(11 * time.Minute)
 		out, _, err := inspect(strings.NewReader(token), "--json")
 		if err != nil {
@@ -118,14 +118,14 @@ func TestInspectTellsProgramsTheSame(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.Account != inspected || got.Remaining != -60 || !got.Expires.Equal(got.Issued.Add(10*time.Minute)) ||
-			got.Header["alg"] != "HS512" || got.Claims["account-id"] != inspected {
+		if got.Account != inspectedAccount || got.Remaining != -60 || !got.Expires.Equal(got.Issued.Add(10*time.Minute)) ||
+			got.Header["alg"] != "HS512" || got.Claims["account-id"] != inspectedAccount {
 			t.Errorf("got %+v", got)
 		}
 	})
 }
 
-func TestInspectShowsWhatATokenOfAnotherFormSays(t *testing.T) {
+func TestInspect_ShowsUnknownForms(t *testing.T) {
 	for claims, want := range map[string]string{
 		`{}`:                                     "issued     not said\nexpires    not said\nremaining  not said\n",
 		`{"exp": 1}`:                             "issued     not said\nexpires    1970-01-01T00:00:01Z\n",
@@ -142,7 +142,7 @@ func TestInspectShowsWhatATokenOfAnotherFormSays(t *testing.T) {
 	}
 }
 
-func TestInspectRefusesWhatItCannotReadAndNeverRepeatsIt(t *testing.T) {
+func TestInspect_RefusesUnreadableInput(t *testing.T) {
 	const sentinel = "SENTINEL"
 	header := `{"alg":"HS512"}`
 	for name, test := range map[string]struct {
@@ -181,9 +181,9 @@ func TestInspectRefusesWhatItCannotReadAndNeverRepeatsIt(t *testing.T) {
 	}
 }
 
-func TestInspectShowsNeitherTheTokenNorItsSignature(t *testing.T) {
-	for _, vintage := range []passporttest.Vintage{passporttest.Vintage2022, passporttest.Vintage2025} {
-		token := issue(t, passporttest.Config{Vintage: vintage}, internal(t))
+func TestInspect_ShowsNoToken(t *testing.T) {
+	for _, vintage := range []passporttest.TokenFormat{passporttest.TokenFormat2022, passporttest.TokenFormat2025} {
+		token := issue(t, passporttest.Config{TokenFormat: vintage}, accountOfID(t))
 		for _, args := range [][]string{nil, {"--json"}} {
 			out, errs, err := inspect(strings.NewReader(token), args...)
 			if err != nil {

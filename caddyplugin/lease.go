@@ -10,22 +10,22 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A lease is the use that one configuration makes of a shared client.
-type lease struct {
+// A clientRef is the use that one configuration makes of a shared client.
+type clientRef struct {
 	*sharedClient
 
 	app      *App
-	key      poolKey
+	key      sharedClientKey
 	isNew    bool     // No other configuration uses the shared client.
 	hosts    []string // that may receive a token
-	provides *provision
+	settings *clientSettings
 
 	certificate *passport.ClientCertificate // or nil
 }
 
-// newLease returns a lease of the client that has a configuration, with the
+// newClientRef returns a lease of the client that has a configuration, with the
 // tokens there are. It has to be released.
-func newLease(ctx caddy.Context, name string, config *Client, app *App) (*lease, error) {
+func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*clientRef, error) {
 	resolved, err := config.resolve(caddy.NewReplacer())
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func newLease(ctx caddy.Context, name string, config *Client, app *App) (*lease,
 	}
 	limits := resolved.limits()
 	if err := limits.Validate(); err != nil {
-		return nil, faultsOf(err)
+		return nil, optionErrorsOf(err)
 	}
 	certificate, err := resolved.certificate()
 	if err != nil {
@@ -48,30 +48,30 @@ func newLease(ctx caddy.Context, name string, config *Client, app *App) (*lease,
 	if err != nil {
 		return nil, err
 	}
-	l := &lease{
+	l := &clientRef{
 		app:         app,
 		hosts:       resolved.Hosts,
 		certificate: certificate,
-		provides:    &provision{ctx.Logger().With(zap.String("client", name)), endpoint, limits},
+		settings:    &clientSettings{ctx.Logger().With(zap.String("client", name)), endpoint, limits},
 	}
-	if err := l.share(name, resolved); err != nil {
+	if err := l.acquire(name, resolved); err != nil {
 		_ = endpoint.close() // The error that counts is why.
 		return nil, err
 	}
 	if l.isNew { // What fails before Start is to be seen, too.
-		l.provide(l.provides)
+		l.addSettings(l.settings)
 	}
 	return l, nil
 }
 
-// share finds the shared client, or makes it.
-func (l *lease) share(name string, resolved *Client) error {
+// acquire finds the shared client, or makes it.
+func (l *clientRef) acquire(name string, resolved *Client) error {
 	digest, err := resolved.digest()
 	if err != nil {
 		return err
 	}
-	l.key = poolKey{name, digest}
-	value, loaded, err := pool.LoadOrNew(l.key, func() (caddy.Destructor, error) {
+	l.key = sharedClientKey{name, digest}
+	value, loaded, err := sharedClients.LoadOrNew(l.key, func() (caddy.Destructor, error) {
 		return newSharedClient(name, resolved)
 	})
 	if err != nil {
@@ -85,19 +85,19 @@ func (l *lease) share(name string, resolved *Client) error {
 	return nil
 }
 
-// start has the shared client use what this configuration provides.
-func (l *lease) start() {
-	l.withdraw(l.provides) // It may be provided already.
-	l.provide(l.provides)
+// activate has the shared client use what this configuration provides.
+func (l *clientRef) activate() {
+	l.removeSettings(l.settings) // It may be provided already.
+	l.addSettings(l.settings)
 }
 
-// stop takes back what this configuration provides.
-func (l *lease) stop() { l.withdraw(l.provides) }
+// deactivate takes back what this configuration provides.
+func (l *clientRef) deactivate() { l.removeSettings(l.settings) }
 
 // release gives the shared client back to the pool, where the next configuration
 // may have found it.
-func (l *lease) release() error {
-	l.stop()
-	_, err := pool.Delete(l.key)
-	return errors.Join(err, l.provides.endpoint.close())
+func (l *clientRef) release() error {
+	l.deactivate()
+	_, err := sharedClients.Delete(l.key)
+	return errors.Join(err, l.settings.endpoint.close())
 }

@@ -75,7 +75,7 @@ func (e *LogEncoder) Provision(ctx caddy.Context) error {
 	e.ctx = ctx
 	e.redact = newRedactor(e.KeepHeaders)
 	if e.WrappedRaw == nil {
-		return e.use(new(logging.JSONEncoder))
+		return e.setWrapped(new(logging.JSONEncoder))
 	}
 	module, err := ctx.LoadModule(e, "WrappedRaw")
 	if err != nil {
@@ -89,8 +89,8 @@ func (e *LogEncoder) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// use has a format of Caddy's encode what is left.
-func (e *LogEncoder) use(encoder interface {
+// setWrapped has a format of Caddy's encode what is left.
+func (e *LogEncoder) setWrapped(encoder interface {
 	zapcore.Encoder
 	caddy.Provisioner
 },
@@ -106,7 +106,7 @@ func (e *LogEncoder) ConfigureDefaultFormat(output caddy.WriterOpener) error {
 	}
 	if _, byDefault := e.wrapped.(*logging.JSONEncoder); byDefault && len(e.WrappedRaw) == 0 &&
 		caddy.IsWriterStandardStream(output) && term.IsTerminal(int(os.Stderr.Fd())) {
-		return e.use(new(logging.ConsoleEncoder))
+		return e.setWrapped(new(logging.ConsoleEncoder))
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (e *LogEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*
 //	}
 func (e *LogEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := none(d); err != nil {
+	if err := noArguments(d); err != nil {
 		return err
 	}
 	for d.NextBlock(0) {

@@ -15,7 +15,7 @@ import (
 // Caddy logs URIs, headers and users in more places than the access log: with
 // each error, of each attempt, in the admin API. Here it logs at level DEBUG.
 func TestLogFormat_NoAccountInAnyLog(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	site := fmt.Sprintf(`log {
 		output file %s-access
 		format pismo {
@@ -46,7 +46,7 @@ func TestLogFormat_NoAccountInAnyLog(t *testing.T) {
 			account_header X-Account-Id [0-9]+
 			verbose_logs
 		}
-	}`, s.logs, alice, hashed(t), freeport.Address(t), freeport.Address(t), alice)
+	}`, s.logs, alice, passwordHash(t), freeport.Address(t), freeport.Address(t), alice)
 	caddyfile := strings.Replace(s.caddyfile("", site), "level DEBUG", "level DEBUG\n\t\tformat pismo", 1)
 	t.Setenv("OTEL_TRACES_EXPORTER", "none")
 	s.start(caddyfile)

@@ -17,15 +17,15 @@ import (
 // package telemetry, translated by OpenTelemetry's own exporter: one dashboard
 // serves Caddy and other programs.
 type metrics struct {
-	telemetry *telemetry.Telemetry
-	provider  *sdkmetric.MeterProvider
-	collector prometheus.Collector
-	observed  metric.Registration
+	telemetry    *telemetry.Telemetry
+	provider     *sdkmetric.MeterProvider
+	collector    prometheus.Collector
+	registration metric.Registration
 }
 
 func newMetrics() (*metrics, error) {
 	m := new(metrics)
-	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer((*catcher)(m)),
+	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer((*capturingRegisterer)(m)),
 		otelprometheus.WithoutScopeInfo(), otelprometheus.WithoutTargetInfo())
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func newMetrics() (*metrics, error) {
 
 // observe has the metrics tell of what a Source keeps.
 func (m *metrics) observe(source *tokensource.Source) (err error) {
-	m.observed, err = m.telemetry.ObserveSource(source)
+	m.registration, err = m.telemetry.ObserveSource(source)
 	return err
 }
 
@@ -49,28 +49,28 @@ func (m *metrics) register(registry prometheus.Registerer, name string) error {
 
 // stop ends the metrics. Requests that are still running record nothing more.
 func (m *metrics) stop() error {
-	if err := m.observed.Unregister(); err != nil {
+	if err := m.registration.Unregister(); err != nil {
 		return err
 	}
 	return m.provider.Shutdown(context.Background())
 }
 
-// A catcher is a registry that takes the exporter's collector out of its hands,
+// A capturingRegisterer is a registry that takes the exporter's collector out of its hands,
 // so that it can be registered where and as often as it is needed.
-type catcher metrics
+type capturingRegisterer metrics
 
 // Register implements [prometheus.Registerer].
-func (c *catcher) Register(collector prometheus.Collector) error {
+func (c *capturingRegisterer) Register(collector prometheus.Collector) error {
 	c.collector = collector
 	return nil
 }
 
 // MustRegister implements [prometheus.Registerer].
-func (c *catcher) MustRegister(collectors ...prometheus.Collector) {
+func (c *capturingRegisterer) MustRegister(collectors ...prometheus.Collector) {
 	for _, collector := range collectors {
 		c.collector = collector
 	}
 }
 
 // Unregister implements [prometheus.Registerer].
-func (c *catcher) Unregister(prometheus.Collector) bool { return false }
+func (c *capturingRegisterer) Unregister(prometheus.Collector) bool { return false }

@@ -13,7 +13,7 @@ import (
 )
 
 // admin sends a request to the admin API.
-func (s *setup) adminSend(method, path, body string) reply {
+func (s *fixture) adminSend(method, path, body string) reply {
 	s.t.Helper()
 	addr := s.addr
 	s.addr = s.admin
@@ -34,7 +34,7 @@ type client struct {
 	CoolingCause string         `json:"cooling_cause"`
 }
 
-func (s *setup) clients() []client {
+func (s *fixture) clients() []client {
 	s.t.Helper()
 	r := s.adminSend(http.MethodGet, "/pismo/clients", "")
 	wantStatus(s.t, r, http.StatusOK)
@@ -50,16 +50,16 @@ func (s *setup) clients() []client {
 	return clients
 }
 
-func TestTheAdminAPIListsWhatTheClientsDo(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestAdminAPI_ListsClients(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
 	if got := s.clients(); len(got) != 1 || got[0].Name != "main" || got[0].Accounts != 0 || got[0].Issuances != 0 || got[0].NextExpiry != nil {
 		t.Errorf("at the beginning: %+v", got)
 	}
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.FailAlways(passporttest.RateLimited(30 * time.Second))
 	for _, other := range []string{bob, "5", "6"} {
-		wantStatus(t, s.get(other, with("X-Account", other)), http.StatusServiceUnavailable)
+		wantStatus(t, s.get(other, withField("X-Account", other)), http.StatusServiceUnavailable)
 	}
 	got := s.clients()[0]
 	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.Cooling != 3 || got.CoolingCause != "rate_limited" {
@@ -73,13 +73,13 @@ func TestTheAdminAPIListsWhatTheClientsDo(t *testing.T) {
 	}
 }
 
-func TestAnOperatorHasOneAccountForgottenOrAll(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestAdminAPI_InvalidatesOneOrAll(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
 	both := func(issued int) {
 		t.Helper()
-		wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
-		wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusOK)
+		wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
+		wantStatus(t, s.get(bob, withField("X-Account", bob)), http.StatusOK)
 		if counts := s.pismo.Counts(); counts.Issued != issued {
 			t.Errorf("%d tokens were issued, want %d", counts.Issued, issued)
 		}
@@ -98,8 +98,8 @@ func TestAnOperatorHasOneAccountForgottenOrAll(t *testing.T) {
 	}
 }
 
-func TestTheAdminAPIRefusesWhatItDoesNotKnow(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestAdminAPI_RefusesInvalidRequests(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
 	for _, test := range []struct {
 		method, path, body string
@@ -129,13 +129,13 @@ func TestTheAdminAPIRefusesWhatItDoesNotKnow(t *testing.T) {
 
 // The names are those that OpenTelemetry's exporter gives the metrics of package
 // telemetry.
-func TestTheMetricsAreOnCaddysRegistryInEachConfiguration(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestMetrics_SurviveReload(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.RevokeAll()
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	for range 2 {
 		metrics := s.adminSend(http.MethodGet, "/metrics", "").body
 		for _, want := range []string{
@@ -161,16 +161,16 @@ func TestTheMetricsAreOnCaddysRegistryInEachConfiguration(t *testing.T) {
 
 // What the examples' dashboard and alert rules name, metrics and labels, is what
 // a Prometheus finds here; but for job, which it adds itself.
-func TestTheDashboardOfTheExamplesNamesWhatCaddyServes(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestMetrics_ServeNamesOfDashboard(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.RevokeAll()
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.FailAlways(passporttest.RateLimited(30 * time.Second))
-	wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusServiceUnavailable)
+	wantStatus(t, s.get(bob, withField("X-Account", bob)), http.StatusServiceUnavailable)
 	served := map[string]bool{}
-	for _, word := range words(s.adminSend(http.MethodGet, "/metrics", "").body) {
+	for _, word := range metricNames(s.adminSend(http.MethodGet, "/metrics", "").body) {
 		served[word] = true
 	}
 	for _, file := range []string{"../examples/dashboard/dashboard.json", "../examples/dashboard/alerts.yml"} {
@@ -178,7 +178,7 @@ func TestTheDashboardOfTheExamplesNamesWhatCaddyServes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		named := words(string(text))
+		named := metricNames(string(text))
 		if len(named) < 20 {
 			t.Errorf("%s names only %q", file, named)
 		}
@@ -190,7 +190,7 @@ func TestTheDashboardOfTheExamplesNamesWhatCaddyServes(t *testing.T) {
 	}
 }
 
-// words returns the names of our metrics, and of labels, in a text.
-func words(text string) []string {
+// metricNames returns the names of our metrics, and of labels, in a text.
+func metricNames(text string) []string {
 	return regexp.MustCompile(`\bpismo_token_[a-z_]+|\berror_type\b`).FindAllString(text, -1)
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// pool holds the tokens of all clients, so that they survive a reload of the
+// sharedClients holds the tokens of all clients, so that they survive a reload of the
 // configuration. It is package-level because nothing else outlives one.
-var pool = caddy.NewUsagePool()
+var sharedClients = caddy.NewUsagePool()
 
-// A poolKey names a client, and what its tokens depend on: a client for which
+// A sharedClientKey names a client, and what its tokens depend on: a client for which
 // that has changed begins without tokens.
-type poolKey struct{ name, digest string }
+type sharedClientKey struct{ name, digest string }
 
 // A sharedClient is what configurations share that have the same client: one
 // configuration or, while one replaces another, two. It keeps nothing that
@@ -31,16 +31,16 @@ type sharedClient struct {
 	report  *report
 	metrics *metrics
 
-	provided stack[*provision]
+	settings activeList[*clientSettings]
 
 	mu       sync.RWMutex
 	endpoint *endpoint // of the newest configuration, even if it has stopped
 	revision uint64    // of the endpoint
 }
 
-// A provision is what a configuration provides to a shared client while it is
+// A clientSettings is what a configuration provides to a shared client while it is
 // active.
-type provision struct {
+type clientSettings struct {
 	logger   *zap.Logger
 	endpoint *endpoint
 	limits   tokensource.Limits
@@ -58,31 +58,31 @@ func newSharedClient(name string, config *Client) (*sharedClient, error) {
 		return nil, err
 	}
 	c.source, err = tokensource.New(tokensource.Config{
-		Issuer: revised{c.issuer, c},
-		Hooks:  tokensource.JoinHooks(c.metrics.telemetry.Source(), c.report.hooks()),
+		Issuer: revisedIssuer{c.issuer, c},
+		Hooks:  tokensource.JoinHooks(c.metrics.telemetry.SourceHooks(), c.report.hooks()),
 	})
 	if err != nil {
-		return nil, faultsOf(err)
+		return nil, optionErrorsOf(err)
 	}
 	return c, c.metrics.observe(c.source)
 }
 
-// provide has the client use what a configuration provides.
-func (c *sharedClient) provide(p *provision) {
-	c.provided.push(p)
-	c.adopt()
+// addSettings has the client use what a configuration provides.
+func (c *sharedClient) addSettings(p *clientSettings) {
+	c.settings.add(p)
+	c.applyNewest()
 }
 
-// withdraw takes back what a configuration provides.
-func (c *sharedClient) withdraw(p *provision) {
-	c.provided.remove(p)
-	c.adopt()
+// removeSettings takes back what a configuration provides.
+func (c *sharedClient) removeSettings(p *clientSettings) {
+	c.settings.remove(p)
+	c.applyNewest()
 }
 
-// adopt uses the endpoint and the limits of the newest configuration. Requests
+// applyNewest uses the endpoint and the limits of the newest configuration. Requests
 // that outlive the last configuration go on with those there were.
-func (c *sharedClient) adopt() {
-	newest, ok := c.provided.top()
+func (c *sharedClient) applyNewest() {
+	newest, ok := c.settings.newest()
 	if !ok {
 		return
 	}
@@ -97,7 +97,7 @@ func (c *sharedClient) adopt() {
 
 // logger returns the logger of the newest configuration.
 func (c *sharedClient) logger() *zap.Logger {
-	if newest, ok := c.provided.top(); ok {
+	if newest, ok := c.settings.newest(); ok {
 		return newest.logger
 	}
 	return zap.NewNop()
@@ -129,16 +129,16 @@ func (c *sharedClient) Destruct() error {
 	return c.metrics.stop()
 }
 
-// revised is an issuer whose revision changes with the way to the token
+// revisedIssuer is an issuer whose revision changes with the way to the token
 // endpoint too: a reload that mends it ends the cooldown.
-type revised struct {
+type revisedIssuer struct {
 	*passport.S2S
 
 	client *sharedClient
 }
 
 // Revision returns what changes with the credentials and the endpoint.
-func (r revised) Revision(ctx context.Context) string {
+func (r revisedIssuer) Revision(ctx context.Context) string {
 	credentials := r.S2S.Revision(ctx)
 	if credentials == "" {
 		return "" // It cannot be told now.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestAnUnfinishedHandshakeIsEarlyDataToAnUnsafeRequest(t *testing.T) {
+func TestEarlyData_UnfinishedHandshakeCounts(t *testing.T) {
 	unfinished, finished := &tls.ConnectionState{}, &tls.ConnectionState{HandshakeComplete: true}
 	for _, test := range []struct {
 		method string
@@ -19,7 +19,7 @@ func TestAnUnfinishedHandshakeIsEarlyDataToAnUnsafeRequest(t *testing.T) {
 		{http.MethodGet, unfinished, false},
 	} {
 		r := &http.Request{Method: test.method, Header: http.Header{}, TLS: test.state}
-		if got := early(r); got != test.want {
+		if got := isUnsafeEarlyData(r); got != test.want {
 			t.Errorf("%s with %+v: %v", test.method, test.state, got)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestAFaultThatTheCaddyfileCannotShowNamesClientOptionAndRemedy(t *testing.T) {
+func TestProvision_FaultNamesOptionAndRemedy(t *testing.T) {
 	const proxy = "pismo_proxy $PISMO {\n account " + alice + "\n}"
 	for name, test := range map[string]struct{ options, site, want string }{
 		"an upstream that is not listed": {"", "pismo_proxy https://evil.example {\n account {a}\n}", "client main: upstream evil.example:443: evil.example is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves"},
@@ -33,7 +33,7 @@ func TestAFaultThatTheCaddyfileCannotShowNamesClientOptionAndRemedy(t *testing.T
 		"a header of net/http's":         {"header Authorization x", proxy, `client main: header["Authorization"]: is not yours to set`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			t.Cleanup(func() { _ = caddy.Stop() })
 			err := load(s.caddyfile(test.options, test.site))
 			if err == nil || !strings.Contains(err.Error(), s.expand(test.want)) {
@@ -46,14 +46,14 @@ func TestAFaultThatTheCaddyfileCannotShowNamesClientOptionAndRemedy(t *testing.T
 	}
 }
 
-func TestCredentialsThatCannotBeReadAreAFaultOfTheConfiguration(t *testing.T) {
+func TestProvision_ReadsCredentials(t *testing.T) {
 	for name, test := range map[string]struct{ key, want string }{
 		"no file":     {"{file.$SECRETS/none}", `client main: server_key: file "$SECRETS/none" cannot be read: no such file`},
 		"an empty":    {"{file.$SECRETS/empty}", `client main: server_key: file "$SECRETS/empty" is empty`},
 		"no variable": {"{env.PISMO_NO_SUCH_VARIABLE}", `client main: server_key: environment variable "PISMO_NO_SUCH_VARIABLE" is not set`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
+			s := newFixture(t, passporttest.Config{})
 			s.writeSecret("empty", "")
 			t.Cleanup(func() { _ = caddy.Stop() })
 			caddyfile := strings.Replace(s.caddyfile("", byHeader), s.expand("{file.$SECRETS/key}"), s.expand(test.key), 1)
@@ -64,7 +64,7 @@ func TestCredentialsThatCannotBeReadAreAFaultOfTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestALiteralSecretInJSONIsRefusedToo(t *testing.T) {
+func TestProvision_RefusesLiteralSecretInJSON(t *testing.T) {
 	t.Cleanup(func() { _ = caddy.Stop() })
 	err := caddy.Load([]byte(`{"admin":{"disabled":true},"apps":{"pismo":{"clients":{"main":{"base_url":"https://sandbox.pismolabs.io","server_key":"{env.K}","server_secret":"hunter2"}}}}}`), true)
 	if err == nil || !strings.Contains(err.Error(), "client main: server_secret: is not one placeholder") || strings.Contains(err.Error(), "hunter2") {
@@ -72,7 +72,7 @@ func TestALiteralSecretInJSONIsRefusedToo(t *testing.T) {
 	}
 }
 
-func TestWithoutAClientOrWithSeveralOneIsTold(t *testing.T) {
+func TestProvision_NamesClientsToChooseFrom(t *testing.T) {
 	t.Cleanup(func() { _ = caddy.Stop() })
 	const off = "{\n admin off\n auto_https off\n persist_config off\n"
 	const client = "base_url http://127.0.0.1\n server_key {env.HOME}\n server_secret {env.HOME}\n}\n"
@@ -88,15 +88,15 @@ func TestWithoutAClientOrWithSeveralOneIsTold(t *testing.T) {
 }
 
 // A dynamic upstream is known when there is a request.
-func TestAnUpstreamThatIsNotListedGetsNoTokenPerRequest(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestHosts_UnlistedUpstreamGetsNoToken(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	other := passporttest.NewServer(t, passporttest.Config{Addr: "127.0.0.2:0"})
 	s.start(s.caddyfile("", `pismo_proxy {http.request.header.X-Upstream} {
 		account `+alice+`
 	}`))
-	wantStatus(t, s.get(alice, with("X-Upstream", s.pismo.Host())), http.StatusOK)
-	wantProblem(t, s.get(alice, with("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
-	wantProblem(t, s.get(alice, with("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
+	wantStatus(t, s.get(alice, withField("X-Upstream", s.pismo.Host())), http.StatusOK)
+	wantProblem(t, s.get(alice, withField("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
+	wantProblem(t, s.get(alice, withField("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
 	if other.Counts().ResourceRequests != 0 {
 		t.Error("the request went out")
 	}
@@ -106,8 +106,8 @@ func TestAnUpstreamThatIsNotListedGetsNoTokenPerRequest(t *testing.T) {
 }
 
 // What is loopback to a proxy is not this machine.
-func TestAProxySeesNoTokenInTheClear(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestNetworkProxy_GetsNoTokenInClear(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	proxy := listen(t, "tcp", "127.0.0.2:0")
 	serve(t, proxy, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("the proxy was sent %q", r.Header["Authorization"])
@@ -118,11 +118,11 @@ func TestAProxySeesNoTokenInTheClear(t *testing.T) {
 			network_proxy url http://`+proxy.Addr().String()+`
 		}
 	}`))
-	wantProblem(t, s.get(alice, with("X-Upstream", s.pismo.Host())), http.StatusInternalServerError, "misconfigured")
+	wantProblem(t, s.get(alice, withField("X-Upstream", s.pismo.Host())), http.StatusInternalServerError, "misconfigured")
 }
 
-func TestAContextFromAnotherClientOrAccountIsMisconfigured(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestTransport_RefusesOtherClientOrAccount(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	caddyfile := s.caddyfile("", `pismo_auth main {
 		account `+alice+`
 	}

@@ -14,25 +14,25 @@ const byHeader = `pismo_proxy $PISMO {
 	account_header X-Account [0-9]+
 }`
 
-func TestEachAccountGetsItsOwnTokenAndOneOnly(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestProxy_OneTokenPerAccount(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
 	for range 3 {
-		wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
-		wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusOK)
-		wantStatus(t, s.get(bob, with("X-Account", alice)), http.StatusUnauthorized)
+		wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
+		wantStatus(t, s.get(bob, withField("X-Account", bob)), http.StatusOK)
+		wantStatus(t, s.get(bob, withField("X-Account", alice)), http.StatusUnauthorized)
 	}
 	if counts := s.pismo.Counts(); counts.Issued != 2 {
 		t.Errorf("%d tokens for two accounts", counts.Issued)
 	}
 }
 
-func TestARevokedTokenIsRenewedAndTheRequestReplayed(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestProxy_ReplaysAfterRevocation(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.RevokeAll()
-	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`, with("X-Account", alice)), http.StatusCreated)
+	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`, withField("X-Account", alice)), http.StatusCreated)
 	if counts := s.pismo.Counts(); counts.Issued != 2 {
 		t.Errorf("%d tokens, want 2", counts.Issued)
 	}
@@ -40,16 +40,16 @@ func TestARevokedTokenIsRenewedAndTheRequestReplayed(t *testing.T) {
 
 // Caddy takes the first handler of a directive in a named route, and would
 // answer a payment with an empty 200.
-func TestANamedRouteHasTheProxyToo(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestProxy_WorksInNamedRoute(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", "invoke pismo") + s.expand("\n&(pismo) {\n pismo_proxy $PISMO {\n account "+alice+"\n}\n}\n"))
 	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`), http.StatusCreated)
 }
 
 // What an authority of the site's own says is an account, as forward_auth asks
 // for it. Its upstream is none of the transport's.
-func TestAProxyMayStandInTheResponseOfAnother(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestTransport_WorksInHandleResponse(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	authority := listen(t, "tcp", "127.0.0.2:0")
 	serve(t, authority, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.Header["Authorization"]) != 0 {
@@ -77,8 +77,8 @@ func TestAProxyMayStandInTheResponseOfAnother(t *testing.T) {
 }
 
 // What is kept of a body to be sent again is not sent in place of another.
-func TestAProxyInTheResponseOfAnotherSendsItsOwnBody(t *testing.T) {
-	s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func TestTransport_HandleResponseHasOwnBody(t *testing.T) {
+	s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)
 	})})
 	s.start(s.caddyfile("", `pismo_proxy $PISMO {
@@ -100,7 +100,7 @@ func TestAProxyInTheResponseOfAnotherSendsItsOwnBody(t *testing.T) {
 	}
 }
 
-func TestEachFormOfTheDirectiveKeepsItsAuthentication(t *testing.T) {
+func TestCaddyfile_EveryFormAuthenticates(t *testing.T) {
 	const snippets = "(whole) {\n\tpismo_proxy {args[:]} {\n\t\taccount {a}\n\t}\n}\n(account) {\n\taccount {a}\n}\n" +
 		"(transport) {\n\ttransport pismo {\n\t\tdial_timeout 1s\n\t}\n}\n(upstream) {\n\tto https://a.example\n}\n"
 	for name, site := range map[string]string{

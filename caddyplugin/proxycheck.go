@@ -27,7 +27,7 @@ func (t *Transport) provisionProxy(ctx caddy.Context) error {
 }
 
 func (t *Transport) checkProxy(ctx caddy.Context, proxy *reverseproxy.Handler) error {
-	if err := t.checkInFront(ctx); err != nil {
+	if err := t.checkPrecedingAuth(ctx); err != nil {
 		return err
 	}
 	for _, upstream := range proxy.Upstreams {
@@ -44,17 +44,17 @@ func (t *Transport) checkProxy(ctx caddy.Context, proxy *reverseproxy.Handler) e
 		return err
 	}
 	if t.Errors == errorsHandle {
-		t.leaveFailures(proxy)
+		t.addFailureRoute(proxy)
 	}
-	t.warn(ctx.Logger(), proxy)
+	t.warnPassiveHealth(ctx.Logger(), proxy)
 	return nil
 }
 
-// warn warns of what takes an answer of ours for the upstream's. It cannot see
+// warnPassiveHealth warns of what takes an answer of ours for the upstream's. It cannot see
 // whether a pismo_auth is in front, which answers before an upstream is chosen;
 // but where there is one, the transport needs no account of its own.
-func (t *Transport) warn(logger *zap.Logger, proxy *reverseproxy.Handler) {
-	if !t.account.known() {
+func (t *Transport) warnPassiveHealth(logger *zap.Logger, proxy *reverseproxy.Handler) {
+	if !t.account.isSet() {
 		return
 	}
 	const advice = "an outage of the token endpoint will look like an upstream that is down; use pismo_proxy, or pismo_auth in front"
@@ -79,7 +79,7 @@ func (t *Transport) checkHeaderUp(ops *headers.HeaderOps, proxy *reverseproxy.Ha
 			if err := t.checkHostHeader("header_up", name, values, proxy); err != nil {
 				return err
 			}
-			t.ownHost = t.ownHost || strings.EqualFold(name, "Host")
+			t.setsHost = t.setsHost || strings.EqualFold(name, "Host")
 		}
 	}
 	return nil
@@ -92,10 +92,10 @@ func (t *Transport) checkHostHeader(option, name string, values []string, proxy 
 		return nil
 	}
 	for _, value := range values {
-		if isPlaceholder(value) || t.lists(value) || proxy != nil && isUpstream(proxy, value) {
+		if isPlaceholder(value) || t.isListed(value) || proxy != nil && isUpstream(proxy, value) {
 			continue
 		}
-		return &fault{option + " Host", fmt.Errorf("%s is not in hosts of the client; add it there, or leave the Host to Caddy", value)}
+		return &optionError{option + " Host", fmt.Errorf("%s is not in hosts of the client; add it there, or leave the Host to Caddy", value)}
 	}
 	return nil
 }
@@ -121,17 +121,17 @@ func (t *Transport) checkUpstream(dial string) error {
 	if t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, fmt.Sprint(address.StartPort)) {
 		to.scheme = "https"
 	}
-	scheme, host := t.proved(to, caddy.NewReplacer())
+	scheme, host := t.verifiedTarget(to, caddy.NewReplacer())
 	switch err := t.authorized.Accepts(&url.URL{Scheme: scheme, Host: host}); {
 	case err == nil:
 		return nil
 	case to.scheme == "https" && t.TLS.InsecureSkipVerify:
-		return &fault{"tls_insecure_skip_verify", fmt.Errorf("anybody could be upstream %s, and would get the token; use tls_trust_pool, or tls_server_name", dial)}
+		return &optionError{"tls_insecure_skip_verify", fmt.Errorf("anybody could be upstream %s, and would get the token; use tls_trust_pool, or tls_server_name", dial)}
 	case scheme == "http" && host == "":
-		return &fault{"network_proxy", fmt.Errorf("would see the token for upstream %s in the clear; use https://", dial)}
+		return &optionError{"network_proxy", fmt.Errorf("would see the token for upstream %s in the clear; use https://", dial)}
 	case errors.Is(err, transport.ErrPlaintext):
-		return &fault{"upstream " + dial, errors.New("would get the token in the clear; use https://")}
+		return &optionError{"upstream " + dial, errors.New("would get the token in the clear; use https://")}
 	default:
-		return &fault{"upstream " + dial, fmt.Errorf("%s is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves", host)}
+		return &optionError{"upstream " + dial, fmt.Errorf("%s is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves", host)}
 	}
 }

@@ -60,7 +60,7 @@ func (r redactor) field(name string, value any) zapcore.Field {
 func (r redactor) value(name string, value any) any {
 	switch value := value.(type) {
 	case string:
-		return r.named(name, value)
+		return r.namedText(name, value)
 	case nil, bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64,
 		time.Time, time.Duration, json.Number:
 		return value
@@ -97,7 +97,7 @@ func (r redactor) object(name string, object map[string]any) map[string]any {
 func (r redactor) reflected(name string, value any) any {
 	raw, err := json.Marshal(value)
 	if err != nil {
-		return r.named(name, fmt.Sprint(value))
+		return r.namedText(name, fmt.Sprint(value))
 	}
 	decoder := json.NewDecoder(strings.NewReader(string(raw)))
 	decoder.UseNumber()
@@ -108,8 +108,8 @@ func (r redactor) reflected(name string, value any) any {
 	return r.value(name, plain)
 }
 
-// named returns the text of a field of that name without accounts.
-func (r redactor) named(name, text string) string {
+// namedText returns the text of a field of that name without accounts.
+func (r redactor) namedText(name, text string) string {
 	switch {
 	case text == "":
 		return text

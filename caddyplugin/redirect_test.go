@@ -15,42 +15,42 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A wiretap keeps what connections carry, as anybody on the way could.
-type wiretap struct {
+// A recordingListener keeps what connections carry, as anybody on the way could.
+type recordingListener struct {
 	net.Listener
 
-	mu    sync.Mutex
-	heard bytes.Buffer
+	mu       sync.Mutex
+	recorded bytes.Buffer
 }
 
-func (w *wiretap) Accept() (net.Conn, error) {
+func (w *recordingListener) Accept() (net.Conn, error) {
 	conn, err := w.Listener.Accept()
-	return tapped{conn, w}, err
+	return recordingConn{conn, w}, err
 }
 
-// hears reports whether something was carried in the clear.
-func (w *wiretap) hears(text string) bool {
+// hasRecorded reports whether something was carried in the clear.
+func (w *recordingListener) hasRecorded(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return bytes.Contains(w.heard.Bytes(), []byte(text))
+	return bytes.Contains(w.recorded.Bytes(), []byte(text))
 }
 
-type tapped struct {
+type recordingConn struct {
 	net.Conn
 
-	tap *wiretap
+	listener *recordingListener
 }
 
-func (c tapped) Read(p []byte) (int, error) {
+func (c recordingConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.tap.mu.Lock()
-	defer c.tap.mu.Unlock()
-	c.tap.heard.Write(p[:n])
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	c.listener.recorded.Write(p[:n])
 	return n, err
 }
 
 // Caddy dials the upstream still, whatever it is redirected to.
-func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T) {
+func TestHealthCheck_RedirectKeepsToListedHosts(t *testing.T) {
 	for name, test := range map[string]struct {
 		location string
 		arrives  bool
@@ -64,8 +64,8 @@ func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T
 		"to no TLS of other": {"http://evil.example/next", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{})
-			tap := &wiretap{Listener: listen(t, "tcp", "127.0.0.1:0")}
+			s := newFixture(t, passporttest.Config{})
+			tap := &recordingListener{Listener: listen(t, "tcp", "127.0.0.1:0")}
 			checks := make(chan struct{}, 100)
 			next := make(chan string, 100)
 			upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,28 +102,28 @@ func TestAHealthCheckThatIsRedirectedTakesTheTokenToListedHostsOnly(t *testing.T
 				}
 			}`))
 			if test.arrives {
-				if within(t, next) == "" {
+				if receive(t, next) == "" {
 					t.Error("it is without a token")
 				}
 				return
 			}
 			for range 3 { // The check before the last is over.
-				within(t, checks)
+				receive(t, checks)
 			}
 			for len(next) > 0 {
 				if <-next != "" {
 					t.Error("it has a token")
 				}
 			}
-			if tap.hears("Bearer") {
+			if tap.hasRecorded("Bearer") {
 				t.Error("the token was sent in the clear")
 			}
 		})
 	}
 }
 
-// within returns what comes from a channel, and fails the test if nothing does.
-func within[T any](t *testing.T, from <-chan T) T {
+// receive returns what comes from a channel, and fails the test if nothing does.
+func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
 	patience := time.NewTimer(10 * time.Second)
 	defer patience.Stop()

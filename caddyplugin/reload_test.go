@@ -11,11 +11,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestTokensSurviveAReloadUnlessTheirClientHasChanged(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestReload_KeepsTokensOfSameClient(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	get := func(issued int) {
 		t.Helper()
-		wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+		wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 		if counts := s.pismo.Counts(); counts.Issued != issued {
 			t.Errorf("%d tokens were issued, want %d", counts.Issued, issued)
 		}
@@ -40,8 +40,8 @@ func TestTokensSurviveAReloadUnlessTheirClientHasChanged(t *testing.T) {
 }
 
 // A placeholder may have come to stand for another host.
-func TestAClientIsAnotherWhenItsPlaceholdersAreAnother(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestReload_NewPlaceholderValueIsNewClient(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	other := passporttest.NewServer(t, passporttest.Config{ServerKey: s.pismo.ServerKey(), ServerSecret: s.pismo.ServerSecret()})
 	caddyfile := strings.ReplaceAll(s.caddyfile("", "pismo_proxy {env.PISMO_UPSTREAM} {\n account "+alice+"\n}"), s.pismo.URL(), "http://{env.PISMO_UPSTREAM}")
 	t.Setenv("PISMO_UPSTREAM", s.pismo.Host())
@@ -55,19 +55,19 @@ func TestAClientIsAnotherWhenItsPlaceholdersAreAnother(t *testing.T) {
 	}
 }
 
-func TestARotatedSecretIsUsedWithoutAReload(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestClient_ReadsRotatedSecret(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.writeSecret("secret", s.pismo.RotateSecret())
-	wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusOK)
+	wantStatus(t, s.get(bob, withField("X-Account", bob)), http.StatusOK)
 }
 
-func TestAReloadThatFailsLeavesWhatThereIs(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestReload_FailureChangesNothing(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	caddyfile := s.caddyfile("", byHeader)
 	s.start(caddyfile)
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	for name, broken := range map[string]string{
 		"the upstream is not listed": s.caddyfile("", "pismo_proxy evil.example {\n account {a}\n}"),
 		"another client has a fault": strings.Replace(caddyfile, "client main {", "client z {\n base_url https://a.example\n server_key {env.PISMO_NONE}\n server_secret {env.PISMO_NONE}\n}\nclient main {", 1),
@@ -79,7 +79,7 @@ func TestAReloadThatFailsLeavesWhatThereIs(t *testing.T) {
 					t.Fatal("it does not fail")
 				}
 			}
-			wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 			if counts := s.pismo.Counts(); counts.Issued != 1 {
 				t.Errorf("%d tokens were issued, want 1", counts.Issued)
 			}
@@ -87,30 +87,30 @@ func TestAReloadThatFailsLeavesWhatThereIs(t *testing.T) {
 	}
 	// The logger is still that of the configuration which runs.
 	s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
-	wantStatus(t, s.get(bob, with("X-Account", bob)), http.StatusBadGateway)
+	wantStatus(t, s.get(bob, withField("X-Account", bob)), http.StatusBadGateway)
 	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "token issuance is failing") {
 		t.Errorf("it was logged: %s", lines)
 	}
 }
 
-func TestTheLogHasALineForEachChangeAndNotForEachRequest(t *testing.T) {
-	s := newSetup(t, passporttest.Config{Accounts: []string{alice, bob}})
+func TestLog_OneLinePerChange(t *testing.T) {
+	s := newFixture(t, passporttest.Config{Accounts: []string{alice, bob}})
 	s.start(s.caddyfile("", byHeader))
 	for range 5 {
 		for _, unknown := range []string{"7", "8"} {
-			s.get(unknown, with("X-Account", unknown))
+			s.get(unknown, withField("X-Account", unknown))
 		}
 	}
 	s.pismo.FailAlways(passporttest.RateLimited(0))
 	for range 5 {
-		s.get(alice, with("X-Account", alice))
+		s.get(alice, withField("X-Account", alice))
 	}
 	s.pismo.Heal()
 	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.Refuse(passporttest.Refusal{}.Times(6))
 	for range 3 {
-		wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusBadGateway)
+		wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusBadGateway)
 	}
 	var messages []string
 	for _, line := range s.log() {
@@ -130,8 +130,8 @@ func TestTheLogHasALineForEachChangeAndNotForEachRequest(t *testing.T) {
 }
 
 // A gateway's key is a secret, too.
-func TestAHeaderOfTheTokenRequestMayBeAPlaceholder(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestClient_HeaderMayBePlaceholder(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	t.Setenv("PISMO_GATEWAY_KEY", "gateway-key")
 	gateway := listen(t, "tcp", "127.0.0.1:0")
 	serve(t, gateway, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -141,14 +141,14 @@ func TestAHeaderOfTheTokenRequestMayBeAPlaceholder(t *testing.T) {
 		s.pismo.Handler().ServeHTTP(w, r)
 	}))
 	s.start(strings.Replace(s.caddyfile("header X-Gateway {env.PISMO_GATEWAY_KEY}", byHeader), s.pismo.URL(), "http://"+gateway.Addr().String(), 1))
-	wantStatus(t, s.get(alice, with("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	if config := s.adminSend(http.MethodGet, "/config/", "").body; strings.Contains(config, "gateway-key") {
 		t.Error("the configuration shows it")
 	}
 }
 
-func TestAClientThatIsNoLongerUsedKeepsNoConnection(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestReload_ClosesUnusedConnections(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	var open atomic.Int64
 	gateway := httptest.NewUnstartedServer(s.pismo.Handler())
 	gateway.Config.ConnState = func(_ net.Conn, state http.ConnState) {

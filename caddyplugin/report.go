@@ -16,60 +16,60 @@ import (
 type report struct {
 	logger func() *zap.Logger
 
-	issuing    *condition // token issuance is failing
-	checks     *condition // health checks have no token
-	rejected   recurring  // an account is given no token
-	unaccepted recurring  // an upstream refuses tokens that are new
-	faulty     recurring  // the configuration keeps a request from being sent
-	bare       recurring  // health checks are refused for want of a token
+	issuanceFailing     *condition // token issuance is failing
+	healthChecksBare    *condition // health checks have no token
+	accountRejected     recurring  // an account is given no token
+	tokenRefused        recurring  // an upstream refuses tokens that are new
+	misconfigured       recurring  // the configuration keeps a request from being sent
+	healthChecksRefused recurring  // health checks are refused for want of a token
 
 	mu        sync.Mutex
 	issuances uint64
-	failures  map[tokensource.Kind]uint64
+	failures  map[tokensource.ErrorKind]uint64
 }
 
 // newReport returns a report that logs to the logger of the moment.
 func newReport(logger func() *zap.Logger) *report {
-	r := &report{logger: logger, failures: map[tokensource.Kind]uint64{}}
-	r.issuing = newCondition(func() { r.logger().Info("token issuance recovered") })
-	r.checks = newCondition(func() { r.logger().Info("health checks have a token again") })
+	r := &report{logger: logger, failures: map[tokensource.ErrorKind]uint64{}}
+	r.issuanceFailing = newCondition(func() { r.logger().Info("token issuance recovered") })
+	r.healthChecksBare = newCondition(func() { r.logger().Info("health checks have a token again") })
 	return r
 }
 
-// forget has the log say anew what fails and what works: an operator has
+// reset has the log say anew what fails and what works: an operator has
 // intervened.
-func (r *report) forget() {
-	r.issuing.forget()
-	r.checks.forget()
+func (r *report) reset() {
+	r.issuanceFailing.reset()
+	r.healthChecksBare.reset()
 }
 
 // stop ends what the report waits for.
 func (r *report) stop() {
-	r.issuing.stop()
-	r.checks.stop()
+	r.issuanceFailing.stop()
+	r.healthChecksBare.stop()
 }
 
 // hooks are told of issuances.
 func (r *report) hooks() tokensource.Hooks {
 	return tokensource.Hooks{
 		Issue: func(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
-			return issue, r.issued
+			return issue, r.issuanceEnded
 		},
 	}
 }
 
-// issued notes the end of an issuance.
-func (r *report) issued(result tokensource.IssueResult) {
+// issuanceEnded notes the end of an issuance.
+func (r *report) issuanceEnded(result tokensource.IssueResult) {
 	err, failed := result.Err.(*tokensource.Error) //nolint:errorlint // It is one, by the contract of the hook.
 	r.count(err)
 	switch {
 	case !failed:
-		r.issuing.end()
+		r.issuanceFailing.end()
 	case err.Kind == tokensource.ErrAccountRejected || err.Kind == tokensource.ErrAccountMismatch:
-		if r.rejected.begin() {
+		if r.accountRejected.begin() {
 			r.logger().Warn("the token endpoint gives no token for an account", describe(err)...)
 		}
-	case r.issuing.begin():
+	case r.issuanceFailing.begin():
 		r.logger().Warn("token issuance is failing", describe(err)...)
 	}
 }
@@ -85,44 +85,44 @@ func (r *report) count(err *tokensource.Error) {
 }
 
 // counts returns how many issuances there were, and how many failed.
-func (r *report) counts() (issuances uint64, failures map[tokensource.Kind]uint64) {
+func (r *report) counts() (issuances uint64, failures map[tokensource.ErrorKind]uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.issuances, maps.Clone(r.failures)
 }
 
-// refused notes that an upstream has refused a token that could not be replaced
+// noteTokenRefused notes that an upstream has refused a token that could not be replaced
 // by a better one.
-func (r *report) refused() {
-	if r.unaccepted.begin() {
+func (r *report) noteTokenRefused() {
+	if r.tokenRefused.begin() {
 		r.logger().Warn("the platform refuses a token, and renewing it does not help")
 	}
 }
 
-// unsent notes that a request to an upstream was not sent because of what is
+// noteRequestUnsent notes that a request to an upstream was not sent because of what is
 // configured. The client is not told why.
-func (r *report) unsent(upstream string, err error) {
-	if r.faulty.begin() {
+func (r *report) noteRequestUnsent(upstream string, err error) {
+	if r.misconfigured.begin() {
 		r.logger().Warn("a request is not sent, for a fault in the configuration",
 			zap.String("upstream", upstream), zap.String("error", remedyOf(err)))
 	}
 }
 
-// unchecked notes that a health check was not sent for want of a token, and
+// noteHealthCheckUnsent notes that a health check was not sent for want of a token, and
 // passed.
-func (r *report) unchecked(err error) {
-	if r.checks.begin() {
+func (r *report) noteHealthCheckUnsent(err error) {
+	if r.healthChecksBare.begin() {
 		r.logger().Warn("health checks have no token, and count as passed", zap.Error(err))
 	}
 }
 
-// checked notes that a health check was sent with a token.
-func (r *report) checked() { r.checks.end() }
+// noteHealthCheckSent notes that a health check was sent with a token.
+func (r *report) noteHealthCheckSent() { r.healthChecksBare.end() }
 
-// refusedCheck notes that an upstream refused a health check without a token,
+// noteHealthCheckRefused notes that an upstream refused a health check without a token,
 // which passed.
-func (r *report) refusedCheck(status int) {
-	if r.bare.begin() {
+func (r *report) noteHealthCheckRefused(status int) {
+	if r.healthChecksRefused.begin() {
 		r.logger().Info("health checks are sent without a token; the upstream refuses them, and they count as passed; to check more, set health_account", zap.Int("status", status))
 	}
 }

@@ -25,7 +25,7 @@ func (c *Client) resolve(repl *caddy.Replacer) (*Client, error) {
 		resolved.Transport, outer.TLS = &outer, &inner
 	}
 	if len(resolved.Hosts) == 0 {
-		resolved.Hosts = []string{bracketed(hostOf(resolved.BaseURL))}
+		resolved.Hosts = []string{bracketIPv6(hostOf(resolved.BaseURL))}
 	}
 	return &resolved, r.err
 }
@@ -40,7 +40,7 @@ type resolver struct {
 func (r *resolver) text(option, text string) string {
 	replaced, err := r.repl.ReplaceOrErr(text, true, true)
 	if err != nil && r.err == nil {
-		r.err = &fault{option, err}
+		r.err = &optionError{option, err}
 	}
 	return replaced
 }

@@ -13,7 +13,7 @@ import (
 // synthesize returns a problem as the response to req: reverse_proxy takes an
 // error of its transport for a failure of the upstream.
 func synthesize(problem middleware.Problem, req *http.Request) *http.Response {
-	answer := &answer{header: http.Header{}}
+	answer := &responseRecorder{header: http.Header{}}
 	problem.Answer(answer, req)
 	return response(answer.status, answer.header, answer.body.Bytes(), req)
 }
@@ -33,18 +33,18 @@ func response(status int, header http.Header, body []byte, req *http.Request) *h
 	}
 }
 
-// An answer is an http.ResponseWriter that keeps what is written.
-type answer struct {
+// A responseRecorder is an http.ResponseWriter that keeps what is written.
+type responseRecorder struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-func (a *answer) Header() http.Header { return a.header }
+func (a *responseRecorder) Header() http.Header { return a.header }
 
-func (a *answer) WriteHeader(status int) { a.status = status }
+func (a *responseRecorder) WriteHeader(status int) { a.status = status }
 
-func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
+func (a *responseRecorder) Write(p []byte) (int, error) { return a.body.Write(p) }
 
 // setRetryAfter tells a client when asking again makes sense, if that is known.
 func setRetryAfter(header http.Header, problem middleware.Problem) {

@@ -13,7 +13,7 @@ var errLiteral = errors.New("is not one placeholder {env.*} or {file.*}; " +
 
 // secretValue returns the value that a placeholder stands for. It is read each
 // time it is used, and so follows a file that is replaced.
-func secretValue(placeholder string) (passport.Value, error) {
+func secretValue(placeholder string) (passport.SecretFunc, error) {
 	if !onePlaceholder(placeholder) {
 		return nil, errLiteral
 	}

@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// A stack holds what each active configuration provides; the newest is in use.
+// An activeList holds what each active configuration provides; the newest is in use.
 // While one configuration replaces another, two are active, and either may stop
 // first. The zero stack is empty. It is safe for concurrent use.
-type stack[T comparable] struct {
+type activeList[T comparable] struct {
 	mu    sync.Mutex
 	items []T
 }
 
-// push adds what the newest configuration provides.
-func (s *stack[T]) push(item T) {
+// add adds what the newest configuration provides.
+func (s *activeList[T]) add(item T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.items = append(s.items, item)
@@ -22,15 +22,15 @@ func (s *stack[T]) push(item T) {
 
 // remove takes back what a configuration provides. It does nothing if that has
 // been taken back before.
-func (s *stack[T]) remove(item T) {
+func (s *activeList[T]) remove(item T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.items = slices.DeleteFunc(s.items, func(other T) bool { return other == item })
 }
 
-// top returns what the newest active configuration provides, and whether there
+// newest returns what the newest active configuration provides, and whether there
 // is one.
-func (s *stack[T]) top() (item T, ok bool) {
+func (s *activeList[T]) newest() (item T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.items) == 0 {

@@ -28,8 +28,8 @@ const (
 	bob   = "102681872"
 )
 
-// A setup is a Pismo, and what a Caddyfile needs to use it.
-type setup struct {
+// A fixture is a Pismo, and what a Caddyfile needs to use it.
+type fixture struct {
 	t       *testing.T
 	pismo   *passporttest.Server
 	secrets string // a directory with the files key and secret
@@ -38,10 +38,10 @@ type setup struct {
 	admin   string
 }
 
-// newSetup starts a Pismo.
-func newSetup(t *testing.T, config passporttest.Config) *setup {
+// newFixture starts a Pismo.
+func newFixture(t *testing.T, config passporttest.Config) *fixture {
 	t.Helper()
-	s := &setup{t: t, pismo: passporttest.NewServer(t, config), secrets: t.TempDir(), addr: freeport.Address(t), admin: freeport.Address(t)}
+	s := &fixture{t: t, pismo: passporttest.NewServer(t, config), secrets: t.TempDir(), addr: freeport.Address(t), admin: freeport.Address(t)}
 	s.logs = filepath.Join(t.TempDir(), "log")
 	s.writeSecret("key", s.pismo.ServerKey())
 	s.writeSecret("secret", s.pismo.ServerSecret())
@@ -50,7 +50,7 @@ func newSetup(t *testing.T, config passporttest.Config) *setup {
 	return s
 }
 
-func (s *setup) writeSecret(name, value string) {
+func (s *fixture) writeSecret(name, value string) {
 	s.t.Helper()
 	if err := os.WriteFile(filepath.Join(s.secrets, name), []byte(value), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -59,13 +59,13 @@ func (s *setup) writeSecret(name, value string) {
 
 // expand replaces what a Caddyfile of a test may say: $PISMO is the address of
 // the Pismo, $URL its URL, $SECRETS the directory of the secrets.
-func (s *setup) expand(text string) string {
+func (s *fixture) expand(text string) string {
 	return strings.NewReplacer("$PISMO", s.pismo.Host(), "$URL", s.pismo.URL(), "$SECRETS", s.secrets).Replace(text)
 }
 
 // caddyfile returns a Caddyfile with a client named main, further options for
 // it, and a site.
-func (s *setup) caddyfile(options, site string) string {
+func (s *fixture) caddyfile(options, site string) string {
 	return s.expand(fmt.Sprintf(`{
 	admin %[4]s
 	persist_config off
@@ -93,7 +93,7 @@ http://%[2]s {
 
 // start loads a Caddyfile into the Caddy of this process, which is stopped at
 // the end of the test.
-func (s *setup) start(caddyfile string) {
+func (s *fixture) start(caddyfile string) {
 	s.t.Helper()
 	if err := load(caddyfile); err != nil {
 		s.t.Fatalf("Caddy does not start: %v", err)
@@ -117,7 +117,7 @@ func load(caddyfile string) error {
 // reload loads a Caddyfile in place of the one there is. It has Caddy listen
 // elsewhere: on one port both would for a while (SO_REUSEPORT), and the one that
 // stops resets what waits in its queue.
-func (s *setup) reload(caddyfile string) {
+func (s *fixture) reload(caddyfile string) {
 	s.t.Helper()
 	elsewhere := s.elsewhere()
 	if err := load(elsewhere.Replace(caddyfile)); err != nil {
@@ -127,12 +127,12 @@ func (s *setup) reload(caddyfile string) {
 }
 
 // elsewhere replaces the addresses that Caddy listens on.
-func (s *setup) elsewhere() *strings.Replacer {
+func (s *fixture) elsewhere() *strings.Replacer {
 	return strings.NewReplacer(s.addr, freeport.Address(s.t), s.admin, freeport.Address(s.t))
 }
 
 // await waits until something has happened.
-func (s *setup) await(otherwise string, happened func() bool) {
+func (s *fixture) await(otherwise string, happened func() bool) {
 	s.t.Helper()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
@@ -169,7 +169,7 @@ type reply struct {
 }
 
 // send sends a request to Caddy.
-func (s *setup) send(method, path, body string, edits ...func(*http.Request)) reply {
+func (s *fixture) send(method, path, body string, edits ...func(*http.Request)) reply {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
@@ -197,13 +197,13 @@ func (s *setup) send(method, path, body string, edits ...func(*http.Request)) re
 }
 
 // get sends a GET for an account's data.
-func (s *setup) get(account string, edits ...func(*http.Request)) reply {
+func (s *fixture) get(account string, edits ...func(*http.Request)) reply {
 	s.t.Helper()
 	return s.send(http.MethodGet, "/v1/accounts/"+account, "", edits...)
 }
 
-// with sets a header field of a request.
-func with(name, value string) func(*http.Request) {
+// withField sets a header field of a request.
+func withField(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
 
@@ -248,7 +248,7 @@ func serve(t *testing.T, listener net.Listener, handler http.Handler) {
 }
 
 // log returns what Caddy has logged so far, line by line.
-func (s *setup) log() []string {
+func (s *fixture) log() []string {
 	s.t.Helper()
 	log, err := os.ReadFile(s.logs)
 	if err != nil {
@@ -259,7 +259,7 @@ func (s *setup) log() []string {
 
 // warnings returns the lines that are worse than info, but for those of the
 // HTTP server that some of its protocols need TLS.
-func (s *setup) warnings() []string {
+func (s *fixture) warnings() []string {
 	s.t.Helper()
 	var lines []string
 	for _, line := range s.log() {

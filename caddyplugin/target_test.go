@@ -20,7 +20,7 @@ func TestTarget_IsNotTheClients(t *testing.T) {
 		"transport pismo": "reverse_proxy $PISMO {\n transport pismo {\n account " + alice + "\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, r.Host+" "+r.RequestURI)
 			})})
 			s.start(s.caddyfile("", site))
@@ -41,7 +41,7 @@ func TestTarget_IsNotTheClients(t *testing.T) {
 }
 
 // sendRaw sends a request as it is written, and returns the status.
-func (s *setup) sendRaw(request string) int {
+func (s *fixture) sendRaw(request string) int {
 	s.t.Helper()
 	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(s.t.Context(), "tcp", s.addr)
 	if err != nil {

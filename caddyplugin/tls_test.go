@@ -86,17 +86,17 @@ func replace(t *testing.T, file string, block *pem.Block) {
 	}
 }
 
-// newTLSSetup starts a Pismo that speaks https, and writes its certificate to
+// newTLSFixture starts a Pismo that speaks https, and writes its certificate to
 // $SECRETS/ca.pem.
-func newTLSSetup(t *testing.T, config passporttest.Config) *setup {
+func newTLSFixture(t *testing.T, config passporttest.Config) *fixture {
 	t.Helper()
 	config.TLS = true
-	s := newSetup(t, config)
+	s := newFixture(t, config)
 	replace(t, filepath.Join(s.secrets, "ca.pem"), &pem.Block{Type: "CERTIFICATE", Bytes: s.pismo.Certificate().Raw})
 	return s
 }
 
-func TestTheClientsCertificateServesBothCallsAndIsReplacedWithItsFiles(t *testing.T) {
+func TestCertificate_ServesBothCalls(t *testing.T) {
 	for _, versions := range []string{"1.1", "1.1 2"} {
 		t.Run(versions, func(t *testing.T) {
 			a := newAuthority(t)
@@ -105,7 +105,7 @@ func TestTheClientsCertificateServesBothCallsAndIsReplacedWithItsFiles(t *testin
 				seen.Store(r.TLS.PeerCertificates[0].SerialNumber.Int64())
 				w.Header().Set("X-Proto", r.Proto)
 			})
-			s := newTLSSetup(t, passporttest.Config{ClientCAs: a.pool(), HTTP2: versions == "1.1 2", Resource: resource})
+			s := newTLSFixture(t, passporttest.Config{ClientCAs: a.pool(), HTTP2: versions == "1.1 2", Resource: resource})
 			a.write(s.secrets, 11)
 			s.start(s.caddyfile("client_certificate $SECRETS/client.pem $SECRETS/client.key\n trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
 				account `+alice+`
@@ -132,13 +132,13 @@ func TestTheClientsCertificateServesBothCallsAndIsReplacedWithItsFiles(t *testin
 	}
 }
 
-func TestTheTransportsOwnCertificateGoesBeforeTheClients(t *testing.T) {
+func TestCertificate_TransportOverridesClient(t *testing.T) {
 	a := newAuthority(t)
 	var seen atomic.Int64
 	resource := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		seen.Store(r.TLS.PeerCertificates[0].SerialNumber.Int64())
 	})
-	s := newTLSSetup(t, passporttest.Config{ClientCAs: a.pool(), Resource: resource})
+	s := newTLSFixture(t, passporttest.Config{ClientCAs: a.pool(), Resource: resource})
 	a.write(s.secrets, 11)
 	own := t.TempDir()
 	a.write(own, 21)
@@ -156,8 +156,8 @@ func TestTheTransportsOwnCertificateGoesBeforeTheClients(t *testing.T) {
 }
 
 // What TLS proves is the server name, wherever it is dialed.
-func TestAnUpstreamIsWhatItsCertificateProves(t *testing.T) {
-	s := newTLSSetup(t, passporttest.Config{})
+func TestUpstream_IsNamedByCertificate(t *testing.T) {
+	s := newTLSFixture(t, passporttest.Config{})
 	const client = "trusted_ca_certs $SECRETS/ca.pem\n hosts localhost"
 	s.start(s.caddyfile(client, `pismo_proxy $URL {
 		account `+alice+`
@@ -170,8 +170,8 @@ func TestAnUpstreamIsWhatItsCertificateProves(t *testing.T) {
 }
 
 // What stands in front of many hosts passes a request on by its Host.
-func TestAHostThatIsTheClientsGetsNoToken(t *testing.T) {
-	s := newTLSSetup(t, passporttest.Config{})
+func TestHost_OfClientGetsNoToken(t *testing.T) {
+	s := newTLSFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
 		account `+alice+`
 		header_up Host {http.request.header.X-Name}
@@ -179,16 +179,16 @@ func TestAHostThatIsTheClientsGetsNoToken(t *testing.T) {
 			tls_trust_pool file $SECRETS/ca.pem
 		}
 	}`))
-	wantStatus(t, s.get(alice, with("X-Name", s.pismo.Host())), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Name", s.pismo.Host())), http.StatusOK)
 	before := s.pismo.Counts().ResourceRequests
-	wantProblem(t, s.get(alice, with("X-Name", "evil.example")), http.StatusInternalServerError, "misconfigured")
+	wantProblem(t, s.get(alice, withField("X-Name", "evil.example")), http.StatusInternalServerError, "misconfigured")
 	if n := s.pismo.Counts().ResourceRequests; n != before {
 		t.Errorf("the upstream got %d requests, want %d", n, before)
 	}
 }
 
-func TestAServerNameThatDiffersByRequestIsCheckedByRequest(t *testing.T) {
-	s := newTLSSetup(t, passporttest.Config{})
+func TestServerName_IsCheckedPerRequest(t *testing.T) {
+	s := newTLSFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem\n hosts localhost", `pismo_proxy $URL {
 		account `+alice+`
 		transport pismo {
@@ -197,12 +197,12 @@ func TestAServerNameThatDiffersByRequestIsCheckedByRequest(t *testing.T) {
 			keepalive off
 		}
 	}`))
-	wantStatus(t, s.get(alice, with("X-Name", "localhost")), http.StatusOK)
-	wantProblem(t, s.get(alice, with("X-Name", "evil.example")), http.StatusInternalServerError, "misconfigured")
+	wantStatus(t, s.get(alice, withField("X-Name", "localhost")), http.StatusOK)
+	wantProblem(t, s.get(alice, withField("X-Name", "evil.example")), http.StatusInternalServerError, "misconfigured")
 }
 
-func TestALoopbackUpstreamMayBeUnverified(t *testing.T) {
-	s := newTLSSetup(t, passporttest.Config{})
+func TestUpstream_LoopbackMayBeUnverified(t *testing.T) {
+	s := newTLSFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
 		account `+alice+`
 		transport pismo {
@@ -212,9 +212,9 @@ func TestALoopbackUpstreamMayBeUnverified(t *testing.T) {
 	wantStatus(t, s.get(alice), http.StatusOK)
 }
 
-func TestTheClientsCertificateIsNotLeftOutForHTTP3(t *testing.T) {
+func TestCertificate_NotSupportedForHTTP3(t *testing.T) {
 	a := newAuthority(t)
-	s := newSetup(t, passporttest.Config{})
+	s := newFixture(t, passporttest.Config{})
 	a.write(s.secrets, 11)
 	t.Cleanup(func() { _ = caddy.Stop() })
 	err := load(s.caddyfile("client_certificate $SECRETS/client.pem $SECRETS/client.key\n hosts sandbox.pismolabs.io", `pismo_proxy https://sandbox.pismolabs.io {
@@ -229,8 +229,8 @@ func TestTheClientsCertificateIsNotLeftOutForHTTP3(t *testing.T) {
 }
 
 // A gateway on this machine, which speaks TLS to the platform.
-func TestAUnixSocketThatIsListedGetsTheToken(t *testing.T) {
-	s := newSetup(t, passporttest.Config{})
+func TestHosts_ListedUnixSocketGetsToken(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
 	socket := filepath.Join(t.TempDir(), "s")
 	serve(t, listen(t, "unix", socket), s.pismo.Handler())
 	s.start(s.caddyfile("hosts localhost", "pismo_proxy unix/"+socket+" {\n account "+alice+"\n}"))

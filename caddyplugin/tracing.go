@@ -23,7 +23,7 @@ type tracing struct {
 }
 
 func newTracing(plain http.RoundTripper) tracing {
-	return tracing{plain, otelhttp.NewTransport(telemetry.Beneath(plain), otelhttp.WithPropagators(autoprop.NewTextMapPropagator()))}
+	return tracing{plain, otelhttp.NewTransport(telemetry.AnnotateSpans(plain), otelhttp.WithPropagators(autoprop.NewTextMapPropagator()))}
 }
 
 // RoundTrip sends a request.

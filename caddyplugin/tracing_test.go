@@ -20,7 +20,7 @@ func TestTracing_KeepsRequestTrailers(t *testing.T) {
 		for _, tracing := range []string{"", "tracing\n"} {
 			for _, directive := range []string{"reverse_proxy", "pismo_proxy"} {
 				t.Run(directive+" "+scheme+tracing, func(t *testing.T) {
-					s := newSetup(t, passporttest.Config{})
+					s := newFixture(t, passporttest.Config{})
 					protocols := new(http.Protocols)
 					protocols.SetHTTP1(true)
 					protocols.SetUnencryptedHTTP2(true)

@@ -92,12 +92,12 @@ type Transport struct {
 	// (`handle_errors`).
 	Errors string `json:"errors,omitempty"`
 
-	client     *lease
-	account    accountOf
+	client     *clientRef
+	account    accountRule
 	base       baseTransport
 	authorized *transport.Transport
 	health     healthChecks
-	ownHost    bool // The configuration sets the Host of requests.
+	setsHost   bool // The configuration sets the Host of requests.
 }
 
 // newTransport returns a Transport to be configured.
@@ -121,25 +121,25 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	t.client = client
-	if err := t.setUp(ctx); err != nil {
+	if err := t.provisionTransports(ctx); err != nil {
 		return fmt.Errorf("client %s: %w", client.name, err)
 	}
 	return nil
 }
 
-func (t *Transport) setUp(ctx caddy.Context) error {
+func (t *Transport) provisionTransports(ctx caddy.Context) error {
 	var err error
-	if t.account, err = newAccountOf(t.Account, t.AccountPattern); err != nil {
+	if t.account, err = newAccountRule(t.Account, t.AccountPattern); err != nil {
 		return err
 	}
-	t.account.exactIn(ctx)
+	t.account.refuseRounded(ctx)
 	if t.health, err = newHealthChecks(t.HealthAccount); err != nil {
 		return err
 	}
 	if err := checkErrors(t.Errors); err != nil {
 		return err
 	}
-	hosts, err := t.narrowed()
+	hosts, err := t.allowedHosts()
 	if err != nil {
 		return err
 	}
@@ -155,24 +155,24 @@ func (t *Transport) setUp(ctx caddy.Context) error {
 		Source:        t.client.source,
 		Hosts:         hosts,
 		Base:          t.base,
-		Hooks:         t.client.metrics.telemetry.Transport(),
+		Hooks:         t.client.metrics.telemetry.TransportHooks(),
 		MaxAttempts:   1, // reverse_proxy tries again as it is told to.
 		MaxReplayBody: t.MaxReplayBody,
 	})
 	if err != nil {
-		return faultsOf(err)
+		return optionErrorsOf(err)
 	}
 	return t.provisionProxy(ctx)
 }
 
-// narrowed returns the hosts that may receive a token.
-func (t *Transport) narrowed() ([]string, error) {
+// allowedHosts returns the hosts that may receive a token.
+func (t *Transport) allowedHosts() ([]string, error) {
 	if len(t.Hosts) == 0 {
 		return t.client.hosts, nil
 	}
 	for _, host := range t.Hosts {
 		if !slices.Contains(t.client.hosts, host) {
-			return nil, &fault{"hosts", fmt.Errorf("%q is none of the client's hosts; a transport may only leave out some of them", host)}
+			return nil, &optionError{"hosts", fmt.Errorf("%q is none of the client's hosts; a transport may only leave out some of them", host)}
 		}
 	}
 	return t.Hosts, nil
@@ -186,7 +186,7 @@ func (t *Transport) connections() (http.RoundTripper, error) {
 		return t.HTTPTransport, nil
 	}
 	if slices.Equal(t.Versions, []string{"3"}) {
-		return nil, &fault{"versions", errors.New("HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2")}
+		return nil, &optionError{"versions", errors.New("HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2")}
 	}
 	if t.Transport.TLSClientConfig == nil {
 		t.Transport.TLSClientConfig = new(tls.Config)
@@ -208,15 +208,15 @@ func (t *Transport) Cleanup() error {
 // reason of ours is a response, unless the client has gone; errors are those of
 // the transport beneath.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.health.claims(req) {
-		return t.check(req)
+	if t.health.isHealthCheck(req) {
+		return t.sendHealthCheck(req)
 	}
-	in := inboundOf(req.Context())
+	in := requestStateOf(req.Context())
 	resp, err := t.send(req, in)
-	if err == nil && unhealed(resp) {
+	if err == nil && isTokenRefusal(resp) {
 		_ = resp.Body.Close() // Nobody is to see it.
-		t.client.report.refused()
-		resp, err = nil, middleware.ErrUnhealed
+		t.client.report.noteTokenRefused()
+		resp, err = nil, middleware.ErrTokenRefused
 	}
 	in.failure = err
 	switch {
@@ -224,12 +224,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Request = req
 		sendHeadAtOnce(resp)
 		return resp, nil
-	case gone(req.Context()) && !errors.Is(err, errBody): // A server that waits no longer for a body has gone, too.
+	case clientGone(req.Context()) && !errors.Is(err, errBodyUnreadable): // A server that waits no longer for a body has gone, too.
 		return nil, context.Canceled // As reverse_proxy expects it, whatever the transport beneath makes of it.
-	case !ours(err):
+	case !isOwnFailure(err):
 		return nil, err
 	default:
-		return t.answer(req, err), nil
+		return t.answerError(req, err), nil
 	}
 }
 
@@ -242,12 +242,12 @@ func sendHeadAtOnce(resp *http.Response) {
 	}
 }
 
-// gone reports whether the client of a request has left.
-func gone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+// clientGone reports whether the client of a request has left.
+func clientGone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // send sends a request with the token of its account.
-func (t *Transport) send(req *http.Request, in *inbound) (*http.Response, error) {
-	if err := unfit(req); err != nil {
+func (t *Transport) send(req *http.Request, in *requestState) (*http.Response, error) {
+	if err := checkRequest(req); err != nil {
 		return nil, err
 	}
 	switch {
@@ -256,11 +256,11 @@ func (t *Transport) send(req *http.Request, in *inbound) (*http.Response, error)
 	case !requesttarget.Unambiguous(req): // There may be no pismo_auth in front.
 		return nil, middleware.ErrInvalidTarget
 	}
-	ctx, err := t.forAccount(req.Context())
+	ctx, err := t.withAccount(req.Context())
 	if err != nil {
 		return nil, err
 	}
-	out := req.WithContext(transport.ContextWithAttempts(ctx, in.attemptsOf(t)))
+	out := req.WithContext(transport.ContextWithRetryGroup(ctx, in.retryGroupOf(t)))
 	var body *clientBody
 	if out.Body != nil && out.Body != http.NoBody {
 		body = &clientBody{ReadCloser: out.Body}
@@ -279,20 +279,20 @@ func (t *Transport) send(req *http.Request, in *inbound) (*http.Response, error)
 // authorize sends a request, which is a copy, with a token for the account in
 // its context.
 func (t *Transport) authorize(out *http.Request) (*http.Response, error) {
-	to := &dialed{url: *out.URL, host: out.Host}
+	to := &dialTarget{url: *out.URL, host: out.Host}
 	t.setScheme(&to.url)
-	out = without(out.WithContext(context.WithValue(out.Context(), dialKey{}, to)), "Authorization")
-	if err := t.pin(out, to); err != nil {
+	out = withoutField(out.WithContext(context.WithValue(out.Context(), dialKey{}, to)), "Authorization")
+	if err := t.pinVerifiedHost(out, to); err != nil {
 		return nil, err
 	}
 	return t.authorized.RoundTrip(out)
 }
 
-// answer answers a request that failed for a reason of ours.
-func (t *Transport) answer(req *http.Request, err error) *http.Response {
+// answerError answers a request that failed for a reason of ours.
+func (t *Transport) answerError(req *http.Request, err error) *http.Response {
 	problem := middleware.ProblemOf(err)
 	if problem.Status == http.StatusInternalServerError {
-		t.client.report.unsent(upstreamOf(req.Context()), err)
+		t.client.report.noteRequestUnsent(dialAddress(req.Context()), err)
 	}
 	resp := synthesize(problem, req)
 	if t.Errors == errorsHandle {
@@ -306,9 +306,9 @@ func (t *Transport) answer(req *http.Request, err error) *http.Response {
 var errOtherClient = tokensource.NewError(tokensource.ErrMisconfigured,
 	errors.New("pismo_auth and the transport name two clients"))
 
-// forAccount returns a context with the account that a request is for: that of
+// withAccount returns a context with the account that a request is for: that of
 // pismo_auth, or the transport's own.
-func (t *Transport) forAccount(ctx context.Context) (context.Context, error) {
+func (t *Transport) withAccount(ctx context.Context) (context.Context, error) {
 	if authenticated, ok := ctx.Value(clientKey{}).(*sharedClient); ok && authenticated != t.client.sharedClient {
 		return nil, errOtherClient
 	}
@@ -316,10 +316,10 @@ func (t *Transport) forAccount(ctx context.Context) (context.Context, error) {
 	switch {
 	case !known && ctx.Value(caddyhttp.VarsCtxKey) == nil:
 		return nil, transport.ErrNoAccount // It is no client's, and no health check.
-	case !t.account.known():
+	case !t.account.isSet():
 		return ctx, nil
 	}
-	account, err := t.account.of(replacerOf(ctx))
+	account, err := t.account.accountFor(replacerOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -333,17 +333,17 @@ func (t *Transport) forAccount(ctx context.Context) (context.Context, error) {
 // it to its transport.
 func (t *Transport) setScheme(dial *url.URL) { t.SetScheme(&http.Request{URL: dial}) }
 
-// ours reports whether a request failed for a reason of ours.
-func ours(err error) bool {
+// isOwnFailure reports whether a request failed for a reason of ours.
+func isOwnFailure(err error) bool {
 	var token *tokensource.Error
-	var unsent transport.Unsent
-	var denial middleware.Denial
+	var unsent transport.UnsentError
+	var denial middleware.AuthError
 	return errors.As(err, &token) || errors.As(err, &unsent) || errors.As(err, &denial) ||
-		errors.Is(err, middleware.ErrUnhealed) || errors.Is(err, errBody)
+		errors.Is(err, middleware.ErrTokenRefused) || errors.Is(err, errBodyUnreadable)
 }
 
-// unhealed reports whether a response is a 401 that speaks of our token.
-func unhealed(resp *http.Response) bool {
+// isTokenRefusal reports whether a response is a 401 that speaks of our token.
+func isTokenRefusal(resp *http.Response) bool {
 	verdict, ok := transport.VerdictOf(resp)
 	return ok && verdict == transport.TokenRefused
 }

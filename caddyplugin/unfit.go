@@ -6,12 +6,12 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// unfit returns why no token may be asked for a request's sake, or nil: the
+// checkRequest returns why no token may be asked for a request's sake, or nil: the
 // answer to TRACE repeats the request, our token included (RFC 9110, section
 // 9.3.8).
-func unfit(r *http.Request) error {
+func checkRequest(r *http.Request) error {
 	switch {
-	case early(r):
+	case isUnsafeEarlyData(r):
 		return middleware.ErrTooEarly
 	case r.Method == http.MethodTrace:
 		return middleware.ErrMethodNotProxied
@@ -19,10 +19,10 @@ func unfit(r *http.Request) error {
 	return nil
 }
 
-// early reports whether a request came in TLS early data, which anybody on the
+// isUnsafeEarlyData reports whether a request came in TLS early data, which anybody on the
 // way can replay, and would do something if it were. An Early-Data that is
 // malformed, or there twice, counts as 1 (RFC 8470, section 5.1).
-func early(r *http.Request) bool {
+func isUnsafeEarlyData(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return false

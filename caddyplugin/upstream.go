@@ -11,9 +11,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// dialed is what a request has for the transport beneath: the address that is
+// dialTarget is what a request has for the transport beneath: the address that is
 // dialed for a URL, and a Host.
-type dialed struct {
+type dialTarget struct {
 	url  url.URL
 	host string
 }
@@ -31,7 +31,7 @@ func newBase(connections http.RoundTripper) baseTransport {
 
 // RoundTrip sends a request, which is a copy made for it.
 func (b baseTransport) RoundTrip(out *http.Request) (*http.Response, error) {
-	if to, ok := out.Context().Value(dialKey{}).(*dialed); ok {
+	if to, ok := out.Context().Value(dialKey{}).(*dialTarget); ok {
 		out.URL, out.Host = &to.url, to.host
 	}
 	// Without it, net/http would send a payment that has an idempotency key
@@ -40,10 +40,10 @@ func (b baseTransport) RoundTrip(out *http.Request) (*http.Response, error) {
 	return b.tracing.RoundTrip(out)
 }
 
-// pin gives a request the URL of the host that its upstream is proved to be, and
+// pinVerifiedHost gives a request the URL of the host that its upstream is proved to be, and
 // a Host that its client has not chosen: over plain HTTP that of the upstream,
 // unless the configuration sets one.
-func (t *Transport) pin(out *http.Request, to *dialed) error {
+func (t *Transport) pinVerifiedHost(out *http.Request, to *dialTarget) error {
 	target := target{network: "tcp", host: to.url.Hostname(), scheme: to.url.Scheme}
 	address := to.url.Host
 	info, ok := reverseproxy.GetDialInfo(out.Context())
@@ -52,55 +52,55 @@ func (t *Transport) pin(out *http.Request, to *dialed) error {
 	}
 	// A health check that is redirected is dialed where it was before, but the
 	// certificate has to be that of the host it is redirected to.
-	if ok && (!redirected(out) || target.scheme != "https") {
+	if ok && (!isRedirected(out) || target.scheme != "https") {
 		target.network, target.host = info.Network, info.Host
 	}
-	if target.scheme == "http" && !t.ownHost && isClients(out) {
+	if target.scheme == "http" && !t.setsHost && isClientRequest(out) {
 		to.host = address
 		if caddy.IsUnixNetwork(target.network) {
 			to.host = "localhost" // A path is no Host.
 		}
 		out.Host = address
 	}
-	out.Host = addressee(out, to, address)
+	out.Host = hostHeaderToCheck(out, to, address)
 	pinned := to.url
-	pinned.Scheme, pinned.Host = t.proved(target, replacerOf(out.Context()))
+	pinned.Scheme, pinned.Host = t.verifiedTarget(target, replacerOf(out.Context()))
 	out.URL = &pinned
-	if out.Host != "" && !t.lists(out.Host) {
+	if out.Host != "" && !t.isListed(out.Host) {
 		return transport.ErrHostHeader
 	}
 	return nil
 }
 
-// lists reports whether a Host is one of the hosts that may receive a token.
-func (t *Transport) lists(host string) bool {
+// isListed reports whether a Host is one of the hosts that may receive a token.
+func (t *Transport) isListed(host string) bool {
 	return t.authorized.Accepts(&url.URL{Scheme: "https", Host: host}) == nil
 }
 
-// redirected reports whether a request is a health check that an upstream has
+// isRedirected reports whether a request is a health check that an upstream has
 // redirected: reverse_proxy leaves other redirects to its clients.
-func redirected(out *http.Request) bool { return out.Response != nil }
+func isRedirected(out *http.Request) bool { return out.Response != nil }
 
-// addressee returns the Host of a request if it must be one of the client's
+// hostHeaderToCheck returns the Host of a request if it must be one of the client's
 // hosts, and else nothing: a Host that is the upstream's address is the
 // configuration's, and nobody else's.
-func addressee(out *http.Request, to *dialed, address string) string {
+func hostHeaderToCheck(out *http.Request, to *dialTarget, address string) string {
 	host := out.Host
 	if host == "" {
 		host = to.url.Host
 	}
 	switch {
-	case host == address, host == to.url.Host && !redirected(out):
+	case host == address, host == to.url.Host && !isRedirected(out):
 		return ""
 	case host == to.url.Host:
-		return bracketed(to.url.Hostname()) // The port is none of a certificate's business.
+		return bracketIPv6(to.url.Hostname()) // The port is none of a certificate's business.
 	default:
 		return host
 	}
 }
 
-// upstreamOf returns the address that a request is dialed to.
-func upstreamOf(ctx context.Context) string {
+// dialAddress returns the address that a request is dialed to.
+func dialAddress(ctx context.Context) string {
 	info, _ := reverseproxy.GetDialInfo(ctx)
 	return info.Address
 }
@@ -108,26 +108,26 @@ func upstreamOf(ctx context.Context) string {
 // A target is where a request is dialed to.
 type target struct{ network, host, scheme string }
 
-// proved returns the scheme and the host that a token for a target needs.
-func (t *Transport) proved(to target, repl *caddy.Replacer) (scheme, host string) {
+// verifiedTarget returns the scheme and the host that a token for a target needs.
+func (t *Transport) verifiedTarget(to target, repl *caddy.Replacer) (scheme, host string) {
 	verified := to.scheme == "https" && (t.TLS == nil || !t.TLS.InsecureSkipVerify)
 	switch {
 	case verified && t.TLS != nil && t.TLS.ServerName != "":
-		return "https", bracketed(repl.ReplaceAll(t.TLS.ServerName, ""))
+		return "https", bracketIPv6(repl.ReplaceAll(t.TLS.ServerName, ""))
 	case verified:
-		return "https", bracketed(to.host)
+		return "https", bracketIPv6(to.host)
 	case caddy.IsUnixNetwork(to.network) && to.scheme == "http":
 		return "http", "localhost"
-	case t.proxied(to):
+	case t.usesProxy(to):
 		return "http", "" // What is loopback to a proxy is not this machine.
 	default:
-		return "http", bracketed(to.host)
+		return "http", bracketIPv6(to.host)
 	}
 }
 
-// proxied reports whether requests to a target go through a proxy. That of the
+// usesProxy reports whether requests to a target go through a proxy. That of the
 // environment is not for what is loopback.
-func (t *Transport) proxied(to target) bool {
-	proxy, err := t.Transport.Proxy(&http.Request{URL: &url.URL{Scheme: to.scheme, Host: bracketed(to.host)}})
+func (t *Transport) usesProxy(to target) bool {
+	proxy, err := t.Transport.Proxy(&http.Request{URL: &url.URL{Scheme: to.scheme, Host: bracketIPv6(to.host)}})
 	return proxy != nil || err != nil
 }

@@ -21,10 +21,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// recovering is what a framework puts around a handler that may panic, as gin
+// withRecovery is what a framework puts around a handler that may panic, as gin
 // does with gin.Default: it recovers, and sends the status that was set, or
 // 200.
-func recovering(next http.Handler) http.Handler {
+func withRecovery(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		late := &lateWriter{ResponseWriter: w, status: http.StatusOK}
 		defer late.flushStatus()
@@ -84,7 +84,7 @@ func (w *loggingWriter) Flush() { _ = http.NewResponseController(w.ResponseWrite
 // serveHTTP2 is serve over HTTP/2.
 func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
 	t.Helper()
-	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(records)}
+	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(recorder)}
 	for _, edit := range edits {
 		edit(s.Config)
 	}
@@ -94,36 +94,36 @@ func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server))
 	return s
 }
 
-// starts start a service, by protocol.
-var starts = map[string]func(*testing.T, http.Handler, ...func(*http.Server)) *service{
+// startByProtocol start a service, by protocol.
+var startByProtocol = map[string]func(*testing.T, http.Handler, ...func(*http.Server)) *service{
 	"HTTP/1.1": func(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
 		return serve(t, handler, edits...)
 	},
 	"HTTP/2": serveHTTP2,
 }
 
-// stranded are the ways to a request whose context ends while its client waits:
+// endedContexts are the ways to a request whose context ends while its client waits:
 // the program ends, say.
-var stranded = map[string]struct {
-	prepare func(p *platform)
-	handler func(t *testing.T, p *platform) http.Handler
+var endedContexts = map[string]struct {
+	prepare func(p *fakePlatform)
+	handler func(t *testing.T, p *fakePlatform) http.Handler
 	reached func(c passporttest.Counts) bool
 }{
 	"wrapped, without a token": {
-		func(p *platform) { p.FailAlways(passporttest.Hang()) },
-		func(t *testing.T, p *platform) http.Handler {
+		func(p *fakePlatform) { p.FailAlways(passporttest.Hang()) },
+		func(t *testing.T, p *fakePlatform) http.Handler {
 			return p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
 		},
 		func(c passporttest.Counts) bool { return c.TokenRequests > 0 },
 	},
 	"proxied, without a token": {
-		func(p *platform) { p.FailAlways(passporttest.Hang()) },
-		func(t *testing.T, p *platform) http.Handler { return p.proxy(t) },
+		func(p *fakePlatform) { p.FailAlways(passporttest.Hang()) },
+		func(t *testing.T, p *fakePlatform) http.Handler { return p.proxy(t) },
 		func(c passporttest.Counts) bool { return c.TokenRequests > 0 },
 	},
 	"proxied, without an answer": {
-		func(*platform) {},
-		func(t *testing.T, p *platform) http.Handler { return p.proxy(t) },
+		func(*fakePlatform) {},
+		func(t *testing.T, p *fakePlatform) http.Handler { return p.proxy(t) },
 		func(c passporttest.Counts) bool { return c.ResourceRequests > 0 },
 	},
 }
@@ -131,14 +131,14 @@ var stranded = map[string]struct {
 // A client must not take an empty 200 for a payment that was made: not where
 // the panic that aborts its request is recovered, and not where it is not.
 func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
-	for name, test := range stranded {
-		for protocol, start := range starts {
+	for name, test := range endedContexts {
+		for protocol, start := range startByProtocol {
 			for around, wrap := range map[string]func(http.Handler) http.Handler{
 				"bare":       func(next http.Handler) http.Handler { return next },
-				"recovering": recovering,
+				"recovering": withRecovery,
 			} {
 				t.Run(name+"/"+protocol+"/"+around, func(t *testing.T) {
-					p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+					p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
 						_, _ = io.Copy(io.Discard, r.Body)
 						<-r.Context().Done()
 					})
@@ -192,7 +192,7 @@ func TestAbort_SetsAStatusBeforeItPanics(t *testing.T) {
 				logger, logged := newLogger()
 				m := newMiddleware(t, middleware.Config{
 					Source:       newSource(t, tokensource.Config{Issuer: hanging}),
-					Account:      middleware.Fixed(acct(t, alice)),
+					Account:      middleware.FixedAccount(acct(t, alice)),
 					ErrorHandler: func(http.ResponseWriter, *http.Request, error) { t.Error("the error handler was called") },
 					Logger:       logger,
 				})
@@ -235,15 +235,15 @@ func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 	} {
 		for around, handler := range map[string]func(http.Handler) http.Handler{
 			"bare":       func(next http.Handler) http.Handler { return next },
-			"recovering": recovering,
+			"recovering": withRecovery,
 			"recovering, around a logger": func(next http.Handler) http.Handler {
-				return recovering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				return withRecovery(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					next.ServeHTTP(&loggingWriter{ResponseWriter: w}, r)
 				}))
 			},
 		} {
 			t.Run(length+"/"+around, func(t *testing.T) {
-				p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 					begin(w)
 					panic(http.ErrAbortHandler)
 				})
@@ -261,16 +261,16 @@ func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 // The program ends in the middle of a response: that is no end of the response.
 func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
 	const half = `{"half":`
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, half)
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	for name, start := range starts {
+	for name, start := range startByProtocol {
 		t.Run(name, func(t *testing.T) {
 			ctx, shutdown := context.WithCancel(t.Context())
 			defer shutdown()
-			s := start(t, recovering(p.proxy(t)), func(server *http.Server) {
+			s := start(t, withRecovery(p.proxy(t)), func(server *http.Server) {
 				server.BaseContext = func(net.Listener) context.Context { return ctx }
 			})
 			resp, err := s.Client().Transport.RoundTrip(s.request(t, http.MethodGet, "/", nil))
@@ -290,20 +290,20 @@ func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
 }
 
 // An answer of ours is one through such a framework, too.
-func TestNewProxy_AnswersThroughARecoveringFramework(t *testing.T) {
+func TestNewProxy_AnswersBehindRecovery(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
-	s := serve(t, recovering(p.proxy(t)))
+	s := serve(t, withRecovery(p.proxy(t)))
 	wantProblem(t, s.post(t, "/v1/payments", "payment"), http.StatusBadGateway, "unavailable")
 	p.Heal()
-	s = serve(t, recovering(answering(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }).proxy(t)))
+	s = serve(t, withRecovery(platformServing(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }).proxy(t)))
 	check(t, "body", s.get(t, "/").body, "fine")
 }
 
 // A framework may take an informational response for the response, as echo and
 // http.TimeoutHandler do. A refusal must not become a 200 then.
 func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -316,16 +316,16 @@ func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
 	}{
 		"bare": {func(next http.Handler) http.Handler { return next }, true},
 		"committing": {func(next http.Handler) http.Handler {
-			return through(next, func(w http.ResponseWriter) http.ResponseWriter { return &committing{ResponseWriter: w} })
+			return throughWriter(next, func(w http.ResponseWriter) http.ResponseWriter { return &committing{ResponseWriter: w} })
 		}, true},
 		"committing, without Unwrap": {func(next http.Handler) http.Handler {
-			return through(next, func(w http.ResponseWriter) http.ResponseWriter {
+			return throughWriter(next, func(w http.ResponseWriter) http.ResponseWriter {
 				return struct{ http.ResponseWriter }{&committing{ResponseWriter: w}}
 			})
 		}, false},
 		"beneath a TimeoutHandler": {func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") }, false},
 	} {
-		for protocol, start := range starts {
+		for protocol, start := range startByProtocol {
 			t.Run(name+"/"+protocol, func(t *testing.T) {
 				s := start(t, test.around(p.proxy(t)))
 				hints := false
@@ -365,13 +365,13 @@ func (w *committing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // beneath an http.TimeoutHandler. The framework would answer an empty 200 then, or
 // the program would end.
 func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "made")
 		_ = http.NewResponseController(w).Flush() // The length is not known, and so the proxy flushes.
 		_, _ = io.WriteString(w, " whole")
 	})
 	for _, cause := range []any{"of the writer", http.ErrAbortHandler} {
-		s := serve(t, recovering(through(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter { return panicking{w, cause} })))
+		s := serve(t, withRecovery(throughWriter(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter { return panicking{w, cause} })))
 		check(t, "body", s.get(t, "/").body, "made whole")
 	}
 }

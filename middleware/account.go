@@ -18,12 +18,12 @@ import (
 // concurrent use.
 type AccountFunc func(r *http.Request) (tokensource.Account, error)
 
-// Fixed has every request act for one account. Whoever can reach the handler
+// FixedAccount has every request act for one account. Whoever can reach the handler
 // can act for it. The zero Account is a mistake of the program: each request is
 // answered 500.
-func Fixed(account tokensource.Account) AccountFunc {
+func FixedAccount(account tokensource.Account) AccountFunc {
 	if account == (tokensource.Account{}) {
-		err := misusef("Fixed has the zero Account; check the error of ParseAccountID, or use Organization")
+		err := misusef("FixedAccount has the zero Account; check the error of ParseAccountID, or use Organization")
 		return func(*http.Request) (tokensource.Account, error) { return account, err }
 	}
 	return func(*http.Request) (tokensource.Account, error) { return account, nil }
@@ -53,7 +53,7 @@ func FromContext(key any) AccountFunc {
 			return account, nil
 		}
 	}
-	call := "FromContext(" + nameOf(key) + ")"
+	call := "FromContext(" + keyName(key) + ")"
 	missing := misusef("%s: the request's context has no value under that key; the authentication in front has to use "+
 		"context.WithValue and Request.WithContext, on every request that it lets through (the Set of gin and echo does not do that)", call)
 	return func(r *http.Request) (tokensource.Account, error) {
@@ -61,7 +61,7 @@ func FromContext(key any) AccountFunc {
 		case tokensource.Account:
 			return value, nil
 		case string:
-			return parse(value)
+			return parseAccount(value)
 		case nil:
 			return tokensource.Account{}, missing
 		default:
@@ -71,9 +71,9 @@ func FromContext(key any) AccountFunc {
 	}
 }
 
-// nameOf returns what tells a context key from others: its type or, as strings
+// keyName returns what tells a context key from others: its type or, as strings
 // have all the same, its text.
-func nameOf(key any) string {
+func keyName(key any) string {
 	if text, ok := key.(string); ok {
 		return fmt.Sprintf("%q", text)
 	}
@@ -97,7 +97,7 @@ func FromPath(wildcard string) AccountFunc {
 		if value == "" && !hasWildcard(r.Pattern, wildcard) && !leavesOut(r.URL.Path, r.Pattern, wildcard) {
 			return tokensource.Account{}, noWildcard(r.Pattern, wildcard)
 		}
-		return parse(value)
+		return parseAccount(value)
 	}
 }
 
@@ -141,9 +141,9 @@ func noWildcard(pattern, name string) error {
 	return misusef("FromPath(%q): the pattern %q that the request has matched has no {%s}", name, pattern, name)
 }
 
-// parse returns the account with that id, which nothing but its canonical form
+// parseAccount returns the account with that id, which nothing but its canonical form
 // names.
-func parse(id string) (tokensource.Account, error) {
+func parseAccount(id string) (tokensource.Account, error) {
 	account, err := tokensource.ParseAccountID(id)
 	if err != nil {
 		return account, errors.Join(ErrForbidden, err)

@@ -34,14 +34,14 @@ func wantAccount(t *testing.T, find middleware.AccountFunc, r *http.Request, id 
 	}
 }
 
-func TestFixedIsTheSameAccountWhateverTheRequestSays(t *testing.T) {
+func TestFixed_IgnoresRequest(t *testing.T) {
 	r := inbound(t, "Authorization", "Bearer "+bob, "X-Account-Id", bob)
 	r.SetPathValue("accountID", bob)
 	r = r.WithContext(tokensource.ContextWithAccount(r.Context(), acct(t, bob)))
-	wantAccount(t, middleware.Fixed(acct(t, alice)), r, alice)
+	wantAccount(t, middleware.FixedAccount(acct(t, alice)), r, alice)
 }
 
-func TestFromContextTakesNothingButAnAccount(t *testing.T) {
+func TestFromContext_TakesOnlyAnAccount(t *testing.T) {
 	type key struct{}
 	for name, test := range map[string]struct {
 		value any
@@ -63,7 +63,7 @@ func TestFromContextTakesNothingButAnAccount(t *testing.T) {
 	}
 }
 
-func TestFromContextWithoutAKeyTakesTheAccountOfTheContext(t *testing.T) {
+func TestFromContext_NilKeyTakesContextAccount(t *testing.T) {
 	find := middleware.FromContext(nil)
 	r := inbound(t)
 	wantAccount(t, find, r.WithContext(tokensource.ContextWithAccount(r.Context(), acct(t, alice))), alice)
@@ -74,7 +74,7 @@ func TestFromContextWithoutAKeyTakesTheAccountOfTheContext(t *testing.T) {
 	}
 }
 
-func TestFromPathTakesTheWildcardOfThePatternThatMatched(t *testing.T) {
+func TestFromPath_TakesMatchedWildcard(t *testing.T) {
 	for target, want := range map[string]string{
 		"/accounts/" + alice + "/cards":         alice,
 		"/accounts/1%302681871/cards":           alice, // What the platform sees, too.
@@ -106,7 +106,7 @@ func TestFromPathTakesTheWildcardOfThePatternThatMatched(t *testing.T) {
 	}
 }
 
-func TestFromHeaderTakesNothingButOneHeaderThatMatchesFromBeginningToEnd(t *testing.T) {
+func TestFromHeader_TakesOneFullMatch(t *testing.T) {
 	const name = "X-Account-Id"
 	for label, test := range map[string]struct {
 		header  http.Header
@@ -158,7 +158,7 @@ func TestFromHeaderTakesNothingButOneHeaderThatMatchesFromBeginningToEnd(t *test
 	}
 }
 
-func TestFromHeaderKnowsTheTwinOfANameInUnderscores(t *testing.T) {
+func TestFromHeader_UnderscoreNameHasTwin(t *testing.T) {
 	find := fromHeader(t, "X_Account_Id", digits)
 	wantAccount(t, find, inbound(t, "X_account_id", alice), alice)
 	wantAccount(t, find, inbound(t, "X_account_id", alice, "X-Account-Id", bob), "")
@@ -189,7 +189,7 @@ func TestFromHeader_ReportsFaults(t *testing.T) {
 	}
 }
 
-func TestFromHeaderLeavesTheUsersPatternAlone(t *testing.T) {
+func TestFromHeader_LeavesPatternUnchanged(t *testing.T) {
 	pattern := regexp.MustCompile(`1|12`)
 	fromHeader(t, "X-Account-Id", pattern)
 	check(t, "what it matches", pattern.FindString("12"), "1")
@@ -197,7 +197,7 @@ func TestFromHeaderLeavesTheUsersPatternAlone(t *testing.T) {
 
 // The whole way: what a client sends in any spelling does not reach the
 // platform, and does not choose an account.
-func TestAClientCannotSmuggleAnAccountPastFromHeader(t *testing.T) {
+func TestFromHeader_DropsForgedSpellings(t *testing.T) {
 	var seen http.Header
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })})
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = fromHeader(t, "X-Account-Id", digits) }))

@@ -11,7 +11,7 @@
 // Config.Account is a function of yours, or one of these. Each says for itself
 // what it trusts:
 //
-//   - [Fixed]: every request is for one account.
+//   - [FixedAccount]: every request is for one account.
 //   - [FromContext]: your own authentication has put an account in the context.
 //   - [FromPath]: the path names it, and your own authorization has checked it.
 //   - [FromJWT]: a claim of an inbound JWT, which is verified here.

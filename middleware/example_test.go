@@ -22,7 +22,7 @@ import (
 // A handler of one's own, on the standard mux: what it asks the platform is for
 // the account that the program's authentication has found.
 func ExampleMiddleware_Wrap() {
-	pismo, source := double()
+	pismo, source := startFakeServer()
 	defer pismo.Close()
 
 	authenticated, _ := transport.New(transport.Config{Source: source, Hosts: []string{pismo.Host()}})
@@ -52,7 +52,7 @@ func ExampleMiddleware_Wrap() {
 // A reverse proxy for a mobile app, which comes with a JWT of the program's own
 // login.
 func ExampleNewProxy() {
-	pismo, source := double()
+	pismo, source := startFakeServer()
 	defer pismo.Close()
 
 	authenticated, _ := transport.New(transport.Config{Source: source, Hosts: []string{pismo.Host()}})
@@ -112,7 +112,7 @@ func ExampleFromHeader() {
 // /accounts/1 acts for account 1. Compare it with who the client is first, or
 // take the account from there.
 func ExampleFromPath_incorrect() {
-	pismo, source := double()
+	pismo, source := startFakeServer()
 	defer pismo.Close()
 
 	m, _ := middleware.New(middleware.Config{Source: source, Account: middleware.FromPath("accountID")})
@@ -131,7 +131,7 @@ func ExampleFromPath_incorrect() {
 // An instance that has tokens to work with stays in rotation while the token
 // endpoint is down.
 func ExampleNewReadiness() {
-	pismo, source := double()
+	pismo, source := startFakeServer()
 	defer pismo.Close()
 
 	account, _ := tokensource.ParseAccountID("102681871")
@@ -150,8 +150,8 @@ func ExampleNewReadiness() {
 	// 200 OK
 }
 
-// double starts a double of the platform, with a Source for it.
-func double() (*passporttest.Server, *tokensource.Source) {
+// startFakeServer starts a double of the platform, with a Source for it.
+func startFakeServer() (*passporttest.Server, *tokensource.Source) {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
 		panic(err)

@@ -11,52 +11,52 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An exchange is one request on its way through a proxy. A ReverseProxy tells
+// A proxyExchange is one request on its way through a proxy. A ReverseProxy tells
 // its functions nothing that would let them keep state for a request, and so
 // each exchange has its own. It is what the ReverseProxy writes to.
-type exchange struct {
+type proxyExchange struct {
 	*Middleware
 	http.ResponseWriter // the client's
 
-	passed   bool      // the head of the response was passed on
-	whole    bool      // and so was all the rest
-	switched io.Closer // the platform's end of a connection that it has upgraded
-	hijack   hijack    // of the client's end of it
+	headPassed bool        // the head of the response was passed on
+	bodyPassed bool        // and so was all the rest
+	switched   io.Closer   // the platform's end of a connection that it has upgraded
+	hijacked   hijackState // of the client's end of it
 }
 
-// A hijack says how far the taking over of a client's connection came.
-type hijack int
+// A hijackState says how far the taking over of a client's connection came.
+type hijackState int
 
 const (
-	hijackUntried hijack = iota
+	hijackUntried hijackState = iota
 	hijackFailed
 	hijackDone
 )
 
-// exchange forwards a request that was let in, and answers it.
-func (p *proxy) exchange(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{Middleware: p.Middleware, ResponseWriter: w}
+// serve forwards a request that was let in, and answers it.
+func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
+	x := &proxyExchange{Middleware: p.Middleware, ResponseWriter: w}
 	forward := p.forward
-	forward.ModifyResponse, forward.ErrorHandler = x.modify, x.fails
+	forward.ModifyResponse, forward.ErrorHandler = x.checkResponse, x.forwardError
 	if _, asked := r.Header["Upgrade"]; asked {
 		if !hijackable(w) {
-			p.answer(w, r, &upgradeError{w})
+			p.answerError(w, r, &upgradeError{w})
 			return
 		}
 		w = upgradeWriter{x}
 	} else {
 		w = x
 	}
-	defer x.end()
+	defer x.finish()
 	forward.ServeHTTP(w, r)
-	x.whole = true
+	x.bodyPassed = true
 }
 
 // WriteHeader passes an informational response on to the server's own
 // ResponseWriter, past everything that would take it for the response: echo and
 // http.TimeoutHandler drop the status that follows, and a refusal would be a 200.
 // Where the server's own cannot be reached, it is left out.
-func (x *exchange) WriteHeader(status int) {
+func (x *proxyExchange) WriteHeader(status int) {
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
 		x.ResponseWriter.WriteHeader(status)
 		return
@@ -73,7 +73,7 @@ func (x *exchange) WriteHeader(status int) {
 // where nothing beneath can be flushed, as in http.TimeoutHandler. That is not the
 // end of the response; and a ReverseProxy flushes on a goroutine of its own, too,
 // where a panic would end the program.
-func (x *exchange) FlushError() (err error) {
+func (x *proxyExchange) FlushError() (err error) {
 	defer func() {
 		if recover() != nil {
 			err = http.ErrNotSupported
@@ -83,30 +83,30 @@ func (x *exchange) FlushError() (err error) {
 }
 
 // Unwrap is for [http.ResponseController].
-func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+func (x *proxyExchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// modify decides whether a response is passed on: not a 401 that speaks of our
+// checkResponse decides whether a response is passed on: not a 401 that speaks of our
 // token.
-func (x *exchange) modify(resp *http.Response) error {
+func (x *proxyExchange) checkResponse(resp *http.Response) error {
 	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
-		return ErrUnhealed
+		return ErrTokenRefused
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.switched = resp.Body
 	} else {
-		x.passed = true
+		x.headPassed = true
 	}
-	x.failures.passed(resp.Request.Context())
+	x.failures.requestPassed(resp.Request.Context())
 	return nil
 }
 
-// fails answers a request that was not, or not successfully, forwarded. The
+// forwardError answers a request that was not, or not successfully, forwarded. The
 // ReverseProxy leaves open a connection that the platform has upgraded, if the
 // client's cannot be.
-func (x *exchange) fails(_ http.ResponseWriter, r *http.Request, err error) {
+func (x *proxyExchange) forwardError(_ http.ResponseWriter, r *http.Request, err error) {
 	if x.switched != nil {
 		_ = x.switched.Close() // Nobody will use it.
-		switch x.hijack {
+		switch x.hijacked {
 		case hijackDone:
 			return // The client has left as its connection was handed over; nothing can be written to it.
 		case hijackFailed:
@@ -115,19 +115,19 @@ func (x *exchange) fails(_ http.ResponseWriter, r *http.Request, err error) {
 			err = upstreamInvalid
 		}
 	}
-	x.answer(x.ResponseWriter, r, err)
+	x.answerError(x.ResponseWriter, r, err)
 }
 
-// end sees to it that a response which breaks off does not look whole, even if
+// finish sees to it that a response which breaks off does not look whole, even if
 // the panic of the ReverseProxy is recovered before the server learns of it.
-func (x *exchange) end() {
-	if x.whole {
+func (x *proxyExchange) finish() {
+	if x.bodyPassed {
 		return
 	}
 	if x.switched != nil {
 		_ = x.switched.Close()
 	}
-	if x.passed {
+	if x.headPassed {
 		breakOff(x.ResponseWriter)
 	}
 }
@@ -177,14 +177,14 @@ func embedded(w http.ResponseWriter) http.ResponseWriter {
 
 // An upgradeWriter is the ResponseWriter of a request to switch protocols. It
 // notes what becomes of it.
-type upgradeWriter struct{ *exchange }
+type upgradeWriter struct{ *proxyExchange }
 
 // Hijack implements [http.Hijacker].
 func (u upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	u.hijack = hijackFailed
+	u.hijacked = hijackFailed
 	conn, buffered, err := http.NewResponseController(u.ResponseWriter).Hijack()
 	if err == nil {
-		u.hijack = hijackDone
+		u.hijacked = hijackDone
 	}
 	return conn, buffered, err
 }

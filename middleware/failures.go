@@ -6,19 +6,19 @@ import (
 	"net/http"
 )
 
-// ErrUnhealed is the failure of a proxied request that the platform refused
+// ErrTokenRefused is the failure of a proxied request that the platform refused
 // with a 401 because of its token, where neither a renewal nor a replay could
 // help. The client must not take it for a refusal of its own credentials.
-var ErrUnhealed error = unhealed{}
+var ErrTokenRefused error = tokenRefusedError{}
 
-type unhealed struct{}
+type tokenRefusedError struct{}
 
-func (unhealed) Error() string {
+func (tokenRefusedError) Error() string {
 	return "pismoauth: the platform refused the token, and it could not be replaced"
 }
 
 // ErrorType names the error, for OpenTelemetry's error.type.
-func (unhealed) ErrorType() string { return "token_refused" }
+func (tokenRefusedError) ErrorType() string { return "token_refused" }
 
 // A condition is what has no error of its own, but an answer. Its value is its
 // name, for telemetry and logs.
@@ -77,23 +77,23 @@ func UnreadableBody(cause error) error { return &bodyError{cause} }
 
 type bodyError struct{ cause error }
 
-func (e *bodyError) Error() string { return e.essence().Error() }
+func (e *bodyError) Error() string { return e.condition().Error() }
 
 func (e *bodyError) Unwrap() error { return e.cause }
 
 // ErrorType names the error, for OpenTelemetry's error.type.
-func (e *bodyError) ErrorType() string { return e.essence().ErrorType() }
+func (e *bodyError) ErrorType() string { return e.condition().ErrorType() }
 
 // Permanent reports whether the same request would fail again.
-func (e *bodyError) Permanent() bool { return e.essence() == bodyTooLarge }
+func (e *bodyError) Permanent() bool { return e.condition() == bodyTooLarge }
 
-// essence returns what decides how the error is answered.
-func (e *bodyError) essence() condition {
+// condition returns what decides how the error is answered.
+func (e *bodyError) condition() condition {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(e.cause, &tooLarge):
 		return bodyTooLarge
-	case timedOut(e.cause):
+	case isTimeout(e.cause):
 		return bodyTimeout
 	default:
 		return bodyUnreadable

@@ -64,20 +64,20 @@ func dropOptions(header http.Header, name string, drop func(option string) bool)
 	}
 }
 
-// forwarding are the fields in which proxies say where a request comes from and
+// forwardingFields are the fields in which proxies say where a request comes from and
 // where it was to go, and begin the names of others of their kind. What a
 // client claims in them is not passed on.
-var forwarding = []string{
+var forwardingFields = []string{
 	"Forwarded",
 	"X-Forwarded",
 	"X-Original-Url", // This and the next override the path for some servers.
 	"X-Rewrite-Url",
 }
 
-// framing are the fields of one connection, and those that end a message
+// framingFields are the fields of one connection, and those that end a message
 // (RFC 9110, section 7.6.1; RFC 9112, section 6). httputil.ReverseProxy takes
 // care of them in this spelling only.
-var framing = []string{
+var framingFields = []string{
 	"Connection",
 	"Content-Length",
 	"Keep-Alive",
@@ -90,12 +90,12 @@ var framing = []string{
 	"Upgrade",
 }
 
-// dropClaims takes off a request what its client claims of its way, and the
+// dropForwardingFields takes off a request what its client claims of its way, and the
 // fields that another program may take for one of the connection, because they
 // differ in underscores for hyphens. None of either belongs into a trailer.
-func dropClaims(r *http.Request) {
+func dropForwardingFields(r *http.Request) {
 	maps.DeleteFunc(r.Header, func(name string, _ []string) bool {
-		return isForwarding(name) || isFraming(name) && !slices.Contains(framing, name)
+		return isForwarding(name) || isFraming(name) && !slices.Contains(framingFields, name)
 	})
 	maps.DeleteFunc(r.Trailer, func(name string, _ []string) bool {
 		return isForwarding(name) || isFraming(name)
@@ -103,32 +103,32 @@ func dropClaims(r *http.Request) {
 }
 
 func isForwarding(name string) bool {
-	return slices.ContainsFunc(forwarding, func(field string) bool {
-		return len(name) >= len(field) && same(name[:len(field)], field) &&
-			(len(name) == len(field) || same(name[len(field):len(field)+1], "-"))
+	return slices.ContainsFunc(forwardingFields, func(field string) bool {
+		return len(name) >= len(field) && sameFieldName(name[:len(field)], field) &&
+			(len(name) == len(field) || sameFieldName(name[len(field):len(field)+1], "-"))
 	})
 }
 
 func isFraming(name string) bool {
-	return slices.ContainsFunc(framing, func(field string) bool { return same(name, field) })
+	return slices.ContainsFunc(framingFields, func(field string) bool { return sameFieldName(name, field) })
 }
 
-// same reports whether two names of fields are the same for programs that do
+// sameFieldName reports whether two names of fields are the same for programs that do
 // not tell hyphens from underscores, as CGI does not (RFC 3875, section
 // 4.1.18).
-func same(a, b string) bool {
+func sameFieldName(a, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
 	for i := range len(a) {
-		if plain(a[i]) != plain(b[i]) {
+		if foldFieldByte(a[i]) != foldFieldByte(b[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-func plain(c byte) byte {
+func foldFieldByte(c byte) byte {
 	switch {
 	case c == '_':
 		return '-'

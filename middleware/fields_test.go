@@ -19,7 +19,7 @@ import (
 // a client must not have it remove our token.
 func TestWrap_ConnectionDoesNotTakeTheToken(t *testing.T) {
 	seen := make(chan http.Header, 1)
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
 	s := serve(t, p.wrap(t, (&httputil.ReverseProxy{
 		Transport: p.base,
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(p.target) },
@@ -61,7 +61,7 @@ func TestWrap_ConnectionDoesNotTakeTheToken(t *testing.T) {
 
 func TestAdmit_LeavesTheClientsConnectionAlone(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
-	m := newMiddleware(t, middleware.Config{Source: p.source, Account: middleware.Fixed(acct(t, alice))})
+	m := newMiddleware(t, middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(t, alice))})
 	for value, want := range map[string]string{
 		"Upgrade":                 "Upgrade",
 		"close , keep-alive":      "close , keep-alive",
@@ -83,7 +83,7 @@ func TestAdmit_LeavesTheClientsConnectionAlone(t *testing.T) {
 // (RFC 9110, section 6.5.1).
 func TestAdmit_DropsATrailerThatIsAnAuthorization(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
-	m := newMiddleware(t, middleware.Config{Source: p.source, Account: middleware.Fixed(acct(t, alice))})
+	m := newMiddleware(t, middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(t, alice))})
 	r := inbound(t)
 	r.Trailer = http.Header{"Authorization": {"Bearer theirs"}, "authorization": nil, "X-Digest": nil}
 	out, _, err := m.Admit(r)
@@ -104,7 +104,7 @@ func TestAdmit_DropsATrailerThatIsAnAuthorization(t *testing.T) {
 // proxy sets or removes, because it does not tell underscores from hyphens.
 func TestNewProxy_DropsTheTwinsOfFields(t *testing.T) {
 	seen := make(chan *http.Request, 1)
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		seen <- r
 	})
@@ -162,7 +162,7 @@ func send(t *testing.T, s *service, fields ...[]string) reply {
 // Fields of the way are none of the trailer's business, either.
 func TestNewProxy_DropsClaimsFromTheTrailer(t *testing.T) {
 	seen := make(chan http.Header, 1)
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		seen <- r.Trailer
 	})
@@ -177,7 +177,7 @@ func TestNewProxy_DropsClaimsFromTheTrailer(t *testing.T) {
 // The user's Rewrite still sees what the client sent, and may pass it on.
 func TestNewProxy_RewriteSeesWhatTheClientSent(t *testing.T) {
 	seen := make(chan string, 1)
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("X-Forwarded-For") })
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("X-Forwarded-For") })
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {
 		c.Rewrite = func(r *httputil.ProxyRequest) {
 			r.Out.Header.Set("X-Forwarded-For", r.In.Header.Get("X-Forwarded-For")+", "+r.Out.Header.Get("X-Forwarded-For"))
@@ -190,7 +190,7 @@ func TestNewProxy_RewriteSeesWhatTheClientSent(t *testing.T) {
 // Whoever speaks HTTP/2 through a connection that was handed over chooses every
 // target after the first (RFC 9113, section 3.1, has withdrawn h2c upgrades).
 func TestNewProxy_DropsUpgradesThatAreTunnels(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s|%s|%s", r.Header.Get("Upgrade"), r.Header.Get("Connection"), r.Header.Get("Http2-Settings"))
 	})
 	s := serve(t, p.proxy(t))

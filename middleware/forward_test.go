@@ -20,11 +20,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestAResponseIsFlushedAsItComes(t *testing.T) {
+func TestNewProxy_FlushesResponse(t *testing.T) {
 	for _, contentType := range []string{"text/event-stream", "application/x-ndjson"} {
 		t.Run(contentType, func(t *testing.T) {
 			next := make(chan struct{})
-			p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", contentType)
 				for i := range 3 {
 					fmt.Fprintf(w, "data: %d\n", i)
@@ -53,9 +53,9 @@ func TestAResponseIsFlushedAsItComes(t *testing.T) {
 	}
 }
 
-func TestAnUploadReachesThePlatformAsItComes(t *testing.T) {
+func TestNewProxy_StreamsUpload(t *testing.T) {
 	arrived := make(chan string)
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		buffer := make([]byte, 100)
 		for {
 			n, err := r.Body.Read(buffer)
@@ -96,16 +96,16 @@ func (s *service) dial(t *testing.T, send string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(testTimeout))
 	if _, err := io.WriteString(conn, send); err != nil {
 		t.Fatal(err)
 	}
 	return conn, bufio.NewReader(conn)
 }
 
-func TestAConnectionThatIsUpgradedIsTheClientsOwn(t *testing.T) {
+func TestNewProxy_PassesUpgrade(t *testing.T) {
 	closed := make(chan struct{})
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		defer close(closed)
 		check(t, "Upgrade", r.Header.Get("Upgrade"), "echo")
 		conn, both, err := http.NewResponseController(w).Hijack()
@@ -136,8 +136,8 @@ func TestAConnectionThatIsUpgradedIsTheClientsOwn(t *testing.T) {
 	await(t, closed) // The platform learns that the client has left.
 }
 
-func TestAnUpgradeThatThePlatformRefusesForItsTokenIsHealed(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) })
+func TestNewProxy_ReplaysRefusedUpgrade(t *testing.T) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) })
 	s := serve(t, p.proxy(t))
 	check(t, "status before", s.get(t, "/").status, http.StatusUpgradeRequired)
 	p.RevokeAll()
@@ -145,8 +145,8 @@ func TestAnUpgradeThatThePlatformRefusesForItsTokenIsHealed(t *testing.T) {
 	check(t, "tokens issued", p.Counts().Issued, 2)
 }
 
-func TestTrailersPass(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+func TestNewProxy_PassesResponseTrailers(t *testing.T) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Trailer", "X-Announced")
 		_, _ = io.WriteString(w, "body")
 		w.Header().Set("X-Announced", "one")
@@ -160,8 +160,8 @@ func TestTrailersPass(t *testing.T) {
 
 // What a client announces at the end of a request is not for the platform: not
 // our word, and not theirs.
-func TestATrailerOfTheRequestCarriesNoAuthorization(t *testing.T) {
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+func TestNewProxy_DropsTrailerAuthorization(t *testing.T) {
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		check(t, "body", string(body), "payment")
 		check(t, "error", err, nil)
@@ -178,7 +178,7 @@ func TestATrailerOfTheRequestCarriesNoAuthorization(t *testing.T) {
 	check(t, "status", resp.StatusCode, http.StatusOK)
 }
 
-func TestThePlatformMaySpeakHTTP2(t *testing.T) {
+func TestNewProxy_SpeaksHTTP2Upstream(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{TLS: true, HTTP2: true, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		check(t, "protocol", r.ProtoMajor, 2)
 		if r.URL.Path == "/down" {
@@ -199,9 +199,9 @@ func TestThePlatformMaySpeakHTTP2(t *testing.T) {
 		p.RevokeAll()
 	}
 	revoked := p.revoke(t)
-	wantProblem(t, s.send(t, flooding(t, s, mebi, false)), http.StatusBadGateway, "token-refused")
+	wantProblem(t, s.send(t, uploadRequest(t, s, MiB, false)), http.StatusBadGateway, "token-refused")
 	p.awaitSuccessor(t, revoked)
-	check(t, "body", s.send(t, flooding(t, s, mebi, false)).body, strconv.Itoa(mebi))
+	check(t, "body", s.send(t, uploadRequest(t, s, MiB, false)).body, strconv.Itoa(MiB))
 	wantProblem(t, s.post(t, "/down", "payment"), http.StatusBadGateway, "upstream-unreachable")
 	_, in := s.dial(t, "POST / HTTP/1.1\r\nHost: proxy\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n")
 	resp, err := http.ReadResponse(in, nil)
@@ -211,8 +211,8 @@ func TestThePlatformMaySpeakHTTP2(t *testing.T) {
 	check(t, "status", resp.StatusCode, http.StatusBadRequest)
 }
 
-func TestInformationalResponsesPass(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+func TestNewProxy_PassesEarlyHints(t *testing.T) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Del("Link")
@@ -232,7 +232,7 @@ func TestInformationalResponsesPass(t *testing.T) {
 }
 
 // A trace of the inbound request must not see how its token is issued.
-func TestAnIssuanceSendsTheClientNoInformationalResponse(t *testing.T) {
+func TestIssuance_SendsClientNoEarlyHints(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "<token>")
@@ -243,7 +243,7 @@ func TestAnIssuanceSendsTheClientNoInformationalResponse(t *testing.T) {
 	defer issuer.Close()
 	hinting := p.Issuer()
 	hinting.BaseURL, hinting.Client = issuer.URL, issuer.Client()
-	q := dress(t, p.Server, tokensource.Config{Issuer: hinting})
+	q := newPlatformFor(t, p.Server, tokensource.Config{Issuer: hinting})
 	s := serve(t, q.proxy(t))
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
 		t.Error("the client got a hint")
@@ -256,9 +256,9 @@ func TestAnIssuanceSendsTheClientNoInformationalResponse(t *testing.T) {
 	}
 }
 
-func TestWhatAClientClaimsOfItsWayIsDropped(t *testing.T) {
+func TestNewProxy_DropsForwardedFields(t *testing.T) {
 	seen := make(chan http.Header, 1)
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
 	s := serve(t, p.proxy(t))
 	for name, connection := range map[string]string{
 		"plainly":                "keep-alive",
@@ -304,12 +304,12 @@ func TestWhatAClientClaimsOfItsWayIsDropped(t *testing.T) {
 	}
 }
 
-func TestNoRequestLineLeadsElsewhere(t *testing.T) {
+func TestNewProxy_RequestLineKeepsTarget(t *testing.T) {
 	elsewhere := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a request has been led elsewhere, with %v", r.Header["Authorization"])
 	}))
 	evil := elsewhere.Listener.Addr().String()
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Host", r.Host) })
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Host", r.Host) })
 	s := serve(t, p.proxy(t))
 	for _, line := range []string{
 		"GET http://" + evil + "/ HTTP/1.1\r\nHost: " + evil,
@@ -332,7 +332,7 @@ func TestNoRequestLineLeadsElsewhere(t *testing.T) {
 	}
 }
 
-func TestARewriteLeadsATokenNowhereElse(t *testing.T) {
+func TestRewrite_SendsNoTokenElsewhere(t *testing.T) {
 	elsewhere := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request has been led elsewhere") }))
 	p := newPlatform(t, passporttest.Config{})
 	for name, rewrite := range map[string]func(*httputil.ProxyRequest){
@@ -352,7 +352,7 @@ func TestARewriteLeadsATokenNowhereElse(t *testing.T) {
 	check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
 }
 
-func TestARewriteSeesWhatTheProxyHasDone(t *testing.T) {
+func TestRewrite_SeesPreparedRequest(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {
 		c.Target.Path = "/v1"
@@ -368,8 +368,8 @@ func TestARewriteSeesWhatTheProxyHasDone(t *testing.T) {
 
 // A TRACE is answered with the request that was made, which has our token in it
 // (RFC 9110, section 9.3.8).
-func TestARequestThatWouldBeEchoedIsNotPassedOn(t *testing.T) {
-	p := answering(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
+func TestNewProxy_RefusesTraceAndConnect(t *testing.T) {
+	p := platformServing(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
 	s := serve(t, p.proxy(t))
 	for _, line := range []string{"TRACE / HTTP/1.1\r\nHost: proxy", "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443"} {
 		_, in := s.dial(t, line+"\r\nConnection: close\r\n\r\n")

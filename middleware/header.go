@@ -23,7 +23,7 @@ import (
 // is reported, as a [*tokensource.ConfigError].
 func FromHeader(name string, pattern *regexp.Regexp) (AccountFunc, error) {
 	var faults []error
-	if reason := unusable(name); reason != "" {
+	if reason := fieldNameFault(name); reason != "" {
 		faults = append(faults, &tokensource.ConfigError{Field: "FromHeader: name", Reason: reason})
 	}
 	if pattern == nil {
@@ -41,7 +41,7 @@ func FromHeader(name string, pattern *regexp.Regexp) (AccountFunc, error) {
 		values := r.Header[name]
 		forged := false
 		for other := range r.Header {
-			if other != name && same(other, name) {
+			if other != name && sameFieldName(other, name) {
 				forged = true
 				delete(r.Header, other)
 			}
@@ -50,13 +50,13 @@ func FromHeader(name string, pattern *regexp.Regexp) (AccountFunc, error) {
 		if forged || len(values) != 1 || !matchesWhole(pattern, values[0]) {
 			return tokensource.Account{}, ErrForbidden
 		}
-		return parse(values[0])
+		return parseAccount(values[0])
 	}, nil
 }
 
-// unusable returns why no request has a field of that name, or "". A field's
+// fieldNameFault returns why no request has a field of that name, or "". A field's
 // name is a token (RFC 9110, section 5.6.2).
-func unusable(name string) string {
+func fieldNameFault(name string) string {
 	if name == "" {
 		return "is empty; name the header field that holds the account id"
 	}

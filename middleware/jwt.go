@@ -88,7 +88,7 @@ func FromJWT(config JWTConfig) (AccountFunc, error) {
 		path = []string{config.Claim}
 	}
 	return func(r *http.Request) (tokensource.Account, error) {
-		encoded, ok := bearer(r)
+		encoded, ok := bearerToken(r)
 		if !ok {
 			return tokensource.Account{}, ErrUnauthenticated
 		}
@@ -103,7 +103,7 @@ func FromJWT(config JWTConfig) (AccountFunc, error) {
 		if id == nil {
 			return tokensource.Account{}, ErrForbidden
 		}
-		return parse(fmt.Sprint(id)) // A json.Number prints as it was written.
+		return parseAccount(fmt.Sprint(id)) // A json.Number prints as it was written.
 	}, nil
 }
 
@@ -133,7 +133,7 @@ func newVerifier(config JWTConfig) *verifier {
 	return &verifier{
 		key: config.Key,
 		parser: jwt.NewParser(slices.Concat(config.Options, []jwt.ParserOption{
-			jwt.WithValidMethods(config.allowed()),
+			jwt.WithValidMethods(config.allowedAlgorithms()),
 			jwt.WithJSONNumber(),
 			jwt.WithoutClaimsValidation(), // That is for the validators.
 		})...),
@@ -151,7 +151,7 @@ func newVerifier(config JWTConfig) *verifier {
 // verify returns the claims of a token. Numbers are of type json.Number.
 func (v *verifier) verify(encoded string) (jwt.MapClaims, error) {
 	claims := jwt.MapClaims{}
-	if _, err := v.parser.ParseWithClaims(encoded, claims, v.keyOf); err != nil {
+	if _, err := v.parser.ParseWithClaims(encoded, claims, v.verificationKey); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"exp", "nbf", "iat"} {
@@ -173,9 +173,9 @@ func isDate(seconds json.Number) bool {
 	return err == nil && math.Abs(f) < 1<<53
 }
 
-// bearer returns the token of the request's only Authorization: the scheme and
+// bearerToken returns the token of the request's only Authorization: the scheme and
 // one or more spaces stand before it (RFC 6750, section 2.1).
-func bearer(r *http.Request) (string, bool) {
+func bearerToken(r *http.Request) (string, bool) {
 	values := r.Header["Authorization"]
 	if len(values) != 1 {
 		return "", false

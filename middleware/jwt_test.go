@@ -109,7 +109,7 @@ func wantUnauthenticated(t *testing.T, find middleware.AccountFunc, authorizatio
 	}
 }
 
-func TestAVerifiedJWTNamesTheAccount(t *testing.T) {
+func TestFromJWT_ReturnsVerifiedAccount(t *testing.T) {
 	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestAVerifiedJWTNamesTheAccount(t *testing.T) {
 	}
 }
 
-func TestAJWTThatDoesNotVerifyLetsNobodyIn(t *testing.T) {
+func TestFromJWT_RefusesUnverifiableToken(t *testing.T) {
 	key := rsaKey()
 	publicPEM := publicKeyPEM(t, key)
 	good := sign(t, jwt.SigningMethodRS256, key, goodClaims())
@@ -188,15 +188,15 @@ func TestAJWTThatDoesNotVerifyLetsNobodyIn(t *testing.T) {
 		"not base64":                      parts[0] + ".*." + parts[2],
 		"empty":                           "",
 		"another token after it":          good + ", Bearer " + good,
-		"a key of its own in the header":  headed(t, another, map[string]any{"jwk": map[string]any{"kty": "oct", "k": "AA"}}),
-		"a reference to a key of its own": headed(t, another, map[string]any{"jku": "https://evil.example/keys", "kid": "../../dev/null"}),
+		"a key of its own in the header":  signWithHeader(t, another, map[string]any{"jwk": map[string]any{"kty": "oct", "k": "AA"}}),
+		"a reference to a key of its own": signWithHeader(t, another, map[string]any{"jku": "https://evil.example/keys", "kid": "../../dev/null"}),
 	} {
 		t.Run(name, func(t *testing.T) { wantUnauthenticated(t, find, "Bearer "+token) })
 	}
 }
 
-// headed returns a token with a header of the attacker's, signed with their key.
-func headed(t *testing.T, attacker *rsa.PrivateKey, header map[string]any) string {
+// signWithHeader returns a token with a header of the attacker's, signed with their key.
+func signWithHeader(t *testing.T, attacker *rsa.PrivateKey, header map[string]any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, goodClaims())
 	maps.Copy(token.Header, header)
@@ -221,7 +221,7 @@ func publicKeyPEM(t *testing.T, key *rsa.PrivateKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: publicKeyDER(t, key)})
 }
 
-func TestNothingButOneBearerTokenLetsAnybodyIn(t *testing.T) {
+func TestFromJWT_RequiresOneBearerToken(t *testing.T) {
 	find := fromJWT(t, jwtConfig(jwt.SigningMethodHS256, hmacKey))
 	good := sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims())
 	for name, values := range map[string][]string{
@@ -250,7 +250,7 @@ func TestNothingButOneBearerTokenLetsAnybodyIn(t *testing.T) {
 	}
 }
 
-func TestAClaimThatIsNoAccountIsForbidden(t *testing.T) {
+func TestFromJWT_InvalidAccountIsForbidden(t *testing.T) {
 	find := fromJWT(t, jwtConfig(jwt.SigningMethodHS256, hmacKey))
 	for name, test := range map[string]struct{ claim, want string }{
 		"a string":                 {`"102681871"`, alice},
@@ -312,7 +312,7 @@ func FuzzAClaimNamesAnAccountInNoOtherForm(f *testing.F) {
 	})
 }
 
-func TestAnOptionCanAllowForClocksThatDiffer(t *testing.T) {
+func TestJWTConfig_OptionsMayAddLeeway(t *testing.T) {
 	config := jwtConfig(jwt.SigningMethodHS256, hmacKey)
 	config.Options = []jwt.ParserOption{jwt.WithLeeway(time.Minute)}
 	token := sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims(with("exp", time.Now().Add(-10*time.Second).Unix())))
@@ -321,7 +321,7 @@ func TestAnOptionCanAllowForClocksThatDiffer(t *testing.T) {
 
 // Everybody knows the empty secret, which is what a variable holds that nobody
 // has set.
-func TestAnEmptyKeyVerifiesNothing(t *testing.T) {
+func TestJWTConfig_EmptyKeyVerifiesNothing(t *testing.T) {
 	forged := "Bearer " + sign(t, jwt.SigningMethodHS256, []byte{}, goodClaims())
 	for name, key := range map[string]any{
 		"nil":       nil,
@@ -337,13 +337,13 @@ func TestAnEmptyKeyVerifiesNothing(t *testing.T) {
 	}
 }
 
-func TestAKeyThatIsNotFoundLetsNobodyIn(t *testing.T) {
+func TestJWTConfig_KeyErrorVerifiesNothing(t *testing.T) {
 	config := jwtConfig(jwt.SigningMethodHS256, nil)
 	config.Key = func(*jwt.Token) (any, error) { return hmacKey, errors.New("unknown kid") }
 	wantUnauthenticated(t, fromJWT(t, config), "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims()))
 }
 
-func TestAlgorithmsThatWouldLetAnybodySignAreFaults(t *testing.T) {
+func TestJWTConfig_RefusesUnsafeAlgorithms(t *testing.T) {
 	for name, algorithms := range map[string][]string{
 		"none":                  {"none"},
 		"none among others":     {"RS256", "none"},
@@ -374,7 +374,7 @@ func TestAlgorithmsThatWouldLetAnybodySignAreFaults(t *testing.T) {
 
 // The whole way: each client reaches what is theirs, and the platform never
 // sees what they came with.
-func TestEachClientReachesTheirOwnAccountAndNoOther(t *testing.T) {
+func TestFromJWT_ClientReachesOnlyItsAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {
 		c.Account = fromJWT(t, jwtConfig(jwt.SigningMethodHS256, hmacKey))

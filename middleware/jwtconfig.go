@@ -17,7 +17,7 @@ func (c *JWTConfig) validate() error {
 	fault := func(field, reason string) {
 		faults = append(faults, &tokensource.ConfigError{Field: "JWTConfig." + field, Reason: reason})
 	}
-	for _, reason := range c.faultyAlgorithms() {
+	for _, reason := range c.validateAlgorithms() {
 		fault("Algorithms", reason)
 	}
 	if c.Key == nil {
@@ -40,7 +40,7 @@ func (c *JWTConfig) validate() error {
 	return errors.Join(faults...)
 }
 
-func (c *JWTConfig) faultyAlgorithms() (reasons []string) {
+func (c *JWTConfig) validateAlgorithms() (reasons []string) {
 	if len(c.Algorithms) == 0 {
 		reasons = append(reasons, `is empty; list the signing methods that you use, as "RS256"`)
 	}
@@ -59,10 +59,10 @@ func (c *JWTConfig) faultyAlgorithms() (reasons []string) {
 	return reasons
 }
 
-// allowed returns those of the Algorithms that the options allow. It has a
+// allowedAlgorithms returns those of the Algorithms that the options allow. It has a
 // parser with the options look at a token of each; the parser asks for a key
 // only if it accepts the method.
-func (c *JWTConfig) allowed() []string {
+func (c *JWTConfig) allowedAlgorithms() []string {
 	parser := jwt.NewParser(c.Options...)
 	methods := []string{} // Not nil, which would allow all.
 	for _, method := range c.Algorithms {

@@ -19,15 +19,15 @@ var (
 	errEmptyKey = errors.New("pismoauth: JWTConfig.Key returned an empty key")
 )
 
-// keyOf returns the key that verifies a token. Nothing is asked for one that
+// verificationKey returns the key that verifies a token. Nothing is asked for one that
 // must not be accepted whoever has signed it.
-func (v *verifier) keyOf(token *jwt.Token) (any, error) {
+func (v *verifier) verificationKey(token *jwt.Token) (any, error) {
 	if _, ok := token.Header["crit"]; ok {
 		return nil, errCritical
 	}
 	found, err := v.key(token)
 	if err != nil {
-		if outage(err) {
+		if isOutage(err) {
 			return nil, errors.Join(ErrVerifierUnavailable, err)
 		}
 		return nil, err
@@ -36,16 +36,16 @@ func (v *verifier) keyOf(token *jwt.Token) (any, error) {
 	if set, ok := found.(jwt.VerificationKeySet); ok {
 		keys = set.Keys
 	}
-	if slices.ContainsFunc(keys, empty) {
+	if slices.ContainsFunc(keys, isEmptyKey) {
 		return nil, errEmptyKey
 	}
 	return found, nil
 }
 
-// empty reports whether a key is an HMAC key that everybody knows, or a pointer
+// isEmptyKey reports whether a key is an HMAC key that everybody knows, or a pointer
 // to none, with which verifying would panic. A look-up in a map returns either
 // for a key id that it does not have.
-func empty(key jwt.VerificationKey) bool {
+func isEmptyKey(key jwt.VerificationKey) bool {
 	if secret, ok := key.([]byte); ok {
 		return len(secret) == 0
 	}
@@ -53,11 +53,11 @@ func empty(key jwt.VerificationKey) bool {
 	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
 }
 
-// outage reports whether an error of JWTConfig.Key is one of asking for a key,
+// isOutage reports whether an error of JWTConfig.Key is one of asking for a key,
 // and no verdict on the token. What it cannot tell is a verdict: if in doubt a
 // client could make this server answer 503 with a token that it has made up,
 // and have it taken out of a load balancer.
-func outage(err error) bool {
+func isOutage(err error) bool {
 	var unparsed *url.Error
 	switch {
 	case errors.Is(err, ErrUnauthenticated), errors.Is(err, ErrForbidden):

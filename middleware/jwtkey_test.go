@@ -61,7 +61,7 @@ func TestJWTConfig_KeyOutagesAre503(t *testing.T) {
 			config.Key = func(*jwt.Token) (any, error) { return hmacKey, outage }
 			logger, logged := newLogger()
 			m := newMiddleware(t, middleware.Config{
-				Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
+				Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
 				Account: fromJWT(t, config),
 				Logger:  logger,
 			})
@@ -98,7 +98,7 @@ func TestJWTConfig_KeyVerdictsAre401(t *testing.T) {
 			config := jwtConfig(jwt.SigningMethodHS256, nil)
 			config.Key = func(*jwt.Token) (any, error) { return hmacKey, verdict }
 			m := newMiddleware(t, middleware.Config{
-				Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
+				Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
 				Account: fromJWT(t, config),
 			})
 			r := call(m.Wrap(http.NotFoundHandler()), inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims())))

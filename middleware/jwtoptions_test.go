@@ -309,7 +309,7 @@ func TestJWTConfig_ClaimPathFaults(t *testing.T) {
 // its own token.
 func TestFromJWT_AnswersOfTheWholeWay(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{
-		Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
+		Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
 		Account: fromJWT(t, jwtConfig(jwt.SigningMethodHS256, hmacKey)),
 	})
 	handler := m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))

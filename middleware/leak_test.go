@@ -41,7 +41,7 @@ func prints(v any) string {
 
 // Every way in which a request can go, with all that a client, a log and an
 // error handler get to see of it.
-func TestNothingShowsATokenASecretOrWhatTheTokenEndpointSaid(t *testing.T) {
+func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	var (
 		mu     sync.Mutex
 		tokens = map[string]bool{} // that the platform has been sent
@@ -65,8 +65,8 @@ func TestNothingShowsATokenASecretOrWhatTheTokenEndpointSaid(t *testing.T) {
 			}
 		}),
 	})
-	p := dress(t, double, tokensource.Config{})
-	logged := new(records)
+	p := newPlatformFor(t, double, tokensource.Config{})
+	logged := new(recorder)
 	account := fromJWT(t, jwtConfig(jwt.SigningMethodHS256, hmacKey))
 	proxy := p.proxy(t, func(c *middleware.ProxyConfig) {
 		c.Account = account

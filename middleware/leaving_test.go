@@ -14,14 +14,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// tracked is a handler that says how it ended, and its log.
-type tracked struct {
+// trackedHandler is a handler that says how it ended, and its log.
+type trackedHandler struct {
 	http.Handler
 
 	ended chan any // what it panicked with, or nil
 }
 
-func (h tracked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h trackedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		panicked := recover()
 		h.ended <- panicked
@@ -32,14 +32,16 @@ func (h tracked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Handler.ServeHTTP(w, r)
 }
 
-func track(handler http.Handler) tracked { return tracked{handler, make(chan any, 100)} }
+func newTrackedHandler(handler http.Handler) trackedHandler {
+	return trackedHandler{handler, make(chan any, 100)}
+}
 
-func TestAClientThatLeavesCancelsNoIssuanceForOthers(t *testing.T) {
+func TestIssuance_SurvivesClientDisconnect(t *testing.T) {
 	double := passporttest.NewServer(t, passporttest.Config{})
 	waiting := make(chan struct{}, 2)
 	ready := make(chan struct{})
 	passport := double.Issuer()
-	p := dress(t, double, tokensource.Config{
+	p := newPlatformFor(t, double, tokensource.Config{
 		Issuer: issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			<-ready
 			return passport.Issue(ctx, account)
@@ -53,8 +55,8 @@ func TestAClientThatLeavesCancelsNoIssuanceForOthers(t *testing.T) {
 			},
 		},
 	})
-	logged := new(records)
-	proxy := track(p.proxy(t, func(c *middleware.ProxyConfig) { c.ErrorLog = log.New(logged, "", 0) }))
+	logged := new(recorder)
+	proxy := newTrackedHandler(p.proxy(t, func(c *middleware.ProxyConfig) { c.ErrorLog = log.New(logged, "", 0) }))
 	s := serve(t, proxy)
 
 	ctx, leave := context.WithCancel(t.Context())
@@ -80,7 +82,7 @@ func TestAClientThatLeavesCancelsNoIssuanceForOthers(t *testing.T) {
 	check(t, "log", logged.String(), "")
 }
 
-func TestAClientThatLeavesWhileThePlatformWorksIsForgotten(t *testing.T) {
+func TestNewProxy_ClientDisconnectCancels(t *testing.T) {
 	began, left := make(chan struct{}), make(chan struct{})
 	for name, begin := range map[string]func(http.ResponseWriter){
 		"before the answer": func(http.ResponseWriter) {},
@@ -95,7 +97,7 @@ func TestAClientThatLeavesWhileThePlatformWorksIsForgotten(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/quick" {
 					return
 				}
@@ -105,8 +107,8 @@ func TestAClientThatLeavesWhileThePlatformWorksIsForgotten(t *testing.T) {
 				<-r.Context().Done()
 				left <- struct{}{}
 			})
-			logged := new(records)
-			proxy := track(p.proxy(t, func(c *middleware.ProxyConfig) { c.ErrorLog = log.New(logged, "", 0) }))
+			logged := new(recorder)
+			proxy := newTrackedHandler(p.proxy(t, func(c *middleware.ProxyConfig) { c.ErrorLog = log.New(logged, "", 0) }))
 			s := serve(t, proxy)
 			ctx, leave := context.WithCancel(t.Context())
 			answered := make(chan error)
@@ -127,13 +129,13 @@ func TestAClientThatLeavesWhileThePlatformWorksIsForgotten(t *testing.T) {
 }
 
 // A response that breaks off must not look complete.
-func TestAResponseThatBreaksOffBreaksOffForTheClientToo(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+func TestNewProxy_TruncatedResponseStaysSo(t *testing.T) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half of a st")
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
-	logged := new(records)
+	logged := new(recorder)
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.ErrorLog = log.New(logged, "", 0) }))
 	_, err := s.try(s.request(t, http.MethodGet, "/", nil))
 	check(t, "error", errors.Is(err, io.ErrUnexpectedEOF), true)

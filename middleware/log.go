@@ -16,7 +16,7 @@ import (
 )
 
 // A failureLog logs when a kind of failure begins and when it is over. It has
-// no timers: a failure is over when, quietFor after the last request that
+// no timers: a failure is over when, quietPeriod after the last request that
 // failed so, another request comes and does not. So a failure that comes and
 // goes makes no more than two lines in that time.
 type failureLog struct {
@@ -28,7 +28,7 @@ type failureLog struct {
 }
 
 const (
-	quietFor = time.Minute
+	quietPeriod = time.Minute
 	// maxEpisodes bounds what is remembered. The texts of failures do not
 	// depend on requests, so that there are few.
 	maxEpisodes = 64
@@ -57,9 +57,9 @@ func (l *failureLog) log(ctx context.Context, level slog.Level, message string, 
 	logger.LogAttrs(ctx, level, message, attributes...)
 }
 
-// failed notes that a request was answered for err. What is its client's own
+// requestFailed notes that a request was answered for err. What is its client's own
 // failure is not noted.
-func (l *failureLog) failed(ctx context.Context, err error) {
+func (l *failureLog) requestFailed(ctx context.Context, err error) {
 	problem := ProblemOf(err)
 	if problem.Status < http.StatusInternalServerError || errors.Is(err, ErrMethodNotProxied) {
 		return
@@ -111,12 +111,12 @@ func (l *failureLog) begin(f failure) bool {
 	return false
 }
 
-// passed notes that a request has not failed.
-func (l *failureLog) passed(ctx context.Context) {
+// requestPassed notes that a request has not failed.
+func (l *failureLog) requestPassed(ctx context.Context) {
 	if l.failing.Load() == 0 {
 		return
 	}
-	for f, e := range l.over() {
+	for f, e := range l.endedEpisodes() {
 		attributes := []slog.Attr{slog.String("error_type", f.kind)}
 		if f.fault != "" {
 			attributes = append(attributes, slog.String("error", f.fault))
@@ -126,14 +126,14 @@ func (l *failureLog) passed(ctx context.Context) {
 	}
 }
 
-// over returns the episodes that are over, and forgets them.
-func (l *failureLog) over() map[failure]*episode {
+// endedEpisodes returns the episodes that are over, and forgets them.
+func (l *failureLog) endedEpisodes() map[failure]*episode {
 	now := time.Now()
 	ended := map[failure]*episode{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for f, e := range l.episode {
-		if now.Sub(e.last) >= quietFor {
+		if now.Sub(e.last) >= quietPeriod {
 			ended[f] = e
 			delete(l.episode, f)
 			l.failing.Add(-1)
@@ -145,7 +145,7 @@ func (l *failureLog) over() map[failure]*episode {
 // describe returns what failure an error is, and a text that holds nothing of a
 // request and no secret.
 func describe(err error) (failure, string) {
-	known := essence(err)
+	known := classify(err)
 	kind, text := string(tokensource.ErrMisconfigured), known.Error()
 	if token, ok := errors.AsType[*tokensource.Error](err); ok {
 		kind, text = string(token.Kind), constantText(token)
@@ -172,7 +172,7 @@ func misconfiguration(err error) string {
 	if misuse, ok := errors.AsType[*misuseError](err); ok {
 		return misuse.Error()
 	}
-	if unsent, ok := errors.AsType[transport.Unsent](err); ok {
+	if unsent, ok := errors.AsType[transport.UnsentError](err); ok {
 		return unsent.Error()
 	}
 	if fault, ok := errors.AsType[*tokensource.ConfigError](err); ok {

@@ -37,14 +37,14 @@ func answeringBase(r *http.Request) (*http.Response, error) {
 }
 
 // proxyOver returns a proxy without a network, what its base does, and its log.
-func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyConfig)) (http.Handler, *records) {
+func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyConfig)) (http.Handler, *recorder) {
 	t.Helper()
-	source := newSource(t, tokensource.Config{Issuer: granting("SENTINELTOKEN")})
+	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("SENTINELTOKEN")})
 	logger, logged := newLogger()
 	config := middleware.ProxyConfig{
 		Target:    parseURL(t, "https://sandbox.pismolabs.io"),
 		Transport: newTransport(t, transport.Config{Source: source, Hosts: []string{"sandbox.pismolabs.io"}, Base: base, MaxAttempts: 1}),
-		Account:   middleware.Fixed(acct(t, alice)),
+		Account:   middleware.FixedAccount(acct(t, alice)),
 		Logger:    logger,
 	}
 	for _, edit := range edits {
@@ -58,7 +58,7 @@ func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyC
 }
 
 // summary returns the level, the message and the kind of each line.
-func summary(logged *records) string {
+func summary(logged *recorder) string {
 	var all []string
 	for _, line := range logged.lines() {
 		all = append(all, fmt.Sprintf("%v %v %v", line["level"], line["msg"], line["error_type"]))
@@ -83,7 +83,7 @@ func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 
 		down.Store(true)
 		for range 100 {
-			crowd(10, func(int) { request(http.StatusBadGateway) })
+			concurrently(10, func(int) { request(http.StatusBadGateway) })
 			time.Sleep(time.Second)
 		}
 		const begun = "WARN requests fail upstream_unreachable"
@@ -102,7 +102,7 @@ func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 		}
 		check(t, "a moment later", summary(logged), begun)
 		time.Sleep(2 * time.Second)
-		crowd(100, func(int) { request(http.StatusOK) })
+		concurrently(100, func(int) { request(http.StatusOK) })
 		const over = begun + "; INFO requests no longer fail upstream_unreachable"
 		check(t, "when it is over", summary(logged), over)
 		end := logged.lines()[1]
@@ -198,9 +198,9 @@ func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
 // What a client does wrong is no news, or clients fill the log.
 func TestLogger_IsNotToldOfClientsFailures(t *testing.T) {
 	for name, account := range map[string]middleware.AccountFunc{
-		"unauthenticated": denying(middleware.ErrUnauthenticated),
-		"forbidden":       denying(middleware.ErrForbidden),
-		"of the user's":   denying(errors.New("no")),
+		"unauthenticated": denyingAccount(middleware.ErrUnauthenticated),
+		"forbidden":       denyingAccount(middleware.ErrForbidden),
+		"of the user's":   denyingAccount(errors.New("no")),
 		"nobody":          func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, nil },
 	} {
 		proxy, logged := proxyOver(t, answeringBase, func(c *middleware.ProxyConfig) { c.Account = account })
@@ -302,7 +302,7 @@ func TestLogger_IsToldBesideAnErrorHandler(t *testing.T) {
 }
 
 func TestLogger_IsToldOfResponsesThatBreakOff(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)

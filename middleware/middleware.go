@@ -36,7 +36,7 @@ type Config struct {
 // An ErrorHandler answers a request that failed with err: [ErrInvalidTarget];
 // an error of an [AccountFunc], such as [ErrUnauthenticated] and
 // [ErrForbidden]; a [*tokensource.Error]; or, in a proxy,
-// [ErrMethodNotProxied], [ErrUnhealed], an error of the transport, or one of
+// [ErrMethodNotProxied], [ErrTokenRefused], an error of the transport, or one of
 // reading the request's body. [ProblemOf] tells what they come to. In a proxy,
 // r may be the request as it was to go out.
 //
@@ -64,7 +64,7 @@ func New(config Config) (*Middleware, error) {
 		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
 	}
 	if config.Account == nil {
-		faults = append(faults, &tokensource.ConfigError{Field: "Config.Account", Reason: "is not set; use FromContext, FromJWT, FromPath, FromHeader or Fixed"})
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Account", Reason: "is not set; use FromContext, FromJWT, FromPath, FromHeader or FixedAccount"})
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -95,10 +95,10 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		admitted, token, err := m.Admit(r)
 		if err != nil {
-			m.answer(w, r, err)
+			m.answerError(w, r, err)
 			return
 		}
-		m.failures.passed(r.Context())
+		m.failures.requestPassed(r.Context())
 		token.SetAuthHeader(admitted.Header)
 		next.ServeHTTP(w, admitted)
 	})
@@ -122,7 +122,7 @@ func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, 
 	if out.Header = r.Header.Clone(); out.Header == nil {
 		out.Header = http.Header{}
 	}
-	account, err := m.accountOf(out)
+	account, err := m.findAccount(out)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,13 +138,13 @@ func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, 
 	return out, token, nil
 }
 
-// accountOf returns the account that a request is for. Its errors are denials,
+// findAccount returns the account that a request is for. Its errors are denials,
 // and mistakes of the program that this package has found: what else a function
 // of the user's says keeps nobody from 403.
-func (m *Middleware) accountOf(r *http.Request) (tokensource.Account, error) {
+func (m *Middleware) findAccount(r *http.Request) (tokensource.Account, error) {
 	account, err := m.account(r)
 	if err != nil {
-		return account, denied(err)
+		return account, asAuthError(err)
 	}
 	if account == (tokensource.Account{}) {
 		return account, ErrForbidden
@@ -152,9 +152,9 @@ func (m *Middleware) accountOf(r *http.Request) (tokensource.Account, error) {
 	return account, nil
 }
 
-// denied returns err as a denial, unless it is a mistake of the program.
-func denied(err error) error {
-	if _, ok := errors.AsType[Denial](err); ok {
+// asAuthError returns err as a denial, unless it is a mistake of the program.
+func asAuthError(err error) error {
+	if _, ok := errors.AsType[AuthError](err); ok {
 		return err
 	}
 	if _, ok := errors.AsType[*misuseError](err); ok {
@@ -163,19 +163,19 @@ func denied(err error) error {
 	return errors.Join(ErrForbidden, err)
 }
 
-// answer answers a request that failed, unless its client has gone.
-func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, err error) {
-	if gone(r) {
+// answerError answers a request that failed, unless its client has gone.
+func (m *Middleware) answerError(w http.ResponseWriter, r *http.Request, err error) {
+	if clientGone(r) {
 		abort(w, r)
 		return
 	}
-	m.failures.failed(r.Context(), err)
+	m.failures.requestFailed(r.Context(), err)
 	m.fail(w, r, err)
 }
 
-// gone reports whether a request's client has left, and waits for no answer. A
+// clientGone reports whether a request's client has left, and waits for no answer. A
 // deadline that has passed is another matter: somebody waits to be told.
-func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
+func clientGone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
 
 // abort ends a request whose client has gone. If it has not, it must not take
 // the end for a success. So there is a status before the panic: a server drops

@@ -23,10 +23,10 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func TestEveryFaultOfAConfigurationIsReportedAtOnce(t *testing.T) {
-	source := newSource(t, tokensource.Config{Issuer: granting("token")})
+func TestConfig_ReportsEveryFault(t *testing.T) {
+	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("token")})
 	secure := newTransport(t, transport.Config{Source: source, Hosts: []string{"sandbox.pismolabs.io"}})
-	account := middleware.Fixed(tokensource.Organization())
+	account := middleware.FixedAccount(tokensource.Organization())
 	for _, test := range []struct {
 		name   string
 		make   func() error
@@ -66,7 +66,7 @@ func TestEveryFaultOfAConfigurationIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAHandlerFindsTheAccountAndATokenForIt(t *testing.T) {
+func TestWrap_SetsAccountAndToken(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	handler := p.wrap(t, func(w http.ResponseWriter, r *http.Request) {
 		account, ok := tokensource.AccountFromContext(r.Context())
@@ -81,7 +81,7 @@ func TestAHandlerFindsTheAccountAndATokenForIt(t *testing.T) {
 	check(t, "status", call(handler, inbound(t)).status, http.StatusNoContent)
 }
 
-func TestWhatAHandlerAsksThePlatformIsForTheAccountWithoutAnotherLine(t *testing.T) {
+func TestWrap_TransportUsesContextAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	client := &http.Client{Transport: p.transport}
 	handler := p.wrap(t, func(w http.ResponseWriter, r *http.Request) {
@@ -125,14 +125,14 @@ func forward(t *testing.T, rt http.RoundTripper, to *url.URL, edit func(*http.Re
 	}
 }
 
-func TestATransportTakesTheTokenOfAForwardedRequestForItsOwn(t *testing.T) {
-	for name, edit := range map[string]func(p *platform, out *http.Request){
-		"as it came":         func(*platform, *http.Request) {},
-		"revoked on the way": func(p *platform, _ *http.Request) { p.RevokeAll() },
-		"of a child context": func(_ *platform, out *http.Request) { *out = *out.WithContext(httptraceless(out.Context())) },
-		"without its header": func(_ *platform, out *http.Request) { out.Header.Del("Authorization") },
-		"with an empty one":  func(_ *platform, out *http.Request) { out.Header["Authorization"] = nil },
-		"in another form":    func(_ *platform, out *http.Request) { out.Header["authorization"] = []string{"Bearer forged"} },
+func TestTransport_ReplacesForwardedToken(t *testing.T) {
+	for name, edit := range map[string]func(p *fakePlatform, out *http.Request){
+		"as it came":         func(*fakePlatform, *http.Request) {},
+		"revoked on the way": func(p *fakePlatform, _ *http.Request) { p.RevokeAll() },
+		"of a child context": func(_ *fakePlatform, out *http.Request) { *out = *out.WithContext(childContext(out.Context())) },
+		"without its header": func(_ *fakePlatform, out *http.Request) { out.Header.Del("Authorization") },
+		"with an empty one":  func(_ *fakePlatform, out *http.Request) { out.Header["Authorization"] = nil },
+		"in another form":    func(_ *fakePlatform, out *http.Request) { out.Header["authorization"] = []string{"Bearer forged"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
@@ -142,11 +142,11 @@ func TestATransportTakesTheTokenOfAForwardedRequestForItsOwn(t *testing.T) {
 	}
 }
 
-func httptraceless(ctx context.Context) context.Context {
+func childContext(ctx context.Context) context.Context {
 	return context.WithValue(ctx, new(int), "anything")
 }
 
-func TestATransportRefusesAnAuthorizationThatIsNotOurs(t *testing.T) {
+func TestTransport_RefusesForgedAuthorization(t *testing.T) {
 	for name, edit := range map[string]func(http.Header){
 		"another":           func(h http.Header) { h.Set("Authorization", "Bearer forged") },
 		"another beside it": func(h http.Header) { h.Add("Authorization", "Bearer forged") },
@@ -161,9 +161,9 @@ func TestATransportRefusesAnAuthorizationThatIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestAnInboundAuthorizationIsDroppedHoweverItIsSpelt(t *testing.T) {
-	source := newSource(t, tokensource.Config{Issuer: granting("ours")})
-	m := newMiddleware(t, middleware.Config{Source: source, Account: middleware.Fixed(acct(t, alice))})
+func TestAdmit_DropsInboundAuthorization(t *testing.T) {
+	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("ours")})
+	m := newMiddleware(t, middleware.Config{Source: source, Account: middleware.FixedAccount(acct(t, alice))})
 	for _, header := range []http.Header{
 		{},
 		nil,
@@ -190,9 +190,9 @@ func TestAnInboundAuthorizationIsDroppedHoweverItIsSpelt(t *testing.T) {
 	}
 }
 
-func TestTheInboundRequestIsNotChanged(t *testing.T) {
-	granted := newSource(t, tokensource.Config{Issuer: granting("ours")})
-	refused := newSource(t, tokensource.Config{Issuer: failing(tokensource.NewError(tokensource.ErrUnavailable, nil))})
+func TestWrap_LeavesInboundUnchanged(t *testing.T) {
+	granted := newSource(t, tokensource.Config{Issuer: grantingIssuer("ours")})
+	refused := newSource(t, tokensource.Config{Issuer: failingIssuer(tokensource.NewError(tokensource.ErrUnavailable, nil))})
 	for name, config := range map[string]middleware.Config{
 		"passed on":         {Source: granted, Account: fromHeader(t, "X-Account", regexp.MustCompile(`\d+`))},
 		"without a token":   {Source: refused, Account: fromHeader(t, "X-Account", regexp.MustCompile(`\d+`))},
@@ -225,25 +225,25 @@ func TestTheInboundRequestIsNotChanged(t *testing.T) {
 	}
 }
 
-func TestARequestWithoutAnAccountIsRefusedAndNeverActsForTheOrganization(t *testing.T) {
+func TestAccountFunc_ErrorIsForbidden(t *testing.T) {
 	someone := acct(t, alice)
 	for name, account := range map[string]middleware.AccountFunc{
 		"none": func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, nil },
 		"forbidden": func(*http.Request) (tokensource.Account, error) {
 			return tokensource.Account{}, middleware.ErrForbidden
 		},
-		"forbidden, wrapped":       denying(errors.Join(errors.New("because"), middleware.ErrForbidden)),
-		"a denial of the user's":   denying(middleware.Denial("blocked")),
-		"an error of the user's":   denying(errors.New("database down")),
+		"forbidden, wrapped":       denyingAccount(errors.Join(errors.New("because"), middleware.ErrForbidden)),
+		"a denial of the user's":   denyingAccount(middleware.AuthError("blocked")),
+		"an error of the user's":   denyingAccount(errors.New("database down")),
 		"an account and an error":  func(*http.Request) (tokensource.Account, error) { return someone, errors.New("no") },
 		"organization, but denied": func(*http.Request) (tokensource.Account, error) { return tokensource.Organization(), errors.New("no") },
-		"a deadline":               denying(context.DeadlineExceeded),
-		"canceled":                 denying(context.Canceled),
-		"a timeout":                denying(&net.DNSError{IsTimeout: true}),
-		"a token's error":          denying(tokensource.NewError(tokensource.ErrUnavailable, nil)),
-		"a transport's error":      denying(transport.ErrNoAccount),
+		"a deadline":               denyingAccount(context.DeadlineExceeded),
+		"canceled":                 denyingAccount(context.Canceled),
+		"a timeout":                denyingAccount(&net.DNSError{IsTimeout: true}),
+		"a token's error":          denyingAccount(tokensource.NewError(tokensource.ErrUnavailable, nil)),
+		"a transport's error":      denyingAccount(transport.ErrNoAccount),
 		"a faulty id":              func(*http.Request) (tokensource.Account, error) { return tokensource.ParseAccountID("007") },
-		"unhealed":                 denying(middleware.ErrUnhealed),
+		"unhealed":                 denyingAccount(middleware.ErrTokenRefused),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
@@ -261,17 +261,17 @@ func TestARequestWithoutAnAccountIsRefusedAndNeverActsForTheOrganization(t *test
 	}
 }
 
-func denying(err error) middleware.AccountFunc {
+func denyingAccount(err error) middleware.AccountFunc {
 	return func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, err }
 }
 
-func TestTheOrganizationActsWhereItIsSpeltOut(t *testing.T) {
+func TestFixed_OrganizationMayAct(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
-	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = middleware.Fixed(tokensource.Organization()) }))
+	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = middleware.FixedAccount(tokensource.Organization()) }))
 	check(t, "status", s.get(t, "/v1/organization").status, http.StatusOK)
 }
 
-func TestAnUnauthenticatedRequestIsToldToAuthenticate(t *testing.T) {
+func TestUnauthenticated_GetsBearerChallenge(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	next := func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") }
 	for _, err := range []error{
@@ -279,7 +279,7 @@ func TestAnUnauthenticatedRequestIsToldToAuthenticate(t *testing.T) {
 		errors.Join(errors.New("expired"), middleware.ErrUnauthenticated),
 		errors.Join(middleware.ErrForbidden, middleware.ErrUnauthenticated),
 	} {
-		handler := p.wrap(t, next, func(c *middleware.Config) { c.Account = denying(err) })
+		handler := p.wrap(t, next, func(c *middleware.Config) { c.Account = denyingAccount(err) })
 		r := call(handler, inbound(t))
 		wantProblem(t, r, http.StatusUnauthorized, "unauthenticated")
 		check(t, "WWW-Authenticate", r.header.Get("WWW-Authenticate"), "Bearer")
@@ -287,8 +287,8 @@ func TestAnUnauthenticatedRequestIsToldToAuthenticate(t *testing.T) {
 	check(t, "token requests", p.Counts().TokenRequests, 0)
 }
 
-func TestADenialHasANameForTelemetryAndASentenceForPeople(t *testing.T) {
-	for denial, want := range map[middleware.Denial]string{
+func TestAuthError_HasTypeAndText(t *testing.T) {
+	for denial, want := range map[middleware.AuthError]string{
 		middleware.ErrUnauthenticated:     "unauthenticated",
 		middleware.ErrForbidden:           "account_forbidden",
 		middleware.ErrMethodNotProxied:    "method_not_proxied",
@@ -301,7 +301,7 @@ func TestADenialHasANameForTelemetryAndASentenceForPeople(t *testing.T) {
 	}
 }
 
-func TestAnErrorHandlerGetsTheTypedError(t *testing.T) {
+func TestErrorHandler_GetsTypedError(t *testing.T) {
 	type reason struct{ error }
 	for name, test := range map[string]struct {
 		account middleware.AccountFunc
@@ -309,18 +309,18 @@ func TestAnErrorHandlerGetsTheTypedError(t *testing.T) {
 		is      func(error) bool
 	}{
 		"of the account": {
-			denying(reason{errors.New("no")}), granting("token"),
+			denyingAccount(reason{errors.New("no")}), grantingIssuer("token"),
 			func(err error) bool {
 				var mine reason
 				return errors.As(err, &mine) && errors.Is(err, middleware.ErrForbidden)
 			},
 		},
 		"unauthenticated": {
-			denying(middleware.ErrUnauthenticated), granting("token"),
+			denyingAccount(middleware.ErrUnauthenticated), grantingIssuer("token"),
 			func(err error) bool { return err == middleware.ErrUnauthenticated },
 		},
 		"of the token": {
-			middleware.Fixed(acct(t, alice)), failing(tokensource.NewError(tokensource.ErrRateLimited, reason{errors.New("429")})),
+			middleware.FixedAccount(acct(t, alice)), failingIssuer(tokensource.NewError(tokensource.ErrRateLimited, reason{errors.New("429")})),
 			func(err error) bool {
 				var mine reason
 				var token *tokensource.Error
@@ -352,7 +352,7 @@ func TestAnErrorHandlerGetsTheTypedError(t *testing.T) {
 	}
 }
 
-func TestADeadlineThatHasPassedIsAnswered(t *testing.T) {
+func TestWrap_AnswersAtDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hanging := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
 			<-ctx.Done()
@@ -360,7 +360,7 @@ func TestADeadlineThatHasPassedIsAnswered(t *testing.T) {
 		})
 		m := newMiddleware(t, middleware.Config{
 			Source:  newSource(t, tokensource.Config{Issuer: hanging}),
-			Account: middleware.Fixed(acct(t, alice)),
+			Account: middleware.FixedAccount(acct(t, alice)),
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

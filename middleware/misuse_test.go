@@ -27,7 +27,7 @@ func wantMisuse(t *testing.T, find middleware.AccountFunc, r *http.Request, name
 
 	logger, logged := newLogger()
 	m := newMiddleware(t, middleware.Config{
-		Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
+		Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
 		Account: find,
 		Logger:  logger,
 	})
@@ -117,7 +117,7 @@ func TestFromPath_TakesAValueWithoutAPattern(t *testing.T) {
 func TestFromPath_AroundTheMuxIsAMistake(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/accounts/{accountID}/", func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
-	source := newSource(t, tokensource.Config{Issuer: granting("token")})
+	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("token")})
 	logger, logged := newLogger()
 	m := newMiddleware(t, middleware.Config{Source: source, Account: middleware.FromPath("accountID"), Logger: logger})
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/accounts/"+alice+"/", nil)
@@ -167,7 +167,7 @@ func TestFromContext_NamesAWrongType(t *testing.T) {
 
 // Whoever drops the error of ParseAccountID has the zero Account.
 func TestFixed_ZeroAccountIsAMistake(t *testing.T) {
-	wantMisuse(t, middleware.Fixed(tokensource.Account{}), inbound(t), "Fixed", "ParseAccountID")
+	wantMisuse(t, middleware.FixedAccount(tokensource.Account{}), inbound(t), "FixedAccount", "ParseAccountID")
 }
 
 // A function of one's own that calls one of ours passes its mistakes on.
@@ -197,7 +197,7 @@ func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
 		middleware.ErrMethodNotProxied:    true,
 		middleware.ErrTooEarly:            false,
 		middleware.ErrVerifierUnavailable: false,
-		middleware.ErrUnhealed:            false,
+		middleware.ErrTokenRefused:        false,
 	} {
 		wantPermanent(t, err, want)
 	}

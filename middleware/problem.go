@@ -47,7 +47,7 @@ var problems = map[error]Problem{
 	upstreamUnreachable:    problem("upstream-unreachable", http.StatusBadGateway, "The platform could not be reached."),
 	upstreamInvalid:        problem("upstream-invalid", http.StatusBadGateway, "The platform gave an answer that cannot be passed on."),
 	upgradeUnsupported:     problem("upgrade-unsupported", http.StatusNotImplemented, "This server cannot switch protocols for this request."),
-	ErrUnhealed:            problem("token-refused", http.StatusBadGateway, "The platform refused this server's token."),
+	ErrTokenRefused:        problem("token-refused", http.StatusBadGateway, "The platform refused this server's token."),
 
 	tokensource.ErrCredentialsRejected: problem("credentials-rejected", http.StatusBadGateway, "The platform rejected this server's credentials."),
 	tokensource.ErrAccountRejected:     problem("account-rejected", http.StatusBadGateway, "The platform gave no token for the account."),
@@ -80,9 +80,9 @@ const minRetryAfter = time.Second
 // ProblemOf returns the answer to an error that a [Middleware] or a proxy came
 // to.
 func ProblemOf(err error) Problem {
-	p, ok := problems[essence(err)]
+	p, ok := problems[classify(err)]
 	if !ok {
-		p = problems[tokensource.ErrMisconfigured] // A Kind that an Issuer made up.
+		p = problems[tokensource.ErrMisconfigured] // A kind that an Issuer made up.
 	}
 	var token *tokensource.Error
 	if p.Status >= http.StatusInternalServerError && errors.As(err, &token) {
@@ -94,9 +94,9 @@ func ProblemOf(err error) Problem {
 	return p
 }
 
-// essence returns what decides how err is answered.
-func essence(err error) error {
-	var denial Denial
+// classify returns what decides how err is answered.
+func classify(err error) error {
+	var denial AuthError
 	var token *tokensource.Error
 	var body *bodyError
 	var known condition
@@ -109,34 +109,34 @@ func essence(err error) error {
 		}
 		return denial
 	case errors.As(err, &token):
-		return essenceOfToken(token)
+		return classifyTokenError(token)
 	case errors.As(err, &body):
-		return body.essence()
-	case errors.Is(err, ErrUnhealed):
-		return ErrUnhealed
-	case errors.Is(err, tokensource.ErrMisconfigured): // As every transport.Unsent is.
+		return body.condition()
+	case errors.Is(err, ErrTokenRefused):
+		return ErrTokenRefused
+	case errors.Is(err, tokensource.ErrMisconfigured): // As every transport.UnsentError is.
 		return tokensource.ErrMisconfigured
 	case errors.As(err, &known):
 		return known
-	case timedOut(err):
+	case isTimeout(err):
 		return upstreamTimeout
 	default:
 		return upstreamUnreachable
 	}
 }
 
-// essenceOfToken is essence where no token could be had. Whether it was tried
+// classifyTokenError is essence where no token could be had. Whether it was tried
 // makes a difference for a timeout only: most other causes are not mended by
 // trying again, and the rest are 503 anyhow.
-func essenceOfToken(err *tokensource.Error) error {
+func classifyTokenError(err *tokensource.Error) error {
 	if err.Kind == tokensource.ErrTimeout && err.Suppressed {
 		return timedOutBefore
 	}
 	return err.Kind
 }
 
-// timedOut reports whether err is a timeout, of a context or of the network.
-func timedOut(err error) bool {
+// isTimeout reports whether err is a timeout, of a context or of the network.
+func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }

@@ -29,7 +29,7 @@ import (
 // The table of answers, as designed: what a client is told of each way in which
 // a token could not be had, right then or a moment before.
 var answers = []struct {
-	kind                        tokensource.Kind
+	kind                        tokensource.ErrorKind
 	tried, suppressed           int
 	problem, problemSuppressed  string
 	retryAfter, retrySuppressed bool // there is one although the error has none
@@ -49,7 +49,7 @@ var answers = []struct {
 	{"made_up", 500, 500, "misconfigured", "misconfigured", false, false},
 }
 
-func TestEachKindOfErrorHasItsAnswerTriedOrNot(t *testing.T) {
+func TestProblem_FollowsTokenError(t *testing.T) {
 	for _, test := range answers {
 		for _, suppressed := range []bool{false, true} {
 			for _, retryAfter := range []time.Duration{0, 2500 * time.Millisecond} {
@@ -85,7 +85,7 @@ func answer(err error) reply {
 		httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil))
 }
 
-func TestEachOtherErrorHasItsAnswer(t *testing.T) {
+func TestProblem_FollowsOtherErrors(t *testing.T) {
 	for _, test := range []struct {
 		err    error
 		status int
@@ -93,9 +93,9 @@ func TestEachOtherErrorHasItsAnswer(t *testing.T) {
 	}{
 		{middleware.ErrUnauthenticated, 401, "unauthenticated"},
 		{middleware.ErrForbidden, 403, "account-forbidden"},
-		{middleware.Denial("of the user's"), 403, "account-forbidden"},
+		{middleware.AuthError("of the user's"), 403, "account-forbidden"},
 		{middleware.ErrMethodNotProxied, 501, "method-not-proxied"},
-		{middleware.ErrUnhealed, 502, "token-refused"},
+		{middleware.ErrTokenRefused, 502, "token-refused"},
 		{middleware.ErrInvalidTarget, 400, "invalid-target"},
 		{middleware.ErrVerifierUnavailable, 503, "verifier-unavailable"},
 		{transport.ErrHostNotListed, 500, "misconfigured"},
@@ -120,7 +120,7 @@ func TestEachOtherErrorHasItsAnswer(t *testing.T) {
 }
 
 // A denial is one whatever else went wrong: it tells the client nothing of it.
-func TestADenialHidesWhatElseIsInTheError(t *testing.T) {
+func TestAuthError_HidesJoinedErrors(t *testing.T) {
 	err := tokensource.NewError(tokensource.ErrUnavailable, nil)
 	err.RetryAfter = time.Minute
 	r := answer(errors.Join(middleware.ErrForbidden, err))
@@ -128,7 +128,7 @@ func TestADenialHidesWhatElseIsInTheError(t *testing.T) {
 	check(t, "Retry-After", r.header.Get("Retry-After"), "")
 }
 
-func TestAProblemIsMadeOfConstantsAndDiffersFromAllOthers(t *testing.T) {
+func TestProblems_AreDistinctConstants(t *testing.T) {
 	problems := middleware.Problems()
 	types, details := map[string]bool{}, map[string]bool{}
 	for _, p := range problems {
@@ -159,7 +159,7 @@ func TestAProblemIsMadeOfConstantsAndDiffersFromAllOthers(t *testing.T) {
 	}
 }
 
-func TestAProblemHasTheFieldsOfRFC9457AndNoOther(t *testing.T) {
+func TestAnswerProblem_HasFieldsOfRFC9457(t *testing.T) {
 	r := answer(middleware.ErrForbidden)
 	fields := map[string]any{}
 	if err := json.Unmarshal([]byte(r.body), &fields); err != nil {
@@ -170,7 +170,7 @@ func TestAProblemHasTheFieldsOfRFC9457AndNoOther(t *testing.T) {
 	check(t, "X-Content-Type-Options", r.header.Get("X-Content-Type-Options"), "nosniff")
 }
 
-func TestRetryAfterIsRoundedUpToSeconds(t *testing.T) {
+func TestAnswerProblem_RoundsRetryAfterUp(t *testing.T) {
 	for wait, want := range map[time.Duration]string{
 		-time.Second:            "",
 		0:                       "",
@@ -187,7 +187,7 @@ func TestRetryAfterIsRoundedUpToSeconds(t *testing.T) {
 	}
 }
 
-func TestAHEADRequestGetsTheHeaderAndNoBody(t *testing.T) {
+func TestAnswerProblem_HEADHasNoBody(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	p.FailAlways(passporttest.RateLimited(30 * time.Second))
 	s := serve(t, p.proxy(t))
@@ -212,7 +212,7 @@ func TestAHEADRequestGetsTheHeaderAndNoBody(t *testing.T) {
 
 // What goes wrong at the token endpoint, over real connections: the first
 // request is the one that finds out, the second comes while it cools.
-func TestWhatGoesWrongAtTheTokenEndpointIsAnsweredByTheTable(t *testing.T) {
+func TestProblem_FollowsEndpointFailure(t *testing.T) {
 	html := `<html>SENTINEL</html>`
 	for _, test := range []struct {
 		fault             passporttest.Fault
@@ -278,9 +278,9 @@ func wantNothingOfTheEndpoint(t *testing.T, r reply) {
 	}
 }
 
-func TestATokenEndpointThatHangsIsAnsweredByTheTable(t *testing.T) {
+func TestProblem_OfHangingEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := dress(t, passporttest.NewUnstarted(t, passporttest.Config{}), tokensource.Config{})
+		p := newPlatformFor(t, passporttest.NewUnstarted(t, passporttest.Config{}), tokensource.Config{})
 		p.Fail(passporttest.Hang())
 		handler := p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
 		begin := time.Now()
@@ -294,7 +294,7 @@ func TestATokenEndpointThatHangsIsAnsweredByTheTable(t *testing.T) {
 	})
 }
 
-func TestAnOverloadedSourceIsAnsweredByTheTable(t *testing.T) {
+func TestProblem_OfOverloadedSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hanging := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
 			<-ctx.Done()
@@ -307,7 +307,7 @@ func TestAnOverloadedSourceIsAnsweredByTheTable(t *testing.T) {
 		handler := m.Wrap(http.NotFoundHandler())
 		var atOnce atomic.Int32
 		begin := time.Now()
-		crowd(100, func(i int) {
+		concurrently(100, func(i int) {
 			r := call(handler, inbound(t, "X-Account", strconv.Itoa(i+1)))
 			if time.Since(begin) > 0 {
 				return // They had a place in the queue, and waited in vain.
@@ -320,11 +320,11 @@ func TestAnOverloadedSourceIsAnsweredByTheTable(t *testing.T) {
 	})
 }
 
-func TestAnIssuerThatPanicsIsAnsweredByTheTable(t *testing.T) {
+func TestProblem_OfPanickingIssuer(t *testing.T) {
 	panicking := issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) { panic("SENTINEL") })
 	m := newMiddleware(t, middleware.Config{
 		Source:  newSource(t, tokensource.Config{Issuer: panicking}),
-		Account: middleware.Fixed(acct(t, alice)),
+		Account: middleware.FixedAccount(acct(t, alice)),
 	})
 	for range 2 {
 		r := call(m.Wrap(http.NotFoundHandler()), inbound(t))
@@ -334,7 +334,7 @@ func TestAnIssuerThatPanicsIsAnsweredByTheTable(t *testing.T) {
 }
 
 // The README lists the type of each problem, and no other.
-func TestTheReadmeListsEveryProblem(t *testing.T) {
+func TestProblems_AreListedInReadme(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -358,7 +358,7 @@ func TestTheReadmeListsEveryProblem(t *testing.T) {
 	}
 }
 
-func TestABodyThatAnotherProxyCouldNotReadIsTheClientsFailure(t *testing.T) {
+func TestUnreadableBody_IsClientError(t *testing.T) {
 	for cause, want := range map[error]int{
 		&http.MaxBytesError{Limit: 1}:                            http.StatusRequestEntityTooLarge,
 		fmt.Errorf("reading: %w", os.ErrDeadlineExceeded):        http.StatusRequestTimeout,
@@ -372,6 +372,6 @@ func TestABodyThatAnotherProxyCouldNotReadIsTheClientsFailure(t *testing.T) {
 	}
 }
 
-func TestAReplayableRequestIsToldToComeAgain(t *testing.T) {
+func TestErrTooEarly_Is425(t *testing.T) {
 	wantProblem(t, answer(middleware.ErrTooEarly), http.StatusTooEarly, "too-early")
 }

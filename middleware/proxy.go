@@ -61,7 +61,7 @@ type ProxyConfig struct {
 //
 // The platform's answers pass unchanged, also a 401 or 403 that is an answer of
 // its business. Only a 401 that was due to our token, and could not be healed,
-// becomes a 502: see [ErrUnhealed].
+// becomes a 502: see [ErrTokenRefused].
 //
 // It sets no deadline. One of the request's context is kept, and answered 504;
 // so is a ResponseHeaderTimeout of the transport's base.
@@ -80,7 +80,7 @@ type ProxyConfig struct {
 // elsewhere than in the request's path values, use an [AccountFunc] of your
 // own: chi.URLParam(r, "accountID") and mux.Vars(r)["accountID"] are one line.
 func NewProxy(config ProxyConfig) (http.Handler, error) {
-	config.Target = rooted(config.Target)
+	config.Target = withLeadingSlash(config.Target)
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
@@ -98,12 +98,12 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 	}
 	p := &proxy{Middleware: m, forward: httputil.ReverseProxy{
 		Transport:  config.Transport,
-		BufferPool: new(buffers),
+		BufferPool: new(bufferPool),
 		ErrorLog:   config.ErrorLog,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(config.Target)
 			r.Out.URL.User = nil // A client may put one into its target.
-			dropClaims(r.Out)
+			dropForwardingFields(r.Out)
 			r.SetXForwarded()
 			if config.Rewrite != nil {
 				config.Rewrite(r)
@@ -113,9 +113,9 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 	return p, nil
 }
 
-// rooted returns a copy of a URL whose path begins with a slash, if there is
+// withLeadingSlash returns a copy of a URL whose path begins with a slash, if there is
 // one. As url.URL.JoinPath leaves it, for one, it does not.
-func rooted(u *url.URL) *url.URL {
+func withLeadingSlash(u *url.URL) *url.URL {
 	if u == nil {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (c *ProxyConfig) validate() error {
 		faults = append(faults, &tokensource.ConfigError{Field: "ProxyConfig." + field, Reason: remedy})
 	}
 	if c.Account == nil {
-		fault("Account", "is not set; use FromContext, FromJWT, FromPath, FromHeader or Fixed")
+		fault("Account", "is not set; use FromContext, FromJWT, FromPath, FromHeader or FixedAccount")
 	}
 	if c.Transport == nil {
 		fault("Transport", "is not set; use transport.New")
@@ -148,7 +148,7 @@ func (c *ProxyConfig) validate() error {
 	if c.Target != nil && c.Target.Opaque != "" {
 		fault("Target", "has no host; write it as https://host/path")
 	} else if c.Transport != nil && c.Target != nil {
-		if unsent, ok := errors.AsType[transport.Unsent](c.Transport.Accepts(c.Target)); ok {
+		if unsent, ok := errors.AsType[transport.UnsentError](c.Transport.Accepts(c.Target)); ok {
 			fault("Target", "gets no token: "+string(unsent))
 		}
 	}
@@ -162,25 +162,25 @@ type proxy struct {
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
-		p.answer(w, r, ErrMethodNotProxied)
+		p.answerError(w, r, ErrMethodNotProxied)
 		return
 	}
 	out, _, err := p.Admit(r)
 	if err != nil {
-		p.answer(w, r, err)
+		p.answerError(w, r, err)
 		return
 	}
 	dropOptions(out.Header, "Upgrade", opensTunnel)
 	if out.Body != nil && out.Body != http.NoBody {
-		out.Body = &incoming{ReadCloser: out.Body, left: out.ContentLength}
+		out.Body = &inboundBody{ReadCloser: out.Body, left: out.ContentLength}
 	}
-	p.exchange(w, out)
+	p.serve(w, out)
 }
 
-// incoming is the body of an inbound request. Its errors say that they are of
+// inboundBody is the body of an inbound request. Its errors say that they are of
 // the client's making: without it, they would look like the platform's. A body
 // that ends too early is of the program's making: a server reports it otherwise.
-type incoming struct {
+type inboundBody struct {
 	io.ReadCloser
 	left int64 // how many bytes are to come; negative if that is not known
 }
@@ -188,7 +188,7 @@ type incoming struct {
 var errBodyRead error = &misuseError{"the request's body is shorter than its ContentLength; " +
 	"what reads it before the proxy does, such as a Bind of gin or echo, has to put it back"}
 
-func (b *incoming) Read(buffer []byte) (int, error) {
+func (b *inboundBody) Read(buffer []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buffer)
 	known := b.left >= 0
 	b.left -= int64(n)
@@ -202,13 +202,13 @@ func (b *incoming) Read(buffer []byte) (int, error) {
 	return n, err
 }
 
-// buffers are what bodies are copied through.
-type buffers struct{ pool sync.Pool }
+// bufferPool are what bodies are copied through.
+type bufferPool struct{ pool sync.Pool }
 
 const bufferSize = 32 << 10
 
 // Get returns a buffer. It implements [httputil.BufferPool].
-func (b *buffers) Get() []byte {
+func (b *bufferPool) Get() []byte {
 	if buffer, ok := b.pool.Get().(*[bufferSize]byte); ok {
 		return buffer[:]
 	}
@@ -216,4 +216,4 @@ func (b *buffers) Get() []byte {
 }
 
 // Put takes a buffer back. It implements [httputil.BufferPool].
-func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferSize]byte)(buffer)) }
+func (b *bufferPool) Put(buffer []byte) { b.pool.Put((*[bufferSize]byte)(buffer)) }

@@ -23,13 +23,13 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// answering is a platform whose resource API is a function.
-func answering(tb testing.TB, resource http.HandlerFunc) *platform {
+// platformServing is a platform whose resource API is a function.
+func platformServing(tb testing.TB, resource http.HandlerFunc) *fakePlatform {
 	tb.Helper()
 	return newPlatform(tb, passporttest.Config{Resource: resource})
 }
 
-func TestAnAnswerOfTheBusinessReachesTheClientUnchanged(t *testing.T) {
+func TestNewProxy_PassesBusinessAnswer(t *testing.T) {
 	for _, refusal := range passporttest.Refusals() {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			t.Run(refusal.Name+"/"+method, func(t *testing.T) {
@@ -60,12 +60,12 @@ func TestAnAnswerOfTheBusinessReachesTheClientUnchanged(t *testing.T) {
 	}
 }
 
-func TestABusinessAnswerPassesByteForByteAlsoCompressed(t *testing.T) {
+func TestNewProxy_PassesCompressedAnswer(t *testing.T) {
 	for _, body := range []string{
 		`{"code":"EUPI0120","message":"Transfer amount is greater than the account available limits"}`,
 		`{"code":"unknown","message":"` + strings.Repeat("long ", 40_000) + `"}`,
 	} {
-		p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Www-Authenticate"] = []string{`Basic realm="one"`, `Digest realm="two"`}
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Encoding", "gzip")
@@ -88,7 +88,7 @@ func TestABusinessAnswerPassesByteForByteAlsoCompressed(t *testing.T) {
 	}
 }
 
-func TestATokenThatWasRevokedIsReplacedAndTheClientNeverKnows(t *testing.T) {
+func TestNewProxy_ReplacesRevokedToken(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
 	for i := range 3 {
@@ -106,27 +106,27 @@ func TestATokenThatWasRevokedIsReplacedAndTheClientNeverKnows(t *testing.T) {
 	check(t, "payments made", made, 3)
 }
 
-func TestA401ThatCouldNotBeHealedIsAFailureOfOurs(t *testing.T) {
+func TestNewProxy_Hides401OfItsOwnToken(t *testing.T) {
 	for name, test := range map[string]struct {
-		prepare func(p *platform)
+		prepare func(p *fakePlatform)
 		request func(s *service) *http.Request
 	}{
 		"the renewal fails": {
-			func(p *platform) { p.RevokeAll(); p.FailAlways(passporttest.Status(500)) },
+			func(p *fakePlatform) { p.RevokeAll(); p.FailAlways(passporttest.Status(500)) },
 			func(s *service) *http.Request { return s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil) },
 		},
 		"the renewal fails for a payment": {
-			func(p *platform) { p.RevokeAll(); p.FailAlways(passporttest.Status(401)) },
+			func(p *fakePlatform) { p.RevokeAll(); p.FailAlways(passporttest.Status(401)) },
 			func(s *service) *http.Request {
 				return s.request(t, http.MethodPost, "/v1/payments", strings.NewReader("payment"))
 			},
 		},
 		"the replay is refused as well": {
-			func(*platform) {},
+			func(*fakePlatform) {},
 			func(s *service) *http.Request { return s.request(t, http.MethodGet, "/v1/refusals/message", nil) },
 		},
 		"the body cannot be sent again": {
-			func(p *platform) { p.RevokeAll() },
+			func(p *fakePlatform) { p.RevokeAll() },
 			func(s *service) *http.Request {
 				return s.request(t, http.MethodPost, "/v1/uploads", struct{ io.Reader }{strings.NewReader("payment")})
 			},
@@ -149,7 +149,7 @@ func TestA401ThatCouldNotBeHealedIsAFailureOfOurs(t *testing.T) {
 	}
 }
 
-func TestABudgetThatIsSpentMakesNo401OfOurs(t *testing.T) {
+func TestNewProxy_Hides401OfSpentBudget(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
 	for range 20 {
@@ -160,7 +160,7 @@ func TestABudgetThatIsSpentMakesNo401OfOurs(t *testing.T) {
 	check(t, "tokens issued", p.Counts().Issued, 4)
 }
 
-func TestAStreamThatWasRefusedHealsByTheNextRequest(t *testing.T) {
+func TestNewProxy_RefusedStreamRenewsToken(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
 	check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
@@ -173,7 +173,7 @@ func TestAStreamThatWasRefusedHealsByTheNextRequest(t *testing.T) {
 	check(t, "requests refused after", p.Counts().TotalRefused(), refused)
 }
 
-func TestAnUpstreamThatIsDownIs502(t *testing.T) {
+func TestNewProxy_UnreachableUpstreamIs502(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	server := httptest.NewServer(nil)
 	down := server.Listener.Addr().String()
@@ -186,9 +186,9 @@ func TestAnUpstreamThatIsDownIs502(t *testing.T) {
 	check(t, "the upstream's address in the answer", strings.Contains(fmt.Sprint(r), down), false)
 }
 
-func TestAnUpstreamThatHangsUpIs502AndGetsAPaymentOnce(t *testing.T) {
+func TestNewProxy_HangUpIs502AfterOneDelivery(t *testing.T) {
 	var delivered atomic.Int32
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		delivered.Add(1)
 		panic(http.ErrAbortHandler)
@@ -200,7 +200,7 @@ func TestAnUpstreamThatHangsUpIs502AndGetsAPaymentOnce(t *testing.T) {
 
 // Each runs in a bubble, so that the machine's speed decides nothing: a real
 // upstream may be too slow to be reached before it is too slow to answer.
-func TestAnUpstreamThatIsTooSlowIs504(t *testing.T) {
+func TestNewProxy_SlowUpstreamIs504(t *testing.T) {
 	for name, test := range map[string]struct {
 		deadline, patience time.Duration // of the request, and of the base
 	}{
@@ -232,8 +232,8 @@ func TestAnUpstreamThatIsTooSlowIs504(t *testing.T) {
 	}
 }
 
-func TestARedirectIsTheClientsToFollow(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+func TestNewProxy_PassesRedirect(t *testing.T) {
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect)
 	})
 	r := serve(t, p.proxy(t)).post(t, "/", "payment")
@@ -249,7 +249,7 @@ func TestNewProxy_RefusesATransportWithAnAccount(t *testing.T) {
 		_, err := middleware.NewProxy(middleware.ProxyConfig{
 			Target:    p.target,
 			Transport: newTransport(t, transport.Config{Source: p.source, Hosts: []string{p.Host()}, Account: account, Base: p.base}),
-			Account:   middleware.Fixed(acct(t, alice)),
+			Account:   middleware.FixedAccount(acct(t, alice)),
 		})
 		check(t, "faults in", strings.Join(faultyFields(t, err), ", "), "ProxyConfig.Transport")
 	}
@@ -259,9 +259,9 @@ func TestNewProxy_RefusesATransportWithAnAccount(t *testing.T) {
 // a slash, as url.URL.JoinPath may leave it, to a request line that is none.
 func TestNewProxy_ReadsItsTarget(t *testing.T) {
 	seen := make(chan string, 1)
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
 	_, err := middleware.NewProxy(middleware.ProxyConfig{
-		Target: &url.URL{Scheme: "http", Host: p.Host(), Opaque: "//evil.example"}, Transport: p.transport, Account: middleware.Fixed(acct(t, alice)),
+		Target: &url.URL{Scheme: "http", Host: p.Host(), Opaque: "//evil.example"}, Transport: p.transport, Account: middleware.FixedAccount(acct(t, alice)),
 	})
 	check(t, "faults in", strings.Join(faultyFields(t, err), ", "), "ProxyConfig.Target")
 
@@ -274,7 +274,7 @@ func TestNewProxy_ReadsItsTarget(t *testing.T) {
 	}
 }
 
-func TestAProxysErrorHandlerGetsTheTypedError(t *testing.T) {
+func TestNewProxy_ErrorHandlerGetsTypedError(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	errs := make(chan error, 1)
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {
@@ -286,11 +286,11 @@ func TestAProxysErrorHandlerGetsTheTypedError(t *testing.T) {
 	if r := s.get(t, "/v1/refusals/message"); r.status != http.StatusTeapot {
 		t.Fatal("status", r.status)
 	}
-	check(t, "error", await(t, errs), middleware.ErrUnhealed)
-	check(t, "type of the error", middleware.ErrUnhealed.(interface{ ErrorType() string }).ErrorType(), "token_refused")
+	check(t, "error", await(t, errs), middleware.ErrTokenRefused)
+	check(t, "type of the error", middleware.ErrTokenRefused.(interface{ ErrorType() string }).ErrorType(), "token_refused")
 }
 
-func TestAMountedProxyFindsWhatTheRouterFound(t *testing.T) {
+func TestNewProxy_ReadsPathOfRouter(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/accounts/{accountID}", p.proxy(t, func(c *middleware.ProxyConfig) { c.Account = middleware.FromPath("accountID") }))

@@ -61,18 +61,18 @@ type readiness struct {
 	account  tokensource.Account
 	interval time.Duration
 
-	mu     sync.Mutex
-	asked  time.Time
-	newest *inquiry // nil: never asked
+	mu        sync.Mutex
+	lastAsked time.Time
+	latest    *tokenCheck // nil: never asked
 }
 
-// An inquiry asks for a token. The error is there when done is closed.
-type inquiry struct {
+// A tokenCheck asks for a token. The error is there when done is closed.
+type tokenCheck struct {
 	done chan struct{}
 	err  error
 }
 
-func (i *inquiry) running() bool {
+func (i *tokenCheck) isRunning() bool {
 	select {
 	case <-i.done:
 		return false
@@ -95,7 +95,7 @@ func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // check returns why no token can be had, or nil.
 func (p *readiness) check(ctx context.Context) error {
-	if p.source.Live() {
+	if p.source.HasToken() {
 		return nil
 	}
 	asked := p.ask()
@@ -108,14 +108,14 @@ func (p *readiness) check(ctx context.Context) error {
 }
 
 // ask asks for a token if that is due, and else returns what was asked before.
-func (p *readiness) ask() *inquiry {
+func (p *readiness) ask() *tokenCheck {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.newest != nil && (p.newest.running() || time.Since(p.asked) < p.interval) {
-		return p.newest
+	if p.latest != nil && (p.latest.isRunning() || time.Since(p.lastAsked) < p.interval) {
+		return p.latest
 	}
-	asked := &inquiry{done: make(chan struct{})}
-	p.asked, p.newest = time.Now(), asked
+	asked := &tokenCheck{done: make(chan struct{})}
+	p.lastAsked, p.latest = time.Now(), asked
 	go func() {
 		defer close(asked.done)
 		// Not the probe's context: what comes of it is for all probes. The

@@ -56,7 +56,7 @@ func (p *probe) notReady(t *testing.T, name string) {
 	wantProblem(t, call(p, inbound(t)), http.StatusServiceUnavailable, name)
 }
 
-func TestAProgramIsReadyWhenATokenCanBeHad(t *testing.T) {
+func TestReadiness_ReadyAfterIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double := passporttest.NewUnstarted(t, passporttest.Config{})
 		p := newProbe(t, double.Issuer(), 0)
@@ -72,7 +72,7 @@ func TestAProgramIsReadyWhenATokenCanBeHad(t *testing.T) {
 }
 
 // With one outage, every instance would be taken out of rotation.
-func TestAnOutageLeavesAProgramReadyThatHasTokensToWorkWith(t *testing.T) {
+func TestReadiness_ReadyInOutageWithToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: 10 * time.Minute})
 		p := newProbe(t, double.Issuer(), 0)
@@ -97,7 +97,7 @@ func TestAnOutageLeavesAProgramReadyThatHasTokensToWorkWith(t *testing.T) {
 	})
 }
 
-func TestAProbeAsksNoMoreThanOnceInEachInterval(t *testing.T) {
+func TestReadiness_AsksOncePerInterval(t *testing.T) {
 	for interval, times := range map[time.Duration]int32{0: 6, time.Second: 60, time.Minute: 1, 25 * time.Second: 3} {
 		t.Run(interval.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -114,13 +114,13 @@ func TestAProbeAsksNoMoreThanOnceInEachInterval(t *testing.T) {
 	}
 }
 
-func TestAProbeDoesNotAskAgainBeforeItHasAnAnswer(t *testing.T) {
+func TestReadiness_AwaitsRunningRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double := passporttest.NewUnstarted(t, passporttest.Config{})
 		double.FailAlways(passporttest.Hang())
 		p := newProbe(t, double.Issuer(), time.Second)
 		begin := time.Now()
-		crowd(90, func(i int) {
+		concurrently(90, func(i int) {
 			time.Sleep(time.Duration(i) * 100 * time.Millisecond)
 			p.notReady(t, "timeout")
 			check(t, "answered after", time.Since(begin), 10*time.Second)
@@ -129,7 +129,7 @@ func TestAProbeDoesNotAskAgainBeforeItHasAnAnswer(t *testing.T) {
 	})
 }
 
-func TestATokenThatTrafficHasGotMakesAProgramReadyAtOnce(t *testing.T) {
+func TestReadiness_ReadyByTokenOfTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double := passporttest.NewUnstarted(t, passporttest.Config{})
 		double.FailAlways(passporttest.Status(http.StatusInternalServerError))
@@ -145,17 +145,17 @@ func TestATokenThatTrafficHasGotMakesAProgramReadyAtOnce(t *testing.T) {
 	})
 }
 
-func TestProbesAtOnceCostOneIssuance(t *testing.T) {
+func TestReadiness_ConcurrentProbesIssueOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double := passporttest.NewUnstarted(t, passporttest.Config{Latency: time.Second})
 		p := newProbe(t, double.Issuer(), 0)
-		crowd(100, func(int) { p.ready(t) })
+		concurrently(100, func(int) { p.ready(t) })
 		check(t, "token requests", double.Counts().TokenRequests, 1)
 		check(t, "asked", p.asked.Load(), 1)
 	})
 }
 
-func TestAProbeThatLeavesDoesNotSpoilTheAnswerForOthers(t *testing.T) {
+func TestReadiness_CanceledProbeHarmsNoOther(t *testing.T) {
 	for name, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc){
 		"canceled": func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
@@ -170,7 +170,7 @@ func TestAProbeThatLeavesDoesNotSpoilTheAnswerForOthers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				double := passporttest.NewUnstarted(t, passporttest.Config{Latency: 2 * time.Second})
 				p := newProbe(t, double.Issuer(), time.Hour)
-				crowd(2, func(i int) {
+				concurrently(2, func(i int) {
 					if i == 1 { // Joins what the other has begun.
 						time.Sleep(time.Millisecond)
 						p.ready(t)
@@ -189,7 +189,7 @@ func TestAProbeThatLeavesDoesNotSpoilTheAnswerForOthers(t *testing.T) {
 	}
 }
 
-func TestAProgramThatIsNotReadySaysWhy(t *testing.T) {
+func TestReadiness_NamesProblem(t *testing.T) {
 	for _, test := range answers {
 		if test.kind == tokensource.ErrCanceled {
 			continue // It is a caller's own, and no issuer's.
@@ -198,7 +198,7 @@ func TestAProgramThatIsNotReadySaysWhy(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				err := tokensource.NewError(test.kind, errors.New("SENTINEL"))
 				err.CorrelationID = "SENTINEL"
-				p := newProbe(t, failing(err), 0)
+				p := newProbe(t, failingIssuer(err), 0)
 				p.notReady(t, test.problem)
 				p.notReady(t, test.problem)
 				r := call(p, inbound(t))
@@ -212,7 +212,7 @@ func TestAProgramThatIsNotReadySaysWhy(t *testing.T) {
 	}
 }
 
-func TestAProbeShowsNoSecretNoAccountAndNoToken(t *testing.T) {
+func TestReadiness_ShowsNoSecret(t *testing.T) {
 	double := passporttest.NewServer(t, passporttest.Config{})
 	p := newProbe(t, double.Issuer(), time.Nanosecond)
 	s := serve(t, p)

@@ -22,8 +22,8 @@ import (
 // byHeader has the account be the one that the header X-Account names.
 func byHeader(c *middleware.ProxyConfig) { c.Account, _ = middleware.FromHeader("X-Account", digits) }
 
-// wide has a service's client keep its connections.
-func wide(s *service) *service {
+// keepConnections has a service's client keep its connections.
+func keepConnections(s *service) *service {
 	s.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 1000
 	return s
 }
@@ -33,10 +33,10 @@ func wide(s *service) *service {
 // together, while those of all others are on their way. It is revoked between
 // them, never while one is being replayed: how many a slow machine would still
 // have in the air then is nobody's promise.
-func TestTwoRevocationsOfAHundredAccountsCostThreeHundredIssuances(t *testing.T) {
+func TestNewProxy_OneIssuancePerRevocation(t *testing.T) {
 	const accounts, workers, each = 100, 4, 6
-	p := dress(t, passporttest.NewServer(t, passporttest.Config{}), tokensource.Config{IssueTimeout: time.Minute})
-	s := wide(serve(t, p.proxy(t, byHeader)))
+	p := newPlatformFor(t, passporttest.NewServer(t, passporttest.Config{}), tokensource.Config{IssueTimeout: time.Minute})
+	s := keepConnections(serve(t, p.proxy(t, byHeader)))
 	var paid atomic.Int64
 	// do makes a request for an account, and checks that it is answered, and
 	// with that account's data.
@@ -54,10 +54,10 @@ func TestTwoRevocationsOfAHundredAccountsCostThreeHundredIssuances(t *testing.T)
 			t.Errorf("account %s: status %d, %s, error %v", id, r.status, r.body, err)
 		}
 	}
-	crowd(accounts, func(i int) {
+	concurrently(accounts, func(i int) {
 		id := strconv.Itoa(1_000_000 + i)
 		for round := range each {
-			crowd(workers, func(worker int) { do(id, round+worker) })
+			concurrently(workers, func(worker int) { do(id, round+worker) })
 			if round == each/3 || round == 2*each/3 {
 				p.Revoke(id)
 			}
@@ -87,7 +87,7 @@ func TestTwoRevocationsOfAHundredAccountsCostThreeHundredIssuances(t *testing.T)
 // A thousand requests meet a token endpoint that is down. They do so in
 // bubbles, so that the machine's speed decides nothing: on a slow one, an
 // issuance would time out before it fails as it should.
-func TestABurstDuringAnOutageIsAnswered(t *testing.T) {
+func TestNewProxy_AnswersBurstDuringOutage(t *testing.T) {
 	for _, test := range []struct {
 		fault    passporttest.Fault
 		accounts int
@@ -100,10 +100,10 @@ func TestABurstDuringAnOutageIsAnswered(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s/%d accounts", test.fault, test.accounts), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := dress(t, passporttest.NewUnstarted(t, passporttest.Config{}), tokensource.Config{})
+				p := newPlatformFor(t, passporttest.NewUnstarted(t, passporttest.Config{}), tokensource.Config{})
 				p.FailAlways(test.fault)
 				proxy := p.proxy(t, byHeader)
-				crowd(1000, func(i int) {
+				concurrently(1000, func(i int) {
 					r := inbound(t, "X-Account", strconv.Itoa(1+i%test.accounts))
 					r.Method, r.Body = http.MethodPost, io.NopCloser(strings.NewReader("payment"))
 					answer := call(proxy, r)
@@ -118,7 +118,7 @@ func TestABurstDuringAnOutageIsAnswered(t *testing.T) {
 
 // In bubbles, where a second is a second: a thousand requests in the first, for
 // one account and for a thousand.
-func TestABurstDuringAnOutageLeavesTheEndpointAlone(t *testing.T) {
+func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 	for _, test := range []struct {
 		fault           passporttest.Fault
 		accounts, calls int
@@ -180,11 +180,11 @@ func TestABurstDuringAnOutageLeavesTheEndpointAlone(t *testing.T) {
 	}
 }
 
-func TestNobodyIsAnsweredForAnotherWhileTokensAreRevokedAtRandom(t *testing.T) {
+func TestNewProxy_NeverMixesUpAccounts(t *testing.T) {
 	const accounts, workers, each = 5, 8, 20
 	p := newPlatform(t, passporttest.Config{})
-	s := wide(serve(t, p.proxy(t, byHeader)))
-	crowd(accounts*workers, func(i int) {
+	s := keepConnections(serve(t, p.proxy(t, byHeader)))
+	concurrently(accounts*workers, func(i int) {
 		id := strconv.Itoa(1 + i%accounts)
 		for n := range each {
 			r, err := s.try(s.request(t, http.MethodGet, "/v1/accounts/"+id, nil, "X-Account", id))

@@ -19,13 +19,13 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A flood is a body of many bytes, none of which is kept.
-type flood struct{ left int64 }
+// A zeroBody is a body of many bytes, none of which is kept.
+type zeroBody struct{ left int64 }
 
 // drops are what it is made of: of a length that fits into no buffer.
 var drops = bytes.Repeat([]byte("pismo"), 7919)
 
-func (f *flood) Read(p []byte) (int, error) {
+func (f *zeroBody) Read(p []byte) (int, error) {
 	if f.left == 0 {
 		return 0, io.EOF
 	}
@@ -35,11 +35,11 @@ func (f *flood) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// flooding returns a request with a body of that size, and says so in its
+// uploadRequest returns a request with a body of that size, and says so in its
 // header or not.
-func flooding(t *testing.T, s *service, size int64, announced bool) *http.Request {
+func uploadRequest(t *testing.T, s *service, size int64, announced bool) *http.Request {
 	t.Helper()
-	req := s.request(t, http.MethodPut, "/v1/uploads", &flood{size})
+	req := s.request(t, http.MethodPut, "/v1/uploads", &zeroBody{size})
 	switch {
 	case announced && size == 0:
 		req.Body = http.NoBody
@@ -50,22 +50,22 @@ func flooding(t *testing.T, s *service, size int64, announced bool) *http.Reques
 }
 
 const (
-	kibi = 1 << 10
-	mebi = 1 << 20
+	KiB = 1 << 10
+	MiB = 1 << 20
 )
 
-func TestABodyArrivesWholeWhateverItsSize(t *testing.T) {
+func TestNewProxy_DeliversWholeBody(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
-	for _, size := range []int64{0, 1, 64 * kibi, 64*kibi + 1, 10 * mebi} {
+	for _, size := range []int64{0, 1, 64 * KiB, 64*KiB + 1, 10 * MiB} {
 		for _, announced := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%d/announced=%v", size, announced), func(t *testing.T) {
 				digest := sha256.New()
-				if _, err := io.Copy(digest, &flood{size}); err != nil {
+				if _, err := io.Copy(digest, &zeroBody{size}); err != nil {
 					t.Fatal(err)
 				}
 				before := len(p.Deliveries())
-				check(t, "status", s.send(t, flooding(t, s, size, announced)).status, http.StatusOK)
+				check(t, "status", s.send(t, uploadRequest(t, s, size, announced)).status, http.StatusOK)
 				deliveries := p.Deliveries()[before:]
 				if len(deliveries) != 1 {
 					t.Fatalf("%d deliveries", len(deliveries))
@@ -79,7 +79,7 @@ func TestABodyArrivesWholeWhateverItsSize(t *testing.T) {
 }
 
 // The platform refuses the token before it has read the body.
-func TestAnEarlyRefusalIsHealedIfTheBodyCanBeSentAgain(t *testing.T) {
+func TestNewProxy_ReplaysAfterEarly401(t *testing.T) {
 	for _, test := range []struct {
 		size      int64
 		announced bool
@@ -88,18 +88,18 @@ func TestAnEarlyRefusalIsHealedIfTheBodyCanBeSentAgain(t *testing.T) {
 		{0, true, true},
 		{1, true, true},
 		{1, false, false},
-		{64 * kibi, true, true},
-		{64 * kibi, false, false},
-		{64*kibi + 1, true, false},
-		{10 * mebi, true, false},
-		{10 * mebi, false, false},
+		{64 * KiB, true, true},
+		{64 * KiB, false, false},
+		{64*KiB + 1, true, false},
+		{10 * MiB, true, false},
+		{10 * MiB, false, false},
 	} {
 		t.Run(fmt.Sprintf("%d/announced=%v", test.size, test.announced), func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
 			s := serve(t, p.proxy(t))
 			check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 			revoked := p.revoke(t)
-			r := s.send(t, flooding(t, s, test.size, test.announced))
+			r := s.send(t, uploadRequest(t, s, test.size, test.announced))
 			if test.healed {
 				check(t, "status", r.status, http.StatusOK)
 				check(t, "deliveries", len(p.Deliveries()), 1)
@@ -109,14 +109,14 @@ func TestAnEarlyRefusalIsHealedIfTheBodyCanBeSentAgain(t *testing.T) {
 			}
 			p.awaitSuccessor(t, revoked)
 			check(t, "tokens issued", p.Counts().Issued, 2)
-			check(t, "status after", s.send(t, flooding(t, s, 1, false)).status, http.StatusOK)
+			check(t, "status after", s.send(t, uploadRequest(t, s, 1, false)).status, http.StatusOK)
 			check(t, "tokens issued after", p.Counts().Issued, 2)
 		})
 	}
 }
 
 // Who waits for "100 Continue" need not send what will be refused.
-func TestARefusalSparesTheClientTheUpload(t *testing.T) {
+func TestNewProxy_RefusalSparesUpload(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
 	s.Client().Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
@@ -127,45 +127,45 @@ func TestARefusalSparesTheClientTheUpload(t *testing.T) {
 			p.awaitSuccessor(t, token)
 		}
 		var read atomic.Int64
-		r := s.send(t, s.request(t, http.MethodPut, "/v1/uploads", counting{&flood{10 * mebi}, &read}, "Expect", "100-continue"))
+		r := s.send(t, s.request(t, http.MethodPut, "/v1/uploads", countingReader{&zeroBody{10 * MiB}, &read}, "Expect", "100-continue"))
 		if revoked {
 			wantProblem(t, r, http.StatusBadGateway, "token-refused")
 			check(t, "bytes sent", read.Load(), 0)
 		} else {
 			check(t, "status", r.status, http.StatusOK)
-			check(t, "bytes sent", read.Load(), 10*mebi)
+			check(t, "bytes sent", read.Load(), 10*MiB)
 		}
 	}
 }
 
-// counting counts what is read.
-type counting struct {
+// countingReader counts what is read.
+type countingReader struct {
 	io.Reader
 
 	n *atomic.Int64
 }
 
-func (c counting) Read(p []byte) (int, error) {
+func (c countingReader) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n.Add(int64(n))
 	return n, err
 }
 
-func TestAStreamTakesNoMemoryHoweverLongItIs(t *testing.T) {
-	const size = 64 * mebi
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+func TestNewProxy_StreamsInBoundedMemory(t *testing.T) {
+	const size = 64 * MiB
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		if n, err := io.Copy(io.Discard, r.Body); r.Method == http.MethodPut && (n != size || err != nil) {
 			t.Errorf("%d bytes arrived, and error %v", n, err)
 		}
 		if r.Method == http.MethodGet {
-			_, _ = io.CopyBuffer(struct{ io.Writer }{w}, &flood{size}, make([]byte, 32*kibi))
+			_, _ = io.CopyBuffer(struct{ io.Writer }{w}, &zeroBody{size}, make([]byte, 32*KiB))
 		}
 	})
 	s := serve(t, p.proxy(t))
 	check(t, "status before", s.post(t, "/", "").status, http.StatusOK)
 	for name, request := range map[string]func() *http.Request{
-		"up, announced": func() *http.Request { return flooding(t, s, size, true) },
-		"up":            func() *http.Request { return flooding(t, s, size, false) },
+		"up, announced": func() *http.Request { return uploadRequest(t, s, size, true) },
+		"up":            func() *http.Request { return uploadRequest(t, s, size, false) },
 		"down":          func() *http.Request { return s.request(t, http.MethodGet, "/", nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -180,8 +180,8 @@ func TestAStreamTakesNoMemoryHoweverLongItIs(t *testing.T) {
 			check(t, "status", resp.StatusCode, http.StatusOK)
 			runtime.ReadMemStats(&after)
 			check(t, "all of it came", name != "down" || n == size, true)
-			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4*mebi {
-				t.Errorf("%d KiB were allocated for a stream of %d MiB", allocated/kibi, size/mebi)
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4*MiB {
+				t.Errorf("%d KiB were allocated for a stream of %d MiB", allocated/KiB, size/MiB)
 			}
 		})
 	}
@@ -189,12 +189,12 @@ func TestAStreamTakesNoMemoryHoweverLongItIs(t *testing.T) {
 
 // What fails while the body is read is the client's failure, and must not look
 // like the platform's.
-func TestABodyThatCannotBeReadIsNotThePlatformsFailure(t *testing.T) {
+func TestNewProxy_UnreadableBodyIsClientError(t *testing.T) {
 	for _, path := range []string{"/v1/payments", "/v1/uploads"} {
 		p := newPlatform(t, passporttest.Config{})
 		proxy := p.proxy(t)
 		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.Body = http.MaxBytesReader(w, r.Body, 100*kibi)
+			r.Body = http.MaxBytesReader(w, r.Body, 100*KiB)
 			proxy.ServeHTTP(w, r)
 		}))
 		for name, test := range map[string]struct {
@@ -223,8 +223,8 @@ func TestABodyThatCannotBeReadIsNotThePlatformsFailure(t *testing.T) {
 	}
 }
 
-// impatient has a client take no longer than a moment for its body.
-func impatient(handler http.Handler) http.Handler {
+// withReadTimeout has a client take no longer than a moment for its body.
+func withReadTimeout(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 		handler.ServeHTTP(w, r)
@@ -233,7 +233,7 @@ func impatient(handler http.Handler) http.Handler {
 
 // net/http cancels the context of a client that it has lost patience with: the
 // client still reads, and must not read that all is well.
-func TestASlowClientIsNotToldThatAllIsWell(t *testing.T) {
+func TestNewProxy_SlowClientGetsNoSuccess(t *testing.T) {
 	for name, send := range map[string]string{
 		"a short body":      "Content-Length: 10\r\n\r\nhello",
 		"a long body":       "Content-Length: 1000000\r\n\r\nhello",
@@ -242,7 +242,7 @@ func TestASlowClientIsNotToldThatAllIsWell(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
-			s := serve(t, impatient(p.proxy(t)))
+			s := serve(t, withReadTimeout(p.proxy(t)))
 			_, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\n"+send)
 			if resp, err := http.ReadResponse(in, nil); err == nil {
 				check(t, "status", resp.StatusCode, http.StatusRequestTimeout)
@@ -252,9 +252,9 @@ func TestASlowClientIsNotToldThatAllIsWell(t *testing.T) {
 	}
 }
 
-func TestASlowClientOverHTTP2IsToldThatItWas(t *testing.T) {
+func TestNewProxy_SlowHTTP2ClientGets408(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
-	s := &service{Server: httptest.NewUnstartedServer(impatient(p.proxy(t)))}
+	s := &service{Server: httptest.NewUnstartedServer(withReadTimeout(p.proxy(t)))}
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	t.Cleanup(s.Close)
@@ -265,7 +265,7 @@ func TestASlowClientOverHTTP2IsToldThatItWas(t *testing.T) {
 }
 
 // A client that leaves in the middle of its body has paid nothing.
-func TestAClientThatLeavesInTheMiddleOfItsBodyHasSentNothing(t *testing.T) {
+func TestNewProxy_PartialBodyIsNotDelivered(t *testing.T) {
 	for name, send := range map[string]string{
 		"a short body":     "Content-Length: 10\r\n\r\nhello",
 		"a long body":      "Content-Length: 1000000\r\n\r\nhello",
@@ -273,7 +273,7 @@ func TestAClientThatLeavesInTheMiddleOfItsBodyHasSentNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
-			proxy := track(p.proxy(t))
+			proxy := newTrackedHandler(p.proxy(t))
 			s := serve(t, proxy)
 			conn, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\n"+send)
 			if err := p.Await(t.Context(), func(c passporttest.Counts) bool { return c.Issued > 0 }); err != nil {
@@ -290,10 +290,10 @@ func TestAClientThatLeavesInTheMiddleOfItsBodyHasSentNothing(t *testing.T) {
 	}
 }
 
-func TestAPlatformThatAnswersBeforeTheBodyIsReadIsHeard(t *testing.T) {
-	p := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPaymentRequired) })
+func TestNewProxy_PassesEarlyResponse(t *testing.T) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPaymentRequired) })
 	s := serve(t, p.proxy(t))
-	check(t, "status", s.send(t, flooding(t, s, 10*mebi, false)).status, http.StatusPaymentRequired)
+	check(t, "status", s.send(t, uploadRequest(t, s, 10*MiB, false)).status, http.StatusPaymentRequired)
 }
 
 // A client that is slow must not keep the platform's connection, and its own
@@ -301,7 +301,7 @@ func TestAPlatformThatAnswersBeforeTheBodyIsReadIsHeard(t *testing.T) {
 // streams.
 func TestNewProxy_DoesNotWaitForTheUpload(t *testing.T) {
 	arrived := make(chan string, 2)
-	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		first := make([]byte, 4)
 		_, err := io.ReadFull(r.Body, first)
 		check(t, "error", err, nil)

@@ -31,8 +31,8 @@ const (
 	bob   = "102681872"
 )
 
-// A platform is the double, with a Source and a Transport for it.
-type platform struct {
+// A fakePlatform is the double, with a Source and a Transport for it.
+type fakePlatform struct {
 	*passporttest.Server
 
 	source    *tokensource.Source
@@ -41,15 +41,15 @@ type platform struct {
 	target    *url.URL
 }
 
-func newPlatform(tb testing.TB, config passporttest.Config) *platform {
+func newPlatform(tb testing.TB, config passporttest.Config) *fakePlatform {
 	tb.Helper()
-	return dress(tb, passporttest.NewServer(tb, config), tokensource.Config{})
+	return newPlatformFor(tb, passporttest.NewServer(tb, config), tokensource.Config{})
 }
 
-// dress makes a platform of a double. The configuration needs no issuer.
-func dress(tb testing.TB, double *passporttest.Server, config tokensource.Config) *platform {
+// newPlatformFor makes a platform of a double. The configuration needs no issuer.
+func newPlatformFor(tb testing.TB, double *passporttest.Server, config tokensource.Config) *fakePlatform {
 	tb.Helper()
-	p := &platform{Server: double, base: transport.NewBase()}
+	p := &fakePlatform{Server: double, base: transport.NewBase()}
 	if certificate := double.Certificate(); certificate != nil {
 		p.base.TLSClientConfig.RootCAs = x509.NewCertPool()
 		p.base.TLSClientConfig.RootCAs.AddCert(certificate)
@@ -85,7 +85,7 @@ func newTransport(tb testing.TB, config transport.Config) *transport.Transport {
 func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middleware {
 	tb.Helper()
 	if config.Logger == nil {
-		config.Logger = silent
+		config.Logger = discardLogger
 	}
 	m, err := middleware.New(config)
 	if err != nil {
@@ -124,7 +124,7 @@ func faultyFields(tb testing.TB, err error) []string {
 }
 
 // revoke revokes all tokens, and returns the one of alice that was current.
-func (p *platform) revoke(tb testing.TB) *tokensource.Token {
+func (p *fakePlatform) revoke(tb testing.TB) *tokensource.Token {
 	tb.Helper()
 	token, err := p.source.Token(tb.Context(), acct(tb, alice))
 	if err != nil {
@@ -135,7 +135,7 @@ func (p *platform) revoke(tb testing.TB) *tokensource.Token {
 }
 
 // awaitSuccessor waits until a token that was refused has been replaced.
-func (p *platform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
+func (p *fakePlatform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
 	tb.Helper()
 	if _, err := p.source.Renew(tb.Context(), refused); err != nil {
 		tb.Fatal("Renew:", err)
@@ -143,9 +143,9 @@ func (p *platform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
 }
 
 // wrap wraps next for an account, or as edits say.
-func (p *platform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*middleware.Config)) http.Handler {
+func (p *fakePlatform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*middleware.Config)) http.Handler {
 	tb.Helper()
-	config := middleware.Config{Source: p.source, Account: middleware.Fixed(acct(tb, alice)), Logger: silent}
+	config := middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(tb, alice)), Logger: discardLogger}
 	for _, edit := range edits {
 		edit(&config)
 	}
@@ -153,9 +153,9 @@ func (p *platform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*mid
 }
 
 // proxy returns a proxy to the platform for an account, or as edits say.
-func (p *platform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) http.Handler {
+func (p *fakePlatform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) http.Handler {
 	tb.Helper()
-	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.Fixed(acct(tb, alice)), Logger: silent}
+	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.FixedAccount(acct(tb, alice)), Logger: discardLogger}
 	for _, edit := range edits {
 		edit(&config)
 	}
@@ -171,13 +171,13 @@ func (p *platform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) 
 type service struct {
 	*httptest.Server
 
-	log *records
+	log *recorder
 }
 
 // serve starts a service.
 func serve(tb testing.TB, handler http.Handler, edits ...func(*http.Server)) *service {
 	tb.Helper()
-	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(records)}
+	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(recorder)}
 	s.Config.ErrorLog = log.New(s.log, "", 0)
 	for _, edit := range edits {
 		edit(s.Config)
@@ -192,17 +192,17 @@ func serve(tb testing.TB, handler http.Handler, edits ...func(*http.Server)) *se
 	return s
 }
 
-// silent logs nothing.
-var silent = slog.New(slog.DiscardHandler)
+// discardLogger logs nothing.
+var discardLogger = slog.New(slog.DiscardHandler)
 
 // newLogger returns a logger, and what it logs.
-func newLogger() (*slog.Logger, *records) {
-	logged := new(records)
+func newLogger() (*slog.Logger, *recorder) {
+	logged := new(recorder)
 	return slog.New(slog.NewJSONHandler(logged, nil)), logged
 }
 
 // lines returns what was logged, line by line.
-func (r *records) lines() []map[string]any {
+func (r *recorder) lines() []map[string]any {
 	var lines []map[string]any
 	for line := range strings.Lines(r.String()) {
 		var fields map[string]any
@@ -214,19 +214,19 @@ func (r *records) lines() []map[string]any {
 	return lines
 }
 
-// records are what was written, by whomever.
-type records struct {
+// recorder are what was written, by whomever.
+type recorder struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (r *records) Write(b []byte) (int, error) {
+func (r *recorder) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.text.Write(b)
 }
 
-func (r *records) String() string {
+func (r *recorder) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.text.String()
@@ -275,14 +275,14 @@ func readReply(tb testing.TB, in *bufio.Reader) reply {
 	return reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
 }
 
-// patience is how long a test waits for what does not come.
-const patience = time.Minute
+// testTimeout is how long a test waits for what does not come.
+const testTimeout = time.Minute
 
 // request returns a request to the service. Header fields come in pairs of
 // name and value.
 func (s *service) request(tb testing.TB, method, path string, body io.Reader, header ...string) *http.Request {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	ctx, cancel := context.WithTimeout(tb.Context(), testTimeout)
 	tb.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, body)
 	if err != nil {
@@ -329,15 +329,15 @@ func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tok
 	return f(ctx, account)
 }
 
-// failing is an issuer that always fails.
-func failing(err error) tokensource.Issuer {
+// failingIssuer is an issuer that always fails.
+func failingIssuer(err error) tokensource.Issuer {
 	return issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
 		return tokensource.Grant{}, err
 	})
 }
 
-// granting is an issuer that always grants.
-func granting(token string) tokensource.Issuer {
+// grantingIssuer is an issuer that always grants.
+func grantingIssuer(token string) tokensource.Issuer {
 	return issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
 		return tokensource.Grant{Token: tokensource.NewSecret(token)}, nil
 	})
@@ -383,8 +383,8 @@ func wantProblem(tb testing.TB, r reply, status int, name string) {
 	check(tb, "Cache-Control", r.header.Get("Cache-Control"), "no-store")
 }
 
-// crowd calls do n times at once.
-func crowd(n int, do func(i int)) {
+// concurrently calls do n times at once.
+func concurrently(n int, do func(i int)) {
 	var running sync.WaitGroup
 	for i := range n {
 		running.Go(func() { do(i) })
@@ -398,7 +398,7 @@ func await[T any](tb testing.TB, from <-chan T) T {
 	select {
 	case value := <-from:
 		return value
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		tb.Fatal("nothing came")
 		panic("not reached")
 	}

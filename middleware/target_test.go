@@ -17,7 +17,7 @@ import (
 
 // Request targets, as they stand in the request line, that somebody behind the
 // proxy could read as another path than it has seen.
-var wayward = []string{
+var dotSegmentTargets = []string{
 	// No path (RFC 3986, section 3; RFC 9112, section 3.2).
 	"x:https://evil.example/admin",
 	"x:evil",
@@ -73,7 +73,7 @@ var wayward = []string{
 }
 
 // Request targets that clients send in good faith.
-var legitimate = []string{
+var cleanTargets = []string{
 	"/v1/statements/",
 	"/v1/statements/4711",
 	"/v1/statements/a%2Fb",
@@ -108,19 +108,19 @@ func (s *service) sendTarget(t *testing.T, method, target string) reply {
 	return readReply(t, in)
 }
 
-// served is how a request reaches the platform. Each leads below a path.
-var served = map[string]func(t *testing.T, p *platform) http.Handler{
-	"by a proxy": func(t *testing.T, p *platform) http.Handler {
+// handlersByMount is how a request reaches the platform. Each leads below a path.
+var handlersByMount = map[string]func(t *testing.T, p *fakePlatform) http.Handler{
+	"by a proxy": func(t *testing.T, p *fakePlatform) http.Handler {
 		return p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/only/below/here") })
 	},
-	"by a proxy behind a mux": func(t *testing.T, p *platform) http.Handler {
+	"by a proxy behind a mux": func(t *testing.T, p *fakePlatform) http.Handler {
 		mux := http.NewServeMux()
 		mux.Handle("/only/below/here/", http.StripPrefix("/only/below/here/", p.proxy(t, func(c *middleware.ProxyConfig) {
 			c.Target = p.target.JoinPath("/only/below/here")
 		})))
-		return prefixed("/only/below/here", mux)
+		return withPathPrefix("/only/below/here", mux)
 	},
-	"by a plain ReverseProxy": func(t *testing.T, p *platform) http.Handler {
+	"by a plain ReverseProxy": func(t *testing.T, p *fakePlatform) http.Handler {
 		target := *p.target
 		target.Path = "/only/below/here"
 		return p.wrap(t, (&httputil.ReverseProxy{
@@ -130,9 +130,9 @@ var served = map[string]func(t *testing.T, p *platform) http.Handler{
 	},
 }
 
-// prefixed puts a path before those of requests, so that the same ones can be
+// withPathPrefix puts a path before those of requests, so that the same ones can be
 // sent to a mux.
-func prefixed(prefix string, next http.Handler) http.Handler {
+func withPathPrefix(prefix string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		if u.Opaque == "" {
@@ -146,11 +146,11 @@ func prefixed(prefix string, next http.Handler) http.Handler {
 
 // Whoever chooses the target chooses what a token is good for.
 func TestTarget_OtherPathsAreRefused(t *testing.T) {
-	for name, serving := range served {
+	for name, serving := range handlersByMount {
 		t.Run(name, func(t *testing.T) {
-			p := answering(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
+			p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
 			s := serve(t, serving(t, p))
-			for _, target := range wayward {
+			for _, target := range dotSegmentTargets {
 				for _, method := range []string{http.MethodGet, http.MethodPost} {
 					r := s.sendTarget(t, method, target)
 					if name == "by a proxy behind a mux" && (r.status/100 == 3 || r.status == http.StatusNotFound) {
@@ -173,9 +173,9 @@ func TestTarget_OtherPathsAreRefused(t *testing.T) {
 // What is refused must not be what clients need.
 func TestTarget_LegitimatePathsPassUnchanged(t *testing.T) {
 	seen := make(chan string, 1)
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
 	proxied := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/only/below/here") }))
-	for _, target := range legitimate {
+	for _, target := range cleanTargets {
 		r := proxied.sendTarget(t, http.MethodGet, target)
 		if r.status != http.StatusOK {
 			t.Errorf("%s: status %d: %s", target, r.status, r.body)
@@ -196,8 +196,8 @@ func TestTarget_LegitimatePathsPassUnchanged(t *testing.T) {
 // The asterisk form of OPTIONS is about a server, not about a path of it. By
 // default net/http answers it itself.
 func TestTarget_AsteriskIsRefused(t *testing.T) {
-	for name, serving := range served {
-		p := answering(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
+	for name, serving := range handlersByMount {
+		p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
 		s := serve(t, serving(t, p), func(server *http.Server) { server.DisableGeneralOptionsHandler = true })
 		r := s.sendTarget(t, http.MethodOptions, "*")
 		if name != "by a proxy behind a mux" || r.status != http.StatusNotFound {
@@ -210,7 +210,7 @@ func TestTarget_AsteriskIsRefused(t *testing.T) {
 // what was none.
 func TestTarget_IsCheckedAsItIsPassedOn(t *testing.T) {
 	seen := make(chan string, 1)
-	p := answering(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
 	proxy := p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/v1/statements") })
 	s := serve(t, http.StripPrefix("/api", proxy))
 	wantProblem(t, s.sendTarget(t, http.MethodGet, "/api../payments"), http.StatusBadRequest, "invalid-target")
@@ -253,8 +253,8 @@ func TestTarget_HostIsTheTargets(t *testing.T) {
 // A request that this package has not parsed may hold anything.
 func TestTarget_OfAnotherServerIsChecked(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{
-		Source:  newSource(t, tokensource.Config{Issuer: granting("token")}),
-		Account: middleware.Fixed(acct(t, alice)),
+		Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
+		Account: middleware.FixedAccount(acct(t, alice)),
 	})
 	for _, u := range []*url.URL{
 		{Scheme: "https", Host: "sandbox.pismolabs.io", Opaque: "//evil.example/steal"},
@@ -268,8 +268,8 @@ func TestTarget_OfAnotherServerIsChecked(t *testing.T) {
 	}
 }
 
-// readings are the ways in which a server may come to the path that it acts on.
-func readings(escaped string) []string {
+// pathReadings are the ways in which a server may come to the path that it acts on.
+func pathReadings(escaped string) []string {
 	var all []string
 	for range 4 {
 		for _, separators := range []string{"/", `/\`} {
@@ -279,7 +279,7 @@ func readings(escaped string) []string {
 				}
 			}
 		}
-		escaped = leniently(escaped)
+		escaped = decodeLeniently(escaped)
 	}
 	return all
 }
@@ -297,8 +297,8 @@ func reading(p, separators, ends string, parameters bool) string {
 	return path.Clean("/" + strings.Join(segments, "/"))
 }
 
-// leniently decodes what is well-formed, and leaves the rest.
-func leniently(p string) string {
+// decodeLeniently decodes what is well-formed, and leaves the rest.
+func decodeLeniently(p string) string {
 	for i := 0; i+2 < len(p); i++ {
 		if decoded, err := url.PathUnescape(p[i : i+3]); err == nil && p[i] == '%' {
 			p = p[:i] + decoded + p[i+3:]
@@ -310,12 +310,12 @@ func leniently(p string) string {
 // Whatever a client sends, each server behind the proxy that reads the path in
 // its own way stays below the path of the target.
 func FuzzTarget_StaysBelowThePathOfTheProxy(f *testing.F) {
-	for _, target := range append(wayward, legitimate...) {
+	for _, target := range append(dotSegmentTargets, cleanTargets...) {
 		f.Add(target)
 	}
 	m := newMiddleware(f, middleware.Config{
-		Source:  newSource(f, tokensource.Config{Issuer: granting("token")}),
-		Account: middleware.Fixed(acct(f, alice)),
+		Source:  newSource(f, tokensource.Config{Issuer: grantingIssuer("token")}),
+		Account: middleware.FixedAccount(acct(f, alice)),
 	})
 	f.Fuzz(func(t *testing.T, target string) {
 		u, err := url.ParseRequestURI(target)
@@ -331,7 +331,7 @@ func FuzzTarget_StaysBelowThePathOfTheProxy(f *testing.F) {
 		p := httputil.ProxyRequest{In: out, Out: out.Clone(out.Context())}
 		p.SetURL(&url.URL{Scheme: "https", Host: "pismo.example", Path: "/only/below/here"})
 		check(t, "Opaque", p.Out.URL.Opaque, "")
-		for _, read := range readings(p.Out.URL.EscapedPath()) {
+		for _, read := range pathReadings(p.Out.URL.EscapedPath()) {
 			if read != "/only/below/here" && !strings.HasPrefix(read, "/only/below/here/") {
 				t.Errorf("%q is read as %q", target, read)
 			}

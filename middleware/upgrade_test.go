@@ -14,12 +14,12 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// switching is a platform that switches to a protocol, whatever it is asked
+// upgradingPlatform is a platform that switches to a protocol, whatever it is asked
 // for, and says when the other side has closed the connection.
-func switching(t *testing.T, head string) (*platform, <-chan struct{}) {
+func upgradingPlatform(t *testing.T, head string) (*fakePlatform, <-chan struct{}) {
 	t.Helper()
 	closed := make(chan struct{}, 100)
-	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -43,8 +43,8 @@ type hijacking struct {
 
 func (h hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.hijack() }
 
-// through has requests pass through a ResponseWriter.
-func through(next http.Handler, wrap func(http.ResponseWriter) http.ResponseWriter) http.Handler {
+// throughWriter has requests pass through a ResponseWriter.
+func throughWriter(next http.Handler, wrap func(http.ResponseWriter) http.ResponseWriter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(wrap(w), r) })
 }
 
@@ -68,19 +68,19 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 		"a wrapper that hides it": {
 			echo, "echo",
 			func(next http.Handler) http.Handler {
-				return through(next, func(w http.ResponseWriter) http.ResponseWriter { return struct{ http.ResponseWriter }{w} })
+				return throughWriter(next, func(w http.ResponseWriter) http.ResponseWriter { return struct{ http.ResponseWriter }{w} })
 			},
 			http.StatusNotImplemented, "upgrade-unsupported", false, "struct { http.ResponseWriter }",
 		},
 		"a framework around a wrapper that hides it": {
 			echo, "echo",
-			func(next http.Handler) http.Handler { return http.TimeoutHandler(recovering(next), time.Minute, "") },
+			func(next http.Handler) http.Handler { return http.TimeoutHandler(withRecovery(next), time.Minute, "") },
 			http.StatusNotImplemented, "upgrade-unsupported", false, "*middleware_test.lateWriter",
 		},
 		"a Hijack that is not supported": {
 			echo, "echo",
 			func(next http.Handler) http.Handler {
-				return through(next, func(w http.ResponseWriter) http.ResponseWriter {
+				return throughWriter(next, func(w http.ResponseWriter) http.ResponseWriter {
 					return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }}
 				})
 			},
@@ -89,7 +89,7 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 		"a Hijack that fails": {
 			echo, "echo",
 			func(next http.Handler) http.Handler {
-				return through(next, func(w http.ResponseWriter) http.ResponseWriter {
+				return throughWriter(next, func(w http.ResponseWriter) http.ResponseWriter {
 					return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("of the writer") }}
 				})
 			},
@@ -117,7 +117,7 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, closed := switching(t, test.head)
+			p, closed := upgradingPlatform(t, test.head)
 			logger, logged := newLogger()
 			handler := p.proxy(t, func(c *middleware.ProxyConfig) { c.Logger = logger })
 			if test.around != nil {
@@ -146,9 +146,9 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 }
 
 // A writer's Hijack may also panic, as gin's does where there is none beneath.
-func TestNewProxy_ClosesConnectionsWhereHijackPanics(t *testing.T) {
-	p, closed := switching(t, echo)
-	s := serve(t, recovering(through(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter {
+func TestNewProxy_ClosesConnectionIfHijackPanics(t *testing.T) {
+	p, closed := upgradingPlatform(t, echo)
+	s := serve(t, withRecovery(throughWriter(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter {
 		return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { panic("of the writer") }}
 	})))
 	for range 3 {
@@ -159,8 +159,8 @@ func TestNewProxy_ClosesConnectionsWhereHijackPanics(t *testing.T) {
 
 // A client that leaves while its connection is handed over can be told nothing:
 // to write to it would be a fault that the server logs.
-func TestNewProxy_WritesNothingToAConnectionHandedOver(t *testing.T) {
-	p, closed := switching(t, echo)
+func TestNewProxy_WritesNothingAfterHijack(t *testing.T) {
+	p, closed := upgradingPlatform(t, echo)
 	logger, logged := newLogger()
 	proxy := p.proxy(t, func(c *middleware.ProxyConfig) { c.Logger = logger })
 	r := inbound(t, "Connection", "Upgrade", "Upgrade", "echo")
@@ -178,13 +178,13 @@ func TestNewProxy_WritesNothingToAConnectionHandedOver(t *testing.T) {
 // A wrapper that says what it wraps does not stand in the way.
 func TestNewProxy_UpgradesThroughWrappers(t *testing.T) {
 	for name, around := range map[string]func(http.Handler) http.Handler{
-		"with Hijack": recovering,
+		"with Hijack": withRecovery,
 		"with Unwrap": func(next http.Handler) http.Handler {
-			return through(next, func(w http.ResponseWriter) http.ResponseWriter { return unwrapping{w} })
+			return throughWriter(next, func(w http.ResponseWriter) http.ResponseWriter { return unwrapping{w} })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 				conn, both, err := http.NewResponseController(w).Hijack()
 				if err != nil {
 					t.Error(err)

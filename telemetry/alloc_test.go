@@ -30,12 +30,12 @@ func providers() map[string][]telemetry.Option {
 	}
 }
 
-func TestACachedTokenCostsNoAllocation(t *testing.T) {
+func TestSourceHooks_CachedAllocatesNothing(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	tracer := sdktrace.NewTracerProvider().Tracer("")
 	for name, options := range providers() {
 		t.Run(name, func(t *testing.T) {
-			source := newSource(t, pismo, newTelemetry(t, options...).Source())
+			source := newSource(t, pismo, newTelemetry(t, options...).SourceHooks())
 			ctx, span := tracer.Start(context.Background(), "request")
 			defer span.End()
 			account := alice(t)
@@ -57,9 +57,9 @@ func BenchmarkACachedToken(b *testing.B) {
 	all := providers()
 	for _, name := range []string{"nothing set", "noop", "the SDK"} {
 		b.Run(name, func(b *testing.B) {
-			hooks := newTelemetry(b, all[name]...).Source()
+			hooks := newTelemetry(b, all[name]...).SourceHooks()
 			source := newSource(b, pismo, hooks)
-			one := source.For(alice(b))
+			one := source.ForAccount(alice(b))
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := one.Token(context.Background()); err != nil {
@@ -68,7 +68,7 @@ func BenchmarkACachedToken(b *testing.B) {
 			}
 		})
 		b.Run(name+", the hook alone", func(b *testing.B) {
-			hooks := newTelemetry(b, all[name]...).Source()
+			hooks := newTelemetry(b, all[name]...).SourceHooks()
 			info := tokensource.AcquireInfo{Account: alice(b), Origin: tokensource.OriginCached}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -34,7 +34,7 @@ const (
 )
 
 // other stands for a value that is none of the known ones. It is what
-// OpenTelemetry calls error.type in that case. What an issuer or a triage of
+// OpenTelemetry calls error.type in that case. What an issuer or a Classify function of
 // the user's makes up must not become series.
 const other = "_OTHER"
 
@@ -42,7 +42,7 @@ const other = "_OTHER"
 var (
 	// kinds are those an issuance can fail with, and so a caller who waits for
 	// it. ErrCanceled is not among them: a caller who leaves is no error.
-	kinds = []tokensource.Kind{
+	kinds = []tokensource.ErrorKind{
 		tokensource.ErrCredentialsRejected,
 		tokensource.ErrAccountRejected,
 		tokensource.ErrAccountMismatch,
@@ -56,16 +56,16 @@ var (
 	}
 	// renewalKinds are those a renewal can fail with as well, before there is
 	// an issuance. Spans show them; no metric counts renewals.
-	renewalKinds = []tokensource.Kind{tokensource.ErrRenewalLimited}
+	renewalKinds = []tokensource.ErrorKind{tokensource.ErrRenewalLimited}
 
-	reasons = []tokensource.Reason{
+	reasons = []tokensource.IssueReason{
 		tokensource.ReasonCold,
 		tokensource.ReasonExpired,
 		tokensource.ReasonRejected,
 		tokensource.ReasonAhead,
 		tokensource.ReasonSuspected,
 	}
-	origins = []tokensource.Origin{
+	origins = []tokensource.TokenOrigin{
 		tokensource.OriginCached,
 		tokensource.OriginStale,
 		tokensource.OriginIssued,
@@ -76,11 +76,11 @@ var (
 		transport.TokenRefused,
 		transport.AccountRefused,
 		transport.RequestRefused,
-		transport.Unclear,
+		transport.Unrecognized,
 	}
 	// outcomes are what can follow from a token that was refused. Any other
 	// 401 passes.
-	outcomes = []transport.Outcome{
+	outcomes = []transport.RefusedOutcome{
 		transport.OutcomeReplayed,
 		transport.OutcomeNotReplayable,
 		transport.OutcomeNotRenewed,
@@ -90,7 +90,7 @@ var (
 
 // outcomeRefusedAgain is the outcome of a 401 to a replay: the new token was
 // refused as well.
-const outcomeRefusedAgain = transport.Outcome("refused_again")
+const outcomeRefusedAgain = transport.RefusedOutcome("refused_again")
 
 // known returns value as an attribute, or [other] if it is not among the known
 // ones.
@@ -101,9 +101,9 @@ func known[T ~string](key attribute.Key, value T, all []T) attribute.KeyValue {
 	return key.String(string(value))
 }
 
-func reason(r tokensource.Reason) attribute.KeyValue { return known(keyReason, r, reasons) }
+func reason(r tokensource.IssueReason) attribute.KeyValue { return known(keyReason, r, reasons) }
 
-func origin(o tokensource.Origin) attribute.KeyValue { return known(keyOrigin, o, origins) }
+func origin(o tokensource.TokenOrigin) attribute.KeyValue { return known(keyOrigin, o, origins) }
 
 func verdict(v transport.Verdict) attribute.KeyValue { return known(keyVerdict, v, verdicts) }
 
@@ -155,7 +155,7 @@ func errorType(err error) (kind string, failed bool) {
 // an error.
 func withErrorType(err error, attributes ...attribute.KeyValue) []attribute.KeyValue {
 	if kind, failed := errorType(err); failed {
-		return append(attributes, known(semconv.ErrorTypeKey, tokensource.Kind(kind), kinds))
+		return append(attributes, known(semconv.ErrorTypeKey, tokensource.ErrorKind(kind), kinds))
 	}
 	return attributes
 }
@@ -170,7 +170,7 @@ func fail(span trace.Span, err error) {
 	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
 	description := ""
 	if kind != other {
-		description = tokensource.Kind(kind).Error()
+		description = tokensource.ErrorKind(kind).Error()
 	}
 	span.SetStatus(codes.Error, description)
 }

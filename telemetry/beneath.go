@@ -13,10 +13,10 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Beneath returns a [http.RoundTripper] to be put beneath the one that makes
+// AnnotateSpans returns a [http.RoundTripper] to be put beneath the one that makes
 // the spans of HTTP requests, which is beneath the [transport.Transport]:
 //
-//	transport.Config{Base: otelhttp.NewTransport(telemetry.Beneath(transport.NewBase()))}
+//	transport.Config{Base: otelhttp.NewTransport(telemetry.AnnotateSpans(transport.NewBase()))}
 //
 // There, and only there, the span in a request's context is that of this very
 // sending. It sets http.request.resend_count on that of a request that had been
@@ -28,12 +28,12 @@ import (
 //
 // otelhttp sends a copy of the request, and the copy loses the values of
 // trailers, which are set while the body is read. Beneath a
-// [transport.Transport], Beneath restores them.
+// [transport.Transport], AnnotateSpans restores them.
 //
 // In another place it does no harm with the OpenTelemetry SDK: a span that is
 // not of the kind CLIENT is left alone. A nil base means a new
 // [transport.NewBase].
-func Beneath(base http.RoundTripper) http.RoundTripper {
+func AnnotateSpans(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = transport.NewBase()
 	}

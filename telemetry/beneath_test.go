@@ -11,10 +11,10 @@ import (
 	"github.com/pismoauth/pismoauth/telemetry"
 )
 
-func TestAccountsAndQueriesAreTakenOutOfTheURLOfASpan(t *testing.T) {
+func TestAnnotateSpans_RedactsURLs(t *testing.T) {
 	provider, spans := recorded()
 	var sent string
-	client := httpSpans{provider.Tracer(""), telemetry.Beneath(roundTripper(func(req *http.Request) (*http.Response, error) {
+	client := httpSpans{provider.Tracer(""), telemetry.AnnotateSpans(roundTripper(func(req *http.Request) (*http.Response, error) {
 		sent = req.URL.String()
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 	}))}
@@ -50,10 +50,10 @@ func TestAccountsAndQueriesAreTakenOutOfTheURLOfASpan(t *testing.T) {
 	}
 }
 
-func TestInTheWrongPlaceItLeavesTheSpanAlone(t *testing.T) {
+func TestAnnotateSpans_WrongPlaceChangesNothing(t *testing.T) {
 	provider, spans := recorded()
 	ctx, span := provider.Tracer("").Start(t.Context(), "request", trace.WithSpanKind(trace.SpanKindServer))
-	base := telemetry.Beneath(roundTripper(func(*http.Request) (*http.Response, error) {
+	base := telemetry.AnnotateSpans(roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 	}))
 	resp, err := base.RoundTrip(httptest.NewRequestWithContext(ctx, http.MethodGet, "https://a.example/?"+sentinelQuery, nil))
@@ -67,13 +67,13 @@ func TestInTheWrongPlaceItLeavesTheSpanAlone(t *testing.T) {
 	}
 }
 
-func TestIdleConnectionsAreClosedThroughIt(t *testing.T) {
+func TestAnnotateSpans_ClosesIdleConnections(t *testing.T) {
 	closed := 0
 	type closer interface{ CloseIdleConnections() }
-	telemetry.Beneath(closing{&closed}).(closer).CloseIdleConnections()
-	newTelemetry(t).Inject(closing{&closed}).(closer).CloseIdleConnections()
-	telemetry.Beneath(roundTripper(nil)).(closer).CloseIdleConnections() // It has none.
-	telemetry.Beneath(nil).(closer).CloseIdleConnections()
+	telemetry.AnnotateSpans(closing{&closed}).(closer).CloseIdleConnections()
+	newTelemetry(t).Propagate(closing{&closed}).(closer).CloseIdleConnections()
+	telemetry.AnnotateSpans(roundTripper(nil)).(closer).CloseIdleConnections() // It has none.
+	telemetry.AnnotateSpans(nil).(closer).CloseIdleConnections()
 	if closed != 2 {
 		t.Errorf("closed %d times, want once through each", closed)
 	}
@@ -84,8 +84,8 @@ type closing struct{ n *int }
 func (closing) RoundTrip(*http.Request) (*http.Response, error) { return nil, http.ErrNotSupported }
 func (c closing) CloseIdleConnections()                         { *c.n++ }
 
-func TestNothingIsSpentOnASpanThatRecordsNothing(t *testing.T) {
-	base := telemetry.Beneath(roundTripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrNotSupported }))
+func TestAnnotateSpans_UnrecordedSpanIsFree(t *testing.T) {
+	base := telemetry.AnnotateSpans(roundTripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrNotSupported }))
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/?"+strings.Repeat("q", 100), nil)
 	if allocs := testing.AllocsPerRun(100, func() { _, _ = base.RoundTrip(req) }); allocs != 0 {
 		t.Errorf("a request allocates %v times", allocs)

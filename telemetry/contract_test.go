@@ -129,7 +129,7 @@ const (
 	tableEnd   = "<!-- end -->"
 )
 
-func TestTheTableInTheREADMEIsMadeFromTheGoldenFile(t *testing.T) {
+func TestContract_TableIsTheGoldenFiles(t *testing.T) {
 	text, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestTheTableInTheREADMEIsMadeFromTheGoldenFile(t *testing.T) {
 	compare(t, want, got)
 }
 
-func TestTheDocumentationNamesWhatTheGoldenFileHasAndNothingElse(t *testing.T) {
+func TestContract_DocIsTheGoldenFiles(t *testing.T) {
 	text, err := os.ReadFile("doc.go")
 	if err != nil {
 		t.Fatal(err)

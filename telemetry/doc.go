@@ -6,14 +6,14 @@
 //	source, err := tokensource.New(tokensource.Config{
 //		Issuer: &passport.S2S{
 //			…
-//			Client: &http.Client{Transport: otelhttp.NewTransport(telemetry.Beneath(transport.NewBase()))},
+//			Client: &http.Client{Transport: otelhttp.NewTransport(telemetry.AnnotateSpans(transport.NewBase()))},
 //		},
-//		Hooks: tel.Source(),
+//		Hooks: tel.SourceHooks(),
 //	})
 //	authenticated, err := transport.New(transport.Config{
 //		…
-//		Base:  otelhttp.NewTransport(telemetry.Beneath(transport.NewBase())),
-//		Hooks: tel.Transport(),
+//		Base:  otelhttp.NewTransport(telemetry.AnnotateSpans(transport.NewBase())),
+//		Hooks: tel.TransportHooks(),
 //	})
 //	registration, err := tel.ObserveSource(source)
 //
@@ -75,7 +75,7 @@
 //
 // The last two are observed; they are up-down counters and not gauges because
 // those of several Sources add up. In Prometheus that is a gauge. A value that
-// an issuer or a triage makes up is _OTHER: no series depends on what comes
+// an issuer or a Classify function makes up is _OTHER: no series depends on what comes
 // from outside, and there can be no more than 200 of them.
 //
 // A request counts as one acquisition, although a middleware, the transport and
@@ -97,24 +97,24 @@
 //	http.Client                if there is one
 //	transport.Transport        pismo.token.renew, pismo.token.acquire
 //	otelhttp.NewTransport      a span for each time that the request goes out
-//	telemetry.Beneath          http.request.resend_count, and no account in url.full
+//	telemetry.AnnotateSpans          http.request.resend_count, and no account in url.full
 //	transport.NewBase          or your own
 //
 // Above the Transport, otelhttp would see neither the replay nor which of two
 // answers was a 401. Beneath otelhttp, the span in the context is that of this
-// very sending; that is why [Beneath] sits there. Issuances are calls of their
+// very sending; that is why [AnnotateSpans] sits there. Issuances are calls of their
 // own, and have their HTTP spans by the same two layers in passport.S2S.Client.
 // Hand otelhttp the propagators you want, with otelhttp.WithPropagators: those
 // that are global mostly send baggage too, and so the platform what your
 // services tell each other of a customer; propagation.TraceContext alone does
 // not.
 //
-// Without otelhttp, [Telemetry.Inject] in its place has the platform and the
+// Without otelhttp, [Telemetry.Propagate] in its place has the platform and the
 // token endpoint see which span a request is part of, by [WithPropagators].
 //
 // Spans and metrics of this package never hold an account, a tenant, a key, a
 // token, a body, or any part of a URL. otelhttp's url.full has the path and the
-// query of a request, which name accounts; Beneath takes them out. The spans of
+// query of a request, which name accounts; AnnotateSpans takes them out. The spans of
 // servers are not ours to mend: otelhttp.NewHandler's has url.path.
 //
 // A link leads nowhere if the issuance's trace was not sampled: it is up to the

@@ -18,7 +18,7 @@ import (
 )
 
 // A program with its own TracerProvider. Where otelhttp is at hand, it wraps
-// what Beneath returns: otelhttp.NewTransport(telemetry.Beneath(…)).
+// what AnnotateSpans returns: otelhttp.NewTransport(telemetry.AnnotateSpans(…)).
 func ExampleNew() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -32,7 +32,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer(), Hooks: tel.Source()})
+	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer(), Hooks: tel.SourceHooks()})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -42,8 +42,8 @@ func ExampleNew() {
 		Source:  source,
 		Hosts:   []string{pismo.Host()},
 		Account: tokensource.Organization(),
-		Base:    telemetry.Beneath(base),
-		Hooks:   tel.Transport(),
+		Base:    telemetry.AnnotateSpans(base),
+		Hooks:   tel.TransportHooks(),
 	})
 	if err != nil {
 		log.Fatal(err)

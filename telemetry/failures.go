@@ -37,7 +37,7 @@ type failureSeries struct {
 	since, last time.Time
 	ended       time.Time // zero while it lasts
 	count       int
-	kinds       []tokensource.Kind // that were news
+	kinds       []tokensource.ErrorKind // that were news
 	flapping    bool
 	logged      bool // more than for debugging
 }
@@ -53,12 +53,12 @@ const (
 
 // concernsAll reports whether a failure for one account is one of every
 // account's.
-func concernsAll(kind tokensource.Kind) bool {
+func concernsAll(kind tokensource.ErrorKind) bool {
 	return kind != tokensource.ErrAccountRejected && kind != tokensource.ErrAccountMismatch
 }
 
 // add notes a failure.
-func (f *failures) add(account tokensource.Account, kind tokensource.Kind) failureNews {
+func (f *failures) add(account tokensource.Account, kind tokensource.ErrorKind) failureNews {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()

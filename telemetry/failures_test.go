@@ -27,7 +27,7 @@ func newIssuances(t *testing.T) *issuances {
 }
 
 // end ends an issuance for one of many accounts. No kind means that it worked.
-func (i *issuances) end(account int, kind tokensource.Kind) {
+func (i *issuances) end(account int, kind tokensource.ErrorKind) {
 	_, done := i.hooks.Issue(i.Context(), i.Context(), tokensource.IssueInfo{Account: accountNumber(i, account+1)})
 	if kind == "" {
 		done(tokensource.IssueResult{Serial: 1})
@@ -88,7 +88,7 @@ func TestLogger_LogsEachCauseOfAnOutageOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuances(t)
 		for range 100 {
-			for _, kind := range []tokensource.Kind{tokensource.ErrUnavailable, tokensource.ErrTimeout, "made up", "made up too"} {
+			for _, kind := range []tokensource.ErrorKind{tokensource.ErrUnavailable, tokensource.ErrTimeout, "made up", "made up too"} {
 				i.end(1, kind)
 				time.Sleep(time.Second)
 			}

@@ -34,7 +34,7 @@ var update = flag.Bool("update", false, "rewrite the golden file, and the table 
 //	name | instrument | unit | attributes | value, or number of values
 var golden = filepath.Join("testdata", "golden.txt")
 
-func TestTelemetryTellsOfEachScenarioWhatTheGoldenFileHas(t *testing.T) {
+func TestTelemetry_MatchesTheGoldenFile(t *testing.T) {
 	var got strings.Builder
 	for i, sc := range scenarios {
 		ok := t.Run(sc.name, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// WithPropagators has [Telemetry.Inject] write what propagators do. Without it,
+// WithPropagators has [Telemetry.Propagate] write what propagators do. Without it,
 // or with nil, that is propagation.TraceContext: who gets a request gets to
 // know the trace it is part of, and nothing else. The global propagators mostly
 // send baggage too, and so the platform what your services tell each other of a
@@ -17,7 +17,7 @@ func WithPropagators(propagators propagation.TextMapPropagator) Option {
 	return func(c *config) { c.propagators = propagators }
 }
 
-// Inject returns a [http.RoundTripper] that tells whoever gets a request which
+// Propagate returns a [http.RoundTripper] that tells whoever gets a request which
 // span it is part of, for programs whose client has no instrumentation that
 // does:
 //
@@ -28,7 +28,7 @@ func WithPropagators(propagators propagation.TextMapPropagator) Option {
 // otelhttp is used, it is superfluous; leave it out. It changes no request, but
 // sends copies, and makes no span of its own. A nil base means a new
 // [transport.NewBase].
-func (t *Telemetry) Inject(base http.RoundTripper) http.RoundTripper {
+func (t *Telemetry) Propagate(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = transport.NewBase()
 	}

@@ -27,7 +27,7 @@ func parent(h http.Header) trace.SpanContext {
 
 // Without otelhttp: the token endpoint is told of the issuance's span, and the
 // platform of the caller's.
-func TestThePlatformIsToldWhichSpanARequestIsPartOf(t *testing.T) {
+func TestPropagate_SendsTheTraceContext(t *testing.T) {
 	var told http.Header
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		told = r.Header
@@ -39,15 +39,15 @@ func TestThePlatformIsToldWhichSpanARequestIsPartOf(t *testing.T) {
 		toldToken = req.Header
 		return http.DefaultTransport.RoundTrip(req)
 	})
-	source, err := tokensource.New(tokensource.Config{Hooks: tel.Source(), Issuer: &passport.S2S{
+	source, err := tokensource.New(tokensource.Config{Hooks: tel.SourceHooks(), Issuer: &passport.S2S{
 		BaseURL:     pismo.URL(),
 		Credentials: passport.StaticCredentials(pismo.ServerKey(), pismo.ServerSecret()),
-		Client:      &http.Client{Transport: tel.Inject(watched)},
+		Client:      &http.Client{Transport: tel.Propagate(watched)},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rt, err := transport.New(transport.Config{Source: source, Hosts: []string{pismo.Host()}, Account: alice(t), Base: tel.Inject(nil)})
+	rt, err := transport.New(transport.Config{Source: source, Hosts: []string{pismo.Host()}, Account: alice(t), Base: tel.Propagate(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestThePlatformIsToldWhichSpanARequestIsPartOf(t *testing.T) {
 	}
 }
 
-func TestNoBaggageIsInjectedUnlessThePropagatorsAreNamed(t *testing.T) {
+func TestPropagate_SendsNoBaggageByDefault(t *testing.T) {
 	member, err := baggage.NewMember("customer", aliceID)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestNoBaggageIsInjectedUnlessThePropagatorsAreNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var sent http.Header
-			base := newTelemetry(t, test.options...).Inject(roundTripper(func(out *http.Request) (*http.Response, error) {
+			base := newTelemetry(t, test.options...).Propagate(roundTripper(func(out *http.Request) (*http.Response, error) {
 				sent = out.Header
 				return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: out}, nil
 			}))

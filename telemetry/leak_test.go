@@ -10,9 +10,9 @@ import (
 	"github.com/pismoauth/pismoauth/telemetry"
 )
 
-// TestNothingSecretIsTold looks for secrets in everything that the spans and the
+// TestTelemetry_HoldsNoSecret looks for secrets in everything that the spans and the
 // metrics hold after each scenario, the spans of HTTP requests included.
-func TestNothingSecretIsTold(t *testing.T) {
+func TestTelemetry_HoldsNoSecret(t *testing.T) {
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
 			enact(t, sc, func(s *stage) {
@@ -55,7 +55,7 @@ func (s *stage) everything() string {
 	return b.String()
 }
 
-func TestNothingSecretIsLogged(t *testing.T) {
+func TestLogger_LogsNoSecret(t *testing.T) {
 	for _, sc := range scenarios[1:] { // In the first, nothing happens.
 		t.Run(sc.name, func(t *testing.T) {
 			log := new(journal)

@@ -104,7 +104,7 @@ func (l *Logger) failed(ctx context.Context, account tokensource.Account, err er
 		return
 	}
 	name, _ := errorType(err)
-	kind := tokensource.Kind(name)
+	kind := tokensource.ErrorKind(name)
 	level, message := slog.LevelDebug, "issuance still fails"
 	switch l.failures.add(account, kind) {
 	case failureBegins:
@@ -116,7 +116,7 @@ func (l *Logger) failed(ctx context.Context, account tokensource.Account, err er
 }
 
 // levelOf returns the level of a failure: Error for what somebody has to mend.
-func levelOf(kind tokensource.Kind) slog.Level {
+func levelOf(kind tokensource.ErrorKind) slog.Level {
 	switch kind {
 	case tokensource.ErrCredentialsRejected, tokensource.ErrAccountMismatch, tokensource.ErrMalformedResponse,
 		tokensource.ErrMisconfigured, tokensource.ErrIssuerPanic:
@@ -151,7 +151,7 @@ func describeError(err error) []slog.Attr {
 func (l *Logger) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 	ctx = orBackground(ctx)
 	switch info.Verdict {
-	case transport.TokenRefused, transport.Unclear:
+	case transport.TokenRefused, transport.Unrecognized:
 	default:
 		return ctx, nil // An answer.
 	}
@@ -175,7 +175,7 @@ func (l *Logger) refused(ctx context.Context, info transport.RefusedInfo) (conte
 // refused is news at all.
 func (l *Logger) news(info transport.RefusedInfo, result transport.RefusedResult) (level slog.Level, message string, news bool) {
 	switch {
-	case info.Verdict == transport.Unclear:
+	case info.Verdict == transport.Unrecognized:
 		return slog.LevelWarn, "401 of a kind not known", l.unclear.first(info.Serial)
 	case result.Outcome == transport.OutcomeReplayed:
 		return slog.LevelInfo, "refused token replaced", l.replaced.first(info.Serial)

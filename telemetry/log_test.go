@@ -92,7 +92,7 @@ func (l *logging) wantLines(what string, got []string, want ...string) {
 	}
 }
 
-func TestALineIsLoggedForAChangeOfStateAndNotForARequest(t *testing.T) {
+func TestLogger_OneLinePerChangeOfState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogging(t)
 		for range 100 {
@@ -114,7 +114,7 @@ func TestALineIsLoggedForAChangeOfStateAndNotForARequest(t *testing.T) {
 	})
 }
 
-func TestTheEndOfAnOutageTellsHowLongItWas(t *testing.T) {
+func TestLogger_EndOfOutageTellsItsLength(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogging(t)
 		l.pismo.FailAlways(passporttest.RateLimited(time.Minute))
@@ -130,7 +130,7 @@ func TestTheEndOfAnOutageTellsHowLongItWas(t *testing.T) {
 	})
 }
 
-func TestACallerWhoLeavesDuringARenewalIsNotLogged(t *testing.T) {
+func TestLogger_CanceledCallerIsNotLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogging(t)
 		l.want(l.read("request"), http.StatusOK)
@@ -150,7 +150,7 @@ func TestACallerWhoLeavesDuringARenewalIsNotLogged(t *testing.T) {
 	})
 }
 
-func TestAnOutageIsLoggedWhenItBeginsAndWhenItIsOver(t *testing.T) {
+func TestLogger_OutageBeginsAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogging(t)
 		l.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
@@ -220,7 +220,7 @@ func TestLogger_LogsTheCauseThatIsSafe(t *testing.T) {
 	}
 }
 
-func TestARefusalThatIsNotHealedIsLoggedOncePerToken(t *testing.T) {
+func TestLogger_RefusalOncePerToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogging(t)
 		l.want(l.read("request"), http.StatusOK)
@@ -254,7 +254,7 @@ func TestARefusalThatIsNotHealedIsLoggedOncePerToken(t *testing.T) {
 	})
 }
 
-func TestA401ThatIsAnAnswerIsNotLogged(t *testing.T) {
+func TestLogger_Business401IsNotLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogging(t)
 		l.want(l.read("request"), http.StatusOK)
@@ -273,7 +273,7 @@ func TestA401ThatIsAnAnswerIsNotLogged(t *testing.T) {
 	})
 }
 
-func TestWhatTheLogRemembersIsBounded(t *testing.T) {
+func TestLogger_MemoryIsBounded(t *testing.T) {
 	log := new(journal)
 	source := telemetry.NewLogger(slog.New(slog.NewTextHandler(io.Discard, nil))).SourceHooks()
 	fail := func(hooks tokensource.Hooks, n int) {
@@ -298,7 +298,7 @@ func TestWhatTheLogRemembersIsBounded(t *testing.T) {
 	}
 }
 
-func TestAnIssuanceThatWasSuppressedIsNoNews(t *testing.T) {
+func TestLogger_SuppressedIssuanceIsSilent(t *testing.T) {
 	log := new(journal)
 	hooks := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))).SourceHooks()
 	_, done := hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t), Issuance: 1, Reason: tokensource.ReasonCold})

@@ -83,7 +83,7 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 
 // acquired counts a request that found no token in the cache, unless its caller
 // has left: that one neither got a token nor failed to.
-func (i *instruments) acquired(ctx context.Context, from tokensource.Origin, err error) {
+func (i *instruments) acquired(ctx context.Context, from tokensource.TokenOrigin, err error) {
 	if _, failed := errorType(err); err != nil && !failed {
 		return
 	}
@@ -91,12 +91,12 @@ func (i *instruments) acquired(ctx context.Context, from tokensource.Origin, err
 }
 
 // waited records a wait for an issuance.
-func (i *instruments) waited(ctx context.Context, from tokensource.Origin, since time.Time, err error) {
+func (i *instruments) waited(ctx context.Context, from tokensource.TokenOrigin, since time.Time, err error) {
 	i.acquireDuration.Record(ctx, time.Since(since).Seconds(), metric.WithAttributes(withErrorType(err, origin(from))...))
 }
 
 // issued counts an issuance, and records how long it took.
-func (i *instruments) issued(ctx context.Context, why tokensource.Reason, since time.Time, err error) {
+func (i *instruments) issued(ctx context.Context, why tokensource.IssueReason, since time.Time, err error) {
 	attributes := metric.WithAttributes(withErrorType(err, reason(why))...)
 	i.issuances.Add(ctx, 1, attributes)
 	i.issueDuration.Record(ctx, time.Since(since).Seconds(), attributes)
@@ -127,8 +127,8 @@ func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registrati
 	return i.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		status := source.Status()
 		o.ObserveInt64(i.cached, int64(status.Tokens))
-		o.ObserveInt64(i.cooling, int64(status.Cooling), i.accounts)
-		o.ObserveInt64(i.cooling, oneIf(!status.CoolingUntil.IsZero()), i.all)
+		o.ObserveInt64(i.cooling, int64(status.CoolingDown), i.accounts)
+		o.ObserveInt64(i.cooling, oneIf(!status.CooldownUntil.IsZero()), i.all)
 		return nil
 	}, i.cached, i.cooling)
 }

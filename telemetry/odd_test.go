@@ -26,28 +26,28 @@ func TestHooks_TakeOddInput(t *testing.T) {
 	oddities := []string{"", "made up", "\xff", strings.Repeat("x", 10_000)}
 	errs := []error{nil, typed, wrong{}, context.Canceled, &tokensource.Error{}}
 	for _, odd := range oddities {
-		errs = append(errs, &tokensource.Error{Kind: tokensource.Kind(odd), CorrelationID: odd, StatusCode: -1})
+		errs = append(errs, &tokensource.Error{Kind: tokensource.ErrorKind(odd), CorrelationID: odd, StatusCode: -1})
 	}
 	for _, tel := range []*telemetry.Telemetry{tel, nil, &zero} {
 		logger := telemetry.NewLogger(slog.New(slog.DiscardHandler))
-		source := tokensource.JoinHooks(tel.Source(), logger.SourceHooks())
-		requests := transport.JoinHooks(tel.Transport(), logger.TransportHooks())
+		source := tokensource.JoinHooks(tel.SourceHooks(), logger.SourceHooks())
+		requests := transport.JoinHooks(tel.TransportHooks(), logger.TransportHooks())
 		for _, ctx := range []context.Context{nil, t.Context()} {
 			for _, err := range errs {
 				for _, odd := range oddities {
-					_, done1 := source.Issue(ctx, ctx, tokensource.IssueInfo{Reason: tokensource.Reason(odd)})
+					_, done1 := source.Issue(ctx, ctx, tokensource.IssueInfo{Reason: tokensource.IssueReason(odd)})
 					done1(tokensource.IssueResult{Err: err, Attempts: -1, Serial: 1 << 63})
 					if source.Acquire != nil {
-						_, done2 := source.Acquire(ctx, tokensource.AcquireInfo{Origin: tokensource.Origin(odd), Issuance: 1 << 63})
+						_, done2 := source.Acquire(ctx, tokensource.AcquireInfo{Origin: tokensource.TokenOrigin(odd), Issuance: 1 << 63})
 						done2(tokensource.AcquireResult{Err: err})
 						_, done3 := source.Renew(ctx, tokensource.RenewInfo{Outcome: tokensource.RenewSuppressed})
 						done3(tokensource.RenewResult{Err: err})
 					}
 					if _, done := requests.Refused(ctx, transport.RefusedInfo{Verdict: transport.Verdict(odd)}); done != nil {
-						done(transport.RefusedResult{Outcome: transport.Outcome(odd), Err: err})
+						done(transport.RefusedResult{Outcome: transport.RefusedOutcome(odd), Err: err})
 					}
 					if _, done := requests.Refused(ctx, transport.RefusedInfo{Verdict: transport.TokenRefused}); done != nil {
-						done(transport.RefusedResult{Outcome: transport.Outcome(odd), Err: err})
+						done(transport.RefusedResult{Outcome: transport.RefusedOutcome(odd), Err: err})
 					}
 				}
 			}
@@ -82,7 +82,7 @@ func (wrong) Is(error) bool { panic("Is") }
 func TestCorrelationID_IsShownOnlyIfPlausible(t *testing.T) {
 	for id, want := range map[string]bool{"": false, "b7c6d5e4": true, "\xff": false, strings.Repeat("x", 129): false} {
 		provider, spans := recorded()
-		_, done := newTelemetry(t, telemetry.WithTracerProvider(provider)).Source().Issue(t.Context(), t.Context(), tokensource.IssueInfo{})
+		_, done := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks().Issue(t.Context(), t.Context(), tokensource.IssueInfo{})
 		done(tokensource.IssueResult{Err: &tokensource.Error{Kind: tokensource.ErrUnavailable, CorrelationID: id}})
 		if got := strings.Contains(render(spans.Ended()[0].Attributes()), "pismo.correlation_id"); got != want {
 			t.Errorf("%.10q is shown: %v", id, got)
@@ -97,7 +97,7 @@ func TestObserveSource_RefusesAZeroTelemetry(t *testing.T) {
 		if _, err := tel.ObserveSource(newSource(t, pismo, tokensource.Hooks{})); err == nil {
 			t.Error("no error")
 		}
-		if tel.Inject(nil) == nil {
+		if tel.Propagate(nil) == nil {
 			t.Error("no RoundTripper")
 		}
 	}

@@ -44,7 +44,7 @@ func (s *stage) transport() *transport.Transport { return s.client.Transport.(*t
 // A middleware and a transport ask for one request. Counted twice when it works
 // and once when it fails, half of all requests failing would look like a third.
 func TestAcquisitions_CountARequestOfAProxyOnce(t *testing.T) {
-	fixed := middleware.Fixed(alice(t))
+	fixed := middleware.FixedAccount(alice(t))
 	for name, handler := range map[string]func(*stage) http.Handler{
 		"NewProxy": func(s *stage) http.Handler {
 			target, err := url.Parse(s.pismo.URL())
@@ -85,7 +85,7 @@ func TestAcquisitions_CountARequestOfAProxyOnce(t *testing.T) {
 			}
 			s.wantAcquisitions(10, 0)
 			pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
-			s.source.ForgetAll()
+			s.source.InvalidateAll()
 			for range 10 {
 				if code := request(); code < http.StatusInternalServerError {
 					t.Errorf("status %d", code)
@@ -116,7 +116,7 @@ func TestAcquisitions_CountTheAttemptsOfAGroupOnce(t *testing.T) {
 	defer base.CloseIdleConnections()
 	s := newStage(t, pismo, base)
 	for range 2 {
-		ctx := transport.ContextWithAttempts(t.Context(), new(transport.Attempts))
+		ctx := transport.ContextWithRetryGroup(t.Context(), new(transport.RetryGroup))
 		for range 3 {
 			s.want(s.send(ctx, "attempt", http.MethodGet, "/v1/accounts/"+aliceID, nil), http.StatusOK)
 		}
@@ -135,7 +135,7 @@ func TestAcquisitions_CountALateFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
-	s.source.ForgetAll()
+	s.source.InvalidateAll()
 	s.want(s.send(tokensource.ContextWithToken(t.Context(), token), "request", http.MethodGet, "/", nil), 0)
 	s.wantAcquisitions(1, 1)
 }

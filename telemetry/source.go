@@ -11,10 +11,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Source returns hooks for one [tokensource.Source]. Call it once for each: the
+// SourceHooks returns hooks for one [tokensource.Source]. Call it once for each: the
 // hooks remember the last 2,048 issuances of that Source, in a few hundred
 // bytes each. The hooks of a nil or zero Telemetry do nothing.
-func (t *Telemetry) Source() tokensource.Hooks {
+func (t *Telemetry) SourceHooks() tokensource.Hooks {
 	if t.isZero() {
 		return tokensource.Hooks{}
 	}
@@ -62,7 +62,7 @@ func (s *source) acquire(ctx context.Context, info tokensource.AcquireInfo) (con
 // about the wait.
 func (s *source) renew(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
 	ctx = orBackground(ctx)
-	var from tokensource.Origin
+	var from tokensource.TokenOrigin
 	switch info.Outcome {
 	case tokensource.RenewIssued:
 		from = tokensource.OriginIssued
@@ -81,7 +81,7 @@ func (s *source) renew(ctx context.Context, info tokensource.RenewInfo) (context
 // issuance has its span as a child, and needs no other. Whoever waits for the
 // issuance of another, or gets the failure of another, has a span that links to
 // it.
-func (s *source) wait(ctx context.Context, account tokensource.Account, from tokensource.Origin, issuance uint64) (context.Context, func(uint64, error)) {
+func (s *source) wait(ctx context.Context, account tokensource.Account, from tokensource.TokenOrigin, issuance uint64) (context.Context, func(uint64, error)) {
 	began := time.Now()
 	if from == tokensource.OriginIssued {
 		return ctx, func(_ uint64, err error) { s.instruments.waited(ctx, from, began, err) }

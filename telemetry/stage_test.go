@@ -68,11 +68,11 @@ func (s *stage) build(source tokensource.Hooks, requests transport.Hooks) {
 	// The tracer is found by the span in the context.
 	tel := newTelemetry(s, telemetry.WithMeterProvider(s.meters))
 	issuer := s.pismo.Issuer()
-	issuer.Client = &http.Client{Transport: httpSpans{s.tracer, telemetry.Beneath(s.issuing.before(s.network))}}
+	issuer.Client = &http.Client{Transport: httpSpans{s.tracer, telemetry.AnnotateSpans(s.issuing.before(s.network))}}
 	var err error
 	s.source, err = tokensource.New(tokensource.Config{
 		Issuer: issuer,
-		Hooks:  tokensource.JoinHooks(tokensource.JoinHooks(tel.Source(), source), s.watch()),
+		Hooks:  tokensource.JoinHooks(tokensource.JoinHooks(tel.SourceHooks(), source), s.watch()),
 	})
 	if err != nil {
 		s.Fatal(err)
@@ -86,8 +86,8 @@ func (s *stage) build(source tokensource.Hooks, requests transport.Hooks) {
 	authenticated, err := transport.New(transport.Config{
 		Source: s.source,
 		Hosts:  []string{s.pismo.Host()},
-		Base:   httpSpans{s.tracer, telemetry.Beneath(s.sending.before(s.network))},
-		Hooks:  transport.JoinHooks(tel.Transport(), requests),
+		Base:   httpSpans{s.tracer, telemetry.AnnotateSpans(s.sending.before(s.network))},
+		Hooks:  transport.JoinHooks(tel.TransportHooks(), requests),
 	})
 	if err != nil {
 		s.Fatal(err)

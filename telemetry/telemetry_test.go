@@ -37,20 +37,20 @@ func recorded() (*sdktrace.TracerProvider, *tracetest.SpanRecorder) {
 }
 
 // issueWith has a token issued, by a caller with the context ctx.
-func issueWith(ctx context.Context, hooks tokensource.Hooks, reason tokensource.Reason) context.Context {
+func issueWith(ctx context.Context, hooks tokensource.Hooks, reason tokensource.IssueReason) context.Context {
 	issue, done := hooks.Issue(context.Background(), ctx, tokensource.IssueInfo{Account: tokensource.Organization(), Issuance: 1, Reason: reason})
 	done(tokensource.IssueResult{Serial: 1, Attempts: 1})
 	return issue
 }
 
-func TestSpansComeFromTheProviderOfTheMoment(t *testing.T) {
+func TestNew_UsesTheCurrentProvider(t *testing.T) {
 	before := otel.GetTracerProvider()
 	defer otel.SetTracerProvider(before)
 	chosen, fromChosen := recorded()
 	callers, fromCallers := recorded()
 	global, fromGlobal := recorded()
-	found := newTelemetry(t).Source()
-	fixed := newTelemetry(t, telemetry.WithTracerProvider(chosen)).Source()
+	found := newTelemetry(t).SourceHooks()
+	fixed := newTelemetry(t, telemetry.WithTracerProvider(chosen)).SourceHooks()
 	otel.SetTracerProvider(global) // After New: what was set then must not stick.
 
 	inSpan, span := callers.Tracer("").Start(context.Background(), "request")
@@ -77,12 +77,12 @@ func TestSpansComeFromTheProviderOfTheMoment(t *testing.T) {
 	}
 }
 
-func TestTheScopeHasTheVersionOfThisModule(t *testing.T) {
+func TestNew_ScopeHasTheModulesVersion(t *testing.T) {
 	provider, spans := recorded()
 	reader := sdkmetric.NewManualReader()
 	tel := newTelemetry(t, telemetry.WithVersion("v1.2.3"), telemetry.WithTracerProvider(provider),
 		telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
-	issueWith(t.Context(), tel.Source(), tokensource.ReasonCold)
+	issueWith(t.Context(), tel.SourceHooks(), tokensource.ReasonCold)
 	if scope := spans.Ended()[0].InstrumentationScope(); scope.Version != "v1.2.3" {
 		t.Errorf("spans are of the scope %+v", scope)
 	}
@@ -110,10 +110,10 @@ func TestTheScopeHasTheVersionOfThisModule(t *testing.T) {
 	}
 }
 
-func TestLinksAreThereWhenASamplerIsAsked(t *testing.T) {
+func TestSpans_SamplerSeesLinks(t *testing.T) {
 	s := &sampler{}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(s))
-	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).Source()
+	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 	ctx, span := provider.Tracer("").Start(context.Background(), "request")
 	defer span.End()
 	issueWith(ctx, hooks, tokensource.ReasonAhead)
@@ -134,9 +134,9 @@ func (s *sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingR
 
 func (*sampler) Description() string { return "" }
 
-func TestTheTokenEndpointGetsNothingOfTheCallersButTheSpan(t *testing.T) {
+func TestSpans_TokenEndpointGetsNoBaggage(t *testing.T) {
 	provider, _ := recorded()
-	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).Source()
+	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 	member, err := baggage.NewMember("account", aliceID)
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestTheTokenEndpointGetsNothingOfTheCallersButTheSpan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reason := range []tokensource.Reason{tokensource.ReasonCold, tokensource.ReasonAhead} {
+	for _, reason := range []tokensource.IssueReason{tokensource.ReasonCold, tokensource.ReasonAhead} {
 		issue := issueWith(baggage.ContextWithBaggage(context.Background(), bag), hooks, reason)
 		if baggage.FromContext(issue).Len() != 0 || !trace.SpanContextFromContext(issue).IsValid() {
 			t.Errorf("%s: the issuance has the caller's baggage, or no span", reason)
@@ -153,7 +153,7 @@ func TestTheTokenEndpointGetsNothingOfTheCallersButTheSpan(t *testing.T) {
 	}
 }
 
-func TestTheFirstHTTPSpanEndsBeforeTheRenewalAndThatBeforeTheReplay(t *testing.T) {
+func TestSpans_EndInOrder(t *testing.T) {
 	enact(t, scenario{play: func(s *stage) {
 		s.want(s.read("first request"), http.StatusOK)
 		s.pismo.RevokeAll()
@@ -173,11 +173,11 @@ func TestTheFirstHTTPSpanEndsBeforeTheRenewalAndThatBeforeTheReplay(t *testing.T
 	})
 }
 
-func TestTenThousandAccountsMakeNoMoreSeriesThanOne(t *testing.T) {
+func TestMetrics_AccountsMakeNoSeries(t *testing.T) {
 	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
 	s := newStage(t, pismo, pismo.RoundTripper())
 	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters), telemetry.WithTracerProvider(tracenoop.NewTracerProvider()))
-	source, err := tokensource.New(tokensource.Config{Issuer: mint{}, Hooks: tel.Source()})
+	source, err := tokensource.New(tokensource.Config{Issuer: mint{}, Hooks: tel.SourceHooks()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,29 +208,29 @@ func (mint) Issue(context.Context, tokensource.Account) (tokensource.Grant, erro
 	return tokensource.Grant{Token: tokensource.NewSecret("x")}, nil
 }
 
-func TestAllThatCanHappenIsNoMoreThanTwoHundredSeries(t *testing.T) {
+func TestMetrics_AtMost200Series(t *testing.T) {
 	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
 	s := newStage(t, pismo, pismo.RoundTripper())
 	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters), telemetry.WithTracerProvider(tracenoop.NewTracerProvider()))
-	source, requests := tel.Source(), tel.Transport()
+	source, requests := tel.SourceHooks(), tel.TransportHooks()
 	org := tokensource.Organization()
 	errs := []error{nil, tokensource.NewError("made up by an issuer", nil), context.DeadlineExceeded}
 	for _, kind := range kindsOfError(t) {
 		errs = append(errs, tokensource.NewError(kind, nil))
 	}
 	for _, err := range errs {
-		for _, reason := range []tokensource.Reason{tokensource.ReasonCold, tokensource.ReasonExpired, tokensource.ReasonRejected, tokensource.ReasonAhead, tokensource.ReasonSuspected} {
+		for _, reason := range []tokensource.IssueReason{tokensource.ReasonCold, tokensource.ReasonExpired, tokensource.ReasonRejected, tokensource.ReasonAhead, tokensource.ReasonSuspected} {
 			_, done := source.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: org, Reason: reason})
 			done(tokensource.IssueResult{Err: err})
 		}
-		for _, origin := range []tokensource.Origin{tokensource.OriginCached, tokensource.OriginStale, tokensource.OriginIssued, tokensource.OriginJoined, tokensource.OriginSuppressed} {
+		for _, origin := range []tokensource.TokenOrigin{tokensource.OriginCached, tokensource.OriginStale, tokensource.OriginIssued, tokensource.OriginJoined, tokensource.OriginSuppressed} {
 			if _, done := source.Acquire(t.Context(), tokensource.AcquireInfo{Account: org, Origin: origin}); done != nil {
 				done(tokensource.AcquireResult{Err: err})
 			}
 		}
 	}
-	for _, verdict := range []transport.Verdict{transport.TokenRefused, transport.AccountRefused, transport.RequestRefused, transport.Unclear, "made up by a triage", "and another"} {
-		for _, outcome := range []transport.Outcome{transport.OutcomeReplayed, transport.OutcomeNotReplayable, transport.OutcomeNotRenewed, transport.OutcomePassed} {
+	for _, verdict := range []transport.Verdict{transport.TokenRefused, transport.AccountRefused, transport.RequestRefused, transport.Unrecognized, "made up by a Classify function", "and another"} {
+		for _, outcome := range []transport.RefusedOutcome{transport.OutcomeReplayed, transport.OutcomeNotReplayable, transport.OutcomeNotRenewed, transport.OutcomePassed} {
 			for _, replayed := range []bool{false, true} {
 				_, done := requests.Refused(t.Context(), transport.RefusedInfo{Account: org, Verdict: verdict, Replayed: replayed})
 				done(transport.RefusedResult{Outcome: outcome})
@@ -247,7 +247,7 @@ func TestAllThatCanHappenIsNoMoreThanTwoHundredSeries(t *testing.T) {
 }
 
 // kindsOfError returns the kinds that package tokensource declares.
-func kindsOfError(t *testing.T) (kinds []tokensource.Kind) {
+func kindsOfError(t *testing.T) (kinds []tokensource.ErrorKind) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../tokensource/errors.go", nil, 0)
 	if err != nil {
@@ -255,9 +255,9 @@ func kindsOfError(t *testing.T) (kinds []tokensource.Kind) {
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
-			if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Kind" {
+			if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "ErrorKind" {
 				value, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-				kinds = append(kinds, tokensource.Kind(value))
+				kinds = append(kinds, tokensource.ErrorKind(value))
 			}
 		}
 		return true
@@ -265,14 +265,14 @@ func kindsOfError(t *testing.T) (kinds []tokensource.Kind) {
 	return kinds
 }
 
-func TestEveryKindOfErrorIsToldByItsName(t *testing.T) {
+func TestMetrics_NameEveryErrorKind(t *testing.T) {
 	kinds := kindsOfError(t)
 	if len(kinds) < 12 {
 		t.Fatalf("only %d kinds were found", len(kinds))
 	}
 	for _, kind := range kinds {
 		provider, spans := recorded()
-		hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).Source()
+		hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 		_, done := hooks.Acquire(context.Background(), tokensource.AcquireInfo{Account: tokensource.Organization(), Origin: tokensource.OriginJoined})
 		done(tokensource.AcquireResult{Err: tokensource.NewError(kind, nil)})
 		told := render(spans.Ended()[0].Attributes())
@@ -282,9 +282,9 @@ func TestEveryKindOfErrorIsToldByItsName(t *testing.T) {
 	}
 }
 
-func TestWhatIsRememberedOfIssuancesIsBounded(t *testing.T) {
+func TestSpans_LinkMemoryIsBounded(t *testing.T) {
 	provider := sdktrace.NewTracerProvider()
-	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).Source()
+	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 	info := tokensource.IssueInfo{Account: tokensource.Organization(), Reason: tokensource.ReasonCold}
 	before := heap()
 	for range 50_000 {
@@ -298,9 +298,9 @@ func TestWhatIsRememberedOfIssuancesIsBounded(t *testing.T) {
 	runtime.KeepAlive(hooks)
 }
 
-func TestAnIssuanceOfLongAgoIsNotTakenForAnother(t *testing.T) {
+func TestSpans_OldIssuanceIsNotLinked(t *testing.T) {
 	provider, spans := recorded()
-	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).Source()
+	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 	issueWith(context.Background(), hooks, tokensource.ReasonCold) // Number 1.
 	for _, test := range []struct {
 		number uint64
@@ -315,7 +315,7 @@ func TestAnIssuanceOfLongAgoIsNotTakenForAnother(t *testing.T) {
 	}
 }
 
-func TestSourcesAddUpUntilTheyAreUnregistered(t *testing.T) {
+func TestRegister_SourcesAddUp(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	s := newStage(t, pismo, http.DefaultTransport) // It observes a Source of its own.
 	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters))
@@ -352,7 +352,7 @@ func TestSourcesAddUpUntilTheyAreUnregistered(t *testing.T) {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
-func TestDurationsAreOfTheWholeWait(t *testing.T) {
+func TestMetrics_DurationIsTheWholeWait(t *testing.T) {
 	for _, sc := range scenarios {
 		if sc.name == "token endpoint hangs" {
 			enact(t, sc, func(s *stage) {
@@ -378,14 +378,14 @@ func TestDurationsAreOfTheWholeWait(t *testing.T) {
 	t.Error("the scenario is gone")
 }
 
-func TestWhatNobodyWaitsForIsARootWhateverOtherHooksHaveMade(t *testing.T) {
+func TestSpans_BackgroundRenewalIsARoot(t *testing.T) {
 	provider, spans := recorded()
-	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).Source()
+	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 	anothers, other := provider.Tracer("").Start(t.Context(), "span of another hook")
 	callers, request := provider.Tracer("").Start(t.Context(), "request")
 	defer other.End()
 	defer request.End()
-	for reason, want := range map[tokensource.Reason]trace.SpanID{
+	for reason, want := range map[tokensource.IssueReason]trace.SpanID{
 		tokensource.ReasonAhead:     {},
 		tokensource.ReasonSuspected: {},
 		tokensource.ReasonCold:      request.SpanContext().SpanID(),

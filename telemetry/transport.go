@@ -8,9 +8,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Transport returns hooks for a [transport.Transport]. Several Transports may
+// TransportHooks returns hooks for a [transport.Transport]. Several Transports may
 // share them. The hooks of a nil or zero Telemetry do nothing.
-func (t *Telemetry) Transport() transport.Hooks {
+func (t *Telemetry) TransportHooks() transport.Hooks {
 	if t.isZero() {
 		return transport.Hooks{}
 	}

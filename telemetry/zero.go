@@ -43,7 +43,7 @@ func (i *instruments) addZeros(ctx context.Context) {
 	}
 	for _, kind := range kinds {
 		failed := semconv.ErrorTypeKey.String(string(kind))
-		for _, from := range []tokensource.Origin{tokensource.OriginIssued, tokensource.OriginJoined, tokensource.OriginSuppressed} {
+		for _, from := range []tokensource.TokenOrigin{tokensource.OriginIssued, tokensource.OriginJoined, tokensource.OriginSuppressed} {
 			add(i.acquisitions, origin(from), failed)
 		}
 		for _, why := range reasons {

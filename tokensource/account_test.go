@@ -8,7 +8,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestAnAccountIDHasOneSpelling(t *testing.T) {
+func TestParseAccountID_AcceptsOneSpelling(t *testing.T) {
 	tests := map[string]bool{
 		"1":                    true,
 		"102681871":            true,
@@ -44,7 +44,7 @@ func TestAnAccountIDHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestAnAccountIDIsNotInTheErrorAboutIt(t *testing.T) {
+func TestParseAccountID_HidesTheIDInErrors(t *testing.T) {
 	const id = "0102681871"
 	if _, err := tokensource.ParseAccountID(id); strings.Contains(err.Error(), id) {
 		t.Errorf("the error repeats the id: %v", err)
@@ -54,7 +54,7 @@ func TestAnAccountIDIsNotInTheErrorAboutIt(t *testing.T) {
 	}
 }
 
-func TestAnExternalAccountIDIsPrintable(t *testing.T) {
+func TestExternalAccountID_IsPrintable(t *testing.T) {
 	tests := map[string]bool{
 		"a":                      true,
 		"customer 4711/ß"[:14]:   true,
@@ -77,7 +77,7 @@ func TestAnExternalAccountIDIsPrintable(t *testing.T) {
 	}
 }
 
-func TestAccountsOfDifferentKindsAreDifferent(t *testing.T) {
+func TestAccount_KindsDiffer(t *testing.T) {
 	internal := acct(t, 7)
 	external, err := tokensource.ExternalAccountID("7")
 	if err != nil {
@@ -96,7 +96,7 @@ func TestAccountsOfDifferentKindsAreDifferent(t *testing.T) {
 	}
 }
 
-func TestTheZeroAccountIsNobody(t *testing.T) {
+func TestAccount_ZeroIsInvalid(t *testing.T) {
 	var zero tokensource.Account
 	if zero.Kind() != tokensource.KindInvalid || zero.ID() != "" || zero.String() != "invalid" {
 		t.Errorf("got kind %q, id %q, text %q", zero.Kind(), zero.ID(), zero)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// For returns the tokens of one account, without a look-up for each.
-func (s *Source) For(account Account) *AccountSource {
+// ForAccount returns the tokens of one account, without a look-up for each.
+func (s *Source) ForAccount(account Account) *AccountSource {
 	return &AccountSource{source: s, account: account}
 }
 
@@ -47,7 +47,7 @@ func (a *AccountSource) Token(ctx context.Context) (*Token, error) {
 // second cache until it expires. What it returns is a plain oauth2.Token,
 // which prints its value.
 func (s *Source) OAuth2(account Account) oauth2.TokenSource {
-	return oauth2Source{s.For(account)}
+	return oauth2Source{s.ForAccount(account)}
 }
 
 type oauth2Source struct{ tokens *AccountSource }

@@ -30,7 +30,7 @@ type decision struct {
 	token  *Token
 	flight *issuance
 	err    error
-	origin Origin
+	origin TokenOrigin
 
 	// patience is how long the caller waits for the flight if the previous
 	// token can still serve; 0 means as long as it takes.
@@ -96,7 +96,7 @@ func (s *Source) decide(ctx context.Context, account Account) decision {
 }
 
 // reasonToIssue returns why a token is issued for a caller who has none to use.
-func (e *entry) reasonToIssue(now instant) Reason {
+func (e *entry) reasonToIssue(now instant) IssueReason {
 	switch {
 	case e.newest == nil || e.invalidated:
 		return ReasonCold

@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestAThousandCallersCostOneIssuance(t *testing.T) {
+func TestToken_ThousandCallersOneIssuance(t *testing.T) {
 	for name, tt := range map[string]struct {
 		latency, pause time.Duration
 	}{
@@ -28,7 +28,7 @@ func TestAThousandCallersCostOneIssuance(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				d := &desk{latency: tt.latency}
 				src := newSource(t, d)
-				one := src.For(acct(t, 1))
+				one := src.ForAccount(acct(t, 1))
 				all := together(1000, tt.pause, func(i int) (*tokensource.Token, error) {
 					if i%2 == 0 {
 						return one.Token(t.Context())
@@ -44,7 +44,7 @@ func TestAThousandCallersCostOneIssuance(t *testing.T) {
 	}
 }
 
-func TestATokenIsKeptAsLongAsItIsFresh(t *testing.T) {
+func TestToken_KeptWhileFresh(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -56,7 +56,7 @@ func TestATokenIsKeptAsLongAsItIsFresh(t *testing.T) {
 	})
 }
 
-func TestAnAccountNobodyAsksForCostsNothing(t *testing.T) {
+func TestToken_UnusedAccountIsNotRenewed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -66,7 +66,7 @@ func TestAnAccountNobodyAsksForCostsNothing(t *testing.T) {
 	})
 }
 
-func TestCallersShareAFailure(t *testing.T) {
+func TestToken_CallersShareAFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 50 * time.Millisecond}
 		d.fail(errDown)
@@ -88,7 +88,7 @@ func TestCallersShareAFailure(t *testing.T) {
 	})
 }
 
-func TestACallerWhoLeavesCancelsOnlyItsOwnWait(t *testing.T) {
+func TestToken_CancelEndsOnlyOneWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
@@ -111,7 +111,7 @@ func TestACallerWhoLeavesCancelsOnlyItsOwnWait(t *testing.T) {
 	})
 }
 
-func TestWhenAllLeaveTheTokenIsThereForTheNext(t *testing.T) {
+func TestToken_IssuanceOutlivesItsCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
@@ -126,7 +126,7 @@ func TestWhenAllLeaveTheTokenIsThereForTheNext(t *testing.T) {
 	})
 }
 
-func TestACallersDeadlineIsHonoured(t *testing.T) {
+func TestToken_HonoursTheDeadline(t *testing.T) {
 	for name, ask := range map[string]func(context.Context, *tokensource.Source, *tokensource.Token) error{
 		"Token": func(ctx context.Context, src *tokensource.Source, refused *tokensource.Token) error {
 			account, _ := tokensource.ParseAccountID("2")
@@ -157,7 +157,7 @@ func TestACallersDeadlineIsHonoured(t *testing.T) {
 	}
 }
 
-func TestACallerLearnsWhyItWasCanceled(t *testing.T) {
+func TestToken_ReturnsTheCancelCause(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &desk{latency: time.Second})
 		reason := errors.New("the client went away")
@@ -173,7 +173,7 @@ func TestACallerLearnsWhyItWasCanceled(t *testing.T) {
 
 // Whoever leaves at the very moment at which the issuance ends must not look at
 // what is being written; the race detector watches.
-func TestLeavingWhileAnIssuanceEndsIsSafe(t *testing.T) {
+func TestToken_CancelDuringCompletionIsSafe(t *testing.T) {
 	src := newSource(t, issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
 		runtime.Gosched()
 		return tokensource.Grant{}, tokensource.NewError(tokensource.ErrAccountMismatch, nil)
@@ -191,7 +191,7 @@ func TestLeavingWhileAnIssuanceEndsIsSafe(t *testing.T) {
 	}
 }
 
-func TestTheCallersValuesDoNotReachTheIssuer(t *testing.T) {
+func TestIssuer_GetsNoCallerValues(t *testing.T) {
 	type key struct{}
 	var seen any
 	issued := 0
@@ -215,7 +215,7 @@ func TestTheCallersValuesDoNotReachTheIssuer(t *testing.T) {
 	}
 }
 
-func TestAnIssuanceHasATimeLimitOfItsOwn(t *testing.T) {
+func TestIssuance_HasItsOwnTimeLimit(t *testing.T) {
 	for name, tt := range map[string]struct{ configured, want time.Duration }{
 		"by default": {0, 10 * time.Second},
 		"configured": {3 * time.Second, 3 * time.Second},
@@ -234,7 +234,7 @@ func TestAnIssuanceHasATimeLimitOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAnIssuerThatPanicsHarmsNobody(t *testing.T) {
+func TestIssuer_PanicIsAnError(t *testing.T) {
 	for name, end := range map[string]func(){
 		"panic":           func() { panic("SENTINEL") },
 		"panic with nil":  func() { panic(nil) }, //nolint:govet // It happens.
@@ -275,7 +275,7 @@ func TestAnIssuerThatPanicsHarmsNobody(t *testing.T) {
 // name is not a constant to the compiler.
 var name = "an index out of range"
 
-func TestAnIssuerThatIgnoresItsContextIsLeftBehind(t *testing.T) {
+func TestIssuer_IgnoredContextIsLeftBehind(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hang := make(chan struct{})
 		var calls atomic.Int64
@@ -302,7 +302,7 @@ func TestAnIssuerThatIgnoresItsContextIsLeftBehind(t *testing.T) {
 	})
 }
 
-func TestALateAnswerIsDropped(t *testing.T) {
+func TestIssuer_LateAnswerIsDropped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hang := make(chan struct{})
 		var calls atomic.Int64
@@ -321,7 +321,7 @@ func TestALateAnswerIsDropped(t *testing.T) {
 	})
 }
 
-func TestAnIssuerThatAsksItsOwnSourceIsToldAtOnce(t *testing.T) {
+func TestIssuer_AskingItsOwnSourceFails(t *testing.T) {
 	one, other := acct(t, 1), acct(t, 2)
 	for name, ask := range map[string]func(context.Context, *tokensource.Source) error{
 		"the same account": func(ctx context.Context, src *tokensource.Source) error {
@@ -333,7 +333,7 @@ func TestAnIssuerThatAsksItsOwnSourceIsToldAtOnce(t *testing.T) {
 			return err
 		},
 		"through a handle": func(ctx context.Context, src *tokensource.Source) error {
-			_, err := src.For(one).Token(ctx)
+			_, err := src.ForAccount(one).Token(ctx)
 			return err
 		},
 		"in a derived context": func(ctx context.Context, src *tokensource.Source) error {
@@ -357,7 +357,7 @@ func TestAnIssuerThatAsksItsOwnSourceIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnIssuerMayAskAnotherSource(t *testing.T) {
+func TestIssuer_MayAskAnotherSource(t *testing.T) {
 	inner := newSource(t, &desk{})
 	outer := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 		tok, err := inner.Token(ctx, account)
@@ -371,11 +371,11 @@ func TestAnIssuerMayAskAnotherSource(t *testing.T) {
 	}
 }
 
-func TestNobodyWaitsForARenewalAheadOfExpiry(t *testing.T) {
+func TestRenewalAhead_NobodyWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
-		one := src.For(acct(t, 1))
+		one := src.ForAccount(acct(t, 1))
 		token(t, src, acct(t, 1))
 		time.Sleep(500 * time.Second)
 		all := together(1000, 200*time.Microsecond, func(i int) (*tokensource.Token, error) {
@@ -398,7 +398,7 @@ func TestNobodyWaitsForARenewalAheadOfExpiry(t *testing.T) {
 	})
 }
 
-func TestAFailedRenewalIsTriedAgainWhileTheTokenServes(t *testing.T) {
+func TestRenewalAhead_FailureIsRetried(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -427,7 +427,7 @@ func TestAFailedRenewalIsTriedAgainWhileTheTokenServes(t *testing.T) {
 	})
 }
 
-func TestARenewalAheadThatRecoversIsSeenByNobody(t *testing.T) {
+func TestRenewalAhead_RecoveryIsInvisible(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -450,7 +450,7 @@ func TestARenewalAheadThatRecoversIsSeenByNobody(t *testing.T) {
 
 // Whatever the endpoint does and however callers come by, what they get without
 // an error can be sent.
-func TestAnExpiredTokenIsNeverReturned(t *testing.T) {
+func TestToken_IsNeverExpired(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 2 * time.Second, lifetime: 20 * time.Second}
 		src := newSource(t, d)
@@ -481,12 +481,12 @@ func TestAnExpiredTokenIsNeverReturned(t *testing.T) {
 	})
 }
 
-func TestTheZeroAccountGetsNoToken(t *testing.T) {
+func TestToken_ZeroAccountFails(t *testing.T) {
 	d := &desk{}
 	src := newSource(t, d)
 	var zero tokensource.Account
 	wantNoToken(t, src, zero, tokensource.ErrMisconfigured)
-	_, err := src.For(zero).Token(t.Context())
+	_, err := src.ForAccount(zero).Token(t.Context())
 	wantKind(t, err, tokensource.ErrMisconfigured)
 	_, err = src.OAuth2(zero).Token()
 	wantKind(t, err, tokensource.ErrMisconfigured)
@@ -496,7 +496,7 @@ func TestTheZeroAccountGetsNoToken(t *testing.T) {
 	}
 }
 
-func TestTheOrganizationIsAnAccountLikeAnyOther(t *testing.T) {
+func TestToken_Organization(t *testing.T) {
 	d := &desk{}
 	src := newSource(t, d)
 	if tok := token(t, src, tokensource.Organization()); tok.Account() != tokensource.Organization() {

@@ -7,7 +7,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestAFreshTokenCostsNoAllocation(t *testing.T) {
+func TestToken_FreshAllocatesNothing(t *testing.T) {
 	for name, hooks := range map[string]tokensource.Hooks{
 		"without hooks":                  {},
 		"with hooks that return nothing": silent,
@@ -16,7 +16,7 @@ func TestAFreshTokenCostsNoAllocation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			src := newSource(t, &desk{}, withHooks(hooks))
 			account := acct(t, 1)
-			one := src.For(account)
+			one := src.ForAccount(account)
 			ctx := context.Background()
 			token(t, src, account)
 			for what, ask := range map[string]func() (*tokensource.Token, error){
@@ -36,7 +36,7 @@ func TestAFreshTokenCostsNoAllocation(t *testing.T) {
 	}
 }
 
-func TestTheParsedAccountOfAKnownIDCostsNoAllocation(t *testing.T) {
+func TestParseAccountID_Allocations(t *testing.T) {
 	keep := acct(t, 102681871)
 	allocs := testing.AllocsPerRun(1000, func() {
 		if account, err := tokensource.ParseAccountID("102681871"); err != nil || account != keep {

@@ -22,7 +22,7 @@ func maxIssuances(n int) func(*tokensource.Config) {
 	return func(c *tokensource.Config) { c.MaxIssuances = n }
 }
 
-func TestSixteenIssuancesRunAtOnce(t *testing.T) {
+func TestSlots_SixteenIssuancesAtOnce(t *testing.T) {
 	for name, tt := range map[string]struct{ configured, want int }{
 		"by default": {0, 16}, "configured": {3, 3}, "without limit": {math.MaxInt, 100},
 	} {
@@ -45,7 +45,7 @@ func TestSixteenIssuancesRunAtOnce(t *testing.T) {
 	}
 }
 
-func TestAFullQueueIsOverloaded(t *testing.T) {
+func TestSlots_FullQueueIsOverloaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxIssuances(1))
@@ -75,7 +75,7 @@ func TestAFullQueueIsOverloaded(t *testing.T) {
 	})
 }
 
-func TestAFullQueueDoesNotTouchTokensInService(t *testing.T) {
+func TestSlots_FullQueueKeepsTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d, maxIssuances(1))
@@ -96,7 +96,7 @@ func TestAFullQueueDoesNotTouchTokensInService(t *testing.T) {
 	})
 }
 
-func TestWhoeverWaitsTooLongForItsTurnIsOverloaded(t *testing.T) {
+func TestSlots_LongWaitIsOverloaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hang := make(chan struct{})
 		hung := acct(t, 1)
@@ -122,7 +122,7 @@ func TestWhoeverWaitsTooLongForItsTurnIsOverloaded(t *testing.T) {
 // A thousand accounts come at once, and a healthy endpoint takes 12.5 s for all
 // of them. Who gets its turn in the last moment has no time left to be answered:
 // that is the queue's fault, and says nothing about the endpoint.
-func TestAQueueThatIsTooLongIsNotTakenForAnOutage(t *testing.T) {
+func TestSlots_LongQueueIsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 190 * time.Millisecond}
 		src := newSource(t, d)
@@ -147,7 +147,7 @@ func TestAQueueThatIsTooLongIsNotTakenForAnOutage(t *testing.T) {
 	})
 }
 
-func TestTheAccountsAreBounded(t *testing.T) {
+func TestMaxAccounts_BoundsTheAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d, maxAccounts(100))
@@ -160,7 +160,7 @@ func TestTheAccountsAreBounded(t *testing.T) {
 	})
 }
 
-func TestTheBoundHoldsAgainAfterARush(t *testing.T) {
+func TestMaxAccounts_HoldsAgainAfterARush(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxAccounts(10))
@@ -175,7 +175,7 @@ func TestTheBoundHoldsAgainAfterARush(t *testing.T) {
 	})
 }
 
-func TestTheAccountsInUseAreKept(t *testing.T) {
+func TestEviction_KeepsAccountsInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{lifetime: time.Hour}
 		src := newSource(t, d, maxAccounts(100))
@@ -195,7 +195,7 @@ func TestTheAccountsInUseAreKept(t *testing.T) {
 
 // Somebody who makes up account numbers pushes out few accounts that have a
 // token: at most one in eight, because eviction looks at eight.
-func TestAccountsWithoutATokenAreEvictedFirst(t *testing.T) {
+func TestEviction_BeginsWithoutTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{lifetime: time.Hour}
 		known := accts(t, 50)
@@ -220,7 +220,7 @@ func TestAccountsWithoutATokenAreEvictedFirst(t *testing.T) {
 	})
 }
 
-func TestAccountsThatAreIdleAreForgotten(t *testing.T) {
+func TestEviction_DropsIdleAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &desk{lifetime: time.Hour})
 		for _, account := range accts(t, 8) {
@@ -239,11 +239,11 @@ func TestAccountsThatAreIdleAreForgotten(t *testing.T) {
 	})
 }
 
-func TestAHandleSurvivesTheEvictionOfItsAccount(t *testing.T) {
+func TestEviction_AccountSourceSurvives(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 10 * time.Millisecond, lifetime: time.Hour}
 		src := newSource(t, d, maxAccounts(1))
-		one := src.For(acct(t, 1))
+		one := src.ForAccount(acct(t, 1))
 		first, err := one.Token(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -270,7 +270,7 @@ func TestAHandleSurvivesTheEvictionOfItsAccount(t *testing.T) {
 	})
 }
 
-func TestAnAccountIsNotEvictedWhileItsTokenIsIssued(t *testing.T) {
+func TestEviction_SparesRunningIssuances(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxAccounts(1))
@@ -288,7 +288,7 @@ func TestAnAccountIsNotEvictedWhileItsTokenIsIssued(t *testing.T) {
 
 // An account that is evicted and comes back, over and over, on real threads: for
 // the race detector, for deadlocks, and for the one issuance at a time.
-func TestAnAccountThatComesAndGoesHasOneIssuanceAtATime(t *testing.T) {
+func TestEviction_OneIssuanceAtATime(t *testing.T) {
 	accounts := accts(t, 16)
 	var atWork sync.Map // of Account to *atomic.Int64
 	for _, account := range accounts {
@@ -304,7 +304,7 @@ func TestAnAccountThatComesAndGoesHasOneIssuanceAtATime(t *testing.T) {
 		return opaque(tokenFor(account), time.Hour), nil
 	}), maxAccounts(4))
 	together(16, 0, func(i int) (*tokensource.Token, error) {
-		one := src.For(accounts[i])
+		one := src.ForAccount(accounts[i])
 		for n := range 500 {
 			ctx, cancel := context.WithCancel(t.Context())
 			if n%7 == 0 {
@@ -329,7 +329,7 @@ func TestAnAccountThatComesAndGoesHasOneIssuanceAtATime(t *testing.T) {
 	})
 }
 
-func TestACallerWhoMeetsAnEvictionStartsAgain(t *testing.T) {
+func TestEviction_CallerStartsAgain(t *testing.T) {
 	d := &desk{}
 	src := newSource(t, d)
 	one, other := acct(t, 1), acct(t, 2)

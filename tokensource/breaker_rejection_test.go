@@ -33,7 +33,7 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					var mu sync.Mutex
-					var kinds []tokensource.Kind
+					var kinds []tokensource.ErrorKind
 					hooks := tokensource.Hooks{Issue: func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 						return ctx, func(result tokensource.IssueResult) {
 							mu.Lock()
@@ -306,7 +306,7 @@ func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
 // A call that had little time left, because its issuance had waited long for its
 // turn, says nothing about the endpoint. One that had most of it does.
 func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
-	for queued, want := range map[time.Duration]tokensource.Kind{
+	for queued, want := range map[time.Duration]tokensource.ErrorKind{
 		4900 * time.Millisecond: tokensource.ErrTimeout,
 		5100 * time.Millisecond: tokensource.ErrOverloaded,
 	} {

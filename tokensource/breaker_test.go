@@ -25,7 +25,7 @@ func openBreaker(t *testing.T, d *desk, src *tokensource.Source, err *tokensourc
 	wantNoToken(t, src, acct(t, 902), opened)
 }
 
-func TestTwoAccountsThatFailSayNothingAboutTheOthers(t *testing.T) {
+func TestBreaker_TwoFailuresKeepItClosed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -44,8 +44,8 @@ func TestTwoAccountsThatFailSayNothingAboutTheOthers(t *testing.T) {
 	})
 }
 
-func TestThreeAccountsThatFailCloseTheSource(t *testing.T) {
-	for _, tt := range []struct{ kind, closed tokensource.Kind }{
+func TestBreaker_ThreeAccountsOpenIt(t *testing.T) {
+	for _, tt := range []struct{ kind, closed tokensource.ErrorKind }{
 		{tokensource.ErrUnavailable, tokensource.ErrUnavailable},
 		{tokensource.ErrRateLimited, tokensource.ErrRateLimited},
 		{tokensource.ErrTimeout, tokensource.ErrTimeout},
@@ -74,7 +74,7 @@ func TestThreeAccountsThatFailCloseTheSource(t *testing.T) {
 	}
 }
 
-func TestAnAccountThatFailsAfterASuccessIsTheFirstAgain(t *testing.T) {
+func TestBreaker_SuccessRestartsTheCount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -89,7 +89,7 @@ func TestAnAccountThatFailsAfterASuccessIsTheFirstAgain(t *testing.T) {
 	})
 }
 
-func TestWhatFailsForTheOrganizationFailsForAll(t *testing.T) {
+func TestBreaker_OrganizationOpensItAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -102,7 +102,7 @@ func TestWhatFailsForTheOrganizationFailsForAll(t *testing.T) {
 
 // Health checks and readiness probes ask for the organization's token, which not
 // every key may have.
-func TestCredentialsThatAreGoodForAnAccountAreNotRejectedForTheOrganizationsSake(t *testing.T) {
+func TestBreaker_OrganizationAfterSuccess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -120,7 +120,7 @@ func TestCredentialsThatAreGoodForAnAccountAreNotRejectedForTheOrganizationsSake
 	})
 }
 
-func TestAMisconfiguredAccountDoesNotCloseTheSource(t *testing.T) {
+func TestBreaker_IgnoresMisconfiguration(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -131,7 +131,7 @@ func TestAMisconfiguredAccountDoesNotCloseTheSource(t *testing.T) {
 	})
 }
 
-func TestAMisconfiguredTrialLetsTheNextTry(t *testing.T) {
+func TestBreaker_MisconfiguredTrialIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -144,7 +144,7 @@ func TestAMisconfiguredTrialLetsTheNextTry(t *testing.T) {
 	})
 }
 
-func TestTokensInHandServeWhileTheSourceCools(t *testing.T) {
+func TestBreaker_OpenKeepsServingTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -160,7 +160,7 @@ func TestTokensInHandServeWhileTheSourceCools(t *testing.T) {
 	})
 }
 
-func TestACoolingSourceIsTriedOnceAtATime(t *testing.T) {
+func TestBreaker_HalfOpenAllowsOneIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
@@ -184,7 +184,7 @@ func TestACoolingSourceIsTriedOnceAtATime(t *testing.T) {
 	})
 }
 
-func TestATrialThatSucceedsOpensTheSource(t *testing.T) {
+func TestBreaker_SuccessfulTrialClosesIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -197,8 +197,8 @@ func TestATrialThatSucceedsOpensTheSource(t *testing.T) {
 	})
 }
 
-func TestTheSourcesCoolingDoublesToThirtySecondsOrFiveMinutes(t *testing.T) {
-	for kind, want := range map[tokensource.Kind][]time.Duration{
+func TestBreaker_CooldownDoubles(t *testing.T) {
+	for kind, want := range map[tokensource.ErrorKind][]time.Duration{
 		tokensource.ErrUnavailable:         {1, 2, 4, 8, 16, 30, 30},
 		tokensource.ErrCredentialsRejected: {1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300},
 	} {
@@ -224,7 +224,7 @@ func TestTheSourcesCoolingDoublesToThirtySecondsOrFiveMinutes(t *testing.T) {
 	}
 }
 
-func TestASourcesRetryAfterIsHonouredUpToAMinute(t *testing.T) {
+func TestBreaker_HonoursRetryAfter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -236,7 +236,7 @@ func TestASourcesRetryAfterIsHonouredUpToAMinute(t *testing.T) {
 
 // Sixteen issuances have failed once, and pause. When three have failed for
 // good, the others know enough.
-func TestNobodyTriesASecondTimeAtAnEndpointThatFailsForAll(t *testing.T) {
+func TestBreaker_OpenStopsSecondAttempts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(errDown)
@@ -252,7 +252,7 @@ func TestNobodyTriesASecondTimeAtAnEndpointThatFailsForAll(t *testing.T) {
 
 // Sixteen issuances are under way when the third fails: the thirteen others say
 // nothing new.
-func TestLateFailuresDoNotProlongTheCooling(t *testing.T) {
+func TestBreaker_LateFailuresDoNotProlong(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 100 * time.Millisecond}
 		d.fail(failure(tokensource.ErrCredentialsRejected, 401, 0))
@@ -269,7 +269,7 @@ func TestLateFailuresDoNotProlongTheCooling(t *testing.T) {
 	})
 }
 
-func TestASuccessOfAnEarlierIssuanceOpensTheSource(t *testing.T) {
+func TestBreaker_EarlierSuccessClosesIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		slow := acct(t, 1)
@@ -294,7 +294,7 @@ func TestASuccessOfAnEarlierIssuanceOpensTheSource(t *testing.T) {
 
 // A trial that fails when another issuance has opened the Source meanwhile is
 // one account's failure, and no more.
-func TestATrialThatIsOvertakenByASuccessDoesNotCloseTheSource(t *testing.T) {
+func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		early, trial := acct(t, 1), acct(t, 2)
@@ -329,7 +329,7 @@ func TestATrialThatIsOvertakenByASuccessDoesNotCloseTheSource(t *testing.T) {
 
 // All places are taken by calls that were left behind, until it is too late for
 // the one on trial.
-func TestATrialWhoseTurnComesTooLateLetsTheNextTry(t *testing.T) {
+func TestBreaker_LateTrialIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: time.Second}
 		hang := make(chan struct{})
@@ -354,7 +354,7 @@ func TestATrialWhoseTurnComesTooLateLetsTheNextTry(t *testing.T) {
 	})
 }
 
-func TestAThousandAccountsWithoutATokenLeaveADeadEndpointAlone(t *testing.T) {
+func TestBreaker_ThousandColdAccounts(t *testing.T) {
 	for name, latency := range map[string]time.Duration{
 		"refused at once": 0, "after 10 ms": 10 * time.Millisecond, "after 200 ms": 200 * time.Millisecond,
 	} {
@@ -383,7 +383,7 @@ func TestAThousandAccountsWithoutATokenLeaveADeadEndpointAlone(t *testing.T) {
 	}
 }
 
-func TestAFailedCallIsToldAsLongAsTheNextWillBe(t *testing.T) {
+func TestBreaker_RetryAfterIsTheRealWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -399,7 +399,7 @@ func TestAFailedCallIsToldAsLongAsTheNextWillBe(t *testing.T) {
 	})
 }
 
-func TestNewCredentialsEndTheCoolingInTheFirstSecondToo(t *testing.T) {
+func TestRevision_ChangeEndsAFreshCooldown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(tokensource.NewError(tokensource.ErrCredentialsRejected, nil))

@@ -7,7 +7,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestAContextCarriesAnAccount(t *testing.T) {
+func TestContextWithAccount_CarriesAnAccount(t *testing.T) {
 	if account, ok := tokensource.AccountFromContext(context.Background()); ok {
 		t.Errorf("a bare context carries %v", account)
 	}
@@ -19,7 +19,7 @@ func TestAContextCarriesAnAccount(t *testing.T) {
 	}
 }
 
-func TestAContextCarriesAToken(t *testing.T) {
+func TestContextWithToken_CarriesAToken(t *testing.T) {
 	if tok, ok := tokensource.TokenFromContext(context.Background()); ok {
 		t.Errorf("a bare context carries %v", tok)
 	}

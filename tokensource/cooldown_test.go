@@ -14,18 +14,18 @@ import (
 )
 
 // failure returns an error as an issuer makes it.
-func failure(kind tokensource.Kind, status int, retryAfter time.Duration) *tokensource.Error {
+func failure(kind tokensource.ErrorKind, status int, retryAfter time.Duration) *tokensource.Error {
 	err := tokensource.NewError(kind, errors.New("the cause"))
 	err.StatusCode, err.RetryAfter, err.CorrelationID = status, retryAfter, "cid-1"
 	return err
 }
 
-func TestTenCallersInARowCostNoMoreThanOne(t *testing.T) {
+func TestCooldown_CallersInARowCostOne(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(errDown)
 		src := newSource(t, d)
-		one := src.For(acct(t, 1))
+		one := src.ForAccount(acct(t, 1))
 		for range 10 {
 			wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
 			_, err := one.Token(t.Context())
@@ -37,8 +37,8 @@ func TestTenCallersInARowCostNoMoreThanOne(t *testing.T) {
 	})
 }
 
-func TestWhatIsWorthAnotherAttemptGetsOne(t *testing.T) {
-	for kind, attempts := range map[tokensource.Kind]int{
+func TestIssuance_TransientErrorsGetASecondTry(t *testing.T) {
+	for kind, attempts := range map[tokensource.ErrorKind]int{
 		tokensource.ErrUnavailable:         2,
 		tokensource.ErrMalformedResponse:   2,
 		tokensource.ErrCredentialsRejected: 1,
@@ -66,7 +66,7 @@ func TestWhatIsWorthAnotherAttemptGetsOne(t *testing.T) {
 	}
 }
 
-func TestASecondAttemptHealsAHiccup(t *testing.T) {
+func TestIssuance_SecondAttemptSucceeds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.refuseIf(func(tokensource.Account) error {
@@ -83,7 +83,7 @@ func TestASecondAttemptHealsAHiccup(t *testing.T) {
 	})
 }
 
-func TestCoolingDoublesWithJitterUpToThirtySeconds(t *testing.T) {
+func TestCooldown_DoublesWithJitter(t *testing.T) {
 	const sources = 60
 	for failures, full := range []time.Duration{1, 2, 4, 8, 16, 30, 30, 30} {
 		full *= time.Second
@@ -113,7 +113,7 @@ func TestCoolingDoublesWithJitterUpToThirtySeconds(t *testing.T) {
 	}
 }
 
-func TestACoolingAccountSaysHowLongAndWhy(t *testing.T) {
+func TestCooldown_ErrorSaysHowLongAndWhy(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, 20*time.Second))
@@ -136,7 +136,7 @@ func TestACoolingAccountSaysHowLongAndWhy(t *testing.T) {
 	})
 }
 
-func TestARetryAfterIsHonouredUpToAMinute(t *testing.T) {
+func TestCooldown_HonoursRetryAfter(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{
 		time.Millisecond: time.Second, // Or an endpoint that is down would be asked a thousand times a second.
 		5 * time.Second:  5 * time.Second,
@@ -162,7 +162,7 @@ func TestARetryAfterIsHonouredUpToAMinute(t *testing.T) {
 	}
 }
 
-func TestANegativeRetryAfterIsNone(t *testing.T) {
+func TestCooldown_IgnoresNegativeRetryAfter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, -time.Hour))
@@ -174,7 +174,7 @@ func TestANegativeRetryAfterIsNone(t *testing.T) {
 	})
 }
 
-func TestSuccessEndsASeriesOfFailures(t *testing.T) {
+func TestCooldown_SuccessEndsTheSeries(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(errDown)
@@ -196,7 +196,7 @@ func TestSuccessEndsASeriesOfFailures(t *testing.T) {
 	})
 }
 
-func TestAnAccountThatIsAlwaysRefusedDelaysNoOther(t *testing.T) {
+func TestCooldown_DelaysNoOtherAccount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const latency = 100 * time.Millisecond
 		d := &desk{latency: latency, lifetime: 2 * time.Second}
@@ -224,7 +224,7 @@ func TestAnAccountThatIsAlwaysRefusedDelaysNoOther(t *testing.T) {
 
 // The figures of a minute without a token endpoint: one account, 100 requests a
 // second, a valid token in hand for the first part.
-func TestAMinuteOfOutageIsSurvivedAndLeftAlone(t *testing.T) {
+func TestOutage_MinuteWithAToken(t *testing.T) {
 	for name, account := range map[string]tokensource.Account{
 		"account": acct(t, 1), "organization": tokensource.Organization(),
 	} {
@@ -271,7 +271,7 @@ func TestAMinuteOfOutageIsSurvivedAndLeftAlone(t *testing.T) {
 
 // An issuance that hangs when the endpoint recovers takes its ten seconds: they
 // count as cooling.
-func TestAnEndpointThatHungIsFoundWellAgainWithinThirtySeconds(t *testing.T) {
+func TestOutage_HungEndpointRecovers(t *testing.T) {
 	for _, account := range []tokensource.Account{acct(t, 1), tokensource.Organization()} {
 		for i := range 30 { // The outage ends at another moment of the series each time.
 			bubble(t, func(t *testing.T) {
@@ -311,7 +311,7 @@ func TestAnEndpointThatHungIsFoundWellAgainWithinThirtySeconds(t *testing.T) {
 	}
 }
 
-func TestAColdMinuteOfOutageIsLeftAlone(t *testing.T) {
+func TestOutage_MinuteWithoutAToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 10 * time.Millisecond}
 		d.fail(errDown)
@@ -346,7 +346,7 @@ func (r *revised) Revision(context.Context) string {
 	return *r.revision.Load()
 }
 
-func TestNewCredentialsEndTheCooling(t *testing.T) {
+func TestRevision_ChangeEndsTheCooldown(t *testing.T) {
 	for name, account := range map[string]tokensource.Account{
 		"of an account": acct(t, 1), "of the Source": tokensource.Organization(),
 	} {
@@ -372,7 +372,7 @@ func TestNewCredentialsEndTheCooling(t *testing.T) {
 	}
 }
 
-func TestNewCredentialsThatFailTooCoolAgain(t *testing.T) {
+func TestRevision_FailureAfterAChangeCools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(failure(tokensource.ErrCredentialsRejected, 401, time.Minute))
@@ -390,7 +390,7 @@ func TestNewCredentialsThatFailTooCoolAgain(t *testing.T) {
 	})
 }
 
-func TestNewCredentialsMakeARenewalPossible(t *testing.T) {
+func TestRevision_ChangeAllowsARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		issuer := revise(d, "1")
@@ -411,7 +411,7 @@ func TestNewCredentialsMakeARenewalPossible(t *testing.T) {
 	})
 }
 
-func TestTheRevisionIsAskedForOnceASecond(t *testing.T) {
+func TestRevision_IsReadOnceASecond(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
@@ -430,7 +430,7 @@ func TestTheRevisionIsAskedForOnceASecond(t *testing.T) {
 	})
 }
 
-func TestTheRevisionIsNotAskedForWhileAllIsWell(t *testing.T) {
+func TestRevision_IsNotReadWithoutFailures(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		issuer := revise(&desk{}, "1")
 		src := newSource(t, issuer)
@@ -444,7 +444,7 @@ func TestTheRevisionIsNotAskedForWhileAllIsWell(t *testing.T) {
 	})
 }
 
-func TestAnIssuerWithARevisionCoolsAfterAPanicToo(t *testing.T) {
+func TestRevision_PanicOfTheIssuerCools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		calls := 0
 		src := newSource(t, revise(issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
@@ -461,7 +461,7 @@ func TestAnIssuerWithARevisionCoolsAfterAPanicToo(t *testing.T) {
 	})
 }
 
-func TestAnIssuerWithARevisionCoolsAfterATimeoutToo(t *testing.T) {
+func TestRevision_TimeoutOfTheIssuerCools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: time.Hour}
 		src := newSource(t, revise(d, "1"))
@@ -472,7 +472,7 @@ func TestAnIssuerWithARevisionCoolsAfterATimeoutToo(t *testing.T) {
 	})
 }
 
-func TestTheCallersValuesDoNotReachTheRevision(t *testing.T) {
+func TestRevision_GetsNoCallerValues(t *testing.T) {
 	type key struct{}
 	bubble(t, func(t *testing.T) {
 		var seen []any
@@ -500,7 +500,7 @@ func TestTheCallersValuesDoNotReachTheRevision(t *testing.T) {
 	})
 }
 
-func TestALeavingCallerDoesNotWaitForTheRevision(t *testing.T) {
+func TestRevision_CanceledCallerDoesNotWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
@@ -524,7 +524,7 @@ func TestALeavingCallerDoesNotWaitForTheRevision(t *testing.T) {
 }
 
 // As one that reads the credentials from a file system that hangs.
-func TestARevisionThatIgnoresItsContextKeepsNobody(t *testing.T) {
+func TestRevision_IgnoredContextHoldsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
@@ -562,7 +562,7 @@ func TestARevisionThatIgnoresItsContextKeepsNobody(t *testing.T) {
 
 // As passport.S2S does it with a vault that is slow, or hangs: what it tells when
 // its time is up is no news of the credentials.
-func TestAVaultThatIsSlowDoesNotEndTheCooling(t *testing.T) {
+func TestRevision_TimeoutIsNoChange(t *testing.T) {
 	for _, latency := range []time.Duration{100 * time.Millisecond, time.Hour} {
 		bubble(t, func(t *testing.T) {
 			d := &desk{}
@@ -593,7 +593,7 @@ func TestAVaultThatIsSlowDoesNotEndTheCooling(t *testing.T) {
 }
 
 // An outage that takes the vault along: the credentials can be read now and then.
-func TestCredentialsThatComeAndGoDriveNoStorm(t *testing.T) {
+func TestRevision_UnknownNowAndThenIsNoStorm(t *testing.T) {
 	for _, accounts := range []int{1, 1000} {
 		t.Run(strconv.Itoa(accounts), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -616,7 +616,7 @@ func TestCredentialsThatComeAndGoDriveNoStorm(t *testing.T) {
 	}
 }
 
-func TestAnIssuerThatAsksItsOwnSourceForTheRevisionIsToldAtOnce(t *testing.T) {
+func TestRevision_AskingItsOwnSourceFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
@@ -639,7 +639,7 @@ func TestAnIssuerThatAsksItsOwnSourceForTheRevisionIsToldAtOnce(t *testing.T) {
 	})
 }
 
-func TestARevisionThatPanicsHarmsNobody(t *testing.T) {
+func TestRevision_PanicIsNoChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		broken := true
@@ -667,12 +667,12 @@ type revisedBy struct {
 
 func (r revisedBy) Revision(ctx context.Context) string { return r.revision(ctx) }
 
-func TestWhatIsCoolingCanBeCounted(t *testing.T) {
+func TestStatus_CountsCooldowns(t *testing.T) {
 	want := func(src *tokensource.Source, what string, accounts int, all bool) {
 		t.Helper()
 		status := src.Status()
-		if everybody := !status.CoolingUntil.IsZero(); status.Cooling != accounts || everybody != all {
-			t.Errorf("%s: %d accounts are cooling, all is %v; want %d and %v", what, status.Cooling, everybody, accounts, all)
+		if everybody := !status.CooldownUntil.IsZero(); status.CoolingDown != accounts || everybody != all {
+			t.Errorf("%s: %d accounts are cooling, all is %v; want %d and %v", what, status.CoolingDown, everybody, accounts, all)
 		}
 	}
 	bubble(t, func(t *testing.T) {

@@ -8,53 +8,53 @@ import (
 	"time"
 )
 
-// A Kind says why there is no token. The list is closed. A Kind is an
+// An ErrorKind says why there is no token. The list is closed. An ErrorKind is an
 // error itself, so that a caller can ask for one by name:
 //
 //	if errors.Is(err, tokensource.ErrRateLimited) { … }
 //
 // Its string value is stable, and fit for an attribute of a metric.
-type Kind string
+type ErrorKind string
 
 // The kinds of [Error].
 const (
 	// ErrCredentialsRejected: the token endpoint does not accept the
 	// credentials, or has refused three different accounts in a row.
-	ErrCredentialsRejected Kind = "credentials_rejected"
+	ErrCredentialsRejected ErrorKind = "credentials_rejected"
 	// ErrAccountRejected: the token endpoint refused a token for this account.
-	ErrAccountRejected Kind = "account_rejected"
+	ErrAccountRejected ErrorKind = "account_rejected"
 	// ErrAccountMismatch: the answer was a token for another account than the
 	// one asked for. It was thrown away.
-	ErrAccountMismatch Kind = "account_mismatch"
+	ErrAccountMismatch ErrorKind = "account_mismatch"
 	// ErrRateLimited: the token endpoint answered 429.
-	ErrRateLimited Kind = "rate_limited"
+	ErrRateLimited ErrorKind = "rate_limited"
 	// ErrUnavailable: the token endpoint could not be reached, or answered
 	// with a server error or with a page of something in front of it.
-	ErrUnavailable Kind = "unavailable"
+	ErrUnavailable ErrorKind = "unavailable"
 	// ErrTimeout: there was no answer within the issuance's time limit, or
 	// the caller's own deadline passed while it waited.
-	ErrTimeout Kind = "timeout"
+	ErrTimeout ErrorKind = "timeout"
 	// ErrMalformedResponse: the token endpoint answered with something that
 	// is not a token.
-	ErrMalformedResponse Kind = "malformed_response"
+	ErrMalformedResponse ErrorKind = "malformed_response"
 	// ErrOverloaded: too many accounts wait for an issuance already.
-	ErrOverloaded Kind = "overloaded"
+	ErrOverloaded ErrorKind = "overloaded"
 	// ErrRenewalLimited: tokens of this account were refused so often that
 	// renewing has to wait; see [Source.Renew].
-	ErrRenewalLimited Kind = "renewal_limited"
+	ErrRenewalLimited ErrorKind = "renewal_limited"
 	// ErrIssuerPanic: the [Issuer] panicked.
-	ErrIssuerPanic Kind = "issuer_panic"
+	ErrIssuerPanic ErrorKind = "issuer_panic"
 	// ErrCanceled: the caller's context was canceled while it waited.
 	// errors.Is(err, context.Canceled) holds too.
-	ErrCanceled Kind = "canceled"
+	ErrCanceled ErrorKind = "canceled"
 	// ErrMisconfigured: the request could not be made as the program is
 	// written or configured. Nothing was sent.
-	ErrMisconfigured Kind = "misconfigured"
+	ErrMisconfigured ErrorKind = "misconfigured"
 )
 
-// explanations are the texts that [Kind.Error] returns. They say what is wrong
+// explanations are the texts that [ErrorKind.Error] returns. They say what is wrong
 // and what to do, and hold nothing that came from outside.
-var explanations = map[Kind]string{
+var explanations = map[ErrorKind]string{
 	ErrCredentialsRejected: "the token endpoint rejected the credentials, check the server key and secret",
 	ErrAccountRejected:     "the token endpoint rejected the account, or the credentials",
 	ErrAccountMismatch:     "the token endpoint answered with a token for another account, which was discarded",
@@ -70,7 +70,7 @@ var explanations = map[Kind]string{
 }
 
 // Error returns what the kind means, in a sentence.
-func (k Kind) Error() string {
+func (k ErrorKind) Error() string {
 	if text, ok := explanations[k]; ok {
 		return "pismoauth: " + text
 	}
@@ -78,7 +78,7 @@ func (k Kind) Error() string {
 }
 
 // isPermanent reports whether only a person can mend the cause.
-func (k Kind) isPermanent() bool {
+func (k ErrorKind) isPermanent() bool {
 	switch k {
 	case ErrCredentialsRejected, ErrAccountRejected, ErrAccountMismatch, ErrIssuerPanic, ErrMisconfigured:
 		return true
@@ -99,7 +99,7 @@ func (k Kind) isPermanent() bool {
 // get the same one.
 type Error struct {
 	// Kind is why. It is never empty.
-	Kind Kind
+	Kind ErrorKind
 	// StatusCode is that of the token endpoint's answer; 0 if there was none.
 	StatusCode int
 	// RetryAfter is how long asking again is pointless: until then the Source
@@ -122,7 +122,7 @@ type Error struct {
 // NewError returns an Error of the given kind. The cause may be nil. It is meant
 // for implementations of [Issuer]. A cause that [Explain] made, and a
 // [*ConfigError], become part of the text.
-func NewError(kind Kind, cause error) *Error {
+func NewError(kind ErrorKind, cause error) *Error {
 	if cause == nil {
 		return &Error{Kind: kind}
 	}
@@ -155,7 +155,7 @@ func (e *Error) Error() string {
 
 // Is reports whether target is the kind of e.
 func (e *Error) Is(target error) bool {
-	kind, ok := target.(Kind)
+	kind, ok := target.(ErrorKind)
 	return ok && kind == e.Kind
 }
 

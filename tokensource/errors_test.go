@@ -19,7 +19,7 @@ import (
 
 // kinds is the closed list of kinds. Dashboards and alerts name them: a change
 // here breaks them.
-var kinds = map[tokensource.Kind]string{
+var kinds = map[tokensource.ErrorKind]string{
 	tokensource.ErrCredentialsRejected: "credentials_rejected",
 	tokensource.ErrAccountRejected:     "account_rejected",
 	tokensource.ErrAccountMismatch:     "account_mismatch",
@@ -72,7 +72,7 @@ func wantHidden(t *testing.T, what string, value any, part string) {
 	}
 }
 
-func TestAnErrorIsFoundByItsKind(t *testing.T) {
+func TestError_IsItsKind(t *testing.T) {
 	for kind, text := range kinds {
 		err := fmt.Errorf("wrapped: %w", tokensource.NewError(kind, context.Canceled))
 		if !errors.Is(err, kind) {
@@ -92,7 +92,7 @@ func TestAnErrorIsFoundByItsKind(t *testing.T) {
 	}
 }
 
-func TestAnErrorWithoutACauseHasOnlyItsKind(t *testing.T) {
+func TestError_WithoutACause(t *testing.T) {
 	err := tokensource.NewError(tokensource.ErrTimeout, nil)
 	if got := errors.Unwrap(err); got != nil {
 		t.Errorf("it unwraps to %v", got)
@@ -103,7 +103,7 @@ func TestAnErrorWithoutACauseHasOnlyItsKind(t *testing.T) {
 	}
 }
 
-func TestOnlyATimeoutIsATimeout(t *testing.T) {
+func TestError_Timeout(t *testing.T) {
 	for kind := range kinds {
 		err := error(tokensource.NewError(kind, nil))
 		timeout, ok := err.(interface{ Timeout() bool })
@@ -113,7 +113,7 @@ func TestOnlyATimeoutIsATimeout(t *testing.T) {
 	}
 }
 
-func TestAnErrorsTextIsMadeOfConstantsAndNumbers(t *testing.T) {
+func TestError_TextIsSafe(t *testing.T) {
 	for kind := range kinds {
 		if !strings.HasPrefix(kind.Error(), "pismoauth: ") || kind.Error() == "pismoauth: "+string(kind) {
 			t.Errorf("kind %q has no explanation: %q", kind, kind.Error())
@@ -127,7 +127,7 @@ func TestAnErrorsTextIsMadeOfConstantsAndNumbers(t *testing.T) {
 	}
 }
 
-func TestACauseIsFoundButNeverShown(t *testing.T) {
+func TestError_CauseIsFoundButNotShown(t *testing.T) {
 	cause := &url.Error{
 		Op:  "Post",
 		URL: "https://user:" + sentinel + "@host/path?secret=" + sentinel,
@@ -157,13 +157,13 @@ func TestACauseIsFoundButNeverShown(t *testing.T) {
 	}
 }
 
-func TestAnIssuersErrorsGetAKind(t *testing.T) {
+func TestError_IssuersErrorsGetAKind(t *testing.T) {
 	var typedNil *tokensource.Error
 	rejected := tokensource.NewError(tokensource.ErrAccountRejected, nil)
 	rejected.StatusCode, rejected.CorrelationID = 401, "cid-1"
 	for name, tt := range map[string]struct {
 		err  error
-		want tokensource.Kind
+		want tokensource.ErrorKind
 	}{
 		"an *Error":              {rejected, tokensource.ErrAccountRejected},
 		"a wrapped *Error":       {fmt.Errorf("wrapped: %w", rejected), tokensource.ErrAccountRejected},
@@ -183,7 +183,7 @@ func TestAnIssuersErrorsGetAKind(t *testing.T) {
 	}
 }
 
-func TestConfigFaultsAreReportedAllAtOnce(t *testing.T) {
+func TestConfig_ReportsEveryFault(t *testing.T) {
 	_, err := tokensource.New(tokensource.Config{MaxAccounts: -1, MaxIssuances: -1, IssueTimeout: -1})
 	wantFaults(t, err, "Config.Issuer", "Config.MaxAccounts", "Config.MaxIssuances", "Config.IssueTimeout")
 
@@ -230,13 +230,13 @@ func wantFaults(t *testing.T, err error, fields ...string) {
 	}
 }
 
-func TestTheZeroConfigIsRefused(t *testing.T) {
+func TestConfig_ZeroIsRefused(t *testing.T) {
 	if src, err := tokensource.New(tokensource.Config{}); err == nil || src != nil {
 		t.Errorf("got %v, %v", src, err)
 	}
 }
 
-func TestNewContactsNoOne(t *testing.T) {
+func TestNew_ContactsNoOne(t *testing.T) {
 	d := &desk{}
 	newSource(t, d)
 	wantAsked(t, d, 0)

@@ -72,8 +72,8 @@ func ExampleNew_faults() {
 }
 
 // A handle spares the look-up where one account is asked for again and again.
-func ExampleSource_For() {
-	organization := exampleSource().For(tokensource.Organization())
+func ExampleSource_ForAccount() {
+	organization := exampleSource().ForAccount(tokensource.Organization())
 	for range 3 {
 		tok, err := organization.Token(context.Background())
 		if err != nil {

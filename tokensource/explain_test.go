@@ -42,7 +42,7 @@ func TestExplain_SaysWhatToDo(t *testing.T) {
 
 // Every outer retry asks: is asking again worth it, and when?
 func TestIsPermanent_TellsWhatWaitingMends(t *testing.T) {
-	permanent := map[tokensource.Kind]bool{
+	permanent := map[tokensource.ErrorKind]bool{
 		tokensource.ErrCredentialsRejected: true,
 		tokensource.ErrAccountRejected:     true,
 		tokensource.ErrAccountMismatch:     true,

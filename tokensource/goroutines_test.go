@@ -43,7 +43,7 @@ func ours(word string) []string {
 // time: what an earlier test has left over is in none.
 const inBubble = "synctest bubble"
 
-func TestGoroutinesEndWithTheIssuance(t *testing.T) {
+func TestSource_GoroutinesEndWithTheIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &desk{latency: time.Hour} // The issuer hangs, but heeds its context.
 		src := newSource(t, d)
@@ -64,7 +64,7 @@ func TestGoroutinesEndWithTheIssuance(t *testing.T) {
 	})
 }
 
-func TestASourceAtRestHasNoGoroutine(t *testing.T) {
+func TestSource_AtRestHasNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource(t, &desk{})
 		token(t, src, acct(t, 1))

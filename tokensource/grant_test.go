@@ -45,7 +45,7 @@ var malformed = map[string]tokensource.Grant{
 	"scheme and token":      opaque("Bearer "+sentinel, 0),
 }
 
-func TestWhatIsNoTokenIsNeitherHandedOutNorKept(t *testing.T) {
+func TestGrant_InvalidTokensAreRejected(t *testing.T) {
 	for name, grant := range malformed {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -80,7 +80,7 @@ func wantNothingOf(t *testing.T, err *tokensource.Error, token string) {
 	}
 }
 
-func TestAMalformedAnswerLeavesTheTokenInService(t *testing.T) {
+func TestGrant_InvalidKeepsTheTokenInService(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		var answer tokensource.Issuer = d
@@ -98,7 +98,7 @@ func TestAMalformedAnswerLeavesTheTokenInService(t *testing.T) {
 	})
 }
 
-func TestATokenMayBeAnything(t *testing.T) {
+func TestGrant_TokenMayBeOpaque(t *testing.T) {
 	for name, value := range map[string]string{
 		"one character":          "x",
 		"no dots":                "0123456789abcdefABCDEF",
@@ -127,7 +127,7 @@ func TestATokenMayBeAnything(t *testing.T) {
 	}
 }
 
-func TestATokenForAnotherAccountIsDiscarded(t *testing.T) {
+func TestGrant_WrongAccountIsDiscarded(t *testing.T) {
 	internal := acct(t, 42)
 	organization := tokensource.Organization()
 	external, err := tokensource.ExternalAccountID("ext-42")
@@ -213,7 +213,7 @@ func TestATokenForAnotherAccountIsDiscarded(t *testing.T) {
 	}
 }
 
-func TestAMismatchIsNotAskedForTwice(t *testing.T) {
+func TestGrant_WrongAccountIsNotRetried(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		asked := 0
 		src := newSource(t, issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {

@@ -207,7 +207,7 @@ func token(t testing.TB, src *tokensource.Source, account tokensource.Account) *
 
 // wantNoToken asks for a token, and fails the test unless the answer is an
 // error of the given kind, which it returns.
-func wantNoToken(t testing.TB, src *tokensource.Source, account tokensource.Account, kind tokensource.Kind) *tokensource.Error {
+func wantNoToken(t testing.TB, src *tokensource.Source, account tokensource.Account, kind tokensource.ErrorKind) *tokensource.Error {
 	t.Helper()
 	tok, err := src.Token(t.Context(), account)
 	if tok != nil {
@@ -217,7 +217,7 @@ func wantNoToken(t testing.TB, src *tokensource.Source, account tokensource.Acco
 }
 
 // wantKind fails the test unless err is an *Error of the given kind.
-func wantKind(t testing.TB, err error, kind tokensource.Kind) *tokensource.Error {
+func wantKind(t testing.TB, err error, kind tokensource.ErrorKind) *tokensource.Error {
 	t.Helper()
 	e, ok := errors.AsType[*tokensource.Error](err)
 	if !ok {

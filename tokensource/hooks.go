@@ -35,46 +35,46 @@ type Hooks struct {
 	Renew func(ctx context.Context, info RenewInfo) (context.Context, func(RenewResult))
 }
 
-// An Origin says where a caller's token came from.
-type Origin string
+// A TokenOrigin says where a caller's token came from.
+type TokenOrigin string
 
 // The origins of a token.
 const (
 	// OriginCached: it was there and fresh.
-	OriginCached Origin = "cached"
+	OriginCached TokenOrigin = "cached"
 	// OriginStale: it was there, and is being renewed in the background.
-	OriginStale Origin = "stale"
+	OriginStale TokenOrigin = "stale"
 	// OriginIssued: the caller started an issuance and waited for it.
-	OriginIssued Origin = "issued"
+	OriginIssued TokenOrigin = "issued"
 	// OriginJoined: the caller waited for the issuance that another started.
-	OriginJoined Origin = "joined"
+	OriginJoined TokenOrigin = "joined"
 	// OriginSuppressed: issuances failed a moment ago; the caller got the
 	// cause at once.
-	OriginSuppressed Origin = "suppressed"
+	OriginSuppressed TokenOrigin = "suppressed"
 )
 
-// A Reason says why a token is issued.
-type Reason string
+// An IssueReason says why a token is issued.
+type IssueReason string
 
 // The reasons for an issuance.
 const (
 	// ReasonCold: there was none.
-	ReasonCold Reason = "cold"
+	ReasonCold IssueReason = "cold"
 	// ReasonExpired: the one there was had expired.
-	ReasonExpired Reason = "expired"
+	ReasonExpired IssueReason = "expired"
 	// ReasonRejected: the one there was had been refused.
-	ReasonRejected Reason = "rejected"
+	ReasonRejected IssueReason = "rejected"
 	// ReasonAhead: the one there was will expire soon; nobody waits.
-	ReasonAhead Reason = "ahead"
+	ReasonAhead IssueReason = "ahead"
 	// ReasonSuspected: the one there was may have been refused, see
 	// [Source.RenewInBackground]; nobody waits.
-	ReasonSuspected Reason = "suspected"
+	ReasonSuspected IssueReason = "suspected"
 )
 
 // AcquireInfo describes a call of Token.
 type AcquireInfo struct {
 	Account Account
-	Origin  Origin
+	Origin  TokenOrigin
 	// Issuance identifies the issuance being waited for. For
 	// [OriginSuppressed] it is the failed one; otherwise 0.
 	Issuance uint64
@@ -98,7 +98,7 @@ type IssueInfo struct {
 	Account Account
 	// Issuance is the number of this issuance in its Source, from 1.
 	Issuance uint64
-	Reason   Reason
+	Reason   IssueReason
 }
 
 // IssueResult says how an issuance ended.

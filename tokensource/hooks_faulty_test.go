@@ -81,7 +81,7 @@ func TestHooks_BlockedHookHoldsNoCaller(t *testing.T) {
 func TestHooks_IssueEndsBeforeTheTokenIsSeen(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T, *tokensource.Source){
 		"a first token":      func(*testing.T, *tokensource.Source) {},
-		"an invalidated one": func(t *testing.T, src *tokensource.Source) { token(t, src, acct(t, 1)); src.Forget(acct(t, 1)) },
+		"an invalidated one": func(t *testing.T, src *tokensource.Source) { token(t, src, acct(t, 1)); src.Invalidate(acct(t, 1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -77,7 +77,7 @@ func wantLines(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-func TestHooksAreToldWhatHappens(t *testing.T) {
+func TestHooks_LearnWhatHappens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var diary diary
 		d := &desk{latency: 100 * time.Millisecond}
@@ -95,7 +95,7 @@ func TestHooksAreToldWhatHappens(t *testing.T) {
 		first := token(t, src, account)
 		wantLines(t, "a cached token", diary.read(), "acquire 7 cached #0", "acquired 7: token 1")
 
-		if _, err := src.For(account).Token(t.Context()); err != nil {
+		if _, err := src.ForAccount(account).Token(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		wantLines(t, "a handle", diary.read(), "acquire 7 cached #0", "acquired 7: token 1")
@@ -145,7 +145,7 @@ func TestHooksAreToldWhatHappens(t *testing.T) {
 	})
 }
 
-func TestACallerWhoLeavesIsToldToTheHooksAsWell(t *testing.T) {
+func TestHooks_LearnOfCanceledCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var diary diary
 		src := newSource(t, &desk{latency: time.Second}, withHooks(diary.hooks()))
@@ -159,7 +159,7 @@ func TestACallerWhoLeavesIsToldToTheHooksAsWell(t *testing.T) {
 	})
 }
 
-func TestAnIssuanceThatASourceSuppressesAskedNobody(t *testing.T) {
+func TestHooks_SuppressedIssuanceAskedNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var diary diary
 		d := &desk{latency: 100 * time.Millisecond}
@@ -177,7 +177,7 @@ func TestAnIssuanceThatASourceSuppressesAskedNobody(t *testing.T) {
 	})
 }
 
-func TestAMisconfiguredCallIsNotToldToTheHooks(t *testing.T) {
+func TestHooks_SkipMisconfiguredCalls(t *testing.T) {
 	var diary diary
 	src := newSource(t, &desk{}, withHooks(diary.hooks()))
 	wantNoToken(t, src, tokensource.Account{}, tokensource.ErrMisconfigured)
@@ -185,7 +185,7 @@ func TestAMisconfiguredCallIsNotToldToTheHooks(t *testing.T) {
 	wantLines(t, "two faults of the program", diary.read())
 }
 
-func TestACoolingSourceBeginsNoIssuance(t *testing.T) {
+func TestHooks_OpenBreakerBeginsNoIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var diary diary
 		d := &desk{}
@@ -199,7 +199,7 @@ func TestACoolingSourceBeginsNoIssuance(t *testing.T) {
 	})
 }
 
-func TestWhoHasATokenFindsItsIssuanceCounted(t *testing.T) {
+func TestHooks_TokenHoldersFindItCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var counted atomic.Int64
 		src := newSource(t, &desk{}, withHooks(tokensource.Hooks{
@@ -217,7 +217,7 @@ func TestWhoHasATokenFindsItsIssuanceCounted(t *testing.T) {
 	})
 }
 
-func TestTheContextOfAHookIsUsedForWhatItAnnounces(t *testing.T) {
+func TestHooks_ContextIsUsed(t *testing.T) {
 	type key string
 	bubble(t, func(t *testing.T) {
 		var seen []any
@@ -247,7 +247,7 @@ func TestTheContextOfAHookIsUsedForWhatItAnnounces(t *testing.T) {
 	})
 }
 
-func TestTheContextsOfTheCallersHooksBoundTheirWait(t *testing.T) {
+func TestHooks_ContextBoundsTheWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d, withHooks(tokensource.Hooks{
@@ -267,7 +267,7 @@ func TestTheContextsOfTheCallersHooksBoundTheirWait(t *testing.T) {
 	})
 }
 
-func TestAHookMayReturnNoFunction(t *testing.T) {
+func TestHooks_MayReturnNoFunction(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d, withHooks(silent))
@@ -293,7 +293,7 @@ var silent = tokensource.Hooks{
 	},
 }
 
-func TestJoinedHooksNest(t *testing.T) {
+func TestJoinHooks_Nests(t *testing.T) {
 	type key struct{}
 	var lines []string
 	named := func(name string) tokensource.Hooks {

@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestNobodyGetsAnothersToken(t *testing.T) {
+func TestIsolation_AccountsKeepTheirTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 50 * time.Millisecond, lifetime: 2 * time.Second}
 		src := newSource(t, d)
@@ -25,7 +25,7 @@ func TestNobodyGetsAnothersToken(t *testing.T) {
 		var callers sync.WaitGroup
 		for i := range 50 {
 			account := accounts[i%len(accounts)]
-			one := src.For(account)
+			one := src.ForAccount(account)
 			callers.Go(func() {
 				for n := range 100 {
 					time.Sleep(rand.N(100 * time.Millisecond))
@@ -58,7 +58,7 @@ func TestNobodyGetsAnothersToken(t *testing.T) {
 
 // An endpoint that mixes its answers up, as one behind a broken cache does,
 // gives nobody another's token: it gives an error.
-func TestNobodyGetsAnothersTokenFromAnIssuerThatMixesAnswersUp(t *testing.T) {
+func TestIsolation_MixedUpAnswersFail(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		accounts := accts(t, 2)
 		var mixed, answered atomic.Int64
@@ -94,7 +94,7 @@ func TestNobodyGetsAnothersTokenFromAnIssuerThatMixesAnswersUp(t *testing.T) {
 	})
 }
 
-func TestTwoSourcesShareNothing(t *testing.T) {
+func TestIsolation_SourcesShareNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		one, other := &desk{}, &desk{}
 		src, second := newSource(t, one), newSource(t, other)
@@ -124,7 +124,7 @@ func TestTwoSourcesShareNothing(t *testing.T) {
 	})
 }
 
-func TestTwoSourcesMayHaveTheSameIssuer(t *testing.T) {
+func TestIsolation_SourcesMayShareAnIssuer(t *testing.T) {
 	d := &desk{}
 	src, second := newSource(t, d), newSource(t, d)
 	token(t, src, acct(t, 1))
@@ -132,10 +132,10 @@ func TestTwoSourcesMayHaveTheSameIssuer(t *testing.T) {
 	wantAsked(t, d, 2)
 }
 
-func TestAHandleAndItsSourceShareOneToken(t *testing.T) {
+func TestAccountSource_SharesTheToken(t *testing.T) {
 	d := &desk{}
 	src := newSource(t, d)
-	one, other := src.For(acct(t, 1)), src.For(acct(t, 1))
+	one, other := src.ForAccount(acct(t, 1)), src.ForAccount(acct(t, 1))
 	first, err := one.Token(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ type issuance struct {
 	entry       *entry
 	limits      *limits
 	number      uint64
-	reason      Reason
+	reason      IssueReason
 	attempts    int // how often the issuer may be asked
 	healthCheck bool
 
@@ -102,7 +102,7 @@ func (s *Source) mayIssue(e *entry, now instant) *Error {
 // begin begins an issuance for e, unless there is a cooldown or too many are
 // waiting. If a token was refused, it draws on the account's budget. The caller
 // holds the entry's lock; its context is for hooks only.
-func (s *Source) begin(ctx context.Context, e *entry, reason Reason, refused *Token, now instant) (*issuance, error) {
+func (s *Source) begin(ctx context.Context, e *entry, reason IssueReason, refused *Token, now instant) (*issuance, error) {
 	if err := s.mayIssue(e, now); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ const (
 	leakedAccount = "4711081547110815"
 )
 
-func TestNothingPrintsATokenASecretOrAnAccount(t *testing.T) {
+func TestFormat_ShowsNoSecretOrAccount(t *testing.T) {
 	account, err := tokensource.ParseAccountID(leakedAccount)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestNothingPrintsATokenASecretOrAnAccount(t *testing.T) {
 		}
 		return grant, nil
 	}))
-	one := src.For(account)
+	one := src.ForAccount(account)
 	tok, err := one.Token(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -78,17 +78,17 @@ func TestLive_IsFalseAfterForget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
-		if src.Live() {
+		if src.HasToken() {
 			t.Error("a Source without a token is live")
 		}
 		token(t, src, acct(t, 1))
-		src.Forget(acct(t, 1))
-		if src.Live() || src.Status().Tokens != 0 {
+		src.Invalidate(acct(t, 1))
+		if src.HasToken() || src.Status().Tokens != 0 {
 			t.Error("a Source whose only token was forgotten is live")
 		}
 		second := token(t, src, acct(t, 1))
 		refuse(second, 3)
-		if src.Live() {
+		if src.HasToken() {
 			t.Error("a Source whose only token is refused everywhere is live")
 		}
 
@@ -103,7 +103,7 @@ func TestLive_IsTrueDuringARenewal(t *testing.T) {
 		first := token(t, src, acct(t, 1))
 		go func() { _, _ = src.Renew(context.Background(), first) }()
 		synctest.Wait()
-		if !src.Live() {
+		if !src.HasToken() {
 			t.Error("a renewal has made the Source look dead")
 		}
 	})

@@ -7,7 +7,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestAnOAuth2TokenIsTheSourcesToken(t *testing.T) {
+func TestOAuth2_ReturnsTheSourcesToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -33,7 +33,7 @@ func TestAnOAuth2TokenIsTheSourcesToken(t *testing.T) {
 	})
 }
 
-func TestAnOAuth2TokenSourceDoesNotWaitForever(t *testing.T) {
+func TestOAuth2_WaitIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &desk{latency: time.Hour})
 		start := time.Now()

@@ -20,7 +20,7 @@ func renew(t *testing.T, src *tokensource.Source, refused *tokensource.Token) *t
 }
 
 // wantNotRenewed fails the test unless renewing a token fails as it should.
-func wantNotRenewed(t *testing.T, src *tokensource.Source, refused *tokensource.Token, kind tokensource.Kind) *tokensource.Error {
+func wantNotRenewed(t *testing.T, src *tokensource.Source, refused *tokensource.Token, kind tokensource.ErrorKind) *tokensource.Error {
 	t.Helper()
 	tok, err := src.Renew(t.Context(), refused)
 	if tok != nil {
@@ -29,7 +29,7 @@ func wantNotRenewed(t *testing.T, src *tokensource.Source, refused *tokensource.
 	return wantKind(t, err, kind)
 }
 
-func TestARefusedTokenIsReplaced(t *testing.T) {
+func TestRenew_ReplacesARefusedToken(t *testing.T) {
 	d := &desk{}
 	src := newSource(t, d)
 	first := token(t, src, acct(t, 1))
@@ -43,7 +43,7 @@ func TestARefusedTokenIsReplaced(t *testing.T) {
 	wantAsked(t, d, 2)
 }
 
-func TestSixteenRefusalsAtOnceCostOneIssuance(t *testing.T) {
+func TestRenew_SixteenAtOnceOneIssuance(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"at once": 0, "staggered": 20 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestSixteenRefusalsAtOnceCostOneIssuance(t *testing.T) {
 	}
 }
 
-func TestAThousandCallersAndOneRevocationCostOneIssuance(t *testing.T) {
+func TestRenew_ThousandCallersOneIssuance(t *testing.T) {
 	for name, tt := range map[string]struct {
 		latency, pause time.Duration
 	}{
@@ -93,7 +93,7 @@ func TestAThousandCallersAndOneRevocationCostOneIssuance(t *testing.T) {
 	}
 }
 
-func TestEightRefusalsOneAfterAnotherCostOneIssuance(t *testing.T) {
+func TestRenew_EightInARowOneIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
@@ -110,7 +110,7 @@ func TestEightRefusalsOneAfterAnotherCostOneIssuance(t *testing.T) {
 	})
 }
 
-func TestAnOldRefusalDoesNotReplaceTheCurrentToken(t *testing.T) {
+func TestRenew_OldRefusalIsSuperseded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -128,11 +128,11 @@ func TestAnOldRefusalDoesNotReplaceTheCurrentToken(t *testing.T) {
 	})
 }
 
-func TestNewCallersDoNotGoOutWithARefusedToken(t *testing.T) {
+func TestRenew_NewCallersWaitForTheSuccessor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
-		one := src.For(acct(t, 1))
+		one := src.ForAccount(acct(t, 1))
 		first := token(t, src, acct(t, 1))
 		if _, err := one.Token(t.Context()); err != nil {
 			t.Fatal(err)
@@ -154,7 +154,7 @@ func TestNewCallersDoNotGoOutWithARefusedToken(t *testing.T) {
 	})
 }
 
-func TestARefusalJoinsTheRenewalAheadOfExpiry(t *testing.T) {
+func TestRenew_JoinsARunningIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
@@ -174,7 +174,7 @@ func TestARefusalJoinsTheRenewalAheadOfExpiry(t *testing.T) {
 	})
 }
 
-func TestAFailedRenewalLeavesTheTokenInService(t *testing.T) {
+func TestRenew_FailureKeepsTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
@@ -202,7 +202,7 @@ func TestAFailedRenewalLeavesTheTokenInService(t *testing.T) {
 	})
 }
 
-func TestADeadTokenDoesNotServeOnAfterAFailedRenewal(t *testing.T) {
+func TestRenew_FailureDropsAnExpiredToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -222,7 +222,7 @@ func TestADeadTokenDoesNotServeOnAfterAFailedRenewal(t *testing.T) {
 	})
 }
 
-func TestRenewalsDrawOnABudget(t *testing.T) {
+func TestRenew_DrawsOnABudget(t *testing.T) {
 	for name, life := range map[string]time.Duration{"600 s": 600 * time.Second, "6 s": 6 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -259,7 +259,7 @@ func TestRenewalsDrawOnABudget(t *testing.T) {
 	}
 }
 
-func TestOneAccountsRefusalsDoNotSpendAnothersBudget(t *testing.T) {
+func TestRenew_BudgetIsPerAccount(t *testing.T) {
 	src := newSource(t, &desk{})
 	tok := token(t, src, acct(t, 1))
 	for range 3 {
@@ -270,7 +270,7 @@ func TestOneAccountsRefusalsDoNotSpendAnothersBudget(t *testing.T) {
 }
 
 // An endpoint that answers 401 whatever the token.
-func TestAnEndpointThatRefusesEveryTokenDrivesFewIssuances(t *testing.T) {
+func TestRenew_EndlessRefusalsCostLittle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 10 * time.Millisecond}
 		src := newSource(t, d)
@@ -292,7 +292,7 @@ func TestAnEndpointThatRefusesEveryTokenDrivesFewIssuances(t *testing.T) {
 	})
 }
 
-func TestARenewalInTheBackgroundKeepsTheTokenInService(t *testing.T) {
+func TestRenewInBackground_KeepsTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: 200 * time.Millisecond}
 		var diary diary
@@ -317,7 +317,7 @@ func TestARenewalInTheBackgroundKeepsTheTokenInService(t *testing.T) {
 	})
 }
 
-func TestARenewalInTheBackgroundSurvivesItsRequest(t *testing.T) {
+func TestRenewInBackground_OutlivesItsRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &desk{latency: 200 * time.Millisecond})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -330,7 +330,7 @@ func TestARenewalInTheBackgroundSurvivesItsRequest(t *testing.T) {
 	})
 }
 
-func TestRenewalsInTheBackgroundDrawOnTheSameBudget(t *testing.T) {
+func TestRenewInBackground_DrawsOnTheBudget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -343,7 +343,7 @@ func TestRenewalsInTheBackgroundDrawOnTheSameBudget(t *testing.T) {
 	})
 }
 
-func TestARefusedRenewalCools(t *testing.T) {
+func TestRenew_FailureCools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -361,7 +361,7 @@ func TestARefusedRenewalCools(t *testing.T) {
 	})
 }
 
-func TestAFailedRenewalIsOnlyTakenFromTheBudgetOnce(t *testing.T) {
+func TestRenew_FailureCostsTheBudgetOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -378,7 +378,7 @@ func TestAFailedRenewalIsOnlyTakenFromTheBudgetOnce(t *testing.T) {
 	})
 }
 
-func TestAnExpiredTokenCanBeRenewed(t *testing.T) {
+func TestRenew_AcceptsAnExpiredToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &desk{})
 		first := token(t, src, acct(t, 1))
@@ -389,7 +389,7 @@ func TestAnExpiredTokenCanBeRenewed(t *testing.T) {
 	})
 }
 
-func TestATokenOfAnotherSourceIsNotRenewed(t *testing.T) {
+func TestRenew_ForeignTokenFails(t *testing.T) {
 	d := &desk{}
 	src, other := newSource(t, d), newSource(t, &desk{})
 	wantNotRenewed(t, src, token(t, other, acct(t, 1)), tokensource.ErrMisconfigured)
@@ -399,7 +399,7 @@ func TestATokenOfAnotherSourceIsNotRenewed(t *testing.T) {
 	wantAsked(t, d, 0)
 }
 
-func TestAnIssuerCannotRenewWithItsOwnSource(t *testing.T) {
+func TestRenew_IssuersOwnSourceFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var src *tokensource.Source
 		var first *tokensource.Token

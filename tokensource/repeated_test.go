@@ -100,7 +100,7 @@ func TestForget_TakesTheSameTokenAgain(t *testing.T) {
 		src := newSource(t, granting(opaque("the-one-there-is", lifetime)))
 		first := token(t, src, acct(t, 1))
 		time.Sleep(time.Minute)
-		src.Forget(acct(t, 1))
+		src.Invalidate(acct(t, 1))
 		if tok := token(t, src, acct(t, 1)); tok.Expiry() != first.Expiry() {
 			t.Errorf("the token expires at %v, want %v", tok.Expiry(), first.Expiry())
 		}

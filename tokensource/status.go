@@ -13,13 +13,13 @@ type Status struct {
 	// NextExpiry is when the first of these tokens expires; zero if there is
 	// none.
 	NextExpiry time.Time
-	// Cooling are how many accounts are left alone, because issuances for them
+	// CoolingDown are how many accounts are left alone, because issuances for them
 	// failed a moment ago.
-	Cooling int
-	// CoolingUntil is when the Source as a whole will try again; zero if it is
+	CoolingDown int
+	// CooldownUntil is when the Source as a whole will try again; zero if it is
 	// not left alone. Cause is why it is.
-	CoolingUntil time.Time
-	Cause        Kind
+	CooldownUntil time.Time
+	CooldownCause ErrorKind
 }
 
 // Status returns what the Source is doing. It looks at all accounts there are,
@@ -30,7 +30,7 @@ func (s *Source) Status() Status {
 	for _, e := range s.entries.Entries() {
 		status.Accounts++
 		if e.inCooldown(now.mono, revision) {
-			status.Cooling++
+			status.CoolingDown++
 		}
 		if t := e.inHand(now); t != nil {
 			status.Tokens++
@@ -40,15 +40,15 @@ func (s *Source) Status() Status {
 		}
 	}
 	if open := s.breaker.check(now.mono, revision); open != nil {
-		status.CoolingUntil = time.Unix(0, now.wall).Add(open.RetryAfter)
-		status.Cause = open.Kind
+		status.CooldownUntil = time.Unix(0, now.wall).Add(open.RetryAfter)
+		status.CooldownCause = open.Kind
 	}
 	return status
 }
 
-// Live reports whether the Source has a token that may be handed out, of any
+// HasToken reports whether the Source has a token that may be handed out, of any
 // account. It is for a readiness probe, and issues nothing.
-func (s *Source) Live() bool {
+func (s *Source) HasToken() bool {
 	now := s.now()
 	for _, e := range s.entries.Entries() {
 		if e.inHand(now) != nil {
@@ -65,19 +65,19 @@ func (e *entry) inHand(now instant) *Token {
 	return e.usable(now)
 }
 
-// Forget drops the token of an account, and the memory of its failures: the
+// Invalidate drops the token of an account, and the memory of its failures: the
 // next caller has another issued. It is for an operator who knows that a token
 // is no good, or that a failure is mended. An issuance that is running goes on,
-// and what it brings is kept. The token itself lives on: Forget revokes nothing.
-func (s *Source) Forget(account Account) {
+// and what it brings is kept. The token itself lives on: Invalidate revokes nothing.
+func (s *Source) Invalidate(account Account) {
 	if e, ok := s.entries.Load(account); ok {
 		e.invalidate()
 	}
 }
 
-// ForgetAll is [Source.Forget] for all accounts there are, and ends the failures
+// InvalidateAll is [Source.Invalidate] for all accounts there are, and ends the failures
 // that concern every account.
-func (s *Source) ForgetAll() {
+func (s *Source) InvalidateAll() {
 	for _, e := range s.entries.Entries() {
 		e.invalidate()
 	}

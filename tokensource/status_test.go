@@ -7,17 +7,17 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestAForgottenTokenIsIssuedAnewAndNoOther(t *testing.T) {
+func TestInvalidate_ReissuesOneAccount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
 		first, other := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
-		one := src.For(acct(t, 1))
+		one := src.ForAccount(acct(t, 1))
 		if again, err := one.Token(t.Context()); err != nil || again != first {
 			t.Fatalf("got %v, %v", again, err)
 		}
-		src.Forget(acct(t, 1))
-		src.Forget(acct(t, 3)) // Nothing is kept for it.
+		src.Invalidate(acct(t, 1))
+		src.Invalidate(acct(t, 3)) // Nothing is kept for it.
 		if again, err := one.Token(t.Context()); err != nil || again == first {
 			t.Errorf("got %v, %v after it was forgotten", again, err)
 		}
@@ -28,7 +28,7 @@ func TestAForgottenTokenIsIssuedAnewAndNoOther(t *testing.T) {
 	})
 }
 
-func TestForgettingEndsAnAccountsCooling(t *testing.T) {
+func TestInvalidate_EndsTheCooldown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		d.fail(errDown)
@@ -36,12 +36,12 @@ func TestForgettingEndsAnAccountsCooling(t *testing.T) {
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
 		d.fail(nil)
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
-		src.Forget(acct(t, 1))
+		src.Invalidate(acct(t, 1))
 		token(t, src, acct(t, 1))
 	})
 }
 
-func TestForgettingAllEndsTheCoolingOfTheSource(t *testing.T) {
+func TestInvalidateAll_ClosesTheBreaker(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -50,8 +50,8 @@ func TestForgettingAllEndsTheCoolingOfTheSource(t *testing.T) {
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrUnavailable)
 		d.fail(nil)
 		wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
-		src.ForgetAll()
-		if src.Live() {
+		src.InvalidateAll()
+		if src.HasToken() {
 			t.Error("a token is said to live that nobody is given any more")
 		}
 		token(t, src, acct(t, 2))
@@ -61,13 +61,13 @@ func TestForgettingAllEndsTheCoolingOfTheSource(t *testing.T) {
 	})
 }
 
-func TestWhatIsBeingIssuedWhenItIsForgottenIsKept(t *testing.T) {
+func TestInvalidate_KeepsARunningIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{latency: time.Second}
 		src := newSource(t, d)
 		go func() {
 			time.Sleep(time.Second / 2)
-			src.Forget(acct(t, 1))
+			src.Invalidate(acct(t, 1))
 		}()
 		first := token(t, src, acct(t, 1))
 		if again := token(t, src, acct(t, 1)); again != first {
@@ -77,7 +77,7 @@ func TestWhatIsBeingIssuedWhenItIsForgottenIsKept(t *testing.T) {
 	})
 }
 
-func TestTheStatusSaysWhatASourceIsDoing(t *testing.T) {
+func TestStatus_DescribesTheSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -90,14 +90,14 @@ func TestTheStatusSaysWhatASourceIsDoing(t *testing.T) {
 		d.fail(errDown)
 		wantNoToken(t, src, acct(t, 3), tokensource.ErrUnavailable)
 		got := src.Status()
-		if got.Accounts != 3 || got.Tokens != 2 || got.Cooling != 1 || !got.NextExpiry.Equal(first.Expiry()) || !got.CoolingUntil.IsZero() || got.Cause != "" {
+		if got.Accounts != 3 || got.Tokens != 2 || got.CoolingDown != 1 || !got.NextExpiry.Equal(first.Expiry()) || !got.CooldownUntil.IsZero() || got.CooldownCause != "" {
 			t.Errorf("the status is %+v", got)
 		}
 		d.fail(failure(tokensource.ErrRateLimited, 429, 40*time.Second))
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrRateLimited)
 		got = src.Status()
-		if until := time.Until(got.CoolingUntil); until != 40*time.Second || got.Cause != tokensource.ErrRateLimited {
-			t.Errorf("the Source cools for %s because of %q", until, got.Cause)
+		if until := time.Until(got.CooldownUntil); until != 40*time.Second || got.CooldownCause != tokensource.ErrRateLimited {
+			t.Errorf("the Source cools for %s because of %q", until, got.CooldownCause)
 		}
 	})
 }

@@ -18,7 +18,7 @@ const (
 	latestRenewal   = 0.80
 )
 
-func TestATokenOfTwoSecondsAgesAsOneOfTenMinutes(t *testing.T) {
+func TestLifetime_ShortOnesAgeAlike(t *testing.T) {
 	tests := map[string]struct {
 		life, dead time.Duration
 	}{
@@ -77,7 +77,7 @@ func TestATokenOfTwoSecondsAgesAsOneOfTenMinutes(t *testing.T) {
 	}
 }
 
-func TestTokensIssuedTogetherAreRenewedApart(t *testing.T) {
+func TestLifetime_RenewalsAreSpread(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -107,7 +107,7 @@ func TestTokensIssuedTogetherAreRenewedApart(t *testing.T) {
 	})
 }
 
-func TestAWrongLocalClockDoesNotChangeALife(t *testing.T) {
+func TestLifetime_IgnoresTheLocalClock(t *testing.T) {
 	for name, wrong := range map[string]time.Duration{
 		"right":          0,
 		"a day ahead":    24 * time.Hour,
@@ -129,7 +129,7 @@ func TestAWrongLocalClockDoesNotChangeALife(t *testing.T) {
 	}
 }
 
-func TestALifeCountsFromBeforeTheRequest(t *testing.T) {
+func TestLifetime_CountsFromBeforeTheRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		start := time.Now()
 		src := newSource(t, &desk{latency: 5 * time.Second})
@@ -139,14 +139,14 @@ func TestALifeCountsFromBeforeTheRequest(t *testing.T) {
 	})
 }
 
-func TestATokenThatDiedOnItsWayIsNotHandedOut(t *testing.T) {
+func TestLifetime_ExpiredOnArrivalIsAnError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &desk{lifetime: 2 * time.Second, latency: 1801 * time.Millisecond})
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrMalformedResponse)
 	})
 }
 
-func TestALifeIsOneHourAtMost(t *testing.T) {
+func TestLifetime_IsOneHourAtMost(t *testing.T) {
 	day := 24 * time.Hour
 	for name, grant := range map[string]tokensource.Grant{
 		"exp − iat":            {Token: tokensource.NewSecret(jwtOf(`{"iat":1700000000,"exp":1700086400}`))},
@@ -270,7 +270,7 @@ func TestGrant_AgeShortensTheRest(t *testing.T) {
 	})
 }
 
-func TestATokenAgesWhileTheMachineIsSuspended(t *testing.T) {
+func TestLifetime_PassesDuringSuspend(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -291,7 +291,7 @@ func TestATokenAgesWhileTheMachineIsSuspended(t *testing.T) {
 	})
 }
 
-func TestAClockSetBackDoesNotLengthenALife(t *testing.T) {
+func TestLifetime_ClockSetBackChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{}
 		src := newSource(t, d)
@@ -313,7 +313,7 @@ func TestAClockSetBackDoesNotLengthenALife(t *testing.T) {
 	})
 }
 
-func TestATokenGoesIntoTheHeaderAsItWasGranted(t *testing.T) {
+func TestSetAuthHeader_SendsTheGrantedValue(t *testing.T) {
 	for name, tt := range map[string]struct {
 		bare bool
 		want string
@@ -338,7 +338,7 @@ func TestATokenGoesIntoTheHeaderAsItWasGranted(t *testing.T) {
 	}
 }
 
-func TestWritingIntoOneHeaderDoesNotReachAnother(t *testing.T) {
+func TestSetAuthHeader_HeadersAreIndependent(t *testing.T) {
 	tok := token(t, newSource(t, &desk{}), acct(t, 1))
 	one, other := http.Header{}, http.Header{}
 	tok.SetAuthHeader(one)
@@ -349,7 +349,7 @@ func TestWritingIntoOneHeaderDoesNotReachAnother(t *testing.T) {
 	}
 }
 
-func TestATokenKnowsWhoseItIs(t *testing.T) {
+func TestToken_KnowsItsAccount(t *testing.T) {
 	src := newSource(t, &desk{})
 	a, b := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
 	if a.Account() != acct(t, 1) || b.Account() != acct(t, 2) {
@@ -360,7 +360,7 @@ func TestATokenKnowsWhoseItIs(t *testing.T) {
 	}
 }
 
-func TestClaimsCanBeRead(t *testing.T) {
+func TestClaims_AreReadUnverified(t *testing.T) {
 	grant := opaque(jwtOf(`{"iss":"Passport","aid":"7","n":9007199254740993}`), 0)
 	claims := token(t, newSource(t, granting(grant)), acct(t, 7)).Claims()
 	if claims["iss"] != "Passport" {
@@ -375,7 +375,7 @@ func TestClaimsCanBeRead(t *testing.T) {
 	}
 }
 
-func TestATokenSaysHowLongItLives(t *testing.T) {
+func TestToken_TellsItsLifetime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tok := token(t, newSource(t, &desk{}), acct(t, 1))
 		if want := "token 1, expires 2000-01-01T00:10:00Z"; tok.String() != want {
@@ -387,7 +387,7 @@ func TestATokenSaysHowLongItLives(t *testing.T) {
 	})
 }
 
-func TestATokenIsInAHeaderOnlyIfItIsAloneThere(t *testing.T) {
+func TestIsIn_NeedsTheTokenAlone(t *testing.T) {
 	src := newSource(t, &desk{})
 	tok, other := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
 	mine, others := "Bearer "+tok.Reveal(), "Bearer "+other.Reveal()
@@ -414,15 +414,15 @@ func TestATokenIsInAHeaderOnlyIfItIsAloneThere(t *testing.T) {
 	}
 }
 
-func TestASourceIsLiveWhileAnyOfItsTokensIs(t *testing.T) {
+func TestHasToken_TrueWhileAnyTokenServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &desk{lifetime: time.Hour}
 		src := newSource(t, d)
 		clocks := src.PartClocks()
 		live := func(when string, want bool) {
 			t.Helper()
-			if src.Live() != want {
-				t.Errorf("%s, the Source is live: %v", when, src.Live())
+			if src.HasToken() != want {
+				t.Errorf("%s, the Source is live: %v", when, src.HasToken())
 			}
 		}
 		live("without a token", false)

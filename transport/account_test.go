@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func TestARequestActsForTheAccountItNamesOrForNone(t *testing.T) {
+func TestAccount_ComesFromContextOrConfig(t *testing.T) {
 	var (
 		a, b = acct(t, "1"), acct(t, "2")
 		zero = tokensource.Account{}
@@ -36,7 +36,7 @@ func TestARequestActsForTheAccountItNamesOrForNone(t *testing.T) {
 		{"a zero one against one account", a, []tokensource.Account{zero}, zero, transport.ErrAccountConflict},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m, w := &mint{}, &wire{}
+			m, w := &fakeIssuer{}, &fakeBase{}
 			rt := newTransport(t, m, w, func(c *transport.Config) { c.Account = test.configured })
 			body := &spy{Reader: strings.NewReader("payment")}
 			req := newRequest(t, http.MethodPost, target, body)
@@ -57,7 +57,7 @@ func TestARequestActsForTheAccountItNamesOrForNone(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = resp.Body.Close()
-			if got, ok := m.account(w.sendings()[0].header); !ok || got != test.want {
+			if got, ok := m.account(w.requests()[0].header); !ok || got != test.want {
 				t.Errorf("it acted for %v, want %v", got, test.want)
 			}
 		})
@@ -66,9 +66,9 @@ func TestARequestActsForTheAccountItNamesOrForNone(t *testing.T) {
 
 // The issuer of a Source whose own requests ask the Source for a token would
 // wait for itself.
-func TestAnIssuerBehindItsOwnTransportIsFoundOutAtOnce(t *testing.T) {
+func TestIssuer_BehindItsOwnTransportFails(t *testing.T) {
 	var client *http.Client
-	m := &mint{before: func(ctx context.Context) error {
+	m := &fakeIssuer{before: func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, nil)
 		if err != nil {
 			return err
@@ -79,7 +79,7 @@ func TestAnIssuerBehindItsOwnTransportIsFoundOutAtOnce(t *testing.T) {
 		}
 		return err
 	}}
-	w := &wire{}
+	w := &fakeBase{}
 	rt := newTransport(t, m, w)
 	client = &http.Client{Transport: rt}
 	_, err := rt.RoundTrip(newRequest(t, http.MethodGet, target, nil))

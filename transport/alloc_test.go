@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-func TestAnOrdinaryRequestAllocatesLittle(t *testing.T) {
+func TestRoundTrip_AllocatesAtMostEightTimes(t *testing.T) {
 	resp := respond(http.StatusOK, "")
-	rt := newTransport(t, &mint{}, roundTripper(func(*http.Request) (*http.Response, error) { return resp, nil }))
+	rt := newTransport(t, &fakeIssuer{}, roundTripper(func(*http.Request) (*http.Response, error) { return resp, nil }))
 	req := newRequest(t, http.MethodGet, target, nil)
 	for i := range 8 {
 		req.Header.Set(fmt.Sprintf("X-Field-%d", i), "value")
@@ -28,10 +28,10 @@ func TestAnOrdinaryRequestAllocatesLittle(t *testing.T) {
 }
 
 // retryablehttp's FromRequest allocated 2.2 MB for it.
-func TestABodyThatCanBeHadAgainIsNotCopied(t *testing.T) {
+func TestBody_WithGetBodyIsNotCopied(t *testing.T) {
 	const requests = 100
 	resp := respond(http.StatusOK, "")
-	rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+	rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
 		_, err := io.Copy(io.Discard, req.Body)
 		return resp, err
 	}))
@@ -56,10 +56,10 @@ func TestABodyThatCanBeHadAgainIsNotCopied(t *testing.T) {
 	}
 }
 
-func TestABombIsNotUnpacked(t *testing.T) {
-	bomb := zip(t, strings.Repeat(" ", 8<<20))
+func TestRefusal_LimitsGzipExpansion(t *testing.T) {
+	bomb := gzipText(t, strings.Repeat(" ", 8<<20))
 	w := answers401(bomb, "Content-Encoding", "gzip")
-	rt := newTransport(t, &mint{}, w)
+	rt := newTransport(t, &fakeIssuer{}, w)
 	if n := allocated(func() { post(t, rt, target, "payment") }); n > 2<<20 {
 		t.Errorf("%d bytes of an answer were unpacked into %d", len(bomb), n)
 	}

@@ -11,11 +11,11 @@ import (
 // forms: {code,message,details}, {error_code,message}, {message},
 // {correlationId,errors[]}.
 type errorBody struct {
-	// gateway says that the body is empty, a text, or a message and nothing
+	// fromGateway says that the body is empty, a text, or a message and nothing
 	// else: a gateway refuses a token so. A timestamp or a path beside the
 	// message is the sign of an application, which may have refused the request.
-	gateway bool
-	codes   []string // in capitals
+	fromGateway bool
+	codes       []string // in capitals
 }
 
 // parse reads the body, if it is complete.
@@ -25,13 +25,13 @@ func (r *Refusal) parse() errorBody {
 	switch {
 	case !r.Complete:
 	case len(body) == 0:
-		e.gateway = true
+		e.fromGateway = true
 	case json.Valid(body) && body[0] == '{':
-		e.gateway = e.readObject(body, true)
+		e.fromGateway = e.readObject(body, true)
 	case json.Valid(body):
 		e.readErrors(body)
 	case body[0] != '{' && body[0] != '[': // JSON that breaks off may have lost its code.
-		e.gateway = e.readText(string(body))
+		e.fromGateway = e.readText(string(body))
 	}
 	return e
 }
@@ -47,7 +47,7 @@ func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool)
 		var value json.RawMessage
 		name, _ := fields.Token()
 		_ = fields.Decode(&value)
-		text, isText := textOf(value)
+		text, isText := jsonString(value)
 		switch strings.ToLower(name.(string)) {
 		case "message":
 			if isText && !onlyMessage {
@@ -66,9 +66,9 @@ func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool)
 	return onlyMessage && others == 0
 }
 
-// textOf returns a JSON string, and whether value is one; null is an empty one.
+// jsonString returns a JSON string, and whether value is one; null is an empty one.
 // A number is no code that is known.
-func textOf(value []byte) (text string, ok bool) {
+func jsonString(value []byte) (text string, ok bool) {
 	err := json.Unmarshal(value, &text)
 	return text, err == nil
 }
@@ -90,7 +90,7 @@ func (e *errorBody) readErrors(value []byte) {
 // forms, JSON with something in front of it. It reports whether the text is a
 // gateway's: words, or the page with which a web server says 401.
 func (e *errorBody) readText(text string) bool {
-	for word := range strings.FieldsFuncSeq(text, isNotOfCode) {
+	for word := range strings.FieldsFuncSeq(text, isCodeSeparator) {
 		if verdict, ok := knownCodes[word]; ok && verdict != TokenRefused {
 			e.codes = append(e.codes, word)
 		}
@@ -99,15 +99,15 @@ func (e *errorBody) readText(text string) bool {
 	if strings.HasPrefix(lower, "<!doctype html") || strings.HasPrefix(lower, "<html") {
 		return strings.Contains(lower, "401") || strings.Contains(lower, "unauthorized")
 	}
-	return text[0] != '"' && !strings.ContainsFunc(text, isNotOfWords)
+	return text[0] != '"' && !strings.ContainsFunc(text, isStructural)
 }
 
-// isNotOfCode reports whether no error code has r.
-func isNotOfCode(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+// isCodeSeparator reports whether no error code has r.
+func isCodeSeparator(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
-// isNotOfWords reports whether r is a sign of structure: of JSON, of XML, or of
+// isStructural reports whether r is a sign of structure: of JSON, of XML, or of
 // what is no text at all.
-func isNotOfWords(r rune) bool {
+func isStructural(r rune) bool {
 	return strings.ContainsRune("{}[]<>", r) || !unicode.IsPrint(r) && !unicode.IsSpace(r)
 }
 

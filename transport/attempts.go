@@ -7,46 +7,46 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Attempts makes one request of several that are handed to a [Transport] one
+// RetryGroup makes one request of several that are handed to a [Transport] one
 // after the other: the attempts of a layer above that retries by itself, such
 // as the load balancer of a proxy. Of all of them, one at the most is replayed
 // after a 401; without it, each would be. It also keeps the verdict on the latest
-// one's 401, see [Attempts.Verdict].
+// one's 401, see [RetryGroup.Verdict].
 //
-// The zero Attempts is ready for use, for one request. See
-// [ContextWithAttempts].
-type Attempts struct {
+// The zero RetryGroup is ready for use, for one request. See
+// [ContextWithRetryGroup].
+type RetryGroup struct {
 	replayed atomic.Bool
 	last     atomic.Pointer[Verdict]
 	token    atomic.Pointer[tokensource.Token]
 }
 
-type attemptsKey struct{}
+type retryGroupKey struct{}
 
-// ContextWithAttempts returns a copy of ctx that carries attempts. The requests
+// ContextWithRetryGroup returns a copy of ctx that carries attempts. The requests
 // made with it are attempts at one and the same.
-func ContextWithAttempts(ctx context.Context, attempts *Attempts) context.Context {
-	return context.WithValue(ctx, attemptsKey{}, attempts)
+func ContextWithRetryGroup(ctx context.Context, attempts *RetryGroup) context.Context {
+	return context.WithValue(ctx, retryGroupKey{}, attempts)
 }
 
-// attemptsFrom returns the Attempts that ctx carries, or nil.
-func attemptsFrom(ctx context.Context) *Attempts {
-	attempts, _ := ctx.Value(attemptsKey{}).(*Attempts)
+// retryGroupFrom returns the RetryGroup that ctx carries, or nil.
+func retryGroupFrom(ctx context.Context) *RetryGroup {
+	attempts, _ := ctx.Value(retryGroupKey{}).(*RetryGroup)
 	return attempts
 }
 
-// spent reports whether one of the attempts was replayed.
-func (a *Attempts) spent() bool { return a != nil && a.replayed.Load() }
+// isReplayed reports whether one of the attempts was replayed.
+func (a *RetryGroup) isReplayed() bool { return a != nil && a.replayed.Load() }
 
-// replay notes that one of the attempts is replayed.
-func (a *Attempts) replay() {
+// markReplayed notes that one of the attempts is replayed.
+func (a *RetryGroup) markReplayed() {
 	if a != nil {
 		a.replayed.Store(true)
 	}
 }
 
-// note notes the verdict on a 401 that one of the attempts got.
-func (a *Attempts) note(verdict Verdict) {
+// storeVerdict notes the verdict on a 401 that one of the attempts got.
+func (a *RetryGroup) storeVerdict(verdict Verdict) {
 	if a != nil {
 		a.last.Store(&verdict)
 	}
@@ -56,7 +56,7 @@ func (a *Attempts) note(verdict Verdict) {
 // whether it ended so. It is for those who do not see the response, such as the
 // callers of a generated client, or who see one that another layer has made; for
 // all others there is [VerdictOf]. Call it when the request is done.
-func (a *Attempts) Verdict() (Verdict, bool) {
+func (a *RetryGroup) Verdict() (Verdict, bool) {
 	if a == nil {
 		return "", false
 	}
@@ -67,22 +67,22 @@ func (a *Attempts) Verdict() (Verdict, bool) {
 }
 
 // begin notes that an attempt begins, of which there is no verdict yet.
-func (a *Attempts) begin() {
+func (a *RetryGroup) begin() {
 	if a != nil {
 		a.last.Store(nil)
 	}
 }
 
 // lastToken returns the token that an earlier attempt was sent with, or nil.
-func (a *Attempts) lastToken() *tokensource.Token {
+func (a *RetryGroup) lastToken() *tokensource.Token {
 	if a == nil {
 		return nil
 	}
 	return a.token.Load()
 }
 
-// keep notes the token that an attempt is sent with.
-func (a *Attempts) keep(token *tokensource.Token) {
+// storeToken notes the token that an attempt is sent with.
+func (a *RetryGroup) storeToken(token *tokensource.Token) {
 	if a != nil {
 		a.token.Store(token)
 	}

@@ -11,15 +11,15 @@ import (
 
 // A load balancer tries another upstream after each failure, and each would be
 // replayed by itself.
-func TestOfTheAttemptsOfALayerAboveOneIsReplayed(t *testing.T) {
-	m := &mint{}
+func TestRetryGroup_ReplaysOnce(t *testing.T) {
+	m := &fakeIssuer{}
 	sent := 0
 	base := roundTripper(func(req *http.Request) (*http.Response, error) {
 		sent++
 		return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: req}, nil
 	})
 	rt := newTransport(t, m, base)
-	ctx := transport.ContextWithAttempts(t.Context(), new(transport.Attempts))
+	ctx := transport.ContextWithRetryGroup(t.Context(), new(transport.RetryGroup))
 	for range 3 {
 		resp := send(t, rt, newRequest(t, http.MethodPost, target, strings.NewReader("x")).WithContext(ctx))
 		wantStatus(t, resp, http.StatusUnauthorized)
@@ -33,8 +33,8 @@ func TestOfTheAttemptsOfALayerAboveOneIsReplayed(t *testing.T) {
 	wantIssued(t, m, 2)
 }
 
-func TestAnAttemptThatWasNotReplayedLeavesTheReplayToTheNext(t *testing.T) {
-	m := &mint{}
+func TestRetryGroup_KeepsUnusedReplay(t *testing.T) {
+	m := &fakeIssuer{}
 	var statuses []int
 	base := roundTripper(func(req *http.Request) (*http.Response, error) {
 		status := http.StatusServiceUnavailable
@@ -47,7 +47,7 @@ func TestAnAttemptThatWasNotReplayedLeavesTheReplayToTheNext(t *testing.T) {
 		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: req}, nil
 	})
 	rt := newTransport(t, m, base)
-	ctx := transport.ContextWithAttempts(t.Context(), new(transport.Attempts))
+	ctx := transport.ContextWithRetryGroup(t.Context(), new(transport.RetryGroup))
 	post := func() reply {
 		return send(t, rt, newRequest(t, http.MethodPost, target, strings.NewReader("x")).WithContext(ctx))
 	}
@@ -60,10 +60,10 @@ func TestAnAttemptThatWasNotReplayedLeavesTheReplayToTheNext(t *testing.T) {
 
 // Who uses a generated client sees no response.
 func TestAttempts_TellVerdictOfLatest(t *testing.T) {
-	w := &wire{}
-	rt := newTransport(t, &mint{}, w)
-	attempts := new(transport.Attempts)
-	ctx := transport.ContextWithAttempts(t.Context(), attempts)
+	w := &fakeBase{}
+	rt := newTransport(t, &fakeIssuer{}, w)
+	attempts := new(transport.RetryGroup)
+	ctx := transport.ContextWithRetryGroup(t.Context(), attempts)
 	for _, test := range []struct {
 		status int
 		body   string
@@ -81,7 +81,7 @@ func TestAttempts_TellVerdictOfLatest(t *testing.T) {
 			t.Errorf("the verdict after %d %s is %q, want %q", test.status, test.body, verdict, test.want)
 		}
 	}
-	if verdict, ok := (*transport.Attempts)(nil).Verdict(); ok || verdict != "" {
+	if verdict, ok := (*transport.RetryGroup)(nil).Verdict(); ok || verdict != "" {
 		t.Errorf("nil has the verdict %q", verdict)
 	}
 }

@@ -53,7 +53,7 @@ func mayFail(req *http.Request) bool {
 
 // replayable reports whether the body can be sent another time.
 func (b *body) replayable() bool {
-	return b.empty || b.get != nil && (b.recording == nil || b.recording.intact())
+	return b.empty || b.get != nil && (b.recording == nil || b.recording.isReplayable())
 }
 
 // rewind gets the content for another sending ready, and reports whether there

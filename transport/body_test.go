@@ -49,26 +49,26 @@ func (s *spy) wantClosedOnce(tb testing.TB) {
 	}
 }
 
-// spies makes bodies of one content, and keeps them all.
-type spies struct {
+// spyFactory makes bodies of one content, and keeps them all.
+type spyFactory struct {
 	content string
 	fail    error
 	made    []*spy
 }
 
-func (s *spies) body() *spy {
+func (s *spyFactory) body() *spy {
 	b := &spy{Reader: strings.NewReader(s.content), fail: s.fail}
 	s.made = append(s.made, b)
 	return b
 }
 
-func TestEveryBodyIsClosedExactlyOnce(t *testing.T) {
+func TestBody_IsClosedOnce(t *testing.T) {
 	failure := error(syscall.ECONNRESET)
 	known := func(req *http.Request) { req.ContentLength = int64(len("payment")) }
 	for _, test := range []struct {
 		name   string
 		edit   func(*http.Request)
-		answer func(sending) (*http.Response, error)
+		answer func(sentRequest) (*http.Response, error)
 		fail   error // of the body
 		rewind bool  // give it a GetBody
 		bodies int   // how many are made
@@ -78,7 +78,7 @@ func TestEveryBodyIsClosedExactlyOnce(t *testing.T) {
 		{"known, and with GetBody", known, nil, nil, true, 1},
 		{"failing while it is streamed", nil, nil, failure, false, 1},
 		{"failing while it is recorded", known, nil, failure, false, 1},
-		{"failing base", nil, func(sending) (*http.Response, error) { return nil, failure }, nil, true, 1},
+		{"failing base", nil, func(sentRequest) (*http.Response, error) { return nil, failure }, nil, true, 1},
 		{"unlisted host", func(r *http.Request) { r.URL.Host = "evil.example" }, nil, nil, true, 1},
 		{"plaintext", func(r *http.Request) { r.URL.Scheme = "http" }, nil, nil, true, 1},
 		{"own Authorization", func(r *http.Request) { r.Header.Set("Authorization", "x") }, nil, nil, true, 1},
@@ -93,7 +93,7 @@ func TestEveryBodyIsClosedExactlyOnce(t *testing.T) {
 		{"retried to the end", func(r *http.Request) { *r = *r.WithContext(transport.AllowRetry(r.Context())) },
 			always(http.StatusServiceUnavailable, ""), nil, true, 3},
 		{"refused, replayed and retried", func(r *http.Request) { *r = *r.WithContext(transport.AllowRetry(r.Context())) },
-			func(s sending) (*http.Response, error) {
+			func(s sentRequest) (*http.Response, error) {
 				if s.number == 1 {
 					return respond(http.StatusUnauthorized, ""), nil
 				}
@@ -102,7 +102,7 @@ func TestEveryBodyIsClosedExactlyOnce(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				made := &spies{content: "payment", fail: test.fail}
+				made := &spyFactory{content: "payment", fail: test.fail}
 				req := newRequest(t, http.MethodPost, target, made.body())
 				if test.rewind {
 					req.GetBody = func() (io.ReadCloser, error) { return made.body(), nil }
@@ -110,7 +110,7 @@ func TestEveryBodyIsClosedExactlyOnce(t *testing.T) {
 				if test.edit != nil {
 					test.edit(req)
 				}
-				_, _ = trySend(newTransport(t, &mint{}, &wire{answer: test.answer}), req)
+				_, _ = trySend(newTransport(t, &fakeIssuer{}, &fakeBase{answer: test.answer}), req)
 				if len(made.made) != test.bodies {
 					t.Errorf("%d bodies were made, want %d", len(made.made), test.bodies)
 				}
@@ -122,15 +122,15 @@ func TestEveryBodyIsClosedExactlyOnce(t *testing.T) {
 	}
 }
 
-func TestABodyIsClosedWhenNoTokenCanBeHadForARetry(t *testing.T) {
+func TestBody_IsClosedWithoutToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
-		w := &wire{answer: always(http.StatusServiceUnavailable, "", "Retry-After", "10")}
+		m := &fakeIssuer{}
+		w := &fakeBase{answer: always(http.StatusServiceUnavailable, "", "Retry-After", "10")}
 		rt := newTransport(t, m, w)
 		get(t, rt, target) // A token is there now,
 		m.before = func(context.Context) error { return errors.New("down") }
-		passTime(lifetime) // and gone.
-		made := &spies{content: "payment"}
+		sleep(lifetime) // and gone.
+		made := &spyFactory{content: "payment"}
 		req := newRequest(t, http.MethodPut, target, made.body())
 		req.GetBody = func() (io.ReadCloser, error) { return made.body(), nil }
 		if _, err := trySend(rt, req); !errors.Is(err, tokensource.ErrUnavailable) {
@@ -142,22 +142,22 @@ func TestABodyIsClosedWhenNoTokenCanBeHadForARetry(t *testing.T) {
 	})
 }
 
-func TestWhatCanBeReplayedIsAndTheRestStreams(t *testing.T) {
-	synctest.Test(t, whatCanBeReplayed)
+func TestReplay_NeedsGetBodyOrShortBody(t *testing.T) {
+	synctest.Test(t, replayNeedsGetBodyOrShortBody)
 }
 
-func whatCanBeReplayed(t *testing.T) {
+func replayNeedsGetBodyOrShortBody(t *testing.T) {
 	const limit = 64 << 10
 	type kind struct{ length, getBody bool }
 	for _, size := range []int{0, 1, limit, limit + 1} {
 		for _, k := range []kind{{true, true}, {true, false}, {false, true}, {false, false}} {
 			for _, max := range []int64{0, -1, 1} {
-				m := &mint{}
-				w := &wire{answer: func(s sending) (*http.Response, error) {
+				m := &fakeIssuer{}
+				w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 					if s.number == 1 {
 						m.revoke()
 					}
-					return m.guarded(s)
+					return m.answer(s)
 				}}
 				rt := newTransport(t, m, w, func(c *transport.Config) { c.MaxReplayBody = max })
 				content := strings.Repeat("x", size)
@@ -179,11 +179,11 @@ func whatCanBeReplayed(t *testing.T) {
 					want, sendings = http.StatusOK, 2
 				}
 				r := send(t, rt, req)
-				if r.status != want || len(w.sendings()) != sendings {
+				if r.status != want || len(w.requests()) != sendings {
 					t.Errorf("%d bytes, %+v, MaxReplayBody %d: got status %d after %d sendings, want %d after %d",
-						size, k, max, r.status, len(w.sendings()), want, sendings)
+						size, k, max, r.status, len(w.requests()), want, sendings)
 				}
-				for _, s := range w.sendings() {
+				for _, s := range w.requests() {
 					if s.body != content || s.contentLength != req.ContentLength {
 						t.Errorf("%d bytes, %+v: sending %d had %d bytes, Content-Length %d", size, k, s.number, len(s.body), s.contentLength)
 					}
@@ -195,9 +195,9 @@ func whatCanBeReplayed(t *testing.T) {
 	}
 }
 
-func TestARequestWithoutABodyIsReplayedWithoutOne(t *testing.T) {
+func TestReplay_AddsNoBody(t *testing.T) {
 	for name, body := range map[string]io.ReadCloser{"nil": nil, "NoBody": http.NoBody} {
-		m := &mint{}
+		m := &fakeIssuer{}
 		base := roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Body != nil && req.Body != http.NoBody {
 				t.Errorf("%s: it went out with a body of type %T", name, req.Body)
@@ -205,7 +205,7 @@ func TestARequestWithoutABodyIsReplayedWithoutOne(t *testing.T) {
 			if m.issuances() == 1 {
 				m.revoke()
 			}
-			return m.guarded(sending{header: req.Header})
+			return m.answer(sentRequest{header: req.Header})
 		})
 		req := newRequest(t, http.MethodPost, target, nil)
 		req.Body = body
@@ -226,21 +226,21 @@ func TestBody_WrongLengthReachesTheBase(t *testing.T) {
 		})
 		req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))
 		req.ContentLength = length
-		wantStatus(t, send(t, newTransport(t, &mint{}, base), req), http.StatusOK)
+		wantStatus(t, send(t, newTransport(t, &fakeIssuer{}, base), req), http.StatusOK)
 	}
 }
 
 // Half a payment must not arrive as a whole one, nor be sent a second time.
-func TestABodyThatCannotBeReadIsNotSentInPart(t *testing.T) {
+func TestBody_ReadErrorFailsRequest(t *testing.T) {
 	failure := errors.New("the disk is gone")
-	m := &mint{}
+	m := &fakeIssuer{}
 	var executed atomic.Int32
 	server := newServer(t, m.guard(func(_ http.ResponseWriter, r *http.Request) {
 		if _, err := io.ReadAll(r.Body); err == nil {
 			executed.Add(1)
 		}
 	}))
-	rt := newTransport(t, m, transport.NewBase(), at(server))
+	rt := newTransport(t, m, transport.NewBase(), listing(server))
 	for _, ctx := range []context.Context{t.Context(), transport.AllowRetry(t.Context())} {
 		body := &spy{Reader: strings.NewReader("pay"), fail: failure}
 		req := newRequest(t, http.MethodPost, server.URL, body).WithContext(ctx)
@@ -256,9 +256,9 @@ func TestABodyThatCannotBeReadIsNotSentInPart(t *testing.T) {
 }
 
 // net/http waits for a body that does not come, whatever the context says.
-func TestABodyThatDoesNotComeKeepsNobodyBeyondTheDeadline(t *testing.T) {
+func TestBody_StallEndsAtDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, w := &mint{}, &wire{}
+		m, w := &fakeIssuer{}, &fakeBase{}
 		stalled := make(chan struct{})
 		body := &spy{Reader: readerFunc(func([]byte) (int, error) { <-stalled; return 0, io.EOF })}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -278,11 +278,11 @@ func TestABodyThatDoesNotComeKeepsNobodyBeyondTheDeadline(t *testing.T) {
 }
 
 // retryablehttp kept all of it, 243 MiB in memory.
-func TestALargeUploadStreams(t *testing.T) {
+func TestBody_LargeUploadStreams(t *testing.T) {
 	const size, bound = 100 << 20, 32 << 20 // The kernel may buffer some of it, on both sides.
 	upload := &spy{Reader: io.LimitReader(zeros{}, size)}
 	var received, inFlight int64
-	m := &mint{}
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(_ http.ResponseWriter, r *http.Request) {
 		chunk := make([]byte, 256<<10)
 		for {
@@ -294,7 +294,7 @@ func TestALargeUploadStreams(t *testing.T) {
 			}
 		}
 	}))
-	rt := newTransport(t, m, transport.NewBase(), at(server))
+	rt := newTransport(t, m, transport.NewBase(), listing(server))
 	req := newRequest(t, http.MethodPost, server.URL, upload)
 	req.ContentLength = size
 	wantStatus(t, send(t, rt, req), http.StatusOK)
@@ -317,9 +317,9 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestABodyThatCannotBeHadAgainLeavesTheCallerThe401(t *testing.T) {
-	m := &mint{}
-	w := &wire{answer: always(http.StatusUnauthorized, "refused", "X-Cid", "1")}
+func TestReplay_GetBodyErrorReturns401(t *testing.T) {
+	m := &fakeIssuer{}
+	w := &fakeBase{answer: always(http.StatusUnauthorized, "refused", "X-Cid", "1")}
 	var outcome transport.RefusedResult
 	rt := newTransport(t, m, w, func(c *transport.Config) {
 		c.Hooks.Refused = func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {

@@ -24,39 +24,39 @@ func bearerError(challenges []string) string {
 
 // A challengeScanner reads the parameters of the challenges in a field.
 type challengeScanner struct {
-	rest   string
-	scheme string // of the challenge, in lower case
-	name   string // of the parameter, in lower case
-	value  string
-	fresh  bool // Nothing has followed the scheme yet.
+	rest        string
+	scheme      string // of the challenge, in lower case
+	name        string // of the parameter, in lower case
+	value       string
+	afterScheme bool // Nothing has followed the scheme yet.
 }
 
 const (
-	challengeBlank = " \t"
-	challengeParts = " \t,;:"
+	challengeWhitespace = " \t"
+	challengeSeparators = " \t,;:"
 )
 
 // next goes to the next parameter. It returns false if there is none.
 func (s *challengeScanner) next() bool {
 	for {
-		s.rest = strings.TrimLeft(s.rest, challengeParts)
+		s.rest = strings.TrimLeft(s.rest, challengeSeparators)
 		if s.rest == "" {
 			return false
 		}
-		word := strings.ToLower(s.until(challengeParts + `="`))
-		after := strings.TrimLeft(s.rest, challengeBlank)
+		word := strings.ToLower(s.until(challengeSeparators + `="`))
+		after := strings.TrimLeft(s.rest, challengeWhitespace)
 		switch {
 		case strings.HasPrefix(after, "=") && word != "":
-			s.rest = strings.TrimLeft(after[1:], challengeBlank)
-			s.name, s.value, s.fresh = word, s.readValue(), false
+			s.rest = strings.TrimLeft(after[1:], challengeWhitespace)
+			s.name, s.value, s.afterScheme = word, s.readValue(), false
 			return true
 		case word == "": // A quoted string, or an =, that belongs to nothing.
 			s.rest = strings.TrimPrefix(s.rest, "=")
 			s.readValue()
-		case s.fresh && word != "bearer": // As in Negotiate YII: a token68.
-			s.fresh = false
+		case s.afterScheme && word != "bearer": // As in Negotiate YII: a token68.
+			s.afterScheme = false
 		default:
-			s.scheme, s.fresh = word, true
+			s.scheme, s.afterScheme = word, true
 		}
 	}
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func TestAClientsTimeoutEndsARequestThatHangs(t *testing.T) {
-	m := &mint{}
+func TestRoundTrip_EndsWithClientTimeout(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-	client := &http.Client{Transport: newTransport(t, m, transport.NewBase(), at(server)), Timeout: 20 * time.Millisecond}
+	client := &http.Client{Transport: newTransport(t, m, transport.NewBase(), listing(server)), Timeout: 20 * time.Millisecond}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		resp, err := client.Do(newRequest(t, method, server.URL, nil))
 		if err == nil {
@@ -46,8 +46,8 @@ func newTLSServer(t *testing.T, http2 bool, handler http.HandlerFunc) (*httptest
 	return server, base
 }
 
-func TestTrailersOfTheRequestAreSentAlthoughTheyAreSetLate(t *testing.T) {
-	m := &mint{}
+func TestRoundTrip_SendsLateTrailers(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, r.Trailer.Get("X-Sum"))
@@ -58,7 +58,7 @@ func TestTrailersOfTheRequestAreSentAlthoughTheyAreSetLate(t *testing.T) {
 		req.Trailer.Set("X-Sum", "sum")
 		return 0, io.EOF
 	})))
-	if r := send(t, newTransport(t, m, transport.NewBase(), at(server)), req); r.body != "sum" {
+	if r := send(t, newTransport(t, m, transport.NewBase(), listing(server)), req); r.body != "sum" {
 		t.Errorf("the server got the trailer %q", r.body)
 	}
 }
@@ -67,8 +67,8 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func TestOverHTTP2ARevokedTokenIsRenewedAndTheRequestReplayed(t *testing.T) {
-	m := &mint{}
+func TestReplay_WorksOverHTTP2(t *testing.T) {
+	m := &fakeIssuer{}
 	var mu sync.Mutex
 	var arrived []string
 	server, base := newTLSServer(t, true, func(w http.ResponseWriter, r *http.Request) {
@@ -81,7 +81,7 @@ func TestOverHTTP2ARevokedTokenIsRenewedAndTheRequestReplayed(t *testing.T) {
 		}
 		m.guard(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })(w, r)
 	})
-	rt := newTransport(t, m, base, at(server))
+	rt := newTransport(t, m, base, listing(server))
 	get(t, rt, server.URL)
 	m.revoke()
 	for _, body := range []io.Reader{strings.NewReader("payment"), withoutGetBody(strings.NewReader("payment"))} {
@@ -99,9 +99,9 @@ func TestOverHTTP2ARevokedTokenIsRenewedAndTheRequestReplayed(t *testing.T) {
 	}
 }
 
-func TestOverHTTP2A401ThatOvertakesItsRequestsBodyIsNoRace(t *testing.T) {
+func TestReplay_AfterEarly401OverHTTP2(t *testing.T) {
 	const size = 4 << 20
-	m := &mint{}
+	m := &fakeIssuer{}
 	server, base := newTLSServer(t, true, func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := m.account(r.Header); !ok {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -111,7 +111,7 @@ func TestOverHTTP2A401ThatOvertakesItsRequestsBodyIsNoRace(t *testing.T) {
 			t.Errorf("%d bytes arrived, with error %v", n, err)
 		}
 	})
-	rt := newTransport(t, m, base, at(server))
+	rt := newTransport(t, m, base, listing(server))
 	for range 3 {
 		m.revoke()
 		req := newRequest(t, http.MethodPost, server.URL, bytes.NewReader(bytes.Repeat([]byte("x"), size)))
@@ -119,14 +119,14 @@ func TestOverHTTP2A401ThatOvertakesItsRequestsBodyIsNoRace(t *testing.T) {
 	}
 }
 
-func TestABadCertificateIsAnErrorAtOnce(t *testing.T) {
-	m := &mint{}
+func TestRetry_NotForCertificateErrors(t *testing.T) {
+	m := &fakeIssuer{}
 	server := httptest.NewUnstartedServer(nil)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	retries := 0
-	rt := newTransport(t, m, nil, at(server), func(c *transport.Config) {
+	rt := newTransport(t, m, nil, listing(server), func(c *transport.Config) {
 		c.Hooks.Retry = func(context.Context, transport.RetryInfo) { retries++ }
 	})
 	_, err := trySend(rt, newRequest(t, http.MethodGet, server.URL, nil))

@@ -46,11 +46,11 @@ type Config struct {
 	// sent once. 0 means 64 KiB; a negative value means never.
 	MaxReplayBody int64
 
-	// Triage may replace the verdict on a 401. It is called with the verdict
+	// Classify may replace the verdict on a 401. It is called with the verdict
 	// that the rules of this package came to, and returns its own. Nil accepts
 	// all. It must not keep the Refusal. If it panics, or takes longer than a
-	// second, the verdict is [Unclear].
-	Triage func(*Refusal) Verdict
+	// second, the verdict is [Unrecognized].
+	Classify func(*Refusal) Verdict
 
 	// Hooks are told what happens.
 	Hooks Hooks
@@ -88,18 +88,18 @@ func New(config Config) (*Transport, error) {
 		account:       config.Account,
 		hosts:         hosts,
 		base:          config.Base,
-		attempts:      config.MaxAttempts,
+		maxAttempts:   config.MaxAttempts,
 		retryMethods:  append([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, config.RetryMethods...),
 		maxReplayBody: config.MaxReplayBody,
-		triage:        config.Triage,
+		classify:      config.Classify,
 		hooks:         config.Hooks,
-		memory:        new(memory),
+		learned:       new(learnedState),
 	}
 	if t.base == nil {
 		t.base = NewBase()
 	}
-	if t.attempts == 0 {
-		t.attempts = defaultMaxAttempts
+	if t.maxAttempts == 0 {
+		t.maxAttempts = defaultMaxAttempts
 	}
 	if t.maxReplayBody == 0 {
 		t.maxReplayBody = defaultMaxReplayBody

@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func TestEveryFaultInAConfigurationIsReportedAtOnce(t *testing.T) {
+func TestConfig_ReportsEveryFault(t *testing.T) {
 	_, err := transport.New(transport.Config{
 		Hosts:        []string{"https://sandbox.pismolabs.io", "*.pismolabs.io"},
 		MaxAttempts:  -1,
@@ -42,13 +42,13 @@ func TestEveryFaultInAConfigurationIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestHostsThatCouldNotMatchAreFaults(t *testing.T) {
+func TestConfig_RefusesInvalidHosts(t *testing.T) {
 	for _, host := range []string{
 		"", " ", ":443", "host:", "host:https", "host/path", "host?query", "host#fragment", "user@host", "user:secret@host",
 		"http://host", "//host", "a host", "host\n", "[::1", "::1", "2001:db8::1", "[]", "[]:443", "*", "*.host", "host:*",
 		"b\u00fccher.example", "pİsmo.example", "h%6fst", "[fe80::1%25eth0]",
 	} {
-		_, err := transport.New(transport.Config{Source: newSource(t, &mint{}), Hosts: []string{host}})
+		_, err := transport.New(transport.Config{Source: newSource(t, &fakeIssuer{}), Hosts: []string{host}})
 		fault, ok := errors.AsType[*tokensource.ConfigError](err)
 		if !ok || fault.Field != "Config.Hosts" {
 			t.Errorf("%q: got error %v, want a fault of Config.Hosts", host, err)
@@ -60,8 +60,8 @@ func TestHostsThatCouldNotMatchAreFaults(t *testing.T) {
 	}
 }
 
-func TestAConfigurationWithoutHostsIsAFault(t *testing.T) {
-	_, err := transport.New(transport.Config{Source: newSource(t, &mint{})})
+func TestConfig_RequiresHosts(t *testing.T) {
+	_, err := transport.New(transport.Config{Source: newSource(t, &fakeIssuer{})})
 	if fault, ok := errors.AsType[*tokensource.ConfigError](err); !ok || fault.Field != "Config.Hosts" {
 		t.Errorf("got error %v, want a fault of Config.Hosts", err)
 	}
@@ -69,8 +69,8 @@ func TestAConfigurationWithoutHostsIsAFault(t *testing.T) {
 
 // Two idle connections per host, the default of net/http, made 32 workers open
 // 1,900 connections for these requests.
-func TestTheDefaultBaseKeepsItsConnections(t *testing.T) {
-	m := &mint{}
+func TestConfig_DefaultBaseKeepsConnections(t *testing.T) {
+	m := &fakeIssuer{}
 	var opened atomic.Int32
 	server := httptest.NewUnstartedServer(m.guard(func(http.ResponseWriter, *http.Request) {}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -80,7 +80,7 @@ func TestTheDefaultBaseKeepsItsConnections(t *testing.T) {
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	rt := newTransport(t, m, nil, at(server))
+	rt := newTransport(t, m, nil, listing(server))
 
 	const workers, requests = 32, 100
 	var running sync.WaitGroup

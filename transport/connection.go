@@ -19,11 +19,11 @@ import (
 // It is watched for requests that may not be executed twice. Other requests can
 // be sent again whatever happened.
 type connection struct {
-	wanted atomic.Bool
-	got    atomic.Int32 // how many there were
-	http2  atomic.Bool  // The request was written to one that speaks it.
-	keyed  atomic.Bool  // net/http takes the request for one that can be repeated.
-	cut    atomic.Bool
+	requested         atomic.Bool
+	obtained          atomic.Int32 // how many there were
+	http2             atomic.Bool  // The request was written to one that speaks it.
+	hasIdempotencyKey atomic.Bool  // net/http takes the request for one that can be repeated.
+	resendPrevented   atomic.Bool
 }
 
 // errMayBeExecuted is the error of a request whose connection broke, where
@@ -32,13 +32,13 @@ var errMayBeExecuted = fmt.Errorf(
 	"pismoauth: the connection broke before the answer came; the request may have been executed and is not sent again; use transport.AllowRetry if it may be executed twice: %w",
 	io.ErrUnexpectedEOF)
 
-// watch returns a context for a sending, with hooks that show its connection.
-func (x *exchange) watch(ctx context.Context) context.Context {
+// traceConnection returns a context for a sending, with hooks that show its connection.
+func (x *exchange) traceConnection(ctx context.Context) context.Context {
 	c := new(connection)
-	c.keyed.Store(x.req.Method == http.MethodTrace)
+	c.hasIdempotencyKey.Store(x.req.Method == http.MethodTrace)
 	x.connection = c
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn:          func(string) { c.wanted.Store(true) },
+		GetConn:          func(string) { c.requested.Store(true) },
 		GotConn:          c.gotConn,
 		WroteHeaderField: c.wroteField,
 	})
@@ -49,8 +49,8 @@ func (x *exchange) watch(ctx context.Context) context.Context {
 // although the request may have been executed. Nothing else uses a connection of
 // HTTP/1: what is written to it after it was closed fails.
 func (c *connection) gotConn(info httptrace.GotConnInfo) {
-	if c.got.Add(1) > 1 && c.keyed.Load() && !c.http2.Load() {
-		c.cut.Store(true)
+	if c.obtained.Add(1) > 1 && c.hasIdempotencyKey.Load() && !c.http2.Load() {
+		c.resendPrevented.Store(true)
 		_ = info.Conn.Close()
 	}
 }
@@ -62,7 +62,7 @@ func (c *connection) wroteField(name string, _ []string) {
 	case strings.HasPrefix(name, ":"):
 		c.http2.Store(true)
 	case isIdempotencyKey(name):
-		c.keyed.Store(true)
+		c.hasIdempotencyKey.Store(true)
 	}
 }
 
@@ -72,14 +72,16 @@ func isIdempotencyKey(name string) bool {
 	return name == "Idempotency-Key" || name == "X-Idempotency-Key"
 }
 
-// none reports whether it is certain that there was no connection.
-func (c *connection) none() bool { return c != nil && c.wanted.Load() && c.got.Load() == 0 }
+// neverObtained reports whether it is certain that there was no connection.
+func (c *connection) neverObtained() bool {
+	return c != nil && c.requested.Load() && c.obtained.Load() == 0
+}
 
-// any reports whether it is certain that there was one.
-func (c *connection) any() bool { return c != nil && c.got.Load() > 0 }
+// wasObtained reports whether it is certain that there was one.
+func (c *connection) wasObtained() bool { return c != nil && c.obtained.Load() > 0 }
 
-// wasCut reports whether a second sending by net/http was prevented.
-func (c *connection) wasCut() bool { return c != nil && c.cut.Load() }
+// preventedResend reports whether a second sending by net/http was prevented.
+func (c *connection) preventedResend() bool { return c != nil && c.resendPrevented.Load() }
 
 // getBody returns the GetBody of what goes out. With it, net/http sends a request
 // again by itself. If the request may be executed twice, that is welcome.
@@ -94,30 +96,30 @@ func (x *exchange) getBody() func() (io.ReadCloser, error) {
 	switch {
 	case x.repeatable:
 		return x.req.GetBody
-	case x.body.empty, !x.body.replayable(), !x.transport.memory.http1.Load():
+	case x.body.empty, !x.body.replayable(), !x.transport.learned.http1.Load():
 		return nil
 	}
 	c := x.connection
 	return func() (io.ReadCloser, error) {
-		if !c.any() || c.keyed.Load() || c.http2.Load() {
+		if !c.wasObtained() || c.hasIdempotencyKey.Load() || c.http2.Load() {
 			return nil, errMayBeExecuted
 		}
 		return x.body.get()
 	}
 }
 
-// learn notes which version of HTTP the host speaks.
-func (t *Transport) learn(resp *http.Response) {
-	if http1 := resp.ProtoMajor == 1; http1 != t.memory.http1.Load() {
-		t.memory.http1.Store(http1)
+// learnProtocol notes which version of HTTP the host speaks.
+func (t *Transport) learnProtocol(resp *http.Response) {
+	if http1 := resp.ProtoMajor == 1; http1 != t.learned.http1.Load() {
+		t.learned.http1.Store(http1)
 	}
 }
 
-// unprocessed reports whether the server has said that it did not process the
+// isUnprocessed reports whether the server has said that it did not process the
 // request: by GOAWAY, whose last stream is an earlier one (RFC 9113, section
 // 6.8), or by REFUSED_STREAM (section 8.7). net/http and golang.org/x/net/http2
 // say so in the text of an error only.
-func unprocessed(err error) bool {
+func isUnprocessed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		text := err.Error()
 		text = strings.TrimPrefix(text, "http2: Transport: cannot retry err [")

@@ -46,9 +46,9 @@
 //     [TokenRefused].
 //  5. Anything else that could be read is [TokenRefused] for GET, HEAD and
 //     OPTIONS. For all other methods, and if the body could not be read, it is
-//     [Unclear].
+//     [Unrecognized].
 //
-// Only [TokenRefused] leads to a replay. [Unclear] leads to a renewal in the
+// Only [TokenRefused] leads to a replay. [Unrecognized] leads to a renewal in the
 // background, so that an early revocation heals by the next request.
 //
 // Text is UTF-8 without control characters and without signs of structure: XML is

@@ -18,14 +18,14 @@ import (
 // of requests with a token that everybody had refused.
 func TestEvidence_SeveralEndpointsStopToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
+		m := &fakeIssuer{}
 		m.before = func(context.Context) error {
 			if m.issuances() > 0 {
 				return tokensource.NewError(tokensource.ErrUnavailable, errors.New("down"))
 			}
 			return nil
 		}
-		w := &wire{answer: m.guarded}
+		w := &fakeBase{answer: m.answer}
 		rt := newTransport(t, m, w)
 		get(t, rt, target)
 		m.revoke()
@@ -39,7 +39,7 @@ func TestEvidence_SeveralEndpointsStopToken(t *testing.T) {
 				}
 			}
 		}
-		if n := len(w.sendings()); n > 4 || failed < 97 {
+		if n := len(w.requests()); n > 4 || failed < 97 {
 			t.Errorf("%d requests went out, and %d failed at once; want a handful", n, failed)
 		}
 	})
@@ -48,18 +48,18 @@ func TestEvidence_SeveralEndpointsStopToken(t *testing.T) {
 // One endpoint alone says nothing about a token, for whatever account or payment.
 func TestEvidence_OneEndpointStopsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
+		m := &fakeIssuer{}
 		m.before = func(context.Context) error {
 			if m.issuances() > 0 {
 				return tokensource.NewError(tokensource.ErrUnavailable, errors.New("down"))
 			}
 			return nil
 		}
-		w := &wire{answer: func(s sending) (*http.Response, error) {
+		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 			if strings.Contains(s.url, "/broken/") {
 				return respond(http.StatusUnauthorized, ""), nil
 			}
-			return m.guarded(s)
+			return m.answer(s)
 		}}
 		rt := newTransport(t, m, w)
 		for i := range 50 {
@@ -78,14 +78,14 @@ func TestEvidence_OneEndpointStopsNobody(t *testing.T) {
 func TestEvidence_BusinessAnswerAcceptsToken(t *testing.T) {
 	for body, stopped := range map[string]bool{business: false, `{"code":"WCAC0001"}`: false, `{"code":"unknown"}`: true} {
 		synctest.Test(t, func(t *testing.T) {
-			m := &mint{}
+			m := &fakeIssuer{}
 			m.before = func(context.Context) error {
 				if m.issuances() > 0 {
 					return tokensource.NewError(tokensource.ErrUnavailable, errors.New("down"))
 				}
 				return nil
 			}
-			w := &wire{answer: func(s sending) (*http.Response, error) {
+			w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 				if strings.HasSuffix(s.url, "/business") {
 					return respond(http.StatusUnauthorized, body), nil
 				}
@@ -131,14 +131,14 @@ func TestEndpoint_CollapsesIDs(t *testing.T) {
 // for nothing.
 func TestStream_DoesNotWaitForRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
+		m := &fakeIssuer{}
 		m.before = func(context.Context) error {
 			if m.issuances() > 0 {
-				passTime(5 * time.Second)
+				sleep(5 * time.Second)
 			}
 			return nil
 		}
-		w := &wire{answer: m.guarded}
+		w := &fakeBase{answer: m.answer}
 		rt := newTransport(t, m, w)
 		get(t, rt, target)
 		m.revoke()
@@ -147,7 +147,7 @@ func TestStream_DoesNotWaitForRenewal(t *testing.T) {
 		if took := time.Since(began); took != 0 || r.status != http.StatusUnauthorized {
 			t.Errorf("got status %d after %v, want the 401 at once", r.status, took)
 		}
-		passTime(5 * time.Second)
+		sleep(5 * time.Second)
 		synctest.Wait()
 		wantStatus(t, get(t, rt, target), http.StatusOK)
 		wantIssued(t, m, 2)

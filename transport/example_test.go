@@ -93,7 +93,7 @@ func ExampleAllowRetry() {
 		}
 		return respond(http.StatusOK, ""), nil
 	})
-	client := clientOf(platform, nil)
+	client := newClient(platform, nil)
 
 	ctx := transport.AllowRetry(context.Background())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://sandbox.pismolabs.io/v1/search", strings.NewReader("{}"))
@@ -111,11 +111,11 @@ func ExampleAllowRetry() {
 
 // An endpoint answers 401 with a code that is documented nowhere, and what it
 // means is known all the same.
-func ExampleConfig_triage() {
+func ExampleConfig_classify() {
 	platform := roundTripper(func(*http.Request) (*http.Response, error) {
 		return respond(http.StatusUnauthorized, `{"code":"EXYZ0001","message":"Outside of business hours"}`), nil
 	})
-	client := clientOf(platform, func(r *transport.Refusal) transport.Verdict {
+	client := newClient(platform, func(r *transport.Refusal) transport.Verdict {
 		if r.Complete && strings.Contains(string(r.Body), `"EXYZ0001"`) {
 			return transport.RequestRefused
 		}
@@ -191,18 +191,18 @@ func stop(pismo *passporttest.Server, client *http.Client) {
 	pismo.Close()
 }
 
-// clientOf returns a client of a platform without a network.
-func clientOf(platform http.RoundTripper, triage func(*transport.Refusal) transport.Verdict) *http.Client {
-	source, err := tokensource.New(tokensource.Config{Issuer: &mint{}})
+// newClient returns a client of a platform without a network.
+func newClient(platform http.RoundTripper, triage func(*transport.Refusal) transport.Verdict) *http.Client {
+	source, err := tokensource.New(tokensource.Config{Issuer: &fakeIssuer{}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	authenticated, err := transport.New(transport.Config{
-		Source:  source,
-		Hosts:   []string{"sandbox.pismolabs.io"},
-		Account: tokensource.Organization(),
-		Base:    platform,
-		Triage:  triage,
+		Source:   source,
+		Hosts:    []string{"sandbox.pismolabs.io"},
+		Account:  tokensource.Organization(),
+		Base:     platform,
+		Classify: triage,
 	})
 	if err != nil {
 		log.Fatal(err)

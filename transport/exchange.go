@@ -12,8 +12,8 @@ type exchange struct {
 	transport  *Transport
 	req        *http.Request // the caller's
 	account    tokensource.Account
-	repeatable bool      // It may be executed twice.
-	attempts   *Attempts // of which this is one; or nil
+	repeatable bool        // It may be executed twice.
+	retryGroup *RetryGroup // of which this is one; or nil
 	header     http.Header
 	body       body
 	connection *connection // what the last sending shows of it; or nil
@@ -30,8 +30,8 @@ type exchange struct {
 // prepare finds out for which account the request is, and what goes out of its
 // header and its body.
 func (x *exchange) prepare() error {
-	x.attempts = attemptsFrom(x.req.Context())
-	x.attempts.begin()
+	x.retryGroup = retryGroupFrom(x.req.Context())
+	x.retryGroup.begin()
 	var err error
 	if x.req.Body == nil && x.req.ContentLength != 0 {
 		return ErrBodyMissing
@@ -42,7 +42,7 @@ func (x *exchange) prepare() error {
 	if x.header, err = x.newHeader(); err != nil {
 		return err
 	}
-	x.token = x.attempts.lastToken()
+	x.token = x.retryGroup.lastToken()
 	x.repeatable = x.isRepeatable()
 	x.body = newBody(x.req, x.transport.maxReplayBody)
 	return nil
@@ -60,26 +60,26 @@ func (x *exchange) attempt() (*http.Response, error) {
 		return nil, err
 	}
 	x.token = token
-	x.attempts.keep(token)
+	x.retryGroup.storeToken(token)
 	out, err := x.outgoing(token)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := x.send(out)
 	if !isUnauthorized(resp) {
-		accept(resp, token)
+		reportAccepted(resp, token)
 		return resp, err
 	}
-	refusal := x.read(resp, token)
+	refusal := x.judgeRefusal(resp, token)
 	renewed := x.renew(refusal, token)
 	if renewed == nil {
-		return x.mark(resp, refusal.Verdict), nil
+		return x.attachVerdict(resp, refusal.Verdict), nil
 	}
 	if out, err = x.outgoing(renewed); err != nil {
-		return x.mark(resp, refusal.Verdict), nil //nolint:nilerr // What cannot be sent again leaves the caller the 401.
+		return x.attachVerdict(resp, refusal.Verdict), nil //nolint:nilerr // What cannot be sent again leaves the caller the 401.
 	}
 	x.replayed = true
-	x.attempts.replay()
+	x.retryGroup.markReplayed()
 	_ = resp.Body.Close() // The renewal was worth it: nobody wants the rest.
 	resp, err = x.send(out)
 	return x.finish(resp, err, renewed)
@@ -89,12 +89,12 @@ func (x *exchange) attempt() (*http.Response, error) {
 // verdict, and goes to the caller.
 func (x *exchange) finish(resp *http.Response, err error, token *tokensource.Token) (*http.Response, error) {
 	if !isUnauthorized(resp) {
-		accept(resp, token)
+		reportAccepted(resp, token)
 		return resp, err
 	}
-	refusal := x.read(resp, token)
+	refusal := x.judgeRefusal(resp, token)
 	x.renew(refusal, token)
-	return x.mark(resp, refusal.Verdict), nil
+	return x.attachVerdict(resp, refusal.Verdict), nil
 }
 
 // outgoing returns a copy of the request for the base, with the token in a
@@ -113,7 +113,7 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	out.Header = header
 	out.Body = content
 	out.GetBody = x.getBody()
-	if out.URL.Scheme == "http" && !x.transport.addressed(out) {
+	if out.URL.Scheme == "http" && !x.transport.isHostHeaderListed(out) {
 		out.Host = "" // The target's, and not one that a proxy's client chose.
 	}
 	return trailer.Keep(out), nil
@@ -128,7 +128,7 @@ func (x *exchange) copyRequest() *http.Request {
 		return &x.first
 	}
 	if !x.repeatable {
-		ctx = x.watch(ctx)
+		ctx = x.traceConnection(ctx)
 	}
 	if x.sent > 0 {
 		ctx = contextWithResendCount(ctx, x.sent)
@@ -141,13 +141,13 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 	x.sent++
 	resp, err := x.transport.send(out)
 	if err != nil {
-		if x.connection.wasCut() && x.req.Context().Err() == nil {
+		if x.connection.preventedResend() && x.req.Context().Err() == nil {
 			return nil, errMayBeExecuted
 		}
 		return nil, err
 	}
 	resp.Request = x.req // Not out: the token must not reach the caller's logging.
-	x.transport.learn(resp)
+	x.transport.learnProtocol(resp)
 	return resp, nil
 }
 
@@ -164,9 +164,9 @@ func isUnauthorized(resp *http.Response) bool {
 	return resp != nil && resp.StatusCode == http.StatusUnauthorized
 }
 
-// accept tells the token that it was accepted. An error of a client's or of the
+// reportAccepted tells the token that it was accepted. An error of a client's or of the
 // platform's says nothing about the token.
-func accept(resp *http.Response, token *tokensource.Token) {
+func reportAccepted(resp *http.Response, token *tokensource.Token) {
 	if resp != nil && resp.StatusCode < http.StatusBadRequest {
 		token.ReportAccepted()
 	}

@@ -3,7 +3,7 @@ package transport
 import "net/url"
 
 // Judge lets the fuzzer reach the rules for a verdict.
-func (r *Refusal) Judge() Verdict { return r.judge() }
+func (r *Refusal) Judge() Verdict { return r.classify() }
 
 // BearerError lets the fuzzer reach the parser of WWW-Authenticate.
 func BearerError(challenges []string) string { return bearerError(challenges) }

@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// unsent reports whether nothing of the request can have been executed:
+// isUnsent reports whether nothing of the request can have been executed:
 //
 //   - the server says that it did not process the request, or
 //   - the base has asked for a connection and never got one, or
@@ -23,16 +23,16 @@ import (
 //
 // If the base has joined several errors, it may have tried several hosts. Each
 // has to be an error of dialing then.
-func (x *exchange) unsent(err error) bool {
+func (x *exchange) isUnsent(err error) bool {
 	switch {
-	case unprocessed(err):
+	case isUnprocessed(err):
 		return true
-	case x.connection.any():
+	case x.connection.wasObtained():
 		return false
-	case x.connection.none():
-		return undialed(err) || !isJoined(err)
+	case x.connection.neverObtained():
+		return isDialError(err) || !isJoined(err)
 	}
-	return undialed(err) && !mayFail(x.req) && !x.sentAgainByBase()
+	return isDialError(err) && !mayFail(x.req) && !x.sentAgainByBase()
 }
 
 // sentAgainByBase reports whether a base that is net/http, and does not show it,
@@ -46,9 +46,9 @@ func (x *exchange) sentAgainByBase() bool {
 	return x.body.empty && x.req.Method == http.MethodTrace
 }
 
-// undialed reports whether an error is that of making a connection. If errors
+// isDialError reports whether an error is that of making a connection. If errors
 // were joined, each of them has to be.
-func undialed(err error) bool {
+func isDialError(err error) bool {
 	for err != nil {
 		switch e := err.(type) { //nolint:errorlint // link by link
 		case *net.OpError:
@@ -60,7 +60,7 @@ func undialed(err error) bool {
 		case interface{ Unwrap() []error }:
 			joined := e.Unwrap()
 			for _, branch := range joined {
-				if !undialed(branch) {
+				if !isDialError(branch) {
 					return false
 				}
 			}
@@ -89,10 +89,10 @@ func isFinal(err error) bool {
 	return errors.As(err, &token) || errors.As(err, &certificate) || tokensource.IsPermanent(err)
 }
 
-// ofConnection reports whether an error is one of a connection, and may be gone
+// isConnectionError reports whether an error is one of a connection, and may be gone
 // with the next one. The error of a circuit breaker, or of anything else that
 // stands before the network, is not.
-func ofConnection(err error) bool {
+func isConnectionError(err error) bool {
 	for err != nil {
 		switch e := err.(type) { //nolint:errorlint // link by link
 		case *url.Error: // It says Timeout and Temporary of any error.
@@ -101,7 +101,7 @@ func ofConnection(err error) bool {
 		case net.Error:
 			return true
 		case interface{ Unwrap() []error }:
-			return slices.ContainsFunc(e.Unwrap(), ofConnection)
+			return slices.ContainsFunc(e.Unwrap(), isConnectionError)
 		}
 		switch err { //nolint:errorlint // link by link
 		case io.EOF, io.ErrUnexpectedEOF, net.ErrClosed:

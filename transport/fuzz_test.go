@@ -10,8 +10,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// notTheTokens returns the codes of 401s that another token does not mend.
-func notTheTokens() map[string]bool {
+// nonTokenCodes returns the codes of 401s that another token does not mend.
+func nonTokenCodes() map[string]bool {
 	codes := map[string]bool{}
 	for _, refusal := range passporttest.Refusals() {
 		if refusal.Status == http.StatusUnauthorized && refusal.Kind != passporttest.KindToken {
@@ -21,9 +21,9 @@ func notTheTokens() map[string]bool {
 	return codes
 }
 
-// saysSo reports whether a JSON body has one of the codes where the platform's
+// hasCode reports whether a JSON body has one of the codes where the platform's
 // error bodies have theirs.
-func saysSo(body []byte, codes map[string]bool) bool {
+func hasCode(body []byte, codes map[string]bool) bool {
 	var fields map[string]any
 	if json.Unmarshal(body, &fields) != nil {
 		return false
@@ -48,7 +48,7 @@ func FuzzErrorBody(f *testing.F) {
 	f.Add([]byte("\ufeff{\"code\":\"WEAM0023\",\"error_code\":\"ERR9786\"}"), true, true, true)
 	f.Add([]byte(`{"code":"EUPI\u0030120"`), true, true, true)
 	f.Add([]byte(`[[{"code":1e999}]]`), true, false, false)
-	codes := notTheTokens()
+	codes := nonTokenCodes()
 	f.Fuzz(func(t *testing.T, body []byte, safe, expired, complete bool) {
 		method := http.MethodPost
 		if safe {
@@ -62,14 +62,14 @@ func FuzzErrorBody(f *testing.F) {
 		}
 		verdict := refusal.Judge()
 		switch verdict {
-		case transport.TokenRefused, transport.AccountRefused, transport.RequestRefused, transport.Unclear:
+		case transport.TokenRefused, transport.AccountRefused, transport.RequestRefused, transport.Unrecognized:
 		default:
 			t.Errorf("the verdict is %q", verdict)
 		}
-		if complete && verdict == transport.TokenRefused && saysSo(body, codes) {
+		if complete && verdict == transport.TokenRefused && hasCode(body, codes) {
 			t.Errorf("a refusal by the business became the token's: %q", body)
 		}
-		if !complete && !safe && !expired && verdict != transport.Unclear {
+		if !complete && !safe && !expired && verdict != transport.Unrecognized {
 			t.Errorf("the verdict on half a body is %q", verdict)
 		}
 	})

@@ -6,16 +6,16 @@ import (
 )
 
 const (
-	// hookPatience is how long a request waits for a hook.
-	hookPatience = time.Second
+	// hookTimeout is how long a request waits for a hook.
+	hookTimeout = time.Second
 	// hookGrace is how long it waits if its caller has left already. A hook
 	// that does not block needs less.
 	hookGrace = 10 * time.Millisecond
 )
 
-// guarded calls a function of the user's, and returns what it returns. If it
+// callGuarded calls a function of the user's, and returns what it returns. If it
 // panics, or does not return in time, guarded returns byDefault.
-func guarded[T any](ctx context.Context, byDefault T, call func() T) T {
+func callGuarded[T any](ctx context.Context, byDefault T, call func() T) T {
 	results := make(chan T, 1)
 	go func() {
 		result := byDefault
@@ -27,7 +27,7 @@ func guarded[T any](ctx context.Context, byDefault T, call func() T) T {
 		}()
 		result = call()
 	}()
-	timer := time.NewTimer(hookPatience)
+	timer := time.NewTimer(hookTimeout)
 	defer timer.Stop()
 	select {
 	case result := <-results:
@@ -55,7 +55,7 @@ func (h *Hooks) refused(ctx context.Context, info RefusedInfo) (context.Context,
 	if h.Refused == nil {
 		return ctx, func(RefusedResult) {}
 	}
-	a := guarded(ctx, announced{ctx: ctx}, func() announced {
+	a := callGuarded(ctx, announced{ctx: ctx}, func() announced {
 		ctx, done := h.Refused(ctx, info)
 		return announced{ctx, done}
 	})
@@ -64,7 +64,7 @@ func (h *Hooks) refused(ctx context.Context, info RefusedInfo) (context.Context,
 	}
 	return a.ctx, func(result RefusedResult) {
 		if a.done != nil {
-			guarded(ctx, struct{}{}, func() struct{} { a.done(result); return struct{}{} })
+			callGuarded(ctx, struct{}{}, func() struct{} { a.done(result); return struct{}{} })
 		}
 	}
 }
@@ -72,6 +72,6 @@ func (h *Hooks) refused(ctx context.Context, info RefusedInfo) (context.Context,
 // retry calls the hook Retry.
 func (h *Hooks) retry(ctx context.Context, info RetryInfo) {
 	if h.Retry != nil {
-		guarded(ctx, struct{}{}, func() struct{} { h.Retry(ctx, info); return struct{}{} })
+		callGuarded(ctx, struct{}{}, func() struct{} { h.Retry(ctx, info); return struct{}{} })
 	}
 }

@@ -18,11 +18,11 @@ func (x *exchange) newHeader() (http.Header, error) {
 	for name, values := range x.req.Header {
 		switch {
 		case isField(name, "Authorization"):
-			if !carryNothing(values) && !x.isOwnToken(values) {
+			if !haveNoCredentials(values) && !x.isOwnToken(values) {
 				return nil, ErrAuthorizationPresent
 			}
 		case isField(name, "Accept-Encoding"):
-			header[name] = decodable(values)
+			header[name] = decodableEncodings(values)
 		default:
 			header[name] = slices.Clip(values)
 		}
@@ -36,10 +36,10 @@ func isField(key, field string) bool {
 	return len(key) == len(field) && key[0]|0x20 == field[0]|0x20 && strings.EqualFold(key, field)
 }
 
-// carryNothing reports whether values of Authorization have no credentials.
+// haveNoCredentials reports whether values of Authorization have no credentials.
 // Clients that are generated from an OpenAPI file send an empty one, or a scheme
 // alone, where the file declares the field.
-func carryNothing(values []string) bool {
+func haveNoCredentials(values []string) bool {
 	for _, value := range values {
 		switch strings.ToLower(strings.Trim(value, " \t")) {
 		case "", "bearer", "basic", "digest", "token":
@@ -95,11 +95,11 @@ func withoutScheme(value string) string {
 	return value
 }
 
-// decodable returns values of Accept-Encoding without the encodings that this
+// decodableEncodings returns values of Accept-Encoding without the encodings that this
 // package cannot read. Otherwise a 401 could come in one of them, and would
 // remain without a verdict. What is left keeps its order and its weights
 // (RFC 9110, section 12.5.3).
-func decodable(values []string) []string {
+func decodableEncodings(values []string) []string {
 	if !slices.ContainsFunc(values, namesUndecodable) {
 		return slices.Clip(values)
 	}
@@ -113,11 +113,11 @@ func decodable(values []string) []string {
 			everything = coding
 		case name != "" && isDecodable(name):
 			kept, named = append(kept, coding), append(named, strings.TrimPrefix(name, "x-"))
-			acceptable = acceptable || !isRuledOut(coding)
+			acceptable = acceptable || !isExcluded(coding)
 		}
 	}
 	switch {
-	case everything != "" && isRuledOut(everything):
+	case everything != "" && isExcluded(everything):
 		kept = append(kept, everything)
 	case everything != "":
 		for _, name := range []string{"gzip", "deflate"} {
@@ -155,8 +155,8 @@ func isDecodable(name string) bool {
 	return name == "" || name == "gzip" || name == "x-gzip" || name == "deflate" || name == "identity"
 }
 
-// isRuledOut reports whether an encoding has the weight 0.
-func isRuledOut(coding string) bool {
+// isExcluded reports whether an encoding has the weight 0.
+func isExcluded(coding string) bool {
 	_, weight, _ := strings.Cut(strings.ToLower(coding), "q=")
 	q, err := strconv.ParseFloat(strings.Trim(weight, " \t"), 64)
 	return err == nil && q == 0

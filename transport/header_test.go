@@ -41,13 +41,13 @@ func TestAcceptEncoding_ReducedToWhatIsRead(t *testing.T) {
 		{[]string{",br,,gzip,"}, []string{"gzip"}},
 	} {
 		for _, name := range []string{"Accept-Encoding", "accept-encoding"} {
-			w := &wire{}
+			w := &fakeBase{}
 			req := newRequest(t, http.MethodGet, target, nil)
 			if test.values != nil {
 				req.Header[name] = slices.Clone(test.values)
 			}
-			send(t, newTransport(t, &mint{}, w), req)
-			if got := w.sendings()[0].header[name]; !slices.Equal(got, test.want) {
+			send(t, newTransport(t, &fakeIssuer{}, w), req)
+			if got := w.requests()[0].header[name]; !slices.Equal(got, test.want) {
 				t.Errorf("%s: %q went out as %q, want %q", name, test.values, got, test.want)
 			}
 			if !slices.Equal(req.Header[name], test.values) {
@@ -62,11 +62,11 @@ func TestAcceptEncoding_ReducedToWhatIsRead(t *testing.T) {
 func TestAuthorization_WithoutCredentialsIsNone(t *testing.T) {
 	for _, name := range []string{"Authorization", "authorization", "AUTHORIZATION"} {
 		for _, values := range [][]string{nil, {}, {""}, {" "}, {"Bearer"}, {"Bearer "}, {"bearer\t"}, {" Basic "}, {"", "Bearer "}} {
-			m, w := &mint{}, &wire{}
+			m, w := &fakeIssuer{}, &fakeBase{}
 			req := newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
 			req.Header[name] = values
 			wantStatus(t, send(t, newTransport(t, m, w), req), http.StatusOK)
-			header := w.sendings()[0].header
+			header := w.requests()[0].header
 			if _, ok := m.account(header); !ok || len(header) != 1 {
 				t.Errorf("%s %q: it went out with %q", name, values, header)
 			}
@@ -77,10 +77,10 @@ func TestAuthorization_WithoutCredentialsIsNone(t *testing.T) {
 // Anything else might be somebody's credentials.
 func TestAuthorization_WithCredentialsIsRefused(t *testing.T) {
 	for _, values := range [][]string{{"Bearer x"}, {"Basic eA=="}, {"eyJhbGciOiJIUzUxMiJ9.e30.x"}, {"Bearer", "x"}, {"Bearer Basic"}, {"Bearer,"}, {"ApiKey"}} {
-		w := &wire{}
+		w := &fakeBase{}
 		req := newRequest(t, http.MethodPost, target, nil)
 		req.Header["Authorization"] = values
-		_, err := newTransport(t, &mint{}, w).RoundTrip(req)
+		_, err := newTransport(t, &fakeIssuer{}, w).RoundTrip(req)
 		wantUnsent(t, err, transport.ErrAuthorizationPresent)
 		wantSent(t, w, 0)
 	}
@@ -88,7 +88,7 @@ func TestAuthorization_WithCredentialsIsRefused(t *testing.T) {
 
 // A program may get the token itself, and set it. Its account still counts.
 func TestAuthorization_OwnTokenIsReplaced(t *testing.T) {
-	m, w := &mint{}, &wire{}
+	m, w := &fakeIssuer{}, &fakeBase{}
 	rt := newTransport(t, m, w, noDefaultAccount)
 	for _, id := range []string{"1", "2"} {
 		token, err := rt.Source().Token(t.Context(), acct(t, id))
@@ -111,9 +111,9 @@ func TestAuthorization_OwnTokenIsReplaced(t *testing.T) {
 func TestClientTrace_IsNotToldOfToken(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			m := &mint{}
+			m := &fakeIssuer{}
 			server, base := newTLSServer(t, http2, m.guard(func(http.ResponseWriter, *http.Request) {}))
-			rt := newTransport(t, m, base, at(server))
+			rt := newTransport(t, m, base, listing(server))
 			get(t, rt, server.URL)
 			m.revoke()
 			var fields []string
@@ -141,12 +141,12 @@ func TestClientTrace_IsNotToldOfToken(t *testing.T) {
 // For telemetry beneath the transport, the context stays what it was.
 func TestClientTrace_LeavesContextValues(t *testing.T) {
 	type key struct{}
-	w := &wire{}
+	w := &fakeBase{}
 	ctx := context.WithValue(t.Context(), key{}, "kept")
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaderField: func(string, []string) {}})
 	ctx = tokensource.ContextWithAccount(ctx, tokensource.Organization())
-	send(t, newTransport(t, &mint{}, w), newRequest(t, http.MethodPost, target, nil).WithContext(ctx))
-	if got := w.sendings()[0].ctx.Value(key{}); got != "kept" {
+	send(t, newTransport(t, &fakeIssuer{}, w), newRequest(t, http.MethodPost, target, nil).WithContext(ctx))
+	if got := w.requests()[0].ctx.Value(key{}); got != "kept" {
 		t.Errorf("the base's context has %v", got)
 	}
 }

@@ -38,28 +38,28 @@ type RefusedInfo struct {
 
 // RefusedResult says what follows from a 401.
 type RefusedResult struct {
-	Outcome Outcome
+	Outcome RefusedOutcome
 	// Serial is that of the new token, if there is one.
 	Serial uint64
 	// Err is why there is no new token, if one was asked for.
 	Err error
 }
 
-// An Outcome says what follows from a 401.
-type Outcome string
+// A RefusedOutcome says what follows from a 401.
+type RefusedOutcome string
 
 // The outcomes of a 401.
 const (
 	// OutcomeReplayed: the request is sent once more, with another token.
-	OutcomeReplayed Outcome = "replayed"
+	OutcomeReplayed RefusedOutcome = "replayed"
 	// OutcomeNotReplayable: there is another token, but the request's body
 	// cannot be sent again, or the request has been replayed already. The
 	// caller gets the 401.
-	OutcomeNotReplayable Outcome = "not_replayable"
+	OutcomeNotReplayable RefusedOutcome = "not_replayable"
 	// OutcomeNotRenewed: there is no other token. The caller gets the 401.
-	OutcomeNotRenewed Outcome = "not_renewed"
+	OutcomeNotRenewed RefusedOutcome = "not_renewed"
 	// OutcomePassed: the 401 is an answer. The caller gets it.
-	OutcomePassed Outcome = "passed"
+	OutcomePassed RefusedOutcome = "passed"
 )
 
 // RetryInfo describes a retry.

@@ -12,9 +12,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// faults are what a hook can do to a request. Each returns when the bubble is
+// hookFaults are what a hook can do to a request. Each returns when the bubble is
 // over at the latest.
-func faults(over <-chan struct{}) map[string]func() {
+func hookFaults(over <-chan struct{}) map[string]func() {
 	return map[string]func(){
 		"panics":             func() { panic("inconsistent label cardinality") },
 		"panics with nil":    func() { panic(nil) }, //nolint:govet // As code does.
@@ -25,15 +25,15 @@ func faults(over <-chan struct{}) map[string]func() {
 
 // A request has to be answered, whatever telemetry does to itself.
 func TestHooks_FaultyHarmNoRequest(t *testing.T) {
-	for name := range faults(nil) {
-		for _, where := range []string{"Refused", "its function", "Retry", "Triage", "no context"} {
+	for name := range hookFaults(nil) {
+		for _, where := range []string{"Refused", "its function", "Retry", "Classify", "no context"} {
 			t.Run(name+" in "+where, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					over := make(chan struct{})
 					defer close(over)
-					fault := faults(over)[name]
-					m := &mint{}
-					w := &wire{answer: func(s sending) (*http.Response, error) {
+					fault := hookFaults(over)[name]
+					m := &fakeIssuer{}
+					w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 						switch s.number {
 						case 1:
 							return respond(http.StatusServiceUnavailable, ""), nil
@@ -61,15 +61,15 @@ func TestHooks_FaultyHarmNoRequest(t *testing.T) {
 								fault()
 							}
 						}
-						c.Triage = func(r *transport.Refusal) transport.Verdict {
-							if where == "Triage" {
+						c.Classify = func(r *transport.Refusal) transport.Verdict {
+							if where == "Classify" {
 								fault()
 							}
 							return r.Verdict
 						}
 					})
 					want, sent := http.StatusOK, 3
-					if where == "Triage" {
+					if where == "Classify" {
 						want, sent = http.StatusUnauthorized, 2 // Without a verdict, nothing is replayed.
 					}
 					began := time.Now()
@@ -90,7 +90,7 @@ func TestHooks_BlockingEndsWithDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		over := make(chan struct{})
 		defer close(over)
-		rt := newTransport(t, &mint{}, answers401("refused"), func(c *transport.Config) {
+		rt := newTransport(t, &fakeIssuer{}, answers401("refused"), func(c *transport.Config) {
 			c.Hooks.Refused = func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 				<-over
 				return ctx, nil
@@ -112,11 +112,11 @@ func TestHooks_AreCalledForCallerWhoLeft(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
 			ended := false
-			w := &wire{answer: func(sending) (*http.Response, error) {
+			w := &fakeBase{answer: func(sentRequest) (*http.Response, error) {
 				leave()
 				return respond(http.StatusUnauthorized, ""), nil
 			}}
-			rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+			rt := newTransport(t, &fakeIssuer{}, w, func(c *transport.Config) {
 				c.Hooks.Refused = func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 					return ctx, func(transport.RefusedResult) { ended = true }
 				}

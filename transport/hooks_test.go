@@ -16,7 +16,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func TestHooksAreToldWhatFollowsFromA401(t *testing.T) {
+func TestHooks_RefusedReportsOutcome(t *testing.T) {
 	type told struct {
 		info   transport.RefusedInfo
 		result transport.RefusedResult
@@ -24,56 +24,62 @@ func TestHooksAreToldWhatFollowsFromA401(t *testing.T) {
 	org := tokensource.Organization()
 	for _, test := range []struct {
 		name   string
-		answer func(*mint, sending) (*http.Response, error)
+		answer func(*fakeIssuer, sentRequest) (*http.Response, error)
 		down   bool // no token but the first
 		stream bool
 		want   []told
 	}{
-		{"healed", func(m *mint, s sending) (*http.Response, error) {
+		{"healed", func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				m.revoke()
 			}
-			return m.guarded(s)
+			return m.answer(s)
 		}, false, false, []told{
 			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.TokenRefused}, transport.RefusedResult{Outcome: transport.OutcomeReplayed, Serial: 2}},
 		}},
-		{"refused again", func(*mint, sending) (*http.Response, error) { return respond(http.StatusUnauthorized, ""), nil }, false, false, []told{
+		{"refused again", func(*fakeIssuer, sentRequest) (*http.Response, error) {
+			return respond(http.StatusUnauthorized, ""), nil
+		}, false, false, []told{
 			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.TokenRefused}, transport.RefusedResult{Outcome: transport.OutcomeReplayed, Serial: 2}},
 			{transport.RefusedInfo{Account: org, Serial: 2, Verdict: transport.TokenRefused, Replayed: true}, transport.RefusedResult{Outcome: transport.OutcomeNotReplayable}},
 		}},
-		{"a stream", func(*mint, sending) (*http.Response, error) { return respond(http.StatusUnauthorized, ""), nil }, false, true, []told{
+		{"a stream", func(*fakeIssuer, sentRequest) (*http.Response, error) {
+			return respond(http.StatusUnauthorized, ""), nil
+		}, false, true, []told{
 			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.TokenRefused}, transport.RefusedResult{Outcome: transport.OutcomeNotReplayable}},
 		}},
-		{"not renewed", func(*mint, sending) (*http.Response, error) { return respond(http.StatusUnauthorized, ""), nil }, true, false, []told{
+		{"not renewed", func(*fakeIssuer, sentRequest) (*http.Response, error) {
+			return respond(http.StatusUnauthorized, ""), nil
+		}, true, false, []told{
 			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.TokenRefused}, transport.RefusedResult{Outcome: transport.OutcomeNotRenewed, Err: tokensource.ErrCredentialsRejected}},
 		}},
-		{"business", func(*mint, sending) (*http.Response, error) {
+		{"business", func(*fakeIssuer, sentRequest) (*http.Response, error) {
 			return respond(http.StatusUnauthorized, `{"code":"EUPI0120"}`), nil
 		}, false, false, []told{
 			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.RequestRefused}, transport.RefusedResult{Outcome: transport.OutcomePassed}},
 		}},
-		{"unclear", func(*mint, sending) (*http.Response, error) {
+		{"unclear", func(*fakeIssuer, sentRequest) (*http.Response, error) {
 			return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
 		}, false, false, []told{
-			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.Unclear}, transport.RefusedResult{Outcome: transport.OutcomePassed}},
+			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.Unrecognized}, transport.RefusedResult{Outcome: transport.OutcomePassed}},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := &mint{}
+				m := &fakeIssuer{}
 				m.before = func(context.Context) error {
 					if test.down && m.issuances() > 0 {
 						return tokensource.NewError(tokensource.ErrCredentialsRejected, nil)
 					}
 					return nil
 				}
-				w := &wire{answer: func(s sending) (*http.Response, error) { return test.answer(m, s) }}
+				w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) { return test.answer(m, s) }}
 				var got []told
 				rt := newTransport(t, m, w, func(c *transport.Config) {
 					c.Hooks.Refused = func(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
-						sent := len(w.sendings())
+						sent := len(w.requests())
 						return ctx, func(result transport.RefusedResult) {
-							if len(w.sendings()) != sent {
+							if len(w.requests()) != sent {
 								t.Error("the end was told after the replay")
 							}
 							got = append(got, told{info, result})
@@ -103,9 +109,9 @@ func TestHooksAreToldWhatFollowsFromA401(t *testing.T) {
 
 // A span of the renewal hangs on the context that the hook returns, and the
 // renewal reaches the Source's hooks with it.
-func TestTheRenewalRunsOnTheHooksContext(t *testing.T) {
+func TestHooks_RenewalUsesHookContext(t *testing.T) {
 	type key struct{}
-	m, w := &mint{}, answers401("")
+	m, w := &fakeIssuer{}, answers401("")
 	renewals := 0
 	source, err := tokensource.New(tokensource.Config{Issuer: m, Hooks: tokensource.Hooks{
 		Renew: func(ctx context.Context, _ tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
@@ -129,17 +135,17 @@ func TestTheRenewalRunsOnTheHooksContext(t *testing.T) {
 	if renewals != 1 {
 		t.Errorf("%d renewals, want 1", renewals)
 	}
-	for _, s := range w.sendings() {
+	for _, s := range w.requests() {
 		if s.ctx.Value(key{}) != nil {
 			t.Error("the request went out with the renewal's context")
 		}
 	}
 }
 
-func TestHooksAreToldOfARetryBeforeTheWait(t *testing.T) {
+func TestHooks_RetryIsCalledBeforeWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failure := error(syscall.ECONNRESET)
-		w := &wire{answer: func(s sending) (*http.Response, error) {
+		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				return respond(http.StatusServiceUnavailable, "", "Retry-After", "3"), nil
 			}
@@ -147,7 +153,7 @@ func TestHooksAreToldOfARetryBeforeTheWait(t *testing.T) {
 		}}
 		var got []transport.RetryInfo
 		var at []time.Time
-		rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+		rt := newTransport(t, &fakeIssuer{}, w, func(c *transport.Config) {
 			c.Hooks.Retry = func(_ context.Context, info transport.RetryInfo) {
 				got, at = append(got, info), append(at, time.Now())
 			}
@@ -170,8 +176,8 @@ func TestHooksAreToldOfARetryBeforeTheWait(t *testing.T) {
 	})
 }
 
-func TestAnOrdinaryRequestCallsNoHook(t *testing.T) {
-	rt := newTransport(t, &mint{}, &wire{}, func(c *transport.Config) {
+func TestHooks_NotCalledOnSuccess(t *testing.T) {
+	rt := newTransport(t, &fakeIssuer{}, &fakeBase{}, func(c *transport.Config) {
 		c.Hooks = transport.Hooks{
 			Refused: func(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 				t.Error("Refused was called")
@@ -183,7 +189,7 @@ func TestAnOrdinaryRequestCallsNoHook(t *testing.T) {
 	wantStatus(t, get(t, rt, target), http.StatusOK)
 }
 
-func TestJoinedHooksAreCalledInOrderAndEndedInReverse(t *testing.T) {
+func TestJoinHooks_EndsInReverseOrder(t *testing.T) {
 	type key struct{}
 	var calls []string
 	note := func(name string) transport.Hooks {

@@ -30,7 +30,7 @@ func newHosts(list []string) (hosts, []error) {
 // add adds a host, with or without a port; without one it is the default port
 // of the scheme. It returns what is wrong with the entry.
 func (h hosts) add(entry string) (fault string) {
-	if !ascii(entry) {
+	if !isASCII(entry) {
 		return "is not ASCII; write it as it is looked up, with xn--"
 	}
 	entry = strings.ToLower(entry)
@@ -63,14 +63,14 @@ func addWithDefault(set map[string]bool, u *url.URL, defaultPort string) {
 	}
 }
 
-// contains reports whether host is in the set, whatever its case. Only ASCII has
+// containsHost reports whether host is in the set, whatever its case. Only ASCII has
 // one here: to Unicode, the lower case of some other letters is i or k, but the
 // resolver is asked for another host.
-func contains(set map[string]bool, host string) bool {
-	return set[host] || ascii(host) && set[strings.ToLower(host)]
+func containsHost(set map[string]bool, host string) bool {
+	return set[host] || isASCII(host) && set[strings.ToLower(host)]
 }
 
-func ascii(s string) bool {
+func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false
@@ -85,12 +85,12 @@ func (t *Transport) Accepts(u *url.URL) error {
 	switch {
 	case u == nil:
 		return ErrHostNotListed
-	case u.Scheme == "https" && contains(t.hosts.https, u.Host), u.Scheme == "http" && contains(t.hosts.http, u.Host):
+	case u.Scheme == "https" && containsHost(t.hosts.https, u.Host), u.Scheme == "http" && containsHost(t.hosts.http, u.Host):
 		if !staysWithinHost(u) {
 			return ErrRequestTarget
 		}
 		return nil
-	case contains(t.hosts.https, u.Host):
+	case containsHost(t.hosts.https, u.Host):
 		return ErrPlaintext
 	default:
 		return ErrHostNotListed
@@ -109,25 +109,25 @@ func staysWithinHost(u *url.URL) bool {
 	return u.Opaque == "" && (path == "" || path[0] == '/' || path == "*")
 }
 
-// destination reports whether the request gets a token. A request that does
+// needsToken reports whether the request gets a token. A request that does
 // not is an error, unless a server redirected a client there: that one is sent
 // as any client would send it, without a token.
-func (t *Transport) destination(req *http.Request) (authorize bool, err error) {
+func (t *Transport) needsToken(req *http.Request) (authorize bool, err error) {
 	if err := t.Accepts(req.URL); err != nil {
-		return false, whenRedirected(req, err)
+		return false, redirectError(req, err)
 	}
-	if t.cameBack(req) {
+	if t.wasRedirectedBack(req) {
 		return false, ErrRedirectedBack
 	}
-	if req.URL.Scheme == "https" && !t.addressed(req) {
+	if req.URL.Scheme == "https" && !t.isHostHeaderListed(req) {
 		return false, ErrHostHeader
 	}
 	return true, nil
 }
 
-// whenRedirected returns why a request fails whose URL gets no token because of
+// redirectError returns why a request fails whose URL gets no token because of
 // err, or nil if it is a redirect that may be followed without one.
-func whenRedirected(req *http.Request, err error) error {
+func redirectError(req *http.Request, err error) error {
 	switch {
 	case req.Response == nil || req.URL == nil || !staysWithinHost(req.URL):
 		return err
@@ -143,9 +143,9 @@ func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != htt
 // http.Client follows ten.
 const maxRedirects = 100
 
-// cameBack reports whether one of the redirects that led to the request was the
+// wasRedirectedBack reports whether one of the redirects that led to the request was the
 // answer of a host that gets no token, or of nobody knows whom.
-func (t *Transport) cameBack(req *http.Request) bool {
+func (t *Transport) wasRedirectedBack(req *http.Request) bool {
 	for range maxRedirects {
 		if req.Response == nil {
 			return false
@@ -157,8 +157,8 @@ func (t *Transport) cameBack(req *http.Request) bool {
 	return true
 }
 
-// addressed reports whether the Host field of a request is that of a listed
+// isHostHeaderListed reports whether the Host field of a request is that of a listed
 // host. An empty one is: it stands for the host of the URL.
-func (t *Transport) addressed(req *http.Request) bool {
-	return req.Host == "" || req.Host == req.URL.Host || contains(t.hosts.https, req.Host) || contains(t.hosts.http, req.Host)
+func (t *Transport) isHostHeaderListed(req *http.Request) bool {
+	return req.Host == "" || req.Host == req.URL.Host || containsHost(t.hosts.https, req.Host) || containsHost(t.hosts.http, req.Host)
 }

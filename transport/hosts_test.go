@@ -13,15 +13,15 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func TestATokenGoesToAListedHostAndToNoOther(t *testing.T) {
+func TestHosts_OnlyListedHostGetsToken(t *testing.T) {
 	const (
-		sent      = transport.Unsent("")
+		sent      = transport.UnsentError("")
 		notListed = transport.ErrHostNotListed
 		plaintext = transport.ErrPlaintext
 	)
 	for _, test := range []struct {
 		listed, url string
-		want        transport.Unsent
+		want        transport.UnsentError
 	}{
 		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io/x", sent},
 		{"sandbox.pismolabs.io", "https://sandbox.pismolabs.io:443/x", sent},
@@ -84,7 +84,7 @@ func TestATokenGoesToAListedHostAndToNoOther(t *testing.T) {
 		{"0.0.0.0", "http://0.0.0.0/x", plaintext},
 	} {
 		t.Run(test.listed+" "+test.url, func(t *testing.T) {
-			m, w := &mint{}, &wire{}
+			m, w := &fakeIssuer{}, &fakeBase{}
 			rt := newTransport(t, m, w, func(c *transport.Config) { c.Hosts = []string{test.listed} })
 			u, err := url.Parse(test.url)
 			if err != nil {
@@ -101,7 +101,7 @@ func TestATokenGoesToAListedHostAndToNoOther(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, ok := m.account(w.sendings()[0].header); !ok {
+				if _, ok := m.account(w.requests()[0].header); !ok {
 					t.Error("it went out without a token")
 				}
 				_ = resp.Body.Close()
@@ -115,7 +115,7 @@ func TestATokenGoesToAListedHostAndToNoOther(t *testing.T) {
 	}
 }
 
-func wantUnsent(tb testing.TB, err error, want transport.Unsent) {
+func wantUnsent(tb testing.TB, err error, want transport.UnsentError) {
 	tb.Helper()
 	if err != error(want) {
 		tb.Errorf("got error %v, want %v", err, want)
@@ -127,7 +127,7 @@ func wantUnsent(tb testing.TB, err error, want transport.Unsent) {
 
 // A CDN passes a request on by its Host, wherever the connection was meant to go;
 // and a reverse proxy that leaves the field alone has it from its client.
-func TestATokenIsNotSentWithAHostOfSomebodyElses(t *testing.T) {
+func TestHosts_RefusesForeignHostHeader(t *testing.T) {
 	for _, test := range []struct {
 		url, host string
 		want      error
@@ -142,8 +142,8 @@ func TestATokenIsNotSentWithAHostOfSomebodyElses(t *testing.T) {
 		{target, host + ":8443", transport.ErrHostHeader},
 		{"http://localhost:8080/x", "bank.example", nil},
 	} {
-		w := &wire{answer: always(http.StatusOK, "")}
-		m := &mint{}
+		w := &fakeBase{answer: always(http.StatusOK, "")}
+		m := &fakeIssuer{}
 		rt := newTransport(t, m, w, func(c *transport.Config) { c.Hosts = []string{host, "gw-pci.pismolabs.io", "localhost:8080"} })
 		req := newRequest(t, http.MethodPost, test.url, strings.NewReader("payment"))
 		req.Host = test.host
@@ -160,7 +160,7 @@ func TestATokenIsNotSentWithAHostOfSomebodyElses(t *testing.T) {
 	}
 }
 
-func TestHostsThatNoParserMakesGetNothing(t *testing.T) {
+func TestHosts_RefusesMalformedURL(t *testing.T) {
 	for _, u := range []*url.URL{
 		nil,
 		{},
@@ -176,7 +176,7 @@ func TestHostsThatNoParserMakesGetNothing(t *testing.T) {
 		{Scheme: "https", Opaque: "//" + host + "/x"},
 		{Scheme: "HTTPS", Host: host},
 	} {
-		m, w := &mint{}, &wire{}
+		m, w := &fakeIssuer{}, &fakeBase{}
 		rt := newTransport(t, m, w)
 		req := newRequest(t, http.MethodPost, target, nil)
 		req.URL = u
@@ -189,8 +189,8 @@ func TestHostsThatNoParserMakesGetNothing(t *testing.T) {
 }
 
 // The letter of Turkish was dialled as a host of its own, with a token.
-func TestNoConnectionIsMadeToAHostThatOnlyLooksListed(t *testing.T) {
-	m := &mint{}
+func TestHosts_LookalikeIsNotDialed(t *testing.T) {
+	m := &fakeIssuer{}
 	dialled := ""
 	base := &http.Transport{DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
 		dialled = address

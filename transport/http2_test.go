@@ -33,33 +33,33 @@ const (
 	status200 = "\x88" // in HPACK
 )
 
-// A framed server speaks HTTP/2 in whole requests. The function refuse answers
+// A http2Server server speaks HTTP/2 in whole requests. The function refuse answers
 // some of them, and says which by its result; all others get 200.
-type framed struct {
+type http2Server struct {
 	net.Listener
 	base   *http.Transport
-	refuse func(c *framedConn, number int32, stream uint32) bool
+	refuse func(c *http2Conn, number int32, stream uint32) bool
 	got    atomic.Int32 // how many requests arrived as a whole
 }
 
-type framedConn struct{ net.Conn }
+type http2Conn struct{ net.Conn }
 
-func (c *framedConn) write(kind, flags byte, stream uint32, payload string) {
+func (c *http2Conn) write(kind, flags byte, stream uint32, payload string) {
 	n := len(payload)
 	head := []byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags}
 	_, _ = c.Write(append(binary.BigEndian.AppendUint32(head, stream), payload...))
 }
 
-func (c *framedConn) reset(stream, code uint32) {
+func (c *http2Conn) reset(stream, code uint32) {
 	c.write(frameRSTStream, 0, stream, string(binary.BigEndian.AppendUint32(nil, code)))
 }
 
-func (c *framedConn) goAway(last, code uint32) {
+func (c *http2Conn) goAway(last, code uint32) {
 	payload := binary.BigEndian.AppendUint32(nil, last)
 	c.write(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(payload, code)))
 }
 
-func newFramed(t *testing.T, refuse func(c *framedConn, number int32, stream uint32) bool) *framed {
+func newHTTP2Server(t *testing.T, refuse func(c *http2Conn, number int32, stream uint32) bool) *http2Server {
 	t.Helper()
 	certified := httptest.NewTLSServer(http.NotFoundHandler()) // For its certificate.
 	certified.Close()
@@ -70,7 +70,7 @@ func newFramed(t *testing.T, refuse func(c *framedConn, number int32, stream uin
 	base := transport.NewBase()
 	base.TLSClientConfig.RootCAs = x509.NewCertPool()
 	base.TLSClientConfig.RootCAs.AddCert(certified.Certificate())
-	f := &framed{Listener: listener, base: base, refuse: refuse}
+	f := &http2Server{Listener: listener, base: base, refuse: refuse}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -79,7 +79,7 @@ func newFramed(t *testing.T, refuse func(c *framedConn, number int32, stream uin
 				return
 			}
 			t.Cleanup(func() { _ = conn.Close() })
-			serving.Go(func() { f.serve(&framedConn{conn}) })
+			serving.Go(func() { f.serve(&http2Conn{conn}) })
 		}
 	})
 	t.Cleanup(serving.Wait) // When all connections have been closed.
@@ -87,7 +87,7 @@ func newFramed(t *testing.T, refuse func(c *framedConn, number int32, stream uin
 	return f
 }
 
-func (f *framed) serve(conn *framedConn) {
+func (f *http2Server) serve(conn *http2Conn) {
 	defer func() { _ = conn.Close() }()
 	in := bufio.NewReader(conn)
 	if _, err := in.Discard(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")); err != nil {
@@ -118,12 +118,12 @@ func (f *framed) serve(conn *framedConn) {
 	}
 }
 
-func (f *framed) transport(t *testing.T) *transport.Transport {
+func (f *http2Server) transport(t *testing.T) *transport.Transport {
 	t.Helper()
-	return newTransport(t, &mint{}, f.base, func(c *transport.Config) { c.Hosts = []string{f.Addr().String()} })
+	return newTransport(t, &fakeIssuer{}, f.base, func(c *transport.Config) { c.Hosts = []string{f.Addr().String()} })
 }
 
-func (f *framed) url() string { return "https://" + f.Addr().String() + "/pay" }
+func (f *http2Server) url() string { return "https://" + f.Addr().String() + "/pay" }
 
 // Codes of RST_STREAM.
 const (
@@ -143,7 +143,7 @@ func TestPayment_DeliveredOnceThoughStreamIsReset(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%d %s", code, name), func(t *testing.T) {
-				f := newFramed(t, func(c *framedConn, number int32, stream uint32) bool {
+				f := newHTTP2Server(t, func(c *http2Conn, number int32, stream uint32) bool {
 					if number > 1 {
 						c.reset(stream, code)
 					}
@@ -166,12 +166,12 @@ func TestPayment_DeliveredOnceThoughStreamIsReset(t *testing.T) {
 // What the server says that it has not processed is sent again, whether
 // net/http does it or has to be asked.
 func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
-	for refusal, refuse := range map[string]func(c *framedConn, stream uint32){
-		"REFUSED_STREAM":               func(c *framedConn, stream uint32) { c.reset(stream, refusedStream) },
-		"GOAWAY":                       func(c *framedConn, stream uint32) { c.goAway(stream-2, 0) },
-		"GOAWAY with an error":         func(c *framedConn, stream uint32) { c.goAway(stream-2, 2) },
-		"GOAWAY, and the end":          func(c *framedConn, stream uint32) { c.goAway(stream-2, 0); _ = c.Close() },
-		"GOAWAY, the first of its own": func(c *framedConn, stream uint32) { c.goAway(0, 11) },
+	for refusal, refuse := range map[string]func(c *http2Conn, stream uint32){
+		"REFUSED_STREAM":               func(c *http2Conn, stream uint32) { c.reset(stream, refusedStream) },
+		"GOAWAY":                       func(c *http2Conn, stream uint32) { c.goAway(stream-2, 0) },
+		"GOAWAY with an error":         func(c *http2Conn, stream uint32) { c.goAway(stream-2, 2) },
+		"GOAWAY, and the end":          func(c *http2Conn, stream uint32) { c.goAway(stream-2, 0); _ = c.Close() },
+		"GOAWAY, the first of its own": func(c *http2Conn, stream uint32) { c.goAway(0, 11) },
 	} {
 		for name, body := range bodiesOfPayments {
 			if name == "streamed" {
@@ -186,7 +186,7 @@ func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 					if warm {
 						first = 2
 					}
-					f := newFramed(t, func(c *framedConn, number int32, stream uint32) bool {
+					f := newHTTP2Server(t, func(c *http2Conn, number int32, stream uint32) bool {
 						if number == first {
 							refuse(c, stream)
 						}
@@ -211,7 +211,7 @@ func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 // A GOAWAY that includes the stream says that the server may have executed it.
 func TestPayment_IncludedInGoAwayIsNotSentAgain(t *testing.T) {
 	for name, body := range bodiesOfPayments {
-		f := newFramed(t, func(c *framedConn, number int32, stream uint32) bool {
+		f := newHTTP2Server(t, func(c *http2Conn, number int32, stream uint32) bool {
 			if number == 2 {
 				c.goAway(stream, 0)
 				_ = c.Close()

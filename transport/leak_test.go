@@ -20,10 +20,10 @@ import (
 // account's id, and what an issuer's error says.
 var sentinels = []string{"sentinel-token", "102681871", "sentinel-secret"}
 
-// A diary keeps what is told, in every way that it can be printed.
-type diary struct{ strings.Builder }
+// A printRecorder keeps what is told, in every way that it can be printed.
+type printRecorder struct{ strings.Builder }
 
-func (d *diary) add(values ...any) {
+func (d *printRecorder) add(values ...any) {
 	for _, v := range values {
 		fmt.Fprintf(d, "%v\n%+v\n%#v\n%s\n%q\n", v, v, v, v, v)
 		if text, err := json.Marshal(v); err == nil {
@@ -35,26 +35,30 @@ func (d *diary) add(values ...any) {
 	}
 }
 
-func TestNothingThatIsToldOrReturnedHoldsATokenOrAnAccount(t *testing.T) {
+func TestTransport_ShowsNoTokenOrAccount(t *testing.T) {
 	account := acct(t, sentinels[1])
 	failure := errors.New("of the base")
 	for _, test := range []struct {
 		name   string
-		answer func(*mint, sending) (*http.Response, error)
+		answer func(*fakeIssuer, sentRequest) (*http.Response, error)
 		edit   func(*http.Request)
 		down   bool
 	}{
 		{name: "answered"},
-		{name: "failed", answer: func(*mint, sending) (*http.Response, error) { return nil, failure }},
-		{name: "refused", answer: func(*mint, sending) (*http.Response, error) { return respond(http.StatusUnauthorized, ""), nil }},
-		{name: "unclear", answer: func(*mint, sending) (*http.Response, error) { return respond(http.StatusUnauthorized, "{}"), nil }},
-		{name: "healed", answer: func(m *mint, s sending) (*http.Response, error) {
+		{name: "failed", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) { return nil, failure }},
+		{name: "refused", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) {
+			return respond(http.StatusUnauthorized, ""), nil
+		}},
+		{name: "unclear", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) {
+			return respond(http.StatusUnauthorized, "{}"), nil
+		}},
+		{name: "healed", answer: func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				m.revoke()
 			}
-			return m.guarded(s)
+			return m.answer(s)
 		}},
-		{name: "unavailable", answer: func(*mint, sending) (*http.Response, error) {
+		{name: "unavailable", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) {
 			return respond(http.StatusServiceUnavailable, ""), nil
 		}},
 		{name: "unlisted", edit: func(r *http.Request) { r.URL.Host = "sentinel-secret.example" }},
@@ -68,21 +72,21 @@ func TestNothingThatIsToldOrReturnedHoldsATokenOrAnAccount(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			t.Run(test.name+" "+method, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					var told diary
-					m := &mint{}
+					var told printRecorder
+					m := &fakeIssuer{}
 					m.before = func(context.Context) error {
 						if test.down {
 							return errors.New("sentinel-secret")
 						}
 						return nil
 					}
-					w := &wire{}
+					w := &fakeBase{}
 					if test.answer != nil {
-						w.answer = func(s sending) (*http.Response, error) { return test.answer(m, s) }
+						w.answer = func(s sentRequest) (*http.Response, error) { return test.answer(m, s) }
 					}
 					rt := newTransport(t, m, w, func(c *transport.Config) {
 						c.Account = account
-						c.Triage = func(r *transport.Refusal) transport.Verdict {
+						c.Classify = func(r *transport.Refusal) transport.Verdict {
 							told.add(r, *r)
 							return r.Verdict
 						}

@@ -7,13 +7,13 @@ import (
 
 type verdictKey struct{}
 
-// mark notes the verdict on a 401 that the caller gets.
+// attachVerdict notes the verdict on a 401 that the caller gets.
 //
 // The verdict stands in the context of the response's Request: others who handle
 // the response, such as an [http.Client] with a Timeout or otelhttp, replace its
 // body, and leave its Request alone.
-func (x *exchange) mark(resp *http.Response, verdict Verdict) *http.Response {
-	x.attempts.note(verdict)
+func (x *exchange) attachVerdict(resp *http.Response, verdict Verdict) *http.Response {
+	x.retryGroup.storeVerdict(verdict)
 	resp.Request = x.req.WithContext(context.WithValue(x.req.Context(), verdictKey{}, verdict))
 	return resp
 }
@@ -26,8 +26,8 @@ func (x *exchange) mark(resp *http.Response, verdict Verdict) *http.Response {
 //
 // The verdict is found by resp.Request, which is a copy of the caller's request.
 // Code that wraps or replaces the body of the response does not hide it. Where
-// code makes a response of its own, or returns none, put an [Attempts] into the
-// context of the request, see [ContextWithAttempts]: it keeps the verdict too.
+// code makes a response of its own, or returns none, put an [RetryGroup] into the
+// context of the request, see [ContextWithRetryGroup]: it keeps the verdict too.
 func VerdictOf(resp *http.Response) (Verdict, bool) {
 	if resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
 		return "", false
@@ -36,5 +36,5 @@ func VerdictOf(resp *http.Response) (Verdict, bool) {
 	if verdict, ok := ctx.Value(verdictKey{}).(Verdict); ok {
 		return verdict, true
 	}
-	return attemptsFrom(ctx).Verdict()
+	return retryGroupFrom(ctx).Verdict()
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // What stands around a transport wraps responses, and replaces their bodies.
-var outerLayers = map[string]func(*http.Request, *http.Response) *http.Response{
+var outerRoundTrippers = map[string]func(*http.Request, *http.Response) *http.Response{
 	"none": func(_ *http.Request, resp *http.Response) *http.Response { return resp },
 	"a wrapped body": func(_ *http.Request, resp *http.Response) *http.Response {
 		resp.Body = struct{ io.ReadCloser }{resp.Body}
@@ -59,14 +59,14 @@ func roundTripThrough(t *testing.T, rt http.RoundTripper, layer func(*http.Reque
 // The verdict stood in the body, and the Timeout of an http.Client, as the README
 // has it, hid it.
 func TestVerdictOf_SurvivesWrappers(t *testing.T) {
-	for name, layer := range outerLayers {
+	for name, layer := range outerRoundTrippers {
 		for body, want := range map[string]transport.Verdict{
 			"":                    transport.TokenRefused,
 			business:              transport.RequestRefused,
 			`{"code":"WCAC0001"}`: transport.AccountRefused,
-			`{"code":"unknown"}`:  transport.Unclear,
+			`{"code":"unknown"}`:  transport.Unrecognized,
 		} {
-			rt := newTransport(t, &mint{}, answers401(body))
+			rt := newTransport(t, &fakeIssuer{}, answers401(body))
 			req := newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
 			req.Header.Set("X-Field", "kept")
 			resp := roundTripThrough(t, rt, layer, req)
@@ -84,7 +84,7 @@ func TestVerdictOf_SurvivesWrappers(t *testing.T) {
 // A layer may make a response of its own, as a cache or a recorder does. Then the
 // group of attempts has the verdict.
 func TestVerdictOf_SurvivesAnotherResponse(t *testing.T) {
-	rt := newTransport(t, &mint{}, answers401(""))
+	rt := newTransport(t, &fakeIssuer{}, answers401(""))
 	remake := func(req *http.Request, resp *http.Response) *http.Response {
 		dump, err := httputil.DumpResponse(resp, true)
 		if err != nil {
@@ -97,7 +97,7 @@ func TestVerdictOf_SurvivesAnotherResponse(t *testing.T) {
 		return again
 	}
 	req := newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
-	req = req.WithContext(transport.ContextWithAttempts(req.Context(), new(transport.Attempts)))
+	req = req.WithContext(transport.ContextWithRetryGroup(req.Context(), new(transport.RetryGroup)))
 	resp := roundTripThrough(t, rt, remake, req)
 	if verdict, ok := transport.VerdictOf(resp); verdict != transport.TokenRefused || !ok {
 		t.Errorf("the verdict is %q, want %q", verdict, transport.TokenRefused)
@@ -106,10 +106,10 @@ func TestVerdictOf_SurvivesAnotherResponse(t *testing.T) {
 
 // A verdict is one on a 401. What follows on it in the same context has none.
 func TestVerdictOf_HasNoneForOthers(t *testing.T) {
-	w := &wire{}
-	rt := newTransport(t, &mint{}, w)
+	w := &fakeBase{}
+	rt := newTransport(t, &fakeIssuer{}, w)
 	w.answer = always(http.StatusUnauthorized, business)
-	ctx := transport.ContextWithAttempts(t.Context(), new(transport.Attempts))
+	ctx := transport.ContextWithRetryGroup(t.Context(), new(transport.RetryGroup))
 	resp, err := rt.RoundTrip(newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestVerdictOf_HasNoneForOthers(t *testing.T) {
 		"no response":               nil,
 		"a 401 of somebody else's":  respond(http.StatusUnauthorized, ""),
 		"a 401 to another request":  {StatusCode: http.StatusUnauthorized, Request: newRequest(t, http.MethodGet, target, nil)},
-		"a 401 of a group, unasked": {StatusCode: http.StatusUnauthorized, Request: newRequest(t, http.MethodGet, target, nil).WithContext(transport.ContextWithAttempts(t.Context(), new(transport.Attempts)))},
+		"a 401 of a group, unasked": {StatusCode: http.StatusUnauthorized, Request: newRequest(t, http.MethodGet, target, nil).WithContext(transport.ContextWithRetryGroup(t.Context(), new(transport.RetryGroup)))},
 	} {
 		if verdict, ok := transport.VerdictOf(resp); ok || verdict != "" {
 			t.Errorf("%s has the verdict %q", name, verdict)
@@ -135,7 +135,7 @@ func TestVerdictOf_HasNoneForOthers(t *testing.T) {
 // A proxy that passes a stream on gets the 401 of our token at once, and must be
 // able to tell that it is not the client's.
 func TestVerdictOf_TellsOfTokenThatIsNotReplayed(t *testing.T) {
-	rt := newTransport(t, &mint{}, answers401(""))
+	rt := newTransport(t, &fakeIssuer{}, answers401(""))
 	req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))
 	if r := send(t, rt, req); r.verdict != transport.TokenRefused {
 		t.Errorf("the verdict is %q, want %q", r.verdict, transport.TokenRefused)

@@ -16,9 +16,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A fickle server answers GET, and executes everything else without an answer:
+// A hangUpServer server answers GET, and executes everything else without an answer:
 // it closes the connection then. It counts what it has executed.
-type fickle struct {
+type hangUpServer struct {
 	net.Listener
 	executed atomic.Int32
 	// before is called when a request was executed, before its connection is
@@ -26,13 +26,13 @@ type fickle struct {
 	before func()
 }
 
-func newFickle(t *testing.T) *fickle {
+func newHangUpServer(t *testing.T) *hangUpServer {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fickle{Listener: listener}
+	f := &hangUpServer{Listener: listener}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -47,7 +47,7 @@ func newFickle(t *testing.T) *fickle {
 	return f
 }
 
-func (f *fickle) serve(conn net.Conn) {
+func (f *hangUpServer) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	in := bufio.NewReader(conn)
 	for {
@@ -67,14 +67,14 @@ func (f *fickle) serve(conn net.Conn) {
 	}
 }
 
-// warm leaves kept connections behind, as many as are used at once.
-func (f *fickle) warm(t *testing.T, rt http.RoundTripper) {
+// openConnections leaves kept connections behind, as many as are used at once.
+func (f *hangUpServer) openConnections(t *testing.T, rt http.RoundTripper) {
 	t.Helper()
 	wantStatus(t, get(t, rt, "http://"+f.Addr().String()), http.StatusOK)
 }
 
 // at has tokens go to the server.
-func (f *fickle) at(c *transport.Config) { c.Hosts = []string{f.Addr().String()} }
+func (f *hangUpServer) at(c *transport.Config) { c.Hosts = []string{f.Addr().String()} }
 
 // bodiesOfPayments are all ways in which a payment has a body, or none.
 var bodiesOfPayments = map[string]func(*http.Request){
@@ -93,9 +93,9 @@ func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, "PAY"} {
 			for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key", "Idempotency-key", "x-idempotency-key", "Idempotency", ""} {
 				t.Run(strings.Join([]string{name, method, key}, " "), func(t *testing.T) {
-					f := newFickle(t)
-					rt := newTransport(t, &mint{}, transport.NewBase(), f.at)
-					f.warm(t, rt)
+					f := newHangUpServer(t)
+					rt := newTransport(t, &fakeIssuer{}, transport.NewBase(), f.at)
+					f.openConnections(t, rt)
 					req := newRequest(t, method, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
 					body(req)
 					if key != "" {
@@ -116,15 +116,15 @@ func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 // Something beneath the transport may add the key.
 func TestPayment_DeliveredOnceWhoeverSetsItsKey(t *testing.T) {
 	for name, body := range bodiesOfPayments {
-		f := newFickle(t)
+		f := newHangUpServer(t)
 		base := transport.NewBase()
-		rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+		rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
 			req = req.Clone(req.Context())
 			req.Header.Set("Idempotency-Key", "k1")
 			return base.RoundTrip(req)
 		}), f.at)
 		t.Cleanup(base.CloseIdleConnections)
-		f.warm(t, rt)
+		f.openConnections(t, rt)
 		req := newRequest(t, http.MethodPost, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
 		body(req)
 		_, err := trySend(rt, req)
@@ -138,7 +138,7 @@ func TestPayment_DeliveredOnceWhoeverSetsItsKey(t *testing.T) {
 // delivery: so the payment went out a third time.
 func TestPayment_DeliveredOnceThroughARestart(t *testing.T) {
 	for name, body := range bodiesOfPayments {
-		f := newFickle(t)
+		f := newHangUpServer(t)
 		f.before = func() { _ = f.Close() } // The process dies.
 		base := transport.NewBase()
 		var refused atomic.Int32
@@ -150,8 +150,8 @@ func TestPayment_DeliveredOnceThroughARestart(t *testing.T) {
 			}
 			return conn, err
 		}
-		rt := newTransport(t, &mint{}, base, f.at)
-		f.warm(t, rt)
+		rt := newTransport(t, &fakeIssuer{}, base, f.at)
+		f.openConnections(t, rt)
 		req := newRequest(t, http.MethodPost, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
 		req.Header.Set("Idempotency-Key", "k1")
 		body(req)
@@ -167,9 +167,9 @@ func TestPayment_DeliveredOnceThroughARestart(t *testing.T) {
 
 // Whoever allows a request to be executed twice gets what net/http does, too.
 func TestAllowRetry_SendsKeyedPaymentAgain(t *testing.T) {
-	f := newFickle(t)
-	rt := newTransport(t, &mint{}, transport.NewBase(), f.at)
-	f.warm(t, rt)
+	f := newHangUpServer(t)
+	rt := newTransport(t, &fakeIssuer{}, transport.NewBase(), f.at)
+	f.openConnections(t, rt)
 	req := newRequest(t, http.MethodPost, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
 	req.Header.Set("Idempotency-Key", "k1")
 	_, _ = trySend(rt, req.WithContext(transport.AllowRetry(t.Context())))
@@ -194,12 +194,12 @@ func (c brokenConn) Write(b []byte) (int, error) {
 
 // A kept connection that a firewall has reset takes no byte. net/http sends the
 // request over another then, and this package must not take that away.
-func TestPayment_OfWhichNoByteWasWrittenIsSentAgain(t *testing.T) {
+func TestPayment_UnwrittenIsSentAgain(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		if name == "streamed" {
 			continue // Nobody can send it again.
 		}
-		m := &mint{}
+		m := &fakeIssuer{}
 		var executed atomic.Int32
 		server := newServer(t, m.guard(func(_ http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
@@ -213,7 +213,7 @@ func TestPayment_OfWhichNoByteWasWrittenIsSentAgain(t *testing.T) {
 			conn, err := dial(ctx, network, address)
 			return brokenConn{conn, &broken}, err
 		}
-		rt := newTransport(t, m, base, at(server))
+		rt := newTransport(t, m, base, listing(server))
 		get(t, rt, server.URL)
 		broken.Store(true)
 		req := newRequest(t, http.MethodPost, server.URL, strings.NewReader("payment"))
@@ -228,7 +228,7 @@ func TestPayment_OfWhichNoByteWasWrittenIsSentAgain(t *testing.T) {
 // A Length without a body is a program's mistake. HTTP/2 would send nothing.
 func TestRoundTrip_RefusesLengthWithoutBody(t *testing.T) {
 	for _, length := range []int64{7, -1} {
-		m, w := &mint{}, &wire{}
+		m, w := &fakeIssuer{}, &fakeBase{}
 		req := newRequest(t, http.MethodPost, target, nil)
 		req.ContentLength = length
 		_, err := newTransport(t, m, w).RoundTrip(req)
@@ -240,7 +240,7 @@ func TestRoundTrip_RefusesLengthWithoutBody(t *testing.T) {
 
 // Nothing above has to send a request again that was refused for its own sake.
 func TestUnsent_IsPermanent(t *testing.T) {
-	_, err := newTransport(t, &mint{}, &wire{}).RoundTrip(newRequest(t, http.MethodGet, "https://evil.example", nil))
+	_, err := newTransport(t, &fakeIssuer{}, &fakeBase{}).RoundTrip(newRequest(t, http.MethodGet, "https://evil.example", nil))
 	if !tokensource.IsPermanent(err) {
 		t.Errorf("%v is not permanent", err)
 	}

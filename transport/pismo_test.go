@@ -16,21 +16,21 @@ import (
 
 // These tests run against the double of the platform.
 
-// through returns a Transport with its tokens from pismo.
-func through(t *testing.T, pismo *passporttest.Server, base http.RoundTripper) *transport.Transport {
+// transportTo returns a Transport with its tokens from pismo.
+func transportTo(t *testing.T, pismo *passporttest.Server, base http.RoundTripper) *transport.Transport {
 	t.Helper()
 	issuer := pismo.Issuer()
 	issuer.Client = &http.Client{Transport: pismo.Client().Transport}
-	return newTransport(t, &mint{}, base, func(c *transport.Config) {
+	return newTransport(t, &fakeIssuer{}, base, func(c *transport.Config) {
 		c.Source = newSource(t, issuer)
 		c.Hosts = []string{pismo.Host()}
 		c.Account = tokensource.Account{}
 	})
 }
 
-func TestAPaymentIsCarriedOutOnceThroughARevocation(t *testing.T) {
+func TestPayment_ExecutedOnceAcrossRevocation(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
-	rt := through(t, pismo, transport.NewBase())
+	rt := transportTo(t, pismo, transport.NewBase())
 	ctx := tokensource.ContextWithAccount(t.Context(), acct(t, "102681871"))
 	sum := sha256.Sum256([]byte("payment"))
 	for i := range 3 {
@@ -41,7 +41,7 @@ func TestAPaymentIsCarriedOutOnceThroughARevocation(t *testing.T) {
 			}
 			wantStatus(t, send(t, rt, req.WithContext(ctx)), http.StatusCreated)
 		}
-		if carriedOut := carriedOut(pismo); carriedOut != 2*(i+1) {
+		if carriedOut := executedPayments(pismo); carriedOut != 2*(i+1) {
 			t.Errorf("%d payments were carried out, want %d", carriedOut, 2*(i+1))
 		}
 		pismo.RevokeAll()
@@ -56,7 +56,7 @@ func TestAPaymentIsCarriedOutOnceThroughARevocation(t *testing.T) {
 	}
 }
 
-func carriedOut(pismo *passporttest.Server) int {
+func executedPayments(pismo *passporttest.Server) int {
 	n := 0
 	for _, d := range pismo.Deliveries() {
 		if d.Status == http.StatusCreated {
@@ -68,16 +68,16 @@ func carriedOut(pismo *passporttest.Server) int {
 
 // A token of ten minutes serves for an hour of requests, and none of them is
 // refused, whatever the platform's clock says.
-func TestNobodySeesATokenExpire(t *testing.T) {
+func TestRoundTrip_NoRefusalDueToExpiry(t *testing.T) {
 	for _, skew := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			pismo := passporttest.NewUnstarted(t, passporttest.Config{ClockSkew: skew, Latency: 200 * time.Millisecond})
-			rt := through(t, pismo, pismo.RoundTripper())
+			rt := transportTo(t, pismo, pismo.RoundTripper())
 			ctx := tokensource.ContextWithAccount(t.Context(), acct(t, "1"))
 			for range 360 {
 				r := send(t, rt, newRequest(t, http.MethodGet, pismo.URL()+"/v1/accounts/1", nil).WithContext(ctx))
 				wantStatus(t, r, http.StatusOK)
-				passTime(10 * time.Second)
+				sleep(10 * time.Second)
 			}
 			if counts := pismo.Counts(); counts.TotalRefused() != 0 || counts.Issued < 6 || counts.Issued > 10 {
 				t.Errorf("skew %v: %d tokens were issued, %d refused", skew, counts.Issued, counts.TotalRefused())
@@ -86,15 +86,15 @@ func TestNobodySeesATokenExpire(t *testing.T) {
 	}
 }
 
-func TestEveryDocumented401IsMetOnItsOperation(t *testing.T) {
+func TestReplay_FollowsDocumentedRefusals(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{
 		Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }),
 	})
-	for _, c := range passporttest.Documented() {
-		rt := through(t, pismo, transport.NewBase()) // With a budget of its own.
+	for _, c := range passporttest.DocumentedCases() {
+		rt := transportTo(t, pismo, transport.NewBase()) // With a budget of its own.
 		ctx := tokensource.ContextWithAccount(t.Context(), acct(t, "1"))
 		before := pismo.Counts()
-		pismo.Refuse(c.Refusal.On(c.Method + " " + c.Path))
+		pismo.Refuse(c.Refusal.OnPath(c.Method + " " + c.Path))
 		r := send(t, rt, newRequest(t, c.Method, pismo.URL()+c.Path, strings.NewReader("payment")).WithContext(ctx))
 		status, body, sent := http.StatusUnauthorized, c.Refusal.Body, 1
 		if c.Refusal.Kind == passporttest.KindToken {

@@ -19,7 +19,7 @@ import (
 )
 
 // newProxy starts a reverse proxy to a server, through a Transport.
-func newProxy(t *testing.T, m *mint, server *httptest.Server) *httptest.Server {
+func newProxy(t *testing.T, m *fakeIssuer, server *httptest.Server) *httptest.Server {
 	t.Helper()
 	upstream, err := url.Parse(server.URL)
 	if err != nil {
@@ -30,7 +30,7 @@ func newProxy(t *testing.T, m *mint, server *httptest.Server) *httptest.Server {
 			r.SetURL(upstream)
 			r.Out.Header.Del("Authorization")
 		},
-		Transport:     newTransport(t, m, transport.NewBase(), at(server)),
+		Transport:     newTransport(t, m, transport.NewBase(), listing(server)),
 		FlushInterval: -1,
 	}
 	return newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -52,8 +52,8 @@ func do(t *testing.T, client *http.Client, req *http.Request) *http.Response {
 	return resp
 }
 
-func TestAReverseProxyReplaysWhatItsClientSent(t *testing.T) {
-	m := &mint{}
+func TestProxy_ReplaysClientBody(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	proxy := newProxy(t, m, server)
 	for _, encoding := range []string{"identity", "gzip"} {
@@ -72,26 +72,26 @@ func TestAReverseProxyReplaysWhatItsClientSent(t *testing.T) {
 
 // The client's Accept-Encoding reaches the platform, and net/http decodes only
 // what it asked for itself.
-func TestAReverseProxysGzipped401IsUnderstood(t *testing.T) {
-	m := &mint{}
+func TestProxy_ReadsGzipped401(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", r.Header.Get("Accept-Encoding"))
 		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = io.WriteString(w, zip(t, `{"code":"EUPI0120"}`))
+		_, _ = io.WriteString(w, gzipText(t, `{"code":"EUPI0120"}`))
 	})
 	proxy := newProxy(t, m, server)
 	req := newRequest(t, http.MethodPost, proxy.URL, strings.NewReader("payment"))
 	req.Header.Set("Accept-Encoding", "gzip")
 	resp := do(t, proxy.Client(), req)
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || string(body) != zip(t, `{"code":"EUPI0120"}`) {
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || string(body) != gzipText(t, `{"code":"EUPI0120"}`) {
 		t.Errorf("got status %d with %q, error %v", resp.StatusCode, body, err)
 	}
 	wantIssued(t, m, 1)
 }
 
-func TestAReverseProxyPassesRedirectsOn(t *testing.T) {
-	m := &mint{}
+func TestProxy_PassesRedirect(t *testing.T) {
+	m := &fakeIssuer{}
 	var asked atomic.Int32
 	server := newServer(t, m.guard(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
@@ -107,8 +107,8 @@ func TestAReverseProxyPassesRedirectsOn(t *testing.T) {
 	}
 }
 
-func TestAReverseProxyStreamsBothWays(t *testing.T) {
-	m := &mint{}
+func TestProxy_StreamsBothWays(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		if err := control.EnableFullDuplex(); err != nil {
@@ -150,8 +150,8 @@ func TestAReverseProxyStreamsBothWays(t *testing.T) {
 	}
 }
 
-func TestAReverseProxyPassesInformationOn(t *testing.T) {
-	m := &mint{}
+func TestProxy_PassesEarlyHints(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -173,8 +173,8 @@ func TestAReverseProxyPassesInformationOn(t *testing.T) {
 	}
 }
 
-func TestAReverseProxyPassesAnUpgradeOn(t *testing.T) {
-	m := &mint{}
+func TestProxy_PassesUpgrade(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "echo" {
 			t.Errorf("got Upgrade %q", r.Header.Get("Upgrade"))
@@ -212,8 +212,8 @@ func TestAReverseProxyPassesAnUpgradeOn(t *testing.T) {
 	wantIssued(t, m, 2)
 }
 
-func TestAReverseProxysClientWhoLeavesTakesItsRequestAlong(t *testing.T) {
-	m := &mint{}
+func TestProxy_ClientDisconnectCancels(t *testing.T) {
+	m := &fakeIssuer{}
 	left := make(chan struct{})
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)

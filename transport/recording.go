@@ -22,13 +22,13 @@ type recording struct {
 	source io.ReadCloser
 	length int // as announced
 
-	mu       sync.Mutex
-	content  []byte
-	err      error         // what the source ended with; nil while it has not
-	progress chan struct{} // closed when content or err changes
-	taken    bool          // The source is being read, or is closed.
-	sendings int           // that have not closed the body
-	finished bool          // There will be no further sending.
+	mu          sync.Mutex
+	content     []byte
+	err         error         // what the source ended with; nil while it has not
+	progress    chan struct{} // closed when content or err changes
+	sourceTaken bool          // The source is being read, or is closed.
+	sendings    int           // that have not closed the body
+	finished    bool          // There will be no further sending.
 }
 
 var errBodyClosed = errors.New("pismoauth: read of a request's body that is closed")
@@ -51,9 +51,9 @@ func (r *recording) open() (io.ReadCloser, error) {
 	return &playback{recording: r, closed: make(chan struct{})}, nil
 }
 
-// intact reports whether the content can be sent again: nothing was wrong with
+// isReplayable reports whether the content can be sent again: nothing was wrong with
 // it so far.
-func (r *recording) intact() bool {
+func (r *recording) isReplayable() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return (r.err == nil || r.err == io.EOF) && len(r.content) <= r.length //nolint:errorlint // As io.Copy compares.
@@ -69,16 +69,16 @@ func (r *recording) finish() {
 func (r *recording) release(change func()) {
 	r.mu.Lock()
 	change()
-	unused := !r.taken && r.abandoned()
-	r.taken = r.taken || unused
+	unused := !r.sourceTaken && r.isAbandoned()
+	r.sourceTaken = r.sourceTaken || unused
 	r.mu.Unlock()
 	if unused {
 		_ = r.source.Close() // It was never read, so its error concerns nobody.
 	}
 }
 
-// abandoned reports whether nobody reads the recording, now or later.
-func (r *recording) abandoned() bool { return r.finished && r.sendings == 0 }
+// isAbandoned reports whether nobody reads the recording, now or later.
+func (r *recording) isAbandoned() bool { return r.finished && r.sendings == 0 }
 
 // read reads the source to its end, and closes it.
 func (r *recording) read() {
@@ -117,7 +117,7 @@ func (r *recording) add(n int, err error) bool {
 		r.err = err
 	case len(r.content) > r.length:
 		r.err = io.EOF // The base fails because of the byte that is too many.
-	case r.abandoned():
+	case r.isAbandoned():
 		r.err = errBodyClosed
 	}
 	close(r.progress)
@@ -166,8 +166,8 @@ func (p *playback) recorded(b []byte) (n int, progress <-chan struct{}, err erro
 		p.offset += n
 		return n, nil, nil
 	}
-	if r.err == nil && !r.taken {
-		r.taken = true
+	if r.err == nil && !r.sourceTaken {
+		r.sourceTaken = true
 		go r.read()
 	}
 	return 0, r.progress, r.err

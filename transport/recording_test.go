@@ -15,9 +15,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An upload is a body that comes piece by piece. It fails the test if it is read
+// A monitoredBody is a body that comes piece by piece. It fails the test if it is read
 // by two at once, or closed while it is read.
-type upload struct {
+type monitoredBody struct {
 	tb     testing.TB
 	pieces chan string // closed at the end
 	rest   string
@@ -28,22 +28,22 @@ type upload struct {
 	closed atomic.Int32
 }
 
-func newUpload(tb testing.TB, pieces ...string) *upload {
-	u := &upload{tb: tb, pieces: make(chan string, 16)}
+func newMonitoredBody(tb testing.TB, pieces ...string) *monitoredBody {
+	u := &monitoredBody{tb: tb, pieces: make(chan string, 16)}
 	for _, piece := range pieces {
 		u.pieces <- piece
 	}
 	return u
 }
 
-func (u *upload) enter(what string) (leave func()) {
+func (u *monitoredBody) enter(what string) (leave func()) {
 	if !u.busy.CompareAndSwap(false, true) {
 		u.tb.Errorf("%s while another is at it", what)
 	}
 	return func() { u.busy.Store(false) }
 }
 
-func (u *upload) Read(p []byte) (int, error) {
+func (u *monitoredBody) Read(p []byte) (int, error) {
 	defer u.enter("read")()
 	u.reads.Add(1)
 	if u.closed.Load() > 0 {
@@ -64,21 +64,21 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (u *upload) Close() error {
+func (u *monitoredBody) Close() error {
 	defer u.enter("close")()
 	u.closed.Add(1)
 	return nil
 }
 
-func (u *upload) wantClosedOnce(tb testing.TB) {
+func (u *monitoredBody) wantClosedOnce(tb testing.TB) {
 	tb.Helper()
 	if n := u.closed.Load(); n != 1 {
 		tb.Errorf("the body was closed %d times, want once", n)
 	}
 }
 
-// recorded returns a request with a body of known length that comes once.
-func recorded(tb testing.TB, url string, body io.Reader, length int) *http.Request {
+// knownLengthRequest returns a request with a body of known length that comes once.
+func knownLengthRequest(tb testing.TB, url string, body io.Reader, length int) *http.Request {
 	tb.Helper()
 	req := newRequest(tb, http.MethodPost, url, body)
 	req.ContentLength = int64(length)
@@ -89,13 +89,13 @@ func recorded(tb testing.TB, url string, body io.Reader, length int) *http.Reque
 // knows of the request.
 func TestRecording_SendsHeadBeforeUpload(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		m := &mint{}
+		m := &fakeIssuer{}
 		arrived := make(chan struct{})
 		server, base := newTLSServer(t, http2, m.guard(func(w http.ResponseWriter, r *http.Request) {
 			close(arrived)
 			_, _ = io.Copy(w, r.Body)
 		}))
-		body := newUpload(t)
+		body := newMonitoredBody(t)
 		go func() {
 			select {
 			case <-arrived:
@@ -106,8 +106,8 @@ func TestRecording_SendsHeadBeforeUpload(t *testing.T) {
 			}
 			close(body.pieces)
 		}()
-		rt := newTransport(t, m, base, at(server))
-		if r := send(t, rt, recorded(t, server.URL, body, len("payment"))); r.body != "payment" {
+		rt := newTransport(t, m, base, listing(server))
+		if r := send(t, rt, knownLengthRequest(t, server.URL, body, len("payment"))); r.body != "payment" {
 			t.Errorf("HTTP/2 %t: the server got %q", http2, r.body)
 		}
 		body.wantClosedOnce(t)
@@ -119,8 +119,8 @@ func TestRecording_SendsHeadBeforeUpload(t *testing.T) {
 func TestRecording_ReplaysBodyOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, abandon := range []string{"closes", "reads on", "reads on, then closes", "does nothing"} {
-			body := newUpload(t, "pay")
-			m := &mint{}
+			body := newMonitoredBody(t, "pay")
+			m := &fakeIssuer{}
 			sent, overtaken := 0, make(chan struct{})
 			var got string
 			rt := newTransport(t, m, roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -143,12 +143,12 @@ func TestRecording_ReplaysBodyOnItsWay(t *testing.T) {
 				return respond(http.StatusUnauthorized, ""), nil
 			}))
 			go func() {
-				passTime(time.Minute)
+				sleep(time.Minute)
 				body.pieces <- "ment"
-				passTime(time.Minute)
+				sleep(time.Minute)
 				close(body.pieces)
 			}()
-			r := send(t, rt, recorded(t, target, body, len("payment")))
+			r := send(t, rt, knownLengthRequest(t, target, body, len("payment")))
 			if r.status != http.StatusOK || got != "payment" {
 				t.Errorf("%s: got status %d, and the replay had %q", abandon, r.status, got)
 			}
@@ -162,7 +162,7 @@ func TestRecording_ReplaysBodyOnItsWay(t *testing.T) {
 // The same with a server, over both versions of HTTP.
 func TestRecording_ReplaysEarly401(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		m := &mint{}
+		m := &fakeIssuer{}
 		refused := make(chan struct{})
 		var once sync.Once
 		server, base := newTLSServer(t, http2, func(w http.ResponseWriter, r *http.Request) {
@@ -179,16 +179,16 @@ func TestRecording_ReplaysEarly401(t *testing.T) {
 			}
 			_, _ = io.Copy(w, r.Body)
 		})
-		rt := newTransport(t, m, base, at(server))
+		rt := newTransport(t, m, base, listing(server))
 		get(t, rt, server.URL)
 		m.revoke()
-		body := newUpload(t, "pay")
+		body := newMonitoredBody(t, "pay")
 		go func() {
 			<-refused
 			body.pieces <- "ment"
 			close(body.pieces)
 		}()
-		if r := send(t, rt, recorded(t, server.URL, body, len("payment"))); r.status != http.StatusOK || r.body != "payment" {
+		if r := send(t, rt, knownLengthRequest(t, server.URL, body, len("payment"))); r.status != http.StatusOK || r.body != "payment" {
 			t.Errorf("HTTP/2 %t: got %+v, want the whole payment", http2, r)
 		}
 		body.wantClosedOnce(t)
@@ -197,7 +197,7 @@ func TestRecording_ReplaysEarly401(t *testing.T) {
 
 // A 401 to a request that waits for 100 Continue comes before its body is read.
 func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
-	m := &mint{}
+	m := &fakeIssuer{}
 	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := m.account(r.Header); !ok {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -207,12 +207,12 @@ func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
 	})
 	base := transport.NewBase()
 	base.ExpectContinueTimeout = time.Minute
-	rt := newTransport(t, m, base, at(server))
+	rt := newTransport(t, m, base, listing(server))
 	get(t, rt, server.URL)
 	m.revoke()
-	body := newUpload(t, "payment")
+	body := newMonitoredBody(t, "payment")
 	close(body.pieces)
-	req := recorded(t, server.URL, body, len("payment"))
+	req := knownLengthRequest(t, server.URL, body, len("payment"))
 	req.Header.Set("Expect", "100-continue")
 	if r := send(t, rt, req); r.status != http.StatusOK || r.body != "payment" {
 		t.Errorf("got %+v, want the payment", r)
@@ -233,8 +233,8 @@ func TestRecording_ClosesUnreadBody(t *testing.T) {
 			return nil, errors.Join(errors.New("of the base"), req.Body.Close())
 		},
 	} {
-		body := newUpload(t, "payment")
-		_, _ = trySend(newTransport(t, &mint{}, roundTripper(base)), recorded(t, target, body, len("payment")))
+		body := newMonitoredBody(t, "payment")
+		_, _ = trySend(newTransport(t, &fakeIssuer{}, roundTripper(base)), knownLengthRequest(t, target, body, len("payment")))
 		body.wantClosedOnce(t)
 		if n := body.reads.Load(); n > 0 {
 			t.Errorf("%s: it was read %d times", name, n)
@@ -245,10 +245,10 @@ func TestRecording_ClosesUnreadBody(t *testing.T) {
 // A response may come before the body was sent, and the body goes on then.
 func TestRecording_StreamsOnAfterResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		body := newUpload(t, "pay")
+		body := newMonitoredBody(t, "pay")
 		var got []byte
 		done := make(chan error)
-		rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+		rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
 			go func() {
 				var err error
 				got, err = io.ReadAll(req.Body)
@@ -256,7 +256,7 @@ func TestRecording_StreamsOnAfterResponse(t *testing.T) {
 			}()
 			return respond(http.StatusOK, ""), nil
 		}))
-		wantStatus(t, send(t, rt, recorded(t, target, body, len("payment"))), http.StatusOK)
+		wantStatus(t, send(t, rt, knownLengthRequest(t, target, body, len("payment"))), http.StatusOK)
 		synctest.Wait()
 		if body.closed.Load() > 0 {
 			t.Error("it was closed on its way")
@@ -275,13 +275,13 @@ func TestRecording_StreamsOnAfterResponse(t *testing.T) {
 // may have none.
 func TestRecording_StopsWhenNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		body := newUpload(t, "pay")
-		rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+		body := newMonitoredBody(t, "pay")
+		rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
 			_, _ = io.ReadFull(req.Body, make([]byte, 3))
 			synctest.Wait()
 			return respond(http.StatusOK, ""), req.Body.Close()
 		}))
-		wantStatus(t, send(t, rt, recorded(t, target, body, len("payment"))), http.StatusOK)
+		wantStatus(t, send(t, rt, knownLengthRequest(t, target, body, len("payment"))), http.StatusOK)
 		body.pieces <- "me"
 		synctest.Wait()
 		body.wantClosedOnce(t)
@@ -303,15 +303,15 @@ func TestRecording_NotReplayedIfFaulty(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var bodies []string
-			rt := newTransport(t, &mint{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+			rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
 				content, _ := io.ReadAll(req.Body)
 				bodies = append(bodies, string(content))
 				return respond(http.StatusUnauthorized, ""), req.Body.Close()
 			}))
-			body := newUpload(t, test.content)
+			body := newMonitoredBody(t, test.content)
 			body.fail = test.fail
 			close(body.pieces)
-			r := send(t, rt, recorded(t, target, body, len("payment")))
+			r := send(t, rt, knownLengthRequest(t, target, body, len("payment")))
 			wantStatus(t, r, http.StatusUnauthorized)
 			if len(bodies) != test.sent {
 				t.Errorf("%s: it was sent %d times, want %d", name, len(bodies), test.sent)
@@ -331,17 +331,17 @@ func TestRecording_NotReplayedIfFaulty(t *testing.T) {
 // sent: net/http waits for it over HTTP/1.
 func TestRecording_KeepsNobodyBeyondDeadline(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		m := &mint{}
+		m := &fakeIssuer{}
 		server, base := newTLSServer(t, http2, m.guard(func(_ http.ResponseWriter, r *http.Request) {
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
 				panic(http.ErrAbortHandler) // Half a payment gets no answer.
 			}
 		}))
-		rt := newTransport(t, m, base, at(server))
+		rt := newTransport(t, m, base, listing(server))
 		get(t, rt, server.URL)
-		body := newUpload(t, "pay")
+		body := newMonitoredBody(t, "pay")
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		req := recorded(t, server.URL, body, len("payment")).WithContext(ctx)
+		req := knownLengthRequest(t, server.URL, body, len("payment")).WithContext(ctx)
 		if r, err := trySend(rt, req); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("HTTP/2 %t: got %+v with error %v, want the deadline's", http2, r, err)
 		}

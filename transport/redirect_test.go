@@ -10,9 +10,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func TestARedirectToAnUnlistedHostGoesWithoutAToken(t *testing.T) {
+func TestRedirect_UnlistedHostGetsNoToken(t *testing.T) {
 	for status, method := range map[int]string{http.StatusFound: http.MethodPost, http.StatusTemporaryRedirect: http.MethodGet} {
-		m := &mint{}
+		m := &fakeIssuer{}
 		elsewhere := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") != "" {
 				t.Error("the other host got a token")
@@ -22,7 +22,7 @@ func TestARedirectToAnUnlistedHostGoesWithoutAToken(t *testing.T) {
 		server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL, status)
 		}))
-		client := &http.Client{Transport: newTransport(t, m, transport.NewBase(), at(server))}
+		client := &http.Client{Transport: newTransport(t, m, transport.NewBase(), listing(server))}
 		resp, err := client.Do(newRequest(t, method, server.URL, nil))
 		if err != nil {
 			t.Fatal(err)
@@ -35,8 +35,8 @@ func TestARedirectToAnUnlistedHostGoesWithoutAToken(t *testing.T) {
 	}
 }
 
-func TestARedirectToAListedHostGetsTheToken(t *testing.T) {
-	m := &mint{}
+func TestRedirect_ListedHostGetsToken(t *testing.T) {
+	m := &fakeIssuer{}
 	second := newServer(t, m.guard(func(http.ResponseWriter, *http.Request) {}))
 	first := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, second.URL, http.StatusTemporaryRedirect)
@@ -55,9 +55,9 @@ func TestARedirectToAListedHostGetsTheToken(t *testing.T) {
 	wantIssued(t, m, 1)
 }
 
-func TestARedirectFromHTTPSToHTTPLosesTheToken(t *testing.T) {
-	m := &mint{}
-	w := &wire{answer: func(s sending) (*http.Response, error) {
+func TestRedirect_PlaintextGetsNoToken(t *testing.T) {
+	m := &fakeIssuer{}
+	w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 		if s.number == 1 {
 			return respond(http.StatusFound, "", "Location", "http://"+host+"/"), nil
 		}
@@ -70,17 +70,17 @@ func TestARedirectFromHTTPSToHTTPLosesTheToken(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	wantSent(t, w, 2)
-	if got := w.sendings()[1].header.Get("Authorization"); got != "" {
+	if got := w.requests()[1].header.Get("Authorization"); got != "" {
 		t.Error("the token went out in the clear")
 	}
 }
 
 // A handler behind our middleware forwards a request that has the token in its
 // header, and net/http takes that along to other ports and subdomains.
-func TestARedirectTakesNoTokenOfTheMiddlewareAlong(t *testing.T) {
+func TestRedirect_DropsMiddlewareToken(t *testing.T) {
 	for _, location := range []string{"https://" + host + ":8443/", "https://evil." + host + "/", "http://" + host + "/"} {
-		m := &mint{}
-		w := &wire{answer: func(s sending) (*http.Response, error) {
+		m := &fakeIssuer{}
+		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				return respond(http.StatusTemporaryRedirect, "", "Location", location), nil
 			}
@@ -102,7 +102,7 @@ func TestARedirectTakesNoTokenOfTheMiddlewareAlong(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		wantSent(t, w, 2)
-		redirected := w.sendings()[1]
+		redirected := w.requests()[1]
 		if redirected.url != location || redirected.header.Get("Authorization") != "" || redirected.header.Get("X-Other") != "kept" {
 			t.Errorf("what was redirected to %s went out as %+v", location, redirected)
 		}
@@ -115,13 +115,13 @@ func TestARedirectTakesNoTokenOfTheMiddlewareAlong(t *testing.T) {
 // A program may set the token itself, where an operation requires it in a field of
 // its own. A client takes such fields along.
 func TestRedirect_LeavesTokensOfCallerBehind(t *testing.T) {
-	w := &wire{answer: func(s sending) (*http.Response, error) {
+	w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 		if s.number == 1 {
 			return respond(http.StatusTemporaryRedirect, "", "Location", "https://evil."+host+"/"), nil
 		}
 		return respond(http.StatusOK, ""), nil
 	}}
-	rt := newTransport(t, &mint{}, w)
+	rt := newTransport(t, &fakeIssuer{}, w)
 	token, err := rt.Source().Token(t.Context(), tokensource.Organization())
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestRedirect_LeavesTokensOfCallerBehind(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		wantSent(t, w, 2)
-		if header := w.sendings()[1].header; header[name] != nil || header.Get("Authorization") != "" || header.Get("X-Other") != "kept" {
+		if header := w.requests()[1].header; header[name] != nil || header.Get("Authorization") != "" || header.Get("X-Other") != "kept" {
 			t.Errorf("%s went to an unlisted host: %v", name, header)
 		}
 	}
@@ -150,18 +150,18 @@ func TestRedirect_LeavesTokensOfCallerBehind(t *testing.T) {
 
 // A password in the target of a redirect is for that target.
 func TestRedirect_KeepsPasswordOfTarget(t *testing.T) {
-	w := &wire{answer: func(s sending) (*http.Response, error) {
+	w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 		if s.number == 1 {
 			return respond(http.StatusTemporaryRedirect, "", "Location", "https://user:password@elsewhere.example/"), nil
 		}
 		return respond(http.StatusOK, ""), nil
 	}}
-	resp, err := (&http.Client{Transport: newTransport(t, &mint{}, w)}).Do(newRequest(t, http.MethodGet, target, nil))
+	resp, err := (&http.Client{Transport: newTransport(t, &fakeIssuer{}, w)}).Do(newRequest(t, http.MethodGet, target, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if got := w.sendings()[1].header.Get("Authorization"); !strings.HasPrefix(got, "Basic ") {
+	if got := w.requests()[1].header.Get("Authorization"); !strings.HasPrefix(got, "Basic ") {
 		t.Errorf("it went out with %q, want the password", got)
 	}
 }
@@ -170,8 +170,8 @@ func TestRedirect_KeepsPasswordOfTarget(t *testing.T) {
 func TestRedirect_KeepsBodyFromUnlistedHost(t *testing.T) {
 	for _, status := range []int{http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		for _, location := range []string{"https://evil.example/", "http://" + host + "/", "https://" + host + ":8443/"} {
-			w := &wire{answer: always(status, "", "Location", location)}
-			client := &http.Client{Transport: newTransport(t, &mint{}, w)}
+			w := &fakeBase{answer: always(status, "", "Location", location)}
+			client := &http.Client{Transport: newTransport(t, &fakeIssuer{}, w)}
 			resp, err := client.Do(newRequest(t, http.MethodPost, target, strings.NewReader("payment")))
 			if err == nil {
 				_ = resp.Body.Close()
@@ -187,11 +187,11 @@ func TestRedirect_KeepsBodyFromUnlistedHost(t *testing.T) {
 // A body whose length nobody knows, and a GET with a body, are bodies too.
 func TestRedirect_KeepsStreamFromUnlistedHost(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodPut} {
-		w := &wire{}
+		w := &fakeBase{}
 		body := &spy{Reader: strings.NewReader("payment")}
 		req := newRequest(t, method, "https://evil.example/", body)
 		req.Response = &http.Response{Request: newRequest(t, method, target, nil)}
-		_, err := newTransport(t, &mint{}, w).RoundTrip(req)
+		_, err := newTransport(t, &fakeIssuer{}, w).RoundTrip(req)
 		wantUnsent(t, err, transport.ErrRedirectedBody)
 		wantSent(t, w, 0)
 		body.wantClosedOnce(t)
@@ -209,8 +209,8 @@ func TestRedirect_BackFromUnlistedHostGetsNoToken(t *testing.T) {
 		"to a next one":  {"https://evil.example/", target + "/cancel", target + "/pay"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &mint{}
-			w := &wire{answer: func(s sending) (*http.Response, error) {
+			m := &fakeIssuer{}
+			w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 				if s.number > len(hops) {
 					return respond(http.StatusOK, ""), nil
 				}
@@ -225,7 +225,7 @@ func TestRedirect_BackFromUnlistedHostGetsNoToken(t *testing.T) {
 				t.Errorf("got error %v, want ErrRedirectedBack", err)
 			}
 			strayed := false
-			for _, s := range w.sendings() {
+			for _, s := range w.requests() {
 				_, authorized := m.account(s.header)
 				if strayed = strayed || !strings.HasPrefix(s.url, "https://"+host); strayed && authorized {
 					t.Errorf("%s got a token", s.url)
@@ -242,8 +242,8 @@ func TestRedirect_UnknownOriginGetsNoToken(t *testing.T) {
 	unknown := newRequest(t, http.MethodGet, target, nil)
 	unknown.Response = &http.Response{}
 	for _, req := range []*http.Request{circular, unknown} {
-		w := &wire{}
-		_, err := newTransport(t, &mint{}, w).RoundTrip(req)
+		w := &fakeBase{}
+		_, err := newTransport(t, &fakeIssuer{}, w).RoundTrip(req)
 		wantUnsent(t, err, transport.ErrRedirectedBack)
 		wantSent(t, w, 0)
 	}

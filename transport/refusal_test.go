@@ -52,14 +52,14 @@ func TestVerdict_BusinessAnswerInAnyForm(t *testing.T) {
 		"called UTF-8":                 {business, []string{"Content-Encoding", "UTF-8"}, transport.RequestRefused},
 		"called gzip":                  {business, []string{"Content-Encoding", "gzip"}, transport.RequestRefused},
 		"called br":                    {business, []string{"Content-Encoding", "br"}, transport.RequestRefused},
-		"gzip":                         {zip(t, business), []string{"Content-Encoding", "gzip"}, transport.RequestRefused},
-		"gzip, undeclared":             {zip(t, business), nil, transport.RequestRefused},
-		"gzip, called identity":        {zip(t, business), []string{"Content-Encoding", "identity"}, transport.RequestRefused},
+		"gzip":                         {gzipText(t, business), []string{"Content-Encoding", "gzip"}, transport.RequestRefused},
+		"gzip, undeclared":             {gzipText(t, business), nil, transport.RequestRefused},
+		"gzip, called identity":        {gzipText(t, business), []string{"Content-Encoding", "identity"}, transport.RequestRefused},
 		"zlib":                         {framed, []string{"Content-Encoding", "deflate"}, transport.RequestRefused},
 		"deflate without a frame":      {bare, []string{"Content-Encoding", "deflate"}, transport.RequestRefused},
-		"in two fields":                {zip(t, framed), []string{"Content-Encoding", "deflate", "Content-Encoding", "gzip"}, transport.RequestRefused},
+		"in two fields":                {gzipText(t, framed), []string{"Content-Encoding", "deflate", "Content-Encoding", "gzip"}, transport.RequestRefused},
 		"byte order mark":              {"\ufeff" + business, nil, transport.RequestRefused},
-		"byte order mark in gzip":      {zip(t, "\ufeff"+business), []string{"Content-Encoding", "gzip"}, transport.RequestRefused},
+		"byte order mark in gzip":      {gzipText(t, "\ufeff"+business), []string{"Content-Encoding", "gzip"}, transport.RequestRefused},
 		"twice, the token's first":     {`{"code":"ERR9786","code":"EUPI0120"}`, nil, transport.RequestRefused},
 		"twice, the token's last":      {`{"code":"EUPI0120","code":"ERR9786"}`, nil, transport.RequestRefused},
 		"twice in an error":            {`{"errors":[{"code":"EUPI0120","code":"ERR9786"}]}`, nil, transport.RequestRefused},
@@ -83,31 +83,31 @@ func TestVerdict_BusinessAnswerInAnyForm(t *testing.T) {
 		"a sentence":                   {"EUPI0120: Transfer amount is greater", nil, transport.RequestRefused},
 		"in quotes":                    {`"{\"code\":\"EUPI0120\"`, nil, transport.RequestRefused},
 		"account in a sentence":        {"WCAC0001 Account not authorized", nil, transport.AccountRefused},
-		"UTF-16":                       {utf16le(business), []string{"Content-Type", "application/json; charset=utf-16"}, transport.Unclear},
-		"brotli":                       {"\x1b\x5f\x00\x80", []string{"Content-Encoding", "br"}, transport.Unclear},
-		"brotli, behind an identity":   {"\x1b\x5f\x00\x80", []string{"Content-Encoding", "identity", "Content-Encoding", "br"}, transport.Unclear},
-		"zstd":                         {"\x28\xb5\x2f\xfd\x04\x00", []string{"Content-Encoding", "zstd"}, transport.Unclear},
-		"gzip that is none":            {"\x1f\x8b\x08\x00garbage", nil, transport.Unclear},
+		"UTF-16":                       {utf16le(business), []string{"Content-Type", "application/json; charset=utf-16"}, transport.Unrecognized},
+		"brotli":                       {"\x1b\x5f\x00\x80", []string{"Content-Encoding", "br"}, transport.Unrecognized},
+		"brotli, behind an identity":   {"\x1b\x5f\x00\x80", []string{"Content-Encoding", "identity", "Content-Encoding", "br"}, transport.Unrecognized},
+		"zstd":                         {"\x28\xb5\x2f\xfd\x04\x00", []string{"Content-Encoding", "zstd"}, transport.Unrecognized},
+		"gzip that is none":            {"\x1f\x8b\x08\x00garbage", nil, transport.Unrecognized},
 		"MessagePack":                  {"\x82\xa4code\xa8EUPI0120", nil, transport.RequestRefused},
-		"breaks off":                   {business[:20], nil, transport.Unclear},
-		"XML, of a code nobody knows":  {"<error><code>EXYZ0001</code></error>", nil, transport.Unclear},
-		"XSSI, of a code nobody knows": {")]}',\n{\"code\":\"EXYZ0001\"}", nil, transport.Unclear},
-		"form, of NUL":                 {"Unauthorized\x00", nil, transport.Unclear},
-		"Latin-1":                      {"n\xe3o autorizado", nil, transport.Unclear},
-		"control characters":           {"Unauthorized\x1b[0m", nil, transport.Unclear},
-		"message and a code":           {`{"message":"m","code":"EXYZ0001"}`, nil, transport.Unclear},
-		"message and a number":         {`{"message":"m","code":401}`, nil, transport.Unclear},
-		"message twice":                {`{"message":"m","message":"n"}`, nil, transport.Unclear},
-		"message of objects":           {`{"message":{"code":"EXYZ0001"}}`, nil, transport.Unclear},
-		"message and a timestamp":      {`{"message":"m","timestamp":"2026-11-24T10:00:00Z"}`, nil, transport.Unclear},
-		"a framework's":                {`{"timestamp":1,"status":401,"error":"Unauthorized","message":"m","path":"/pay"}`, nil, transport.Unclear},
-		"message and a request's id":   {`{"message":"m","requestId":"1"}`, nil, transport.Unclear},
-		"HTML of something else":       {"<html><h1>Maintenance</h1></html>", nil, transport.Unclear},
-		"undeclared gzip of words":     {zip(t, "Unauthorized"), nil, transport.Unclear},
+		"breaks off":                   {business[:20], nil, transport.Unrecognized},
+		"XML, of a code nobody knows":  {"<error><code>EXYZ0001</code></error>", nil, transport.Unrecognized},
+		"XSSI, of a code nobody knows": {")]}',\n{\"code\":\"EXYZ0001\"}", nil, transport.Unrecognized},
+		"form, of NUL":                 {"Unauthorized\x00", nil, transport.Unrecognized},
+		"Latin-1":                      {"n\xe3o autorizado", nil, transport.Unrecognized},
+		"control characters":           {"Unauthorized\x1b[0m", nil, transport.Unrecognized},
+		"message and a code":           {`{"message":"m","code":"EXYZ0001"}`, nil, transport.Unrecognized},
+		"message and a number":         {`{"message":"m","code":401}`, nil, transport.Unrecognized},
+		"message twice":                {`{"message":"m","message":"n"}`, nil, transport.Unrecognized},
+		"message of objects":           {`{"message":{"code":"EXYZ0001"}}`, nil, transport.Unrecognized},
+		"message and a timestamp":      {`{"message":"m","timestamp":"2026-11-24T10:00:00Z"}`, nil, transport.Unrecognized},
+		"a framework's":                {`{"timestamp":1,"status":401,"error":"Unauthorized","message":"m","path":"/pay"}`, nil, transport.Unrecognized},
+		"message and a request's id":   {`{"message":"m","requestId":"1"}`, nil, transport.Unrecognized},
+		"HTML of something else":       {"<html><h1>Maintenance</h1></html>", nil, transport.Unrecognized},
+		"undeclared gzip of words":     {gzipText(t, "Unauthorized"), nil, transport.Unrecognized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, w := &mint{}, answers401(test.body, test.header...)
+				m, w := &fakeIssuer{}, answers401(test.body, test.header...)
 				r := post(t, newTransport(t, m, w), target, "payment")
 				if r.verdict != test.verdict {
 					t.Errorf("the verdict is %q, want %q", r.verdict, test.verdict)
@@ -137,13 +137,13 @@ func TestVerdict_GatewayAnswerIsTokens(t *testing.T) {
 		"message null":         {`{"message":null}`, nil},
 		"page of nginx":        {"<html>\r\n<head><title>401 Authorization Required</title></head>\r\n</html>", nil},
 		"page of Apache":       {"<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<title>401 Unauthorized</title>", nil},
-		"words in gzip":        {zip(t, "Unauthorized"), []string{"Content-Encoding", "gzip"}},
+		"words in gzip":        {gzipText(t, "Unauthorized"), []string{"Content-Encoding", "gzip"}},
 		"words called gzip":    {"Unauthorized", []string{"Content-Encoding", "gzip"}},
 		"words behind a mark":  {"\ufeffUnauthorized", nil},
 		"nothing but a mark":   {"\ufeff", nil},
 		"token code, in lower": {`{"error_code":"err9786"}`, nil},
 	} {
-		m, w := &mint{}, answers401(test.body, test.header...)
+		m, w := &fakeIssuer{}, answers401(test.body, test.header...)
 		r := post(t, newTransport(t, m, w), target, "payment")
 		if r.verdict != transport.TokenRefused || r.body != test.body {
 			t.Errorf("%s: got %+v, want the answer with the verdict %q", name, r, transport.TokenRefused)
@@ -155,11 +155,11 @@ func TestVerdict_GatewayAnswerIsTokens(t *testing.T) {
 // HEAD has no body, which is not an empty one: GET might have said something.
 func TestVerdict_HEADIsNoEvidence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, w := &mint{}, answers401("", "Content-Length", "80")
+		m, w := &fakeIssuer{}, answers401("", "Content-Length", "80")
 		rt := newTransport(t, m, w)
 		r := send(t, rt, newRequest(t, http.MethodHead, target, nil))
-		if r.status != http.StatusUnauthorized || r.verdict != transport.Unclear {
-			t.Errorf("got %+v, want the 401 with the verdict %q", r, transport.Unclear)
+		if r.status != http.StatusUnauthorized || r.verdict != transport.Unrecognized {
+			t.Errorf("got %+v, want the 401 with the verdict %q", r, transport.Unrecognized)
 		}
 		wantSent(t, w, 1)
 		synctest.Wait()
@@ -171,19 +171,19 @@ func TestVerdict_HEADIsNoEvidence(t *testing.T) {
 // its business become a failure of the token.
 func TestVerdict_IllegibleDrivesOneRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, w := &mint{}, answers401("\x1b\x5f\x00\x80", "Content-Encoding", "br")
+		m, w := &fakeIssuer{}, answers401("\x1b\x5f\x00\x80", "Content-Encoding", "br")
 		rt := newTransport(t, m, w, noDefaultAccount)
 		for i := range 100 {
 			req := newRequest(t, http.MethodGet, target, nil)
 			ctx := contextFor(t, req, "1")
-			if r := send(t, rt, req.WithContext(ctx)); r.status != http.StatusUnauthorized || r.verdict != transport.Unclear {
+			if r := send(t, rt, req.WithContext(ctx)); r.status != http.StatusUnauthorized || r.verdict != transport.Unrecognized {
 				t.Fatalf("request %d: got %+v, want the 401 as it came", i, r)
 			}
 			synctest.Wait()
 		}
 		wantSent(t, w, 100)
 		wantIssued(t, m, 2)
-		passTime(lifetime) // With another token it may be another story.
+		sleep(lifetime) // With another token it may be another story.
 		for range 100 {
 			req := newRequest(t, http.MethodGet, target, nil)
 			send(t, rt, req.WithContext(contextFor(t, req, "1")))
@@ -209,9 +209,9 @@ func TestVerdict_UnknownCodeHealsNext(t *testing.T) {
 		"illegible":    "\x00",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			m := &mint{}
-			w := &wire{answer: func(s sending) (*http.Response, error) {
-				resp, err := m.guarded(s)
+			m := &fakeIssuer{}
+			w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
+				resp, err := m.answer(s)
 				if resp.StatusCode == http.StatusUnauthorized {
 					resp = respond(http.StatusUnauthorized, body)
 				}
@@ -220,7 +220,7 @@ func TestVerdict_UnknownCodeHealsNext(t *testing.T) {
 			rt := newTransport(t, m, w)
 			get(t, rt, target)
 			m.revoke()
-			if r := post(t, rt, target, "payment"); r.status != http.StatusUnauthorized || r.verdict != transport.Unclear {
+			if r := post(t, rt, target, "payment"); r.status != http.StatusUnauthorized || r.verdict != transport.Unrecognized {
 				t.Errorf("%s: got %+v, want the 401", name, r)
 			}
 			synctest.Wait()
@@ -234,7 +234,7 @@ func TestVerdict_UnknownCodeHealsNext(t *testing.T) {
 func TestVerdict_NestedErrorsAreBounded(t *testing.T) {
 	body := strings.Repeat(`{"errors":`, 5000) + "[]" + strings.Repeat("}", 5000)
 	w := answers401(body)
-	if r := post(t, newTransport(t, &mint{}, w), target, "payment"); r.body != body {
+	if r := post(t, newTransport(t, &fakeIssuer{}, w), target, "payment"); r.body != body {
 		t.Error("the caller did not get the answer")
 	}
 	wantSent(t, w, 1)

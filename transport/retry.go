@@ -19,7 +19,7 @@ const (
 
 	// An answer that is retried may take this long to be read, even if the
 	// wait is shorter: then its connection is used again.
-	drainPatience = 50 * time.Millisecond
+	drainTimeout = 50 * time.Millisecond
 )
 
 type allowRetryKey struct{}
@@ -41,10 +41,10 @@ func (x *exchange) isRepeatable() bool {
 	return allowed
 }
 
-// next decides whether another attempt follows on the one with the given number
+// nextAttempt decides whether another attempt follows on the one with the given number
 // and outcome, and after which wait. It changes nothing.
-func (x *exchange) next(attempt int, resp *http.Response, err error) (wait time.Duration, again bool) {
-	if !x.mayRepeat(resp, err) || attempt >= x.transport.attempts || !x.body.replayable() {
+func (x *exchange) nextAttempt(attempt int, resp *http.Response, err error) (wait time.Duration, again bool) {
+	if !x.mayRepeat(resp, err) || attempt >= x.transport.maxAttempts || !x.body.replayable() {
 		return 0, false
 	}
 	ctx := x.req.Context()
@@ -69,7 +69,7 @@ func (x *exchange) mayRepeat(resp *http.Response, err error) bool {
 	case isFinal(err):
 		return false
 	default:
-		return x.repeatable && ofConnection(err) || x.unsent(err)
+		return x.repeatable && isConnectionError(err) || x.isUnsent(err)
 	}
 }
 
@@ -83,7 +83,7 @@ func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*h
 	attempt := func(standIn *http.Request) (*http.Response, error) {
 		if attempts++; attempts > 1 {
 			resp, err = x.attempt()
-			wait, again = x.next(attempts, resp, err)
+			wait, again = x.nextAttempt(attempts, resp, err)
 		}
 		if err != nil {
 			return nil, err
@@ -92,12 +92,12 @@ func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*h
 	}
 	client := retryablehttp.Client{
 		HTTPClient: &http.Client{Transport: roundTripper(attempt)},
-		RetryMax:   x.transport.attempts - 1,
+		RetryMax:   x.transport.maxAttempts - 1,
 		CheckRetry: func(context.Context, *http.Response, error) (bool, error) {
 			return again && x.body.rewind(), nil // While there is an answer to return.
 		},
 		Backoff: func(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
-			return x.leave(attempts+1, resp, err, wait)
+			return x.discardOutcome(attempts+1, resp, err, wait)
 		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
@@ -109,9 +109,9 @@ func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*h
 	return resp, err
 }
 
-// leave leaves an outcome behind, for another attempt. It returns what is left of
+// discardOutcome leaves an outcome behind, for another attempt. It returns what is left of
 // the wait.
-func (x *exchange) leave(attempt int, resp *http.Response, err error, wait time.Duration) time.Duration {
+func (x *exchange) discardOutcome(attempt int, resp *http.Response, err error, wait time.Duration) time.Duration {
 	began := time.Now()
 	info := RetryInfo{Attempt: attempt, Wait: wait, Err: err}
 	if resp != nil {
@@ -119,7 +119,7 @@ func (x *exchange) leave(attempt int, resp *http.Response, err error, wait time.
 	}
 	x.transport.hooks.retry(x.req.Context(), info)
 	if resp != nil {
-		drain(x.req.Context(), resp.Body, min(max(wait, drainPatience), readPatience))
+		drain(x.req.Context(), resp.Body, min(max(wait, drainTimeout), refusalReadTimeout))
 	}
 	return max(wait-time.Since(began), 0)
 }

@@ -35,7 +35,7 @@ func payment(tb testing.TB, method string) *http.Request {
 	return req
 }
 
-func TestNothingIsDeliveredTwiceThatMayNotBe(t *testing.T) {
+func TestRetry_DependsOnMethodAndFailure(t *testing.T) {
 	const attempts = 3
 	safe := map[string]bool{"": true, http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true}
 	for _, method := range []string{
@@ -45,9 +45,9 @@ func TestNothingIsDeliveredTwiceThatMayNotBe(t *testing.T) {
 		for _, opted := range []string{"", "request", "method", "another method"} {
 			t.Run(strings.TrimSpace(method+" "+opted), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					deliver := func(answer func(sending) (*http.Response, error)) (*wire, reply, error) {
-						w := &wire{answer: answer}
-						rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+					deliver := func(answer func(sentRequest) (*http.Response, error)) (*fakeBase, reply, error) {
+						w := &fakeBase{answer: answer}
+						rt := newTransport(t, &fakeIssuer{}, w, func(c *transport.Config) {
 							switch opted {
 							case "method":
 								c.RetryMethods = []string{cmp.Or(method, http.MethodGet)}
@@ -60,7 +60,7 @@ func TestNothingIsDeliveredTwiceThatMayNotBe(t *testing.T) {
 							req = req.WithContext(transport.AllowRetry(req.Context()))
 						}
 						r, err := trySend(rt, req)
-						for _, s := range w.sendings() {
+						for _, s := range w.requests() {
 							if s.body != "payment" || s.resend != s.number-1 {
 								t.Errorf("sending %d had the body %q and the resend count %d", s.number, s.body, s.resend)
 							}
@@ -83,7 +83,7 @@ func TestNothingIsDeliveredTwiceThatMayNotBe(t *testing.T) {
 						if err != nil || r.status != status || r.body != "answer" {
 							t.Errorf("%d: got %+v with error %v", status, r, err)
 						}
-						if got := len(w.sendings()); got != times {
+						if got := len(w.requests()); got != times {
 							t.Errorf("%d: it was delivered %d times, want %d", status, got, times)
 						}
 					}
@@ -109,11 +109,11 @@ func TestNothingIsDeliveredTwiceThatMayNotBe(t *testing.T) {
 						if test.unsent || repeatable && !test.final {
 							times = attempts
 						}
-						w, _, err := deliver(func(sending) (*http.Response, error) { return nil, test.err })
+						w, _, err := deliver(func(sentRequest) (*http.Response, error) { return nil, test.err })
 						if err != test.err {
 							t.Errorf("%v: got error %v", test.err, err)
 						}
-						if got := len(w.sendings()); got != times {
+						if got := len(w.requests()); got != times {
 							t.Errorf("%v: it was delivered %d times, want %d", test.err, got, times)
 						}
 					}
@@ -123,7 +123,7 @@ func TestNothingIsDeliveredTwiceThatMayNotBe(t *testing.T) {
 	}
 }
 
-func TestAPaymentIsDeliveredOnceWhateverHappensToIt(t *testing.T) {
+func TestPayment_DeliveredOnceOnServerFailure(t *testing.T) {
 	hijack := func(w http.ResponseWriter) *net.TCPConn {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -153,7 +153,7 @@ func TestAPaymentIsDeliveredOnceWhateverHappensToIt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &mint{}
+			m := &fakeIssuer{}
 			var deliveries atomic.Int32
 			server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodGet {
@@ -163,7 +163,7 @@ func TestAPaymentIsDeliveredOnceWhateverHappensToIt(t *testing.T) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				answer(w)
 			}))
-			rt := newTransport(t, m, transport.NewBase(), at(server))
+			rt := newTransport(t, m, transport.NewBase(), listing(server))
 			for i, body := range []io.Reader{
 				strings.NewReader("payment"),
 				withoutGetBody(strings.NewReader("payment")),
@@ -184,8 +184,8 @@ func TestAPaymentIsDeliveredOnceWhateverHappensToIt(t *testing.T) {
 	}
 }
 
-func TestAPaymentForWhichNoConnectionCouldBeMadeIsTriedAgain(t *testing.T) {
-	m := &mint{}
+func TestPayment_IsSentAgainAfterDialError(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	failures := 2
 	base := transport.NewBase()
@@ -196,13 +196,13 @@ func TestAPaymentForWhichNoConnectionCouldBeMadeIsTriedAgain(t *testing.T) {
 		}
 		return dial(ctx, network, address)
 	}
-	r := post(t, newTransport(t, m, base, at(server)), server.URL, "payment")
+	r := post(t, newTransport(t, m, base, listing(server)), server.URL, "payment")
 	if r.status != http.StatusOK || r.body != "payment" {
 		t.Errorf("got %+v, want 200", r)
 	}
 }
 
-func TestWhatIsInMemoryIsSentOnceThereIsAConnection(t *testing.T) {
+func TestRetry_ResendsBodyAfterDialError(t *testing.T) {
 	for name, body := range map[string]func() io.Reader{
 		"bytes.Buffer":    func() io.Reader { return bytes.NewBufferString("payment") },
 		"bytes.Reader":    func() io.Reader { return bytes.NewReader([]byte("payment")) },
@@ -212,7 +212,7 @@ func TestWhatIsInMemoryIsSentOnceThereIsAConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := &wire{answer: func(s sending) (*http.Response, error) {
+				w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 					if s.number < 3 {
 						return nil, opError("dial")
 					}
@@ -222,7 +222,7 @@ func TestWhatIsInMemoryIsSentOnceThereIsAConnection(t *testing.T) {
 				if name == "read beforehand" {
 					req.ContentLength = int64(len("payment"))
 				}
-				r := send(t, newTransport(t, &mint{}, w), req)
+				r := send(t, newTransport(t, &fakeIssuer{}, w), req)
 				if want := "payment"; r.status != http.StatusOK || r.body != want && name != "none" {
 					t.Errorf("got %+v, want %q", r, want)
 				}
@@ -233,8 +233,8 @@ func TestWhatIsInMemoryIsSentOnceThereIsAConnection(t *testing.T) {
 
 // A body that is fetched from elsewhere while it is sent fails as if the request
 // had not been sent.
-func TestAPaymentWhoseBodyCannotBeFetchedIsNotTriedAgain(t *testing.T) {
-	m := &mint{}
+func TestPayment_NotSentAgainAfterBodyError(t *testing.T) {
+	m := &fakeIssuer{}
 	var delivered atomic.Int32
 	server := newServer(t, m.guard(func(_ http.ResponseWriter, r *http.Request) {
 		delivered.Add(1)
@@ -246,7 +246,7 @@ func TestAPaymentWhoseBodyCannotBeFetchedIsNotTriedAgain(t *testing.T) {
 	body, _ := elsewhere()
 	req := newRequest(t, http.MethodPost, server.URL, body)
 	req.GetBody = elsewhere
-	if _, err := trySend(newTransport(t, m, transport.NewBase(), at(server)), req); err == nil {
+	if _, err := trySend(newTransport(t, m, transport.NewBase(), listing(server)), req); err == nil {
 		t.Error("half a payment was sent, and nobody told")
 	}
 	if n := delivered.Load(); n > 1 {
@@ -254,15 +254,15 @@ func TestAPaymentWhoseBodyCannotBeFetchedIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAStreamIsNeverSentAgain(t *testing.T) {
+func TestRetry_NotForStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, answer := range []func(sending) (*http.Response, error){
+		for _, answer := range []func(sentRequest) (*http.Response, error){
 			always(http.StatusServiceUnavailable, ""),
-			func(sending) (*http.Response, error) { return nil, opError("dial") },
+			func(sentRequest) (*http.Response, error) { return nil, opError("dial") },
 		} {
-			w := &wire{answer: answer}
+			w := &fakeBase{answer: answer}
 			req := newRequest(t, http.MethodPut, target, withoutGetBody(strings.NewReader("payment")))
-			_, _ = trySend(newTransport(t, &mint{}, w), req.WithContext(transport.AllowRetry(req.Context())))
+			_, _ = trySend(newTransport(t, &fakeIssuer{}, w), req.WithContext(transport.AllowRetry(req.Context())))
 			wantSent(t, w, 1)
 		}
 	})
@@ -270,9 +270,9 @@ func TestAStreamIsNeverSentAgain(t *testing.T) {
 
 // As those of a server are that a reverse proxy passes on; http.Client, which
 // drives the retries, refuses them.
-func TestARequestOfAServersIsRetriedToo(t *testing.T) {
+func TestRetry_WorksForServerRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{answer: func(s sending) (*http.Response, error) {
+		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				return respond(http.StatusServiceUnavailable, ""), nil
 			}
@@ -280,37 +280,37 @@ func TestARequestOfAServersIsRetriedToo(t *testing.T) {
 		}}
 		req := newRequest(t, http.MethodGet, target, nil)
 		req.RequestURI = "/v1/payments"
-		wantStatus(t, send(t, newTransport(t, &mint{}, w), req), http.StatusOK)
+		wantStatus(t, send(t, newTransport(t, &fakeIssuer{}, w), req), http.StatusOK)
 		wantSent(t, w, 2)
 	})
 }
 
-func TestABodyThatCannotBeHadForARetryLeavesTheCallerTheAnswer(t *testing.T) {
+func TestRetry_GetBodyErrorReturnsResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{answer: always(http.StatusServiceUnavailable, "busy")}
+		w := &fakeBase{answer: always(http.StatusServiceUnavailable, "busy")}
 		req := newRequest(t, http.MethodGet, target, strings.NewReader("query"))
 		req.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("the file is gone") }
-		if r := send(t, newTransport(t, &mint{}, w), req); r.status != http.StatusServiceUnavailable || r.body != "busy" {
+		if r := send(t, newTransport(t, &fakeIssuer{}, w), req); r.status != http.StatusServiceUnavailable || r.body != "busy" {
 			t.Errorf("got %+v, want the 503", r)
 		}
 		wantSent(t, w, 1)
 	})
 }
 
-func TestOneAttemptMeansNoRetry(t *testing.T) {
+func TestMaxAttempts_CountsFirstAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for attempts := 1; attempts < 6; attempts++ {
-			w := &wire{answer: always(http.StatusServiceUnavailable, "")}
-			get(t, newTransport(t, &mint{}, w, func(c *transport.Config) { c.MaxAttempts = attempts }), target)
+			w := &fakeBase{answer: always(http.StatusServiceUnavailable, "")}
+			get(t, newTransport(t, &fakeIssuer{}, w, func(c *transport.Config) { c.MaxAttempts = attempts }), target)
 			wantSent(t, w, attempts)
 		}
 	})
 }
 
-func TestARetryIsReplayedTooAndAReplayIsNoAttempt(t *testing.T) {
+func TestReplay_IsNotCountedAsAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
-		w := &wire{answer: func(s sending) (*http.Response, error) {
+		m := &fakeIssuer{}
+		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 			switch s.number {
 			case 2:
 				return respond(http.StatusUnauthorized, ""), nil
@@ -323,7 +323,7 @@ func TestARetryIsReplayedTooAndAReplayIsNoAttempt(t *testing.T) {
 		wantStatus(t, get(t, newTransport(t, m, w), target), http.StatusOK)
 		wantSent(t, w, 4)
 		wantIssued(t, m, 2)
-		for i, s := range w.sendings() {
+		for i, s := range w.requests() {
 			if s.resend != i {
 				t.Errorf("sending %d has the resend count %d", i, s.resend)
 			}
@@ -333,17 +333,17 @@ func TestARetryIsReplayedTooAndAReplayIsNoAttempt(t *testing.T) {
 
 // retryablehttp followed the redirects of the upstream itself, and failed on
 // those it could not follow.
-func TestARedirectAfterARetryIsTheCallersToFollow(t *testing.T) {
+func TestRetry_DoesNotFollowRedirects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, location := range []string{target + "/other", "https://evil.example/", "http://[::1", "%zz", ""} {
 			for _, status := range []int{301, 302, 303, 304, 307, 308} {
-				w := &wire{answer: func(s sending) (*http.Response, error) {
+				w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 					if s.number == 1 {
 						return respond(http.StatusServiceUnavailable, ""), nil
 					}
 					return respond(status, "moved", "Location", location), nil
 				}}
-				r := send(t, newTransport(t, &mint{}, w), newRequest(t, http.MethodGet, target, nil))
+				r := send(t, newTransport(t, &fakeIssuer{}, w), newRequest(t, http.MethodGet, target, nil))
 				if r.status != status || r.body != "moved" || r.header.Get("Location") != location {
 					t.Errorf("got %+v, want the redirect to %q", r, location)
 				}
@@ -353,14 +353,14 @@ func TestARedirectAfterARetryIsTheCallersToFollow(t *testing.T) {
 	})
 }
 
-func TestAFailingHostCostsOthersNoConnections(t *testing.T) {
+func TestRetry_KeepsIdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, answer := range []func(sending) (*http.Response, error){
+		for _, answer := range []func(sentRequest) (*http.Response, error){
 			always(http.StatusServiceUnavailable, ""),
-			func(sending) (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
+			func(sentRequest) (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
 		} {
 			closed := 0
-			rt := newTransport(t, &mint{}, closer{&wire{answer: answer}, &closed})
+			rt := newTransport(t, &fakeIssuer{}, closingBase{&fakeBase{answer: answer}, &closed})
 			_, _ = trySend(rt, newRequest(t, http.MethodGet, target, nil))
 			if closed != 0 {
 				t.Errorf("idle connections were closed %d times", closed)

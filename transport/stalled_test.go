@@ -60,9 +60,9 @@ func (b *stalledBody) response(status int) *http.Response {
 func TestRefusal_IsReadForOneSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			m := &mint{}
+			m := &fakeIssuer{}
 			body := newStalledBody(`{"code":`)
-			w := &wire{answer: func(sending) (*http.Response, error) { return body.response(http.StatusUnauthorized), nil }}
+			w := &fakeBase{answer: func(sentRequest) (*http.Response, error) { return body.response(http.StatusUnauthorized), nil }}
 			began := time.Now()
 			resp, err := newTransport(t, m, w).RoundTrip(newRequest(t, method, target, nil))
 			if err != nil {
@@ -71,12 +71,12 @@ func TestRefusal_IsReadForOneSecond(t *testing.T) {
 			if took := time.Since(began); took != time.Second {
 				t.Errorf("%s: it took %v, want 1s", method, took)
 			}
-			if verdict, _ := transport.VerdictOf(resp); verdict != transport.Unclear {
-				t.Errorf("%s: the verdict is %q, want %q", method, verdict, transport.Unclear)
+			if verdict, _ := transport.VerdictOf(resp); verdict != transport.Unrecognized {
+				t.Errorf("%s: the verdict is %q, want %q", method, verdict, transport.Unrecognized)
 			}
 			wantSent(t, w, 1)
 			go func() {
-				passTime(time.Minute)
+				sleep(time.Minute)
 				body.more <- `"EUPI`
 				body.more <- `0120"}`
 				close(body.more)
@@ -98,9 +98,9 @@ func TestRefusal_IsReadForOneSecond(t *testing.T) {
 // What the head says needs no body: the token has expired, or was revoked.
 func TestRefusal_StalledBodyHidesNoChallenge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
+		m := &fakeIssuer{}
 		stalled := newStalledBody("{")
-		w := &wire{answer: func(s sending) (*http.Response, error) {
+		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 			if s.number > 1 {
 				return respond(http.StatusOK, ""), nil
 			}
@@ -120,13 +120,13 @@ func TestRefusal_StalledBodyHidesNoChallenge(t *testing.T) {
 func TestRefusal_ClosingStalledBodyEndsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := newStalledBody("half")
-		w := &wire{answer: func(sending) (*http.Response, error) { return body.response(http.StatusUnauthorized), nil }}
-		resp, err := newTransport(t, &mint{}, w).RoundTrip(newRequest(t, http.MethodPost, target, nil))
+		w := &fakeBase{answer: func(sentRequest) (*http.Response, error) { return body.response(http.StatusUnauthorized), nil }}
+		resp, err := newTransport(t, &fakeIssuer{}, w).RoundTrip(newRequest(t, http.MethodPost, target, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		go func() {
-			passTime(time.Minute)
+			sleep(time.Minute)
 			_ = resp.Body.Close()
 		}()
 		content, err := io.ReadAll(resp.Body)
@@ -142,8 +142,8 @@ func TestRefusal_ClosingStalledBodyEndsRead(t *testing.T) {
 // A caller who has left waits for no body.
 func TestRefusal_ReadEndsWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
-		w := &wire{answer: func(sending) (*http.Response, error) {
+		m := &fakeIssuer{}
+		w := &fakeBase{answer: func(sentRequest) (*http.Response, error) {
 			return newStalledBody("").response(http.StatusUnauthorized), nil
 		}}
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -167,7 +167,7 @@ func TestRetry_DoesNotWaitForStalledBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for retryAfter, most := range map[string]time.Duration{"": 100 * time.Millisecond, "0": 100 * time.Millisecond, "5": 5 * time.Second} {
 			stalled := newStalledBody("busy")
-			w := &wire{answer: func(s sending) (*http.Response, error) {
+			w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 				if s.number > 1 {
 					return respond(http.StatusOK, ""), nil
 				}
@@ -176,7 +176,7 @@ func TestRetry_DoesNotWaitForStalledBody(t *testing.T) {
 				return resp, nil
 			}}
 			began := time.Now()
-			wantStatus(t, get(t, newTransport(t, &mint{}, w), target), http.StatusOK)
+			wantStatus(t, get(t, newTransport(t, &fakeIssuer{}, w), target), http.StatusOK)
 			if took := time.Since(began); took > most {
 				t.Errorf("Retry-After %q: the retry came after %v, want at most %v", retryAfter, took, most)
 			}
@@ -190,7 +190,7 @@ func TestRetry_DoesNotWaitForStalledBody(t *testing.T) {
 // The same with servers, over both versions of HTTP.
 func TestRefusal_StalledByServer(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		m := &mint{}
+		m := &fakeIssuer{}
 		more := make(chan struct{})
 		server, base := newTLSServer(t, http2, func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -202,7 +202,7 @@ func TestRefusal_StalledByServer(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		})
-		rt := newTransport(t, m, base, at(server))
+		rt := newTransport(t, m, base, listing(server))
 		resp, err := rt.RoundTrip(newRequest(t, http.MethodPost, server.URL, strings.NewReader("payment")))
 		if err != nil {
 			t.Fatal(err)
@@ -220,14 +220,14 @@ func TestRefusal_StalledByServer(t *testing.T) {
 func TestRefusal_LongBodyPassesWhole(t *testing.T) {
 	for _, size := range []int{64<<10 - 1, 64 << 10, 64<<10 + 1, 64<<10 + 2, 1 << 20} {
 		body := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
-		made := &spies{content: string(body)}
-		w := &wire{answer: func(sending) (*http.Response, error) {
+		made := &spyFactory{content: string(body)}
+		w := &fakeBase{answer: func(sentRequest) (*http.Response, error) {
 			resp := respond(http.StatusUnauthorized, "")
 			resp.Body = made.body()
 			return resp, nil
 		}}
 		req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))
-		if r := send(t, newTransport(t, &mint{}, w), req); r.body != string(body) {
+		if r := send(t, newTransport(t, &fakeIssuer{}, w), req); r.body != string(body) {
 			t.Errorf("%d bytes: the caller got %d, or others", size, len(r.body))
 		}
 		made.made[0].wantClosedOnce(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// crowd calls do n times at once.
-func crowd(n int, do func(i int)) {
+// concurrently calls do n times at once.
+func concurrently(n int, do func(i int)) {
 	var running sync.WaitGroup
 	for i := range n {
 		running.Go(func() { do(i) })
@@ -25,7 +25,7 @@ func crowd(n int, do func(i int)) {
 	running.Wait()
 }
 
-func TestOneRevocationCostsOneIssuanceHoweverManyMeetIt(t *testing.T) {
+func TestReplay_OneIssuancePerRevocation(t *testing.T) {
 	const callers = 1000
 	for _, test := range []struct {
 		name     string
@@ -41,23 +41,23 @@ func TestOneRevocationCostsOneIssuanceHoweverManyMeetIt(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := &mint{}
-				m.before = func(context.Context) error { passTime(test.issuance); return nil }
-				w := &wire{answer: func(s sending) (*http.Response, error) {
+				m := &fakeIssuer{}
+				m.before = func(context.Context) error { sleep(test.issuance); return nil }
+				w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 					// The platform judges a request before or after it thinks
 					// about it: answers come in any order.
 					if s.number%2 == 0 {
-						passTime(rand.N(test.latency + 1))
+						sleep(rand.N(test.latency + 1))
 					}
-					resp, err := m.guarded(s)
-					passTime(rand.N(test.latency + 1))
+					resp, err := m.answer(s)
+					sleep(rand.N(test.latency + 1))
 					return resp, err
 				}}
 				rt := newTransport(t, m, w)
 				get(t, rt, target)
 				m.revoke()
-				crowd(callers, func(i int) {
-					passTime(time.Duration(i) * test.spread / callers)
+				concurrently(callers, func(i int) {
+					sleep(time.Duration(i) * test.spread / callers)
 					method := []string{http.MethodGet, http.MethodPost}[i%2]
 					r, err := trySend(rt, newRequest(t, method, target, strings.NewReader("payment")))
 					if err != nil || r.status != http.StatusOK {
@@ -70,13 +70,13 @@ func TestOneRevocationCostsOneIssuanceHoweverManyMeetIt(t *testing.T) {
 	}
 }
 
-func TestOneRevocationCostsOneIssuanceOverRealConnections(t *testing.T) {
-	m := &mint{}
+func TestReplay_OneIssuanceOverRealConnections(t *testing.T) {
+	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(http.ResponseWriter, *http.Request) {}))
-	rt := newTransport(t, m, transport.NewBase(), at(server))
+	rt := newTransport(t, m, transport.NewBase(), listing(server))
 	get(t, rt, server.URL)
 	m.revoke()
-	crowd(1000, func(int) {
+	concurrently(1000, func(int) {
 		r, err := trySend(rt, newRequest(t, http.MethodPost, server.URL, strings.NewReader("payment")))
 		if err != nil || r.status != http.StatusOK {
 			t.Errorf("got status %d, error %v", r.status, err)
@@ -86,14 +86,14 @@ func TestOneRevocationCostsOneIssuanceOverRealConnections(t *testing.T) {
 }
 
 // go-containerregistry fetches sixteen.
-func TestSixteenConcurrent401sCostOneIssuance(t *testing.T) {
+func TestReplay_Sixteen401sCostOneIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
+		m := &fakeIssuer{}
 		var refused sync.WaitGroup
 		refused.Add(16)
-		w := &wire{}
-		w.answer = func(s sending) (*http.Response, error) {
-			resp, err := m.guarded(s)
+		w := &fakeBase{}
+		w.answer = func(s sentRequest) (*http.Response, error) {
+			resp, err := m.answer(s)
 			if resp.StatusCode == http.StatusUnauthorized {
 				refused.Done()
 				refused.Wait() // All have been refused before any learns of it.
@@ -103,7 +103,7 @@ func TestSixteenConcurrent401sCostOneIssuance(t *testing.T) {
 		rt := newTransport(t, m, w)
 		get(t, rt, target)
 		m.revoke()
-		crowd(16, func(int) {
+		concurrently(16, func(int) {
 			if r, err := trySend(rt, newRequest(t, http.MethodGet, target, nil)); err != nil || r.status != http.StatusOK {
 				t.Errorf("got status %d, error %v", r.status, err)
 			}
@@ -114,21 +114,21 @@ func TestSixteenConcurrent401sCostOneIssuance(t *testing.T) {
 
 // Eight refusals one after another while traffic flows made azcore ask eight
 // to ten times.
-func TestALate401OfAnOldTokenCostsNothing(t *testing.T) {
+func TestReplay_Late401CostsNoIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
-		w := &wire{}
-		w.answer = func(s sending) (*http.Response, error) {
-			resp, err := m.guarded(s)
+		m := &fakeIssuer{}
+		w := &fakeBase{}
+		w.answer = func(s sentRequest) (*http.Response, error) {
+			resp, err := m.answer(s)
 			if strings.HasSuffix(s.url, "/slow") {
-				passTime(time.Duration(s.number) * time.Second)
+				sleep(time.Duration(s.number) * time.Second)
 			}
 			return resp, err
 		}
 		rt := newTransport(t, m, w)
 		get(t, rt, target)
 		m.revoke()
-		crowd(9, func(i int) {
+		concurrently(9, func(i int) {
 			url := target
 			if i > 0 { // Their refusals arrive when the new token has long been in use.
 				url += "/slow"
@@ -143,21 +143,21 @@ func TestALate401OfAnOldTokenCostsNothing(t *testing.T) {
 
 // Requests overtake each other: that another request with the same token was
 // accepted after this one was sent says nothing about this refusal.
-func TestARefusalCountsAlthoughALaterRequestWasAccepted(t *testing.T) {
+func TestRefusal_CountsDespiteLaterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
-		w := &wire{}
-		w.answer = func(s sending) (*http.Response, error) {
+		m := &fakeIssuer{}
+		w := &fakeBase{}
+		w.answer = func(s sentRequest) (*http.Response, error) {
 			if strings.HasSuffix(s.url, "/slow") && s.number == 2 {
-				passTime(time.Second)
+				sleep(time.Second)
 				m.revoke()
 			}
-			return m.guarded(s)
+			return m.answer(s)
 		}
 		rt := newTransport(t, m, w)
 		get(t, rt, target)
-		crowd(2, func(i int) {
-			passTime(time.Duration(i) * time.Millisecond)
+		concurrently(2, func(i int) {
+			sleep(time.Duration(i) * time.Millisecond)
 			url := target
 			if i == 0 {
 				url += "/slow"
@@ -172,17 +172,17 @@ func TestARefusalCountsAlthoughALaterRequestWasAccepted(t *testing.T) {
 
 // azcore sends those who come during a renewal out with the refused token: a
 // quarter of all requests in a storm were for nothing.
-func TestNobodyGoesOutWithATokenThatIsBeingRenewed(t *testing.T) {
+func TestRenewal_HoldsBackOtherRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
-		m.before = func(context.Context) error { passTime(200 * time.Millisecond); return nil }
-		w := &wire{}
-		w.answer = m.guarded
+		m := &fakeIssuer{}
+		m.before = func(context.Context) error { sleep(200 * time.Millisecond); return nil }
+		w := &fakeBase{}
+		w.answer = m.answer
 		rt := newTransport(t, m, w)
 		get(t, rt, target)
 		m.revoke()
-		crowd(101, func(i int) {
-			passTime(time.Duration(i) * time.Millisecond)
+		concurrently(101, func(i int) {
+			sleep(time.Duration(i) * time.Millisecond)
 			if r, err := trySend(rt, newRequest(t, http.MethodGet, target, nil)); err != nil || r.status != http.StatusOK {
 				t.Errorf("got status %d, error %v", r.status, err)
 			}
@@ -193,14 +193,14 @@ func TestNobodyGoesOutWithATokenThatIsBeingRenewed(t *testing.T) {
 }
 
 // docker/hub-feedback#647: issue, 401, issue, 401, …
-func TestAnEndpointThatAlwaysAnswers401NeitherDrivesIssuancesNorStopsTheAccount(t *testing.T) {
-	m := &mint{}
-	w := &wire{}
-	w.answer = func(s sending) (*http.Response, error) {
+func TestBudget_BrokenEndpointStopsNoOther(t *testing.T) {
+	m := &fakeIssuer{}
+	w := &fakeBase{}
+	w.answer = func(s sentRequest) (*http.Response, error) {
 		if strings.HasSuffix(s.url, "/broken") {
 			return respond(http.StatusUnauthorized, ""), nil
 		}
-		return m.guarded(s)
+		return m.answer(s)
 	}
 	rt := newTransport(t, m, w)
 	for i := range 1000 {
@@ -218,17 +218,17 @@ func TestAnEndpointThatAlwaysAnswers401NeitherDrivesIssuancesNorStopsTheAccount(
 	}
 }
 
-func TestAnEndpointThatAlwaysAnswers401StopsNobodyElseAtTheSameTime(t *testing.T) {
-	m := &mint{}
-	w := &wire{}
-	w.answer = func(s sending) (*http.Response, error) {
+func TestBudget_BrokenEndpointUnderConcurrency(t *testing.T) {
+	m := &fakeIssuer{}
+	w := &fakeBase{}
+	w.answer = func(s sentRequest) (*http.Response, error) {
 		if strings.HasSuffix(s.url, "/broken") {
 			return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
 		}
-		return m.guarded(s)
+		return m.answer(s)
 	}
 	rt := newTransport(t, m, w)
-	crowd(200, func(i int) {
+	concurrently(200, func(i int) {
 		want, url := http.StatusOK, target
 		if i%2 == 0 {
 			want, url = http.StatusUnauthorized, target+"/broken"
@@ -245,9 +245,9 @@ func TestAnEndpointThatAlwaysAnswers401StopsNobodyElseAtTheSameTime(t *testing.T
 	}
 }
 
-func TestNoAccountEverGetsAnothersToken(t *testing.T) {
+func TestAccount_NeverGetsAnothersToken(t *testing.T) {
 	const accounts, callers = 8, 400
-	m := &mint{}
+	m := &fakeIssuer{}
 	var mixedUp atomic.Int32
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 		// Another request may have revoked it in between.
@@ -259,8 +259,8 @@ func TestNoAccountEverGetsAnothersToken(t *testing.T) {
 		}
 		w.WriteHeader([]int{http.StatusOK, http.StatusServiceUnavailable}[rand.N(20)/19])
 	}))
-	rt := newTransport(t, m, transport.NewBase(), at(server), noDefaultAccount)
-	crowd(callers, func(i int) {
+	rt := newTransport(t, m, transport.NewBase(), listing(server), noDefaultAccount)
+	concurrently(callers, func(i int) {
 		id := strconv.Itoa(1 + i%accounts)
 		ctx := tokensource.ContextWithAccount(t.Context(), acct(t, id))
 		for range 10 {

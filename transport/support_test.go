@@ -28,8 +28,8 @@ const (
 // lifetime is that of a mint's tokens, if nothing else is said.
 const lifetime = 10 * time.Minute
 
-// A mint issues tokens, and knows which of them are good.
-type mint struct {
+// A fakeIssuer issues tokens, and knows which of them are good.
+type fakeIssuer struct {
 	// before runs in each issuance, whose context it gets. Its error is that
 	// of the issuance. It must not be changed while the mint is in use.
 	before func(context.Context) error
@@ -40,7 +40,7 @@ type mint struct {
 	issued int
 }
 
-func (m *mint) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+func (m *fakeIssuer) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 	if m.before != nil {
 		if err := m.before(ctx); err != nil {
 			return tokensource.Grant{}, err
@@ -58,21 +58,21 @@ func (m *mint) Issue(ctx context.Context, account tokensource.Account) (tokensou
 }
 
 // revoke takes back all tokens there are.
-func (m *mint) revoke() {
+func (m *fakeIssuer) revoke() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.good)
 }
 
 // issuances returns how many tokens were issued.
-func (m *mint) issuances() int {
+func (m *fakeIssuer) issuances() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.issued
 }
 
 // account returns whose token is in a header, and whether it is good.
-func (m *mint) account(h http.Header) (tokensource.Account, bool) {
+func (m *fakeIssuer) account(h http.Header) (tokensource.Account, bool) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {
 		return tokensource.Account{}, false
@@ -85,7 +85,7 @@ func (m *mint) account(h http.Header) (tokensource.Account, bool) {
 }
 
 // guard answers 401, without a body, to those who have no good token.
-func (m *mint) guard(next http.HandlerFunc) http.HandlerFunc {
+func (m *fakeIssuer) guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := m.account(r.Header); !ok {
 			_, _ = io.Copy(io.Discard, r.Body)
@@ -101,17 +101,17 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// A wire is a base without a network: it reads what it is given to the end,
+// A fakeBase is a base without a network: it reads what it is given to the end,
 // keeps it, and answers as it is told.
-type wire struct {
-	answer func(sending) (*http.Response, error) // nil: 200
+type fakeBase struct {
+	answer func(sentRequest) (*http.Response, error) // nil: 200
 
 	mu   sync.Mutex
-	sent []sending
+	sent []sentRequest
 }
 
-// A sending is a request as it went out.
-type sending struct {
+// A sentRequest is a request as it went out.
+type sentRequest struct {
 	number        int // from 1
 	method, url   string
 	header        http.Header
@@ -121,8 +121,8 @@ type sending struct {
 	ctx           context.Context
 }
 
-func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	s := sending{
+func (w *fakeBase) RoundTrip(req *http.Request) (*http.Response, error) {
+	s := sentRequest{
 		method:        req.Method,
 		url:           req.URL.String(),
 		header:        req.Header.Clone(),
@@ -150,8 +150,8 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.answer(s)
 }
 
-// sendings returns what went out so far.
-func (w *wire) sendings() []sending {
+// requests returns what went out so far.
+func (w *fakeBase) requests() []sentRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clip(w.sent)
@@ -175,13 +175,13 @@ func respond(status int, body string, header ...string) *http.Response {
 }
 
 // always answers every request alike.
-func always(status int, body string, header ...string) func(sending) (*http.Response, error) {
-	return func(sending) (*http.Response, error) { return respond(status, body, header...), nil }
+func always(status int, body string, header ...string) func(sentRequest) (*http.Response, error) {
+	return func(sentRequest) (*http.Response, error) { return respond(status, body, header...), nil }
 }
 
-// guarded answers 401, without a body, to those who have no good token, and
+// answer answers 401, without a body, to those who have no good token, and
 // 200 to others.
-func (m *mint) guarded(s sending) (*http.Response, error) {
+func (m *fakeIssuer) answer(s sentRequest) (*http.Response, error) {
 	if _, ok := m.account(s.header); !ok {
 		return respond(http.StatusUnauthorized, ""), nil
 	}
@@ -199,7 +199,7 @@ func newSource(tb testing.TB, issuer tokensource.Issuer) *tokensource.Source {
 
 // newTransport returns a Transport that acts for the organization at host, with
 // tokens of m, unless edits say otherwise.
-func newTransport(tb testing.TB, m *mint, base http.RoundTripper, edits ...func(*transport.Config)) *transport.Transport {
+func newTransport(tb testing.TB, m *fakeIssuer, base http.RoundTripper, edits ...func(*transport.Config)) *transport.Transport {
 	tb.Helper()
 	config := transport.Config{
 		Source:  newSource(tb, m),
@@ -226,8 +226,8 @@ func newServer(tb testing.TB, handler http.HandlerFunc) *httptest.Server {
 	return server
 }
 
-// at has tokens go to a server.
-func at(server *httptest.Server) func(*transport.Config) {
+// listing has tokens go to a server.
+func listing(server *httptest.Server) func(*transport.Config) {
 	return func(c *transport.Config) { c.Hosts = []string{server.Listener.Addr().String()} }
 }
 
@@ -307,23 +307,23 @@ func wantStatus(tb testing.TB, r reply, status int) {
 	}
 }
 
-func wantSent(tb testing.TB, w *wire, times int) {
+func wantSent(tb testing.TB, w *fakeBase, times int) {
 	tb.Helper()
-	if got := len(w.sendings()); got != times {
+	if got := len(w.requests()); got != times {
 		tb.Errorf("the request went out %d times, want %d", got, times)
 	}
 }
 
-func wantIssued(tb testing.TB, m *mint, times int) {
+func wantIssued(tb testing.TB, m *fakeIssuer, times int) {
 	tb.Helper()
 	if got := m.issuances(); got != times {
 		tb.Errorf("%d tokens were issued, want %d", got, times)
 	}
 }
 
-// show calls the hooks of httptrace as a base does that has asked for a connection,
+// fireConnectionHooks calls the hooks of httptrace as a base does that has asked for a connection,
 // and got one.
-func show(ctx context.Context, asked, got bool) {
+func fireConnectionHooks(ctx context.Context, asked, got bool) {
 	trace := httptrace.ContextClientTrace(ctx)
 	if asked {
 		trace.GetConn(host + ":443")
@@ -337,5 +337,5 @@ func show(ctx context.Context, asked, got bool) {
 // neither GetBody nor ContentLength.
 func withoutGetBody(r io.Reader) io.Reader { return struct{ io.Reader }{r} }
 
-// passTime lets time pass. It is for tests inside of a bubble.
-func passTime(d time.Duration) { time.Sleep(d) }
+// sleep lets time pass. It is for tests inside of a bubble.
+func sleep(d time.Duration) { time.Sleep(d) }

@@ -32,7 +32,7 @@ func TestRoundTrip_RefusesTargetOfAnotherHost(t *testing.T) {
 	} {
 		for _, scheme := range []string{"https", "http"} {
 			for _, redirected := range []bool{false, true} {
-				m, w := &mint{}, &wire{}
+				m, w := &fakeIssuer{}, &fakeBase{}
 				rt := newTransport(t, m, w, func(c *transport.Config) { c.Hosts = []string{host, "localhost"} })
 				req := newRequest(t, http.MethodPost, target, nil)
 				crafted := *u
@@ -55,11 +55,11 @@ func TestRoundTrip_RefusesTargetOfAnotherHost(t *testing.T) {
 
 // Nor does a redirect lead to such a target on a host that gets no token.
 func TestRedirect_RefusesOpaqueTarget(t *testing.T) {
-	w := &wire{}
+	w := &fakeBase{}
 	req := newRequest(t, http.MethodGet, target, nil)
 	req.URL = &url.URL{Scheme: "https", Host: "other.example", Opaque: "//" + host + "/x"}
 	req.Response = &http.Response{Request: newRequest(t, http.MethodGet, target, nil)}
-	if _, err := newTransport(t, &mint{}, w).RoundTrip(req); err == nil {
+	if _, err := newTransport(t, &fakeIssuer{}, w).RoundTrip(req); err == nil {
 		t.Error("it was sent")
 	}
 	wantSent(t, w, 0)
@@ -73,7 +73,7 @@ func TestRoundTrip_SendsPathAsItIs(t *testing.T) {
 		if path == "" {
 			want = "/"
 		}
-		if r := get(t, newTransport(t, &mint{}, transport.NewBase(), at(server)), server.URL+path); r.body != want {
+		if r := get(t, newTransport(t, &fakeIssuer{}, transport.NewBase(), listing(server)), server.URL+path); r.body != want {
 			t.Errorf("%q arrived as %q", path, r.body)
 		}
 	}
@@ -94,7 +94,7 @@ func TestRoundTrip_SendsNoHostOfClients(t *testing.T) {
 	} {
 		server := newServer(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
 		address := server.Listener.Addr().String()
-		rt := newTransport(t, &mint{}, transport.NewBase(), func(c *transport.Config) { c.Hosts = []string{address, listed, "localhost:7"} })
+		rt := newTransport(t, &fakeIssuer{}, transport.NewBase(), func(c *transport.Config) { c.Hosts = []string{address, listed, "localhost:7"} })
 		req := newRequest(t, http.MethodGet, server.URL, nil)
 		req.Host = test.host
 		want := test.want
@@ -111,11 +111,11 @@ func TestRoundTrip_SendsNoHostOfClients(t *testing.T) {
 // Host that a client chose.
 func TestRoundTrip_OpaqueReachesNoServer(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		m := &mint{}
+		m := &fakeIssuer{}
 		server, base := newTLSServer(t, http2, func(_ http.ResponseWriter, r *http.Request) {
 			t.Errorf("the server saw Host %q and target %q", r.Host, r.RequestURI)
 		})
-		rt := newTransport(t, m, base, at(server))
+		rt := newTransport(t, m, base, listing(server))
 		u, err := url.Parse("x:https://evil.example/admin")
 		if err != nil {
 			t.Fatal(err)
@@ -129,10 +129,10 @@ func TestRoundTrip_OpaqueReachesNoServer(t *testing.T) {
 // Account tells a proxy, which names the account of each request, that there is
 // one already.
 func TestAccount_ReturnsConfigured(t *testing.T) {
-	if account, ok := newTransport(t, &mint{}, &wire{}).Account(); !ok || account != tokensource.Organization() {
+	if account, ok := newTransport(t, &fakeIssuer{}, &fakeBase{}).Account(); !ok || account != tokensource.Organization() {
 		t.Errorf("got %v, %t, want the organization", account, ok)
 	}
-	if account, ok := newTransport(t, &mint{}, &wire{}, noDefaultAccount).Account(); ok {
+	if account, ok := newTransport(t, &fakeIssuer{}, &fakeBase{}, noDefaultAccount).Account(); ok {
 		t.Errorf("got %v, want none", account)
 	}
 }
@@ -155,7 +155,7 @@ func TestBase_BreakingItsContract(t *testing.T) {
 			if bare {
 				req.URL.Host, req.Response = "other.example", &http.Response{Request: newRequest(t, http.MethodGet, target, nil)}
 			}
-			resp, err := newTransport(t, &mint{}, base).RoundTrip(req)
+			resp, err := newTransport(t, &fakeIssuer{}, base).RoundTrip(req)
 			if resp != nil || err == nil || name != "neither" && err != failure {
 				t.Errorf("%s: got %v with error %v", name, resp, err)
 			}

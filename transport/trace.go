@@ -20,14 +20,14 @@ func withoutToken(ctx context.Context) (_ context.Context, changed bool) {
 			callers.WroteHeaderField(name, values)
 		}
 	}
-	return httptrace.WithClientTrace(untraced{ctx}, &trace), true
+	return httptrace.WithClientTrace(contextWithoutTrace{ctx}, &trace), true
 }
 
-// untraced is a context without the hooks that it carries:
+// contextWithoutTrace is a context without the hooks that it carries:
 // httptrace.WithClientTrace adds hooks to those, and cannot replace any.
-type untraced struct{ context.Context }
+type contextWithoutTrace struct{ context.Context }
 
-func (u untraced) Value(key any) any {
+func (u contextWithoutTrace) Value(key any) any {
 	value := u.Context.Value(key)
 	if _, ok := value.(*httptrace.ClientTrace); ok {
 		return nil

@@ -18,18 +18,18 @@ type Transport struct {
 	account       tokensource.Account // zero: the context has to tell
 	hosts         hosts
 	base          http.RoundTripper
-	attempts      int
+	maxAttempts   int
 	retryMethods  []string
 	maxReplayBody int64
-	triage        func(*Refusal) Verdict
+	classify      func(*Refusal) Verdict
 	hooks         Hooks
-	memory        *memory
+	learned       *learnedState
 }
 
-// A memory is what a Transport learns from responses.
-type memory struct {
-	http1  atomic.Bool // The last one came over HTTP/1.
-	unread unreadRefusals
+// A learnedState is what a Transport learns from responses.
+type learnedState struct {
+	http1          atomic.Bool // The last one came over HTTP/1.
+	unreadRefusals unreadRefusals
 }
 
 // RoundTrip sends req, with a token for the account that its context or the
@@ -40,9 +40,9 @@ type memory struct {
 // its status. The Request of the response is req, without the token; that of a
 // 401 is a copy of req, which [VerdictOf] needs. Errors of the base are returned
 // as they are. A request that this package refuses to send fails with an
-// [Unsent], and one for which there is no token with a [*tokensource.Error].
+// [UnsentError], and one for which there is no token with a [*tokensource.Error].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	authorize, err := t.destination(req)
+	authorize, err := t.needsToken(req)
 	if err != nil {
 		closeBody(req)
 		return nil, err
@@ -57,7 +57,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer x.body.finish()
 	resp, err := x.attempt()
-	if wait, again := x.next(1, resp, err); again {
+	if wait, again := x.nextAttempt(1, resp, err); again {
 		return x.retry(resp, err, wait)
 	}
 	return resp, err
@@ -73,7 +73,7 @@ func (t *Transport) sendBare(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Request = req // By which cameBack sees where a redirect comes from.
+	resp.Request = req // By which wasRedirectedBack sees where a redirect comes from.
 	return resp, nil
 }
 

@@ -21,7 +21,7 @@ import (
 // A snapshot is all that can be seen of a request.
 type snapshot map[string]string
 
-func snap(req *http.Request) snapshot {
+func snapshotOf(req *http.Request) snapshot {
 	s := snapshot{"context": fmt.Sprintf("%p", req.Context())}
 	v := reflect.ValueOf(req).Elem()
 	for i := range v.NumField() {
@@ -41,22 +41,22 @@ func snap(req *http.Request) snapshot {
 	return s
 }
 
-func TestTheCallersRequestIsNeverChanged(t *testing.T) {
+func TestRoundTrip_LeavesRequestUnchanged(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		answer func(*mint, sending) (*http.Response, error)
+		answer func(*fakeIssuer, sentRequest) (*http.Response, error)
 		body   func() io.Reader
 	}{
 		{"answered", nil, func() io.Reader { return strings.NewReader("payment") }},
-		{"failed", func(*mint, sending) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, func() io.Reader { return strings.NewReader("payment") }},
-		{"replayed", func(m *mint, s sending) (*http.Response, error) {
+		{"failed", func(*fakeIssuer, sentRequest) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, func() io.Reader { return strings.NewReader("payment") }},
+		{"replayed", func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				m.revoke()
 			}
-			return m.guarded(s)
+			return m.answer(s)
 		}, func() io.Reader { return strings.NewReader("payment") }},
 		{"read before sending", nil, func() io.Reader { return withoutGetBody(strings.NewReader("payment")) }},
-		{"retried", func(_ *mint, s sending) (*http.Response, error) {
+		{"retried", func(_ *fakeIssuer, s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				return respond(http.StatusServiceUnavailable, ""), nil
 			}
@@ -65,10 +65,10 @@ func TestTheCallersRequestIsNeverChanged(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := &mint{}
-				w := &wire{}
+				m := &fakeIssuer{}
+				w := &fakeBase{}
 				if test.answer != nil {
-					w.answer = func(s sending) (*http.Response, error) { return test.answer(m, s) }
+					w.answer = func(s sentRequest) (*http.Response, error) { return test.answer(m, s) }
 				}
 				// A base that does to its header what bases do.
 				base := roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -90,11 +90,11 @@ func TestTheCallersRequestIsNeverChanged(t *testing.T) {
 					req.Header[fmt.Sprintf("X-Field-%d", i)] = append(make([]string, 0, 4), "one", "two")
 				}
 				req.Header["Date"] = nil // net/http takes this for "leave it out".
-				before := snap(req)
+				before := snapshotOf(req)
 				if _, err := trySend(rt, req); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Fatal(err)
 				}
-				after := snap(req)
+				after := snapshotOf(req)
 				for name := range before {
 					if before[name] != after[name] {
 						t.Errorf("%s was %s, is %s", name, before[name], after[name])
@@ -108,16 +108,18 @@ func TestTheCallersRequestIsNeverChanged(t *testing.T) {
 	}
 }
 
-func TestTheResponsesRequestIsTheCallersAndHoldsNoToken(t *testing.T) {
+func TestResponse_RequestHoldsNoToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for name, answer := range map[string]func(*mint, sending) *http.Response{
-			"answered": func(*mint, sending) *http.Response { return respond(http.StatusOK, "") },
-			"refused":  func(*mint, sending) *http.Response { return respond(http.StatusUnauthorized, "") },
-			"passed":   func(*mint, sending) *http.Response { return respond(http.StatusUnauthorized, `{"code":"EUPI0120"}`) },
-			"retried":  func(*mint, sending) *http.Response { return respond(http.StatusServiceUnavailable, "") },
+		for name, answer := range map[string]func(*fakeIssuer, sentRequest) *http.Response{
+			"answered": func(*fakeIssuer, sentRequest) *http.Response { return respond(http.StatusOK, "") },
+			"refused":  func(*fakeIssuer, sentRequest) *http.Response { return respond(http.StatusUnauthorized, "") },
+			"passed": func(*fakeIssuer, sentRequest) *http.Response {
+				return respond(http.StatusUnauthorized, `{"code":"EUPI0120"}`)
+			},
+			"retried": func(*fakeIssuer, sentRequest) *http.Response { return respond(http.StatusServiceUnavailable, "") },
 		} {
-			m := &mint{}
-			w := &wire{answer: func(s sending) (*http.Response, error) {
+			m := &fakeIssuer{}
+			w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 				resp := answer(m, s)
 				resp.Request = &http.Request{Header: s.header} // As net/http sets it.
 				return resp, nil
@@ -140,12 +142,12 @@ func TestTheResponsesRequestIsTheCallersAndHoldsNoToken(t *testing.T) {
 	})
 }
 
-func TestErrorsOfTheBaseArriveAsTheyAre(t *testing.T) {
+func TestRoundTrip_ReturnsBaseError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failure := errors.New("of the base")
 		for _, method := range []string{http.MethodGet, http.MethodPost} { // GET takes the way of the retries.
-			w := &wire{answer: func(sending) (*http.Response, error) { return nil, failure }}
-			_, err := newTransport(t, &mint{}, w).RoundTrip(newRequest(t, method, target, nil))
+			w := &fakeBase{answer: func(sentRequest) (*http.Response, error) { return nil, failure }}
+			_, err := newTransport(t, &fakeIssuer{}, w).RoundTrip(newRequest(t, method, target, nil))
 			if err != failure {
 				t.Errorf("%s: got error %#v, want the very one of the base", method, err)
 			}
@@ -153,10 +155,10 @@ func TestErrorsOfTheBaseArriveAsTheyAre(t *testing.T) {
 	})
 }
 
-func TestWithoutATokenNothingIsSent(t *testing.T) {
+func TestRoundTrip_SendsNothingWithoutToken(t *testing.T) {
 	rejected := tokensource.NewError(tokensource.ErrCredentialsRejected, nil)
-	m := &mint{before: func(context.Context) error { return rejected }}
-	w := &wire{}
+	m := &fakeIssuer{before: func(context.Context) error { return rejected }}
+	w := &fakeBase{}
 	body := &spy{Reader: strings.NewReader("payment")}
 	_, err := newTransport(t, m, w).RoundTrip(newRequest(t, http.MethodPost, target, body))
 	if e, ok := errors.AsType[*tokensource.Error](err); !ok || e != err || e.Kind != tokensource.ErrCredentialsRejected {
@@ -166,10 +168,10 @@ func TestWithoutATokenNothingIsSent(t *testing.T) {
 	body.wantClosedOnce(t)
 }
 
-func TestAnAuthorizationOfTheCallersOwnIsRefused(t *testing.T) {
+func TestAuthorization_OfCallerIsRefused(t *testing.T) {
 	for _, name := range []string{"Authorization", "authorization", "AUTHORIZATION", "aUtHoRiZaTiOn"} {
 		for _, values := range [][]string{{"Basic c2VjcmV0"}, {"", "Bearer x"}, {"Bearer x y"}, {"eyJhbGciOiJub25lIn0.e30."}} {
-			m, w := &mint{}, &wire{}
+			m, w := &fakeIssuer{}, &fakeBase{}
 			body := &spy{Reader: strings.NewReader("payment")}
 			req := newRequest(t, http.MethodPost, target, body)
 			req.ContentLength = int64(len("payment"))
@@ -183,9 +185,9 @@ func TestAnAuthorizationOfTheCallersOwnIsRefused(t *testing.T) {
 	}
 }
 
-func TestATokenThatMiddlewarePutThereIsReplacedByOneOfThisMoment(t *testing.T) {
-	m, w := &mint{}, &wire{}
-	w.answer = m.guarded
+func TestContextToken_HeaderIsReplaced(t *testing.T) {
+	m, w := &fakeIssuer{}, &fakeBase{}
+	w.answer = m.answer
 	rt := newTransport(t, m, w)
 	token, err := rt.Source().Token(t.Context(), tokensource.Organization())
 	if err != nil {
@@ -218,8 +220,8 @@ func TestATokenThatMiddlewarePutThereIsReplacedByOneOfThisMoment(t *testing.T) {
 }
 
 // The mark says that the header is ours, and not whom to act for.
-func TestATokenThatMiddlewarePutThereDoesNotNameTheAccount(t *testing.T) {
-	m, w := &mint{}, &wire{}
+func TestContextToken_NamesNoAccount(t *testing.T) {
+	m, w := &fakeIssuer{}, &fakeBase{}
 	rt := newTransport(t, m, w, noDefaultAccount)
 	token, err := rt.Source().Token(t.Context(), acct(t, "1"))
 	if err != nil {
@@ -232,15 +234,15 @@ func TestATokenThatMiddlewarePutThereDoesNotNameTheAccount(t *testing.T) {
 	wantUnsent(t, err, transport.ErrNoAccount)
 	wantSent(t, w, 0)
 	wantStatus(t, send(t, rt, req.WithContext(tokensource.ContextWithAccount(ctx, acct(t, "2")))), http.StatusOK)
-	if got, _ := m.account(w.sendings()[0].header); got != acct(t, "2") {
+	if got, _ := m.account(w.requests()[0].header); got != acct(t, "2") {
 		t.Errorf("it acted for account %q, want 2", got.ID())
 	}
 }
 
 // http.Client makes an Authorization of a password in the URL.
-func TestAPasswordInTheURLIsAnAuthorizationToo(t *testing.T) {
-	w := &wire{}
-	client := &http.Client{Transport: newTransport(t, &mint{}, w)}
+func TestAuthorization_URLPasswordIsRefused(t *testing.T) {
+	w := &fakeBase{}
+	client := &http.Client{Transport: newTransport(t, &fakeIssuer{}, w)}
 	req := newRequest(t, http.MethodGet, "https://user:secret@"+host, nil)
 	resp, err := client.Do(req)
 	if err == nil {
@@ -252,44 +254,44 @@ func TestAPasswordInTheURLIsAnAuthorizationToo(t *testing.T) {
 	wantSent(t, w, 0)
 }
 
-func TestCloseIdleConnectionsReachesTheBase(t *testing.T) {
+func TestCloseIdleConnections_ReachesBase(t *testing.T) {
 	closed := 0
-	client := &http.Client{Transport: newTransport(t, &mint{}, closer{&wire{}, &closed})}
+	client := &http.Client{Transport: newTransport(t, &fakeIssuer{}, closingBase{&fakeBase{}, &closed})}
 	client.CloseIdleConnections()
 	if closed != 1 {
 		t.Errorf("the base was told %d times, want once", closed)
 	}
-	newTransport(t, &mint{}, &wire{}).CloseIdleConnections() // It has no such method.
+	newTransport(t, &fakeIssuer{}, &fakeBase{}).CloseIdleConnections() // It has no such method.
 }
 
-type closer struct {
-	*wire
+type closingBase struct {
+	*fakeBase
 	closed *int
 }
 
-func (c closer) CloseIdleConnections() { *c.closed++ }
+func (c closingBase) CloseIdleConnections() { *c.closed++ }
 
 // Doubles that people write leave the Body out; http.Client puts one in.
-func TestABaseThatAnswersWithoutABodyBreaksNothing(t *testing.T) {
+func TestBase_MayReturnNilBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusServiceUnavailable} {
 			base := roundTripper(func(*http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: status}, nil
 			})
-			wantStatus(t, get(t, newTransport(t, &mint{}, base), target), status)
+			wantStatus(t, get(t, newTransport(t, &fakeIssuer{}, base), target), status)
 		}
 	})
 }
 
-func TestTheAnswerPassesUntouched(t *testing.T) {
-	m := &mint{}
+func TestResponse_PassesUnchanged(t *testing.T) {
+	m := &fakeIssuer{}
 	for status := 200; status < 600; status++ {
 		want := respond(status, "answer", "X-Answer", "1", "X-Answer", "2", "Retry-After", "11")
 		if status == http.StatusUnauthorized {
 			continue // A story of its own.
 		}
 		body := want.Body
-		w := &wire{answer: func(sending) (*http.Response, error) { return want, nil }}
+		w := &fakeBase{answer: func(sentRequest) (*http.Response, error) { return want, nil }}
 		resp, err := newTransport(t, m, w).RoundTrip(newRequest(t, http.MethodPost, target, nil))
 		if err != nil {
 			t.Fatal(err)

@@ -14,19 +14,19 @@ import (
 // How much of a body is read before it goes to the caller, or is thrown away,
 // and how long that may take.
 const (
-	maxRefusal   = 64 << 10
-	readPatience = time.Second
+	maxRefusal         = 64 << 10
+	refusalReadTimeout = time.Second
 )
 
-// read reads the body of a 401, and comes to a verdict.
-func (x *exchange) read(resp *http.Response, token *tokensource.Token) *Refusal {
+// judgeRefusal reads the body of a 401, and comes to a verdict.
+func (x *exchange) judgeRefusal(resp *http.Response, token *tokensource.Token) *Refusal {
 	refusal := x.readRefusal(resp)
 	refusal.TokenExpired = token.Expired()
-	refusal.Verdict = refusal.judge()
-	if x.transport.triage != nil {
-		// A Triage that panics or blocks has no verdict.
+	refusal.Verdict = refusal.classify()
+	if x.transport.classify != nil {
+		// A Classify that panics or blocks has no verdict.
 		shown := refusal.copy() // Before the call: one that blocks may look at it later.
-		refusal.Verdict = guarded(x.req.Context(), Unclear, func() Verdict { return x.transport.triage(shown) })
+		refusal.Verdict = callGuarded(x.req.Context(), Unrecognized, func() Verdict { return x.transport.classify(shown) })
 	}
 	switch refusal.Verdict {
 	case TokenRefused:
@@ -48,8 +48,8 @@ func (x *exchange) readRefusal(resp *http.Response) *Refusal {
 	var content []byte
 	whole := true
 	if resp.Body != http.NoBody {
-		ahead := readAhead(resp.Body, maxRefusal+1)
-		content, whole = ahead.wait(x.req.Context(), readPatience)
+		ahead := prefetch(resp.Body, maxRefusal+1)
+		content, whole = ahead.wait(x.req.Context(), refusalReadTimeout)
 		resp.Body = ahead
 		if whole = whole && len(content) <= maxRefusal; whole {
 			_ = ahead.Close() // Nothing is left in it.
@@ -60,14 +60,14 @@ func (x *exchange) readRefusal(resp *http.Response) *Refusal {
 	content = content[:min(len(content), maxRefusal)]
 	refusal.Body, refusal.Complete = answer.Decode(resp.Header, content, maxRefusal)
 	refusal.Complete = refusal.Complete && whole
-	refusal.undeclared = answer.Undeclared(resp.Header, content, maxRefusal)
+	refusal.hasUndeclaredEncoding = answer.Undeclared(resp.Header, content, maxRefusal)
 	return refusal
 }
 
 // renew does what the verdict on a 401 asks for. It returns the token to replay
 // the request with, or nil if the caller gets the 401.
 func (x *exchange) renew(refusal *Refusal, refused *tokensource.Token) *tokensource.Token {
-	ctx, verdict, replayed := x.req.Context(), refusal.Verdict, x.replayed || x.attempts.spent()
+	ctx, verdict, replayed := x.req.Context(), refusal.Verdict, x.replayed || x.retryGroup.isReplayed()
 	info := RefusedInfo{Account: x.account, Serial: refused.Serial(), Verdict: verdict, Replayed: replayed}
 	ctx, done := x.transport.hooks.refused(ctx, info)
 	result := RefusedResult{Outcome: OutcomePassed}
@@ -82,17 +82,17 @@ func (x *exchange) renew(refusal *Refusal, refused *tokensource.Token) *tokensou
 		x.transport.source.BeginRenewal(ctx, refused)
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused:
-		token, result = x.successor(ctx, refused)
-	case verdict == Unclear && !replayed && x.suspects(refusal, refused):
+		token, result = x.replacementToken(ctx, refused)
+	case verdict == Unrecognized && !replayed && x.shouldRenew(refusal, refused):
 		x.transport.source.RenewInBackground(ctx, refused)
 	}
 	done(result)
 	return token
 }
 
-// successor gets the token that replaces a refused one, and with which the
+// replacementToken gets the token that replaces a refused one, and with which the
 // request is replayed. It is nil if the request is not replayed.
-func (x *exchange) successor(ctx context.Context, refused *tokensource.Token) (*tokensource.Token, RefusedResult) {
+func (x *exchange) replacementToken(ctx context.Context, refused *tokensource.Token) (*tokensource.Token, RefusedResult) {
 	token, err := x.transport.source.Renew(ctx, refused)
 	switch {
 	case err != nil:
@@ -103,12 +103,12 @@ func (x *exchange) successor(ctx context.Context, refused *tokensource.Token) (*
 	return token, RefusedResult{Outcome: OutcomeReplayed, Serial: token.Serial()}
 }
 
-// suspects reports whether an unclear 401 is a reason to renew the token. One
+// shouldRenew reports whether an unclear 401 is a reason to renew the token. One
 // that could not be read is no evidence: it is reason enough once.
-func (x *exchange) suspects(refusal *Refusal, refused *tokensource.Token) bool {
-	if refusal.legible() {
+func (x *exchange) shouldRenew(refusal *Refusal, refused *tokensource.Token) bool {
+	if refusal.isLegible() {
 		return true
 	}
 	left := x.req.Context().Err() != nil // So the body was not waited for.
-	return !left && x.transport.memory.unread.first(x.account, refused.Lifetime(), time.Now())
+	return !left && x.transport.learned.unreadRefusals.isFirst(x.account, refused.Lifetime(), time.Now())
 }

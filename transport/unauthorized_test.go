@@ -18,9 +18,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// hangsUp has the server close the connection with each 401, so that what
+// closesConnection has the server close the connection with each 401, so that what
 // follows goes over a new one.
-func hangsUp(next http.HandlerFunc) http.HandlerFunc {
+func closesConnection(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 		next(w, r)
@@ -29,20 +29,20 @@ func hangsUp(next http.HandlerFunc) http.HandlerFunc {
 
 // net/http rescues a replay without a body while it has an old connection; on
 // a new one it went out as "ContentLength=7 with Body length 0".
-func TestARevokedTokenIsRenewedAndTheRequestReplayedByteForByte(t *testing.T) {
+func TestReplay_SendsIdenticalRequest(t *testing.T) {
 	for _, size := range []int{0, 1, 64 << 10, 1 << 20} {
-		m := &mint{}
+		m := &fakeIssuer{}
 		var mu sync.Mutex
-		var arrived []sending
+		var arrived []sentRequest
 		server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				t.Error(err)
 			}
 			mu.Lock()
-			arrived = append(arrived, sending{method: r.Method, url: r.RequestURI, header: r.Header.Clone(), body: string(body), contentLength: r.ContentLength})
+			arrived = append(arrived, sentRequest{method: r.Method, url: r.RequestURI, header: r.Header.Clone(), body: string(body), contentLength: r.ContentLength})
 			mu.Unlock()
-			hangsUp(m.guard(func(http.ResponseWriter, *http.Request) {}))(w, r)
+			closesConnection(m.guard(func(http.ResponseWriter, *http.Request) {}))(w, r)
 		})
 		request := func() *http.Request {
 			req := newRequest(t, http.MethodPost, server.URL+"/a%2Fb?q=1&q=%2b", bytes.NewReader(bytes.Repeat([]byte("\x00\xffx"), size/3+size%3)))
@@ -52,7 +52,7 @@ func TestARevokedTokenIsRenewedAndTheRequestReplayedByteForByte(t *testing.T) {
 		}
 		base := transport.NewBase()
 		wantStatus(t, send(t, base, request()), http.StatusUnauthorized) // as it would be without us
-		rt := newTransport(t, m, base, at(server))
+		rt := newTransport(t, m, base, listing(server))
 		wantStatus(t, get(t, rt, server.URL), http.StatusOK)
 		m.revoke()
 		wantStatus(t, send(t, rt, request()), http.StatusOK)
@@ -64,7 +64,7 @@ func TestARevokedTokenIsRenewedAndTheRequestReplayedByteForByte(t *testing.T) {
 		if len(first.header["Authorization"]) != 1 || slices.Equal(first.header["Authorization"], second.header["Authorization"]) {
 			t.Errorf("the tokens are %q and then %q", first.header["Authorization"], second.header["Authorization"])
 		}
-		for _, s := range []sending{first, second} {
+		for _, s := range []sentRequest{first, second} {
 			delete(s.header, "Authorization")
 			if !sameRequest(plain, s) { // No key for idempotency that nobody asked for, and nothing else.
 				t.Errorf("%d bytes: without us it is %.300v, with us %.300v", size, plain, s)
@@ -73,7 +73,7 @@ func TestARevokedTokenIsRenewedAndTheRequestReplayedByteForByte(t *testing.T) {
 	}
 }
 
-func sameRequest(a, b sending) bool {
+func sameRequest(a, b sentRequest) bool {
 	same := a.method == b.method && a.url == b.url && a.body == b.body && a.contentLength == b.contentLength && len(a.header) == len(b.header)
 	for name := range a.header {
 		same = same && slices.Equal(a.header[name], b.header[name])
@@ -81,12 +81,12 @@ func sameRequest(a, b sending) bool {
 	return same
 }
 
-func TestARequestIsReplayedOnceAndNoMore(t *testing.T) {
+func TestReplay_HappensOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			for _, body := range []string{"", `{"code":"unknown"}`, `{"error_code":"ERR9786"}`} {
-				m := &mint{}
-				w := &wire{answer: always(http.StatusUnauthorized, body)}
+				m := &fakeIssuer{}
+				w := &fakeBase{answer: always(http.StatusUnauthorized, body)}
 				// A retry must not bring another replay.
 				rt := newTransport(t, m, w, func(c *transport.Config) { c.RetryMethods = []string{http.MethodPost} })
 				r := send(t, rt, newRequest(t, method, target, strings.NewReader("payment")))
@@ -95,7 +95,7 @@ func TestARequestIsReplayedOnceAndNoMore(t *testing.T) {
 					t.Errorf("got body %q, want %q", r.body, body)
 				}
 				times := 2
-				if r.verdict == transport.Unclear {
+				if r.verdict == transport.Unrecognized {
 					times = 1
 				}
 				wantSent(t, w, times)
@@ -108,17 +108,17 @@ func TestARequestIsReplayedOnceAndNoMore(t *testing.T) {
 
 // A fresh token that is refused in a way that nobody knows is no reason to get
 // another: the next one would be refused as well.
-func TestTheRefusalOfAReplayAsksForNoOtherToken(t *testing.T) {
+func TestReplay_RefusedAgainRenewsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
-		w := &wire{answer: func(s sending) (*http.Response, error) {
+		m := &fakeIssuer{}
+		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				return respond(http.StatusUnauthorized, ""), nil
 			}
 			return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
 		}}
 		r := post(t, newTransport(t, m, w), target, "payment")
-		if r.status != http.StatusUnauthorized || r.verdict != transport.Unclear {
+		if r.status != http.StatusUnauthorized || r.verdict != transport.Unrecognized {
 			t.Errorf("got %+v, want the 401 of the replay", r)
 		}
 		synctest.Wait()
@@ -126,13 +126,13 @@ func TestTheRefusalOfAReplayAsksForNoOtherToken(t *testing.T) {
 	})
 }
 
-func TestARenewalThatFailsLeavesTheCallerTheWhole401(t *testing.T) {
+func TestRenewal_FailureReturns401(t *testing.T) {
 	for _, size := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 300 << 10} {
 		body, want := strings.Repeat("x", size), transport.TokenRefused
 		if size > 64<<10 {
-			want = transport.Unclear // Nobody has read all of it.
+			want = transport.Unrecognized // Nobody has read all of it.
 		}
-		m := &mint{}
+		m := &fakeIssuer{}
 		m.before = func(context.Context) error {
 			if m.issuances() > 0 {
 				return errors.New("down")
@@ -146,7 +146,7 @@ func TestARenewalThatFailsLeavesTheCallerTheWhole401(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, body)
 		})
-		r := get(t, newTransport(t, m, transport.NewBase(), at(server)), server.URL)
+		r := get(t, newTransport(t, m, transport.NewBase(), listing(server)), server.URL)
 		wantStatus(t, r, http.StatusUnauthorized)
 		if r.body != body || r.header.Get("X-Cid") != "c1" || r.verdict != want {
 			t.Errorf("got %d bytes with X-Cid %q and verdict %q, want the whole 401 of %d bytes", len(r.body), r.header.Get("X-Cid"), r.verdict, size)
@@ -157,12 +157,12 @@ func TestARenewalThatFailsLeavesTheCallerTheWhole401(t *testing.T) {
 	}
 }
 
-func TestA401ThatBreaksOffReachesTheCallerAsFarAsItCame(t *testing.T) {
+func TestRefusal_TruncatedBodyReachesCaller(t *testing.T) {
 	failure := errors.New("connection reset")
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		m := &mint{}
-		made := &spies{content: `{"code":"EUPI`, fail: failure}
-		w := &wire{answer: func(sending) (*http.Response, error) {
+		m := &fakeIssuer{}
+		made := &spyFactory{content: `{"code":"EUPI`, fail: failure}
+		w := &fakeBase{answer: func(sentRequest) (*http.Response, error) {
 			resp := respond(http.StatusUnauthorized, "")
 			resp.Body = made.body()
 			return resp, nil
@@ -178,14 +178,14 @@ func TestA401ThatBreaksOffReachesTheCallerAsFarAsItCame(t *testing.T) {
 	}
 }
 
-func TestAnAnswerOfTheBusinessPassesByteForByte(t *testing.T) {
+func TestRefusal_BusinessAnswerIsUnchanged(t *testing.T) {
 	const body = "{\n\t\"code\": \"EUPI0120\", \"message\": \"Transfer amount is greater than the account available limits\"}\n\x00"
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 		body := body
 		if status == http.StatusUnauthorized {
 			body = strings.TrimSuffix(body, "\x00") // JSON, that is.
 		}
-		m := &mint{}
+		m := &fakeIssuer{}
 		var deliveries atomic.Int32
 		server := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 			deliveries.Add(1)
@@ -193,7 +193,7 @@ func TestAnAnswerOfTheBusinessPassesByteForByte(t *testing.T) {
 			w.WriteHeader(status)
 			_, _ = io.WriteString(w, body)
 		})
-		r := post(t, newTransport(t, m, transport.NewBase(), at(server)), server.URL, "payment")
+		r := post(t, newTransport(t, m, transport.NewBase(), listing(server)), server.URL, "payment")
 		wantStatus(t, r, status)
 		if r.body != body || r.header.Get("X-Cid") != "c1" {
 			t.Errorf("got %q, want %q", r.body, body)
@@ -205,11 +205,11 @@ func TestAnAnswerOfTheBusinessPassesByteForByte(t *testing.T) {
 	}
 }
 
-func TestAnUnclearRefusalOfAPaymentHealsByTheNextRequest(t *testing.T) {
+func TestUnrecognized_RenewsForNextRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
-		w := &wire{}
-		w.answer = func(s sending) (*http.Response, error) {
+		m := &fakeIssuer{}
+		w := &fakeBase{}
+		w.answer = func(s sentRequest) (*http.Response, error) {
 			if _, ok := m.account(s.header); !ok {
 				return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
 			}
@@ -219,7 +219,7 @@ func TestAnUnclearRefusalOfAPaymentHealsByTheNextRequest(t *testing.T) {
 		get(t, rt, target)
 		m.revoke()
 		r := post(t, rt, target, "payment")
-		if r.status != http.StatusUnauthorized || r.verdict != transport.Unclear || r.body != `{"code":"unknown"}` {
+		if r.status != http.StatusUnauthorized || r.verdict != transport.Unrecognized || r.body != `{"code":"unknown"}` {
 			t.Errorf("got %+v, want the 401", r)
 		}
 		wantSent(t, w, 2)
@@ -231,13 +231,13 @@ func TestAnUnclearRefusalOfAPaymentHealsByTheNextRequest(t *testing.T) {
 	})
 }
 
-func TestAStreamIsNotReplayedButHealsTheNext(t *testing.T) {
-	synctest.Test(t, aStreamHealsTheNext)
+func TestReplay_StreamRenewsForNextRequest(t *testing.T) {
+	synctest.Test(t, streamRenewsForNextRequest)
 }
 
-func aStreamHealsTheNext(t *testing.T) {
-	m, w := &mint{}, &wire{}
-	w.answer = m.guarded
+func streamRenewsForNextRequest(t *testing.T) {
+	m, w := &fakeIssuer{}, &fakeBase{}
+	w.answer = m.answer
 	rt := newTransport(t, m, w)
 	get(t, rt, target)
 	m.revoke()
@@ -254,9 +254,9 @@ func aStreamHealsTheNext(t *testing.T) {
 
 // A span around the base ends where the body does: it must not swallow the
 // renewal. And a body that was not read to its end costs the connection.
-func TestThe401IsReadAndClosedBeforeTheRenewalBegins(t *testing.T) {
+func TestRefusal_IsClosedBeforeRenewal(t *testing.T) {
 	refusal := &spy{Reader: strings.NewReader("refused")}
-	m := &mint{}
+	m := &fakeIssuer{}
 	m.before = func(context.Context) error {
 		if m.issuances() == 1 {
 			refusal.wantClosedOnce(t)
@@ -266,7 +266,7 @@ func TestThe401IsReadAndClosedBeforeTheRenewalBegins(t *testing.T) {
 		}
 		return nil
 	}
-	w := &wire{answer: func(s sending) (*http.Response, error) {
+	w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 		resp := respond(http.StatusOK, "")
 		if s.number == 1 {
 			resp.StatusCode, resp.Body = http.StatusUnauthorized, refusal
@@ -277,8 +277,8 @@ func TestThe401IsReadAndClosedBeforeTheRenewalBegins(t *testing.T) {
 	refusal.wantClosedOnce(t)
 }
 
-func TestAReplayUsesTheConnectionOfTheRefusal(t *testing.T) {
-	m := &mint{}
+func TestReplay_ReusesConnection(t *testing.T) {
+	m := &fakeIssuer{}
 	var opened atomic.Int32
 	server := httptest.NewUnstartedServer(func() http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -297,7 +297,7 @@ func TestAReplayUsesTheConnectionOfTheRefusal(t *testing.T) {
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	rt := newTransport(t, m, transport.NewBase(), at(server))
+	rt := newTransport(t, m, transport.NewBase(), listing(server))
 	for range 3 {
 		wantStatus(t, post(t, rt, server.URL, "payment"), http.StatusOK)
 		m.revoke()
@@ -309,9 +309,9 @@ func TestAReplayUsesTheConnectionOfTheRefusal(t *testing.T) {
 
 // The base may still read the first body when it has returned the 401
 // (golang/go#51907): the replay must have a reader of its own.
-func TestA401ThatOvertakesItsRequestsBodyIsNoRace(t *testing.T) {
+func TestReplay_HasReaderOfItsOwn(t *testing.T) {
 	const size = 8 << 20
-	m := &mint{}
+	m := &fakeIssuer{}
 	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := m.account(r.Header); !ok {
 			control := http.NewResponseController(w)
@@ -330,7 +330,7 @@ func TestA401ThatOvertakesItsRequestsBodyIsNoRace(t *testing.T) {
 			t.Errorf("%d bytes arrived, with error %v", n, err)
 		}
 	})
-	rt := newTransport(t, m, transport.NewBase(), at(server))
+	rt := newTransport(t, m, transport.NewBase(), listing(server))
 	for range 4 { // The budget is three renewals.
 		content := bytes.Repeat([]byte("x"), size)
 		req := newRequest(t, http.MethodPost, server.URL, bytes.NewReader(content))
@@ -339,24 +339,24 @@ func TestA401ThatOvertakesItsRequestsBodyIsNoRace(t *testing.T) {
 	}
 }
 
-func TestACallerWhoLeavesDuringTheRenewalIsNotKept(t *testing.T) {
+func TestRenewal_CanceledCallerGets401(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{}
+		m := &fakeIssuer{}
 		ctx, leave := context.WithCancel(t.Context())
 		m.before = func(issuance context.Context) error {
 			if m.issuances() > 0 {
 				leave()
-				passTime(lifetime / 100)
+				sleep(lifetime / 100)
 			}
 			return issuance.Err() // It is not the caller's.
 		}
-		w := &wire{answer: always(http.StatusUnauthorized, "refused")}
+		w := &fakeBase{answer: always(http.StatusUnauthorized, "refused")}
 		rt := newTransport(t, m, w)
 		r := send(t, rt, newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
 		if r.status != http.StatusUnauthorized || r.body != "refused" {
 			t.Errorf("got %+v, want the 401 there was", r)
 		}
 		wantSent(t, w, 1)
-		passTime(lifetime / 100) // The issuance goes on without it.
+		sleep(lifetime / 100) // The issuance goes on without it.
 	})
 }

@@ -20,9 +20,9 @@ type unreadRefusals struct {
 
 var accountSeed = maphash.MakeSeed()
 
-// first reports whether this is the first for account within the lifetime of a
+// isFirst reports whether this is the first for account within the lifetime of a
 // token.
-func (u *unreadRefusals) first(account tokensource.Account, lifetime time.Duration, now time.Time) bool {
+func (u *unreadRefusals) isFirst(account tokensource.Account, lifetime time.Duration, now time.Time) bool {
 	slot := &u.slots[maphash.Comparable(accountSeed, account)%uint64(len(u.slots))]
 	last := slot.Load()
 	return now.UnixNano()-last >= int64(lifetime) && slot.CompareAndSwap(last, now.UnixNano())

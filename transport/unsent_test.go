@@ -19,20 +19,20 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A gatekeeper stands in front of a server. It spoils the first connections, and
+// A faultyRelay stands in front of a server. It spoils the first connections, and
 // relays the others.
-type gatekeeper struct {
+type faultyRelay struct {
 	net.Listener
 	spoilt atomic.Int32
 }
 
-func newGatekeeper(t *testing.T, to string, times int32, spoil func(net.Conn)) *gatekeeper {
+func newFaultyRelay(t *testing.T, to string, times int32, spoil func(net.Conn)) *faultyRelay {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gatekeeper{Listener: listener}
+	g := &faultyRelay{Listener: listener}
 	ctx, stop := context.WithCancel(context.Background())
 	var relaying sync.WaitGroup
 	relaying.Go(func() {
@@ -75,8 +75,8 @@ func dialing(base *http.Transport, address string) {
 	}
 }
 
-// wrappers wrap a base as programs do; each leaves the evidence intact.
-var wrappers = map[string]func(http.RoundTripper) http.RoundTripper{
+// errorWrappers wrap a base as programs do; each leaves the evidence intact.
+var errorWrappers = map[string]func(http.RoundTripper) http.RoundTripper{
 	"none": func(base http.RoundTripper) http.RoundTripper { return base },
 	"one that clones and counts the body, as otelhttp": func(base http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -108,16 +108,16 @@ func TestPayment_IsSentAgainAfterFailedHandshake(t *testing.T) {
 		"alert":   func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)); _, _ = c.Write([]byte{21, 3, 3, 0, 2, 2, 80}) },
 		"garbage": func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)); _, _ = io.WriteString(c, "SSH-2.0-x\r\n") },
 	} {
-		for wrapper, wrap := range wrappers {
+		for wrapper, wrap := range errorWrappers {
 			for body, edit := range bodiesOfPayments {
 				if body == "streamed" || body != "with" && body != "recorded" && name != "closed" || wrapper != "none" && (name != "reset" || body != "with") {
 					continue // A stream cannot be sent again; of the rest, not everything with everything.
 				}
 				t.Run(strings.Join([]string{name, wrapper, body}, ", "), func(t *testing.T) {
-					m := &mint{}
+					m := &fakeIssuer{}
 					var executed atomic.Int32
 					server, base := newTLSServer(t, true, m.guard(func(http.ResponseWriter, *http.Request) { executed.Add(1) }))
-					g := newGatekeeper(t, server.Listener.Addr().String(), 2, spoil)
+					g := newFaultyRelay(t, server.Listener.Addr().String(), 2, spoil)
 					dialing(base, g.Addr().String())
 					base.TLSHandshakeTimeout = 100 * time.Millisecond
 					if name != "hangs" {
@@ -127,7 +127,7 @@ func TestPayment_IsSentAgainAfterFailedHandshake(t *testing.T) {
 					req := newRequest(t, http.MethodPost, server.URL, strings.NewReader("payment"))
 					req.Header.Set("Idempotency-Key", "k1")
 					edit(req)
-					r, err := trySend(newTransport(t, m, wrap(base), at(server)), req)
+					r, err := trySend(newTransport(t, m, wrap(base), listing(server)), req)
 					if err != nil || r.status != http.StatusOK || executed.Load() != 1 {
 						t.Errorf("got status %d with error %v, executed %d times; want 200 after one", r.status, err, executed.Load())
 					}
@@ -158,12 +158,12 @@ func TestPayment_IsSentAgainAfterFailedProxy(t *testing.T) {
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
 			t.Run(name+" "+method, func(t *testing.T) {
-				m := &mint{}
+				m := &fakeIssuer{}
 				server, base := newTLSServer(t, false, m.guard(func(http.ResponseWriter, *http.Request) { t.Error("how did it get here?") }))
-				g := newGatekeeper(t, server.Listener.Addr().String(), 100, test.spoil)
+				g := newFaultyRelay(t, server.Listener.Addr().String(), 100, test.spoil)
 				base.Proxy = http.ProxyURL(&url.URL{Scheme: test.scheme, Host: g.Addr().String()})
 				req := newRequest(t, method, server.URL, strings.NewReader("payment"))
-				if _, err := trySend(newTransport(t, m, base, at(server)), req); err == nil {
+				if _, err := trySend(newTransport(t, m, base, listing(server)), req); err == nil {
 					t.Error("it was answered")
 				}
 				if n := g.spoilt.Load(); n != 3 {
@@ -177,7 +177,7 @@ func TestPayment_IsSentAgainAfterFailedProxy(t *testing.T) {
 // Outside of the transport, otelhttp gives a request a body that looks as if the
 // program had made it.
 func TestPayment_IsSentAgainWhereNobodyListens(t *testing.T) {
-	for wrapper, wrap := range wrappers {
+	for wrapper, wrap := range errorWrappers {
 		for body, edit := range bodiesOfPayments {
 			dialled := 0
 			base := transport.NewBase()
@@ -185,7 +185,7 @@ func TestPayment_IsSentAgainWhereNobodyListens(t *testing.T) {
 				dialled++
 				return nil, opError("dial")
 			}
-			rt := wrap(newTransport(t, &mint{}, wrap(base)))
+			rt := wrap(newTransport(t, &fakeIssuer{}, wrap(base)))
 			req := newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
 			edit(req)
 			_, err := trySend(rt, req)
@@ -234,8 +234,8 @@ func TestPayment_IsNotSentAgainWithoutEvidence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := &wire{answer: func(s sending) (*http.Response, error) {
-					show(s.ctx, test.asked, test.got)
+				w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
+					fireConnectionHooks(s.ctx, test.asked, test.got)
 					return nil, test.err
 				}}
 				req := newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
@@ -243,7 +243,7 @@ func TestPayment_IsNotSentAgainWithoutEvidence(t *testing.T) {
 				if test.key {
 					req.Header.Set("Idempotency-Key", "k1")
 				}
-				if _, err := trySend(newTransport(t, &mint{}, w), req); err != test.err {
+				if _, err := trySend(newTransport(t, &fakeIssuer{}, w), req); err != test.err {
 					t.Errorf("got error %v, want that of the base", err)
 				}
 				wantSent(t, w, test.sent)
@@ -285,11 +285,11 @@ func TestGET_IsRetriedOnlyForErrorsOfConnections(t *testing.T) {
 		{errors.New("Bad Gateway"), 3}, // So a proxy refuses to connect.
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := &wire{answer: func(sending) (*http.Response, error) { return nil, test.err }}
-			if _, err := trySend(newTransport(t, &mint{}, w), newRequest(t, http.MethodGet, target, nil)); err != test.err {
+			w := &fakeBase{answer: func(sentRequest) (*http.Response, error) { return nil, test.err }}
+			if _, err := trySend(newTransport(t, &fakeIssuer{}, w), newRequest(t, http.MethodGet, target, nil)); err != test.err {
 				t.Errorf("got error %v, want %v", err, test.err)
 			}
-			if got := len(w.sendings()); got != test.sent {
+			if got := len(w.requests()); got != test.sent {
 				t.Errorf("%v: sent %d times, want %d", test.err, got, test.sent)
 			}
 		})

@@ -23,11 +23,11 @@ const (
 	// RequestRefused: the platform refused the request for a reason of its
 	// business. The 401 is an answer.
 	RequestRefused Verdict = "request_refused"
-	// Unclear: the 401 is of a kind not known, and the request's method is not
+	// Unrecognized: the 401 is of a kind not known, and the request's method is not
 	// safe; or the 401 could not be read, whatever the method. The request is
 	// not replayed. The token is renewed in the background, so that an early
 	// revocation heals by the next request.
-	Unclear Verdict = "unclear"
+	Unrecognized Verdict = "unclear"
 )
 
 // A Refusal is a 401 on its way to a verdict.
@@ -46,7 +46,7 @@ type Refusal struct {
 	// Verdict is what the rules came to.
 	Verdict Verdict
 
-	undeclared bool // Body was in an encoding that Header does not name.
+	hasUndeclaredEncoding bool // Body was in an encoding that Header does not name.
 }
 
 // copy returns a copy that shares nothing with what goes to the caller.
@@ -84,10 +84,10 @@ var knownCodes = map[string]Verdict{
 	"EPDG0013":               RequestRefused, // a provider refused Pismo
 }
 
-// judge comes to a verdict, by the first rule that applies.
-func (r *Refusal) judge() Verdict {
+// classify comes to a verdict, by the first rule that applies.
+func (r *Refusal) classify() Verdict {
 	a := r.parse()
-	legible := r.legible()
+	legible := r.isLegible()
 	// 1. The platform says what it is.
 	if verdict, ok := a.verdict(); ok {
 		return verdict
@@ -104,14 +104,14 @@ func (r *Refusal) judge() Verdict {
 		return AccountRefused
 	}
 	// 4. A gateway's answer: it never got as far as the business.
-	if legible && a.gateway && !r.undeclared {
+	if legible && a.fromGateway && !r.hasUndeclaredEncoding {
 		return TokenRefused
 	}
 	// 5. Anything else: asking twice harms nobody if it only asks.
 	if legible && isSafe(r.Request.Method) {
 		return TokenRefused
 	}
-	return Unclear
+	return Unrecognized
 }
 
 // isSafe reports whether a request with the method only asks. TRACE does too,
@@ -124,10 +124,10 @@ func isSafe(method string) bool {
 	return false
 }
 
-// legible reports whether the body is evidence: all of it is there, and it is
+// isLegible reports whether the body is evidence: all of it is there, and it is
 // text. The empty body of an answer to HEAD is not: nobody knows what an answer
 // to GET would have said.
-func (r *Refusal) legible() bool {
+func (r *Refusal) isLegible() bool {
 	if r.Request.Method == http.MethodHead && len(r.Body) == 0 {
 		return false
 	}

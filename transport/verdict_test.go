@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func zip(tb testing.TB, content string) string {
+func gzipText(tb testing.TB, content string) string {
 	tb.Helper()
 	var zipped bytes.Buffer
 	w := gzip.NewWriter(&zipped)
@@ -27,22 +27,22 @@ func zip(tb testing.TB, content string) string {
 }
 
 // answers401 returns a wire that answers 401 to everything.
-func answers401(body string, header ...string) *wire {
-	return &wire{answer: always(http.StatusUnauthorized, body, header...)}
+func answers401(body string, header ...string) *fakeBase {
+	return &fakeBase{answer: always(http.StatusUnauthorized, body, header...)}
 }
 
-func TestA401MeansWhatTheFirstRuleSaysThatApplies(t *testing.T) {
+func TestVerdict_FollowsFirstMatchingRule(t *testing.T) {
 	const (
 		token    = transport.TokenRefused
 		account  = transport.AccountRefused
 		business = transport.RequestRefused
-		unclear  = transport.Unclear
+		unclear  = transport.Unrecognized
 
 		limit   = 64 << 10
 		invalid = `Bearer realm="pismo", error="invalid_token"`
 		scope   = `Bearer error="insufficient_scope"`
 	)
-	gzipped := func(body string) []string { return []string{zip(t, body), "Content-Encoding", "gzip"} }
+	gzipped := func(body string) []string { return []string{gzipText(t, body), "Content-Encoding", "gzip"} }
 	plain := func(body string, header ...string) []string { return append([]string{body}, header...) }
 	challenge := func(values ...string) []string {
 		answer := []string{`{"code":"unknown"}`}
@@ -107,8 +107,8 @@ func TestA401MeansWhatTheFirstRuleSaysThatApplies(t *testing.T) {
 		{"empty, said to be gzip", plain("", "Content-Encoding", "gzip"), false, token, token},
 		{"empty, said to be br", plain("", "Content-Encoding", "br"), false, token, token},
 		{"identity", plain("Unauthorized", "Content-Encoding", "identity"), false, token, token},
-		{"gzip twice", plain(zip(t, zip(t, "x")), "Content-Encoding", "gzip, gzip"), false, token, token},
-		{"gzip in two fields", plain(zip(t, zip(t, "x")), "Content-Encoding", "gzip", "Content-Encoding", "gzip"), false, token, token},
+		{"gzip twice", plain(gzipText(t, gzipText(t, "x")), "Content-Encoding", "gzip, gzip"), false, token, token},
+		{"gzip in two fields", plain(gzipText(t, gzipText(t, "x")), "Content-Encoding", "gzip", "Content-Encoding", "gzip"), false, token, token},
 		{"not gzip", plain("Unauthorized", "Content-Encoding", "gzip"), false, token, token},
 		{"64 KiB of text", plain(strings.Repeat("x", limit)), false, token, token},
 		{"64 KiB of text, gzip", gzipped(strings.Repeat("x", limit)), false, token, token},
@@ -127,7 +127,7 @@ func TestA401MeansWhatTheFirstRuleSaysThatApplies(t *testing.T) {
 		{"array that breaks off", plain(`[{"code":"EUPI0120"}`), false, token, unclear},
 		{"JSON with more behind it", plain(`{"code":"EUPI0120"}{}`), false, token, unclear},
 		{"br", plain("\x0b\x02\x80", "Content-Encoding", "br"), false, unclear, unclear},
-		{"gzip that breaks off", plain(zip(t, "Unauthorized")[:20], "Content-Encoding", "gzip"), false, unclear, unclear},
+		{"gzip that breaks off", plain(gzipText(t, "Unauthorized")[:20], "Content-Encoding", "gzip"), false, unclear, unclear},
 		{"gzip bomb", gzipped(strings.Repeat(" ", 8<<20)), false, unclear, unclear},
 		{"64 KiB and one of text", plain(strings.Repeat("x", limit+1)), false, unclear, unclear},
 		{"64 KiB and one of text, gzip", gzipped(strings.Repeat("x", limit+1)), false, unclear, unclear},
@@ -139,15 +139,15 @@ func TestA401MeansWhatTheFirstRuleSaysThatApplies(t *testing.T) {
 					w := answers401(test.answer[0], test.answer[1:]...)
 					if test.expired {
 						answer := w.answer
-						w.answer = func(s sending) (*http.Response, error) {
+						w.answer = func(s sentRequest) (*http.Response, error) {
 							if s.number == 1 {
-								passTime(lifetime)
+								sleep(lifetime)
 							}
 							return answer(s)
 						}
 					}
 					var verdicts []transport.Verdict
-					rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+					rt := newTransport(t, &fakeIssuer{}, w, func(c *transport.Config) {
 						c.Hooks.Refused = func(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 							verdicts = append(verdicts, info.Verdict)
 							return ctx, nil
@@ -175,27 +175,27 @@ func TestA401MeansWhatTheFirstRuleSaysThatApplies(t *testing.T) {
 	}
 }
 
-func TestAnUnclear401IsReplayedOnlyForMethodsThatAreSafe(t *testing.T) {
+func TestUnrecognized_ReplaysOnlySafeMethods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for method, want := range map[string]transport.Verdict{
 			"":                 transport.TokenRefused,
 			http.MethodGet:     transport.TokenRefused,
 			http.MethodHead:    transport.TokenRefused,
 			http.MethodOptions: transport.TokenRefused,
-			http.MethodPost:    transport.Unclear,
-			http.MethodPut:     transport.Unclear,
-			http.MethodPatch:   transport.Unclear,
-			http.MethodDelete:  transport.Unclear,
-			http.MethodTrace:   transport.Unclear,
-			"get":              transport.Unclear, // To HTTP, another method.
-			"PURGE":            transport.Unclear,
+			http.MethodPost:    transport.Unrecognized,
+			http.MethodPut:     transport.Unrecognized,
+			http.MethodPatch:   transport.Unrecognized,
+			http.MethodDelete:  transport.Unrecognized,
+			http.MethodTrace:   transport.Unrecognized,
+			"get":              transport.Unrecognized, // To HTTP, another method.
+			"PURGE":            transport.Unrecognized,
 		} {
 			req := newRequest(t, http.MethodPost, target, nil)
 			req.Method = method
 			// Only the replay is about safety: to allow retries is no reason
 			// to take a payment's refusal for the token's.
 			req = req.WithContext(transport.AllowRetry(req.Context()))
-			if r := send(t, newTransport(t, &mint{}, answers401(`{"code":"unknown"}`)), req); r.verdict != want {
+			if r := send(t, newTransport(t, &fakeIssuer{}, answers401(`{"code":"unknown"}`)), req); r.verdict != want {
 				t.Errorf("%q: the verdict is %q, want %q", method, r.verdict, want)
 			}
 		}
@@ -203,24 +203,24 @@ func TestAnUnclear401IsReplayedOnlyForMethodsThatAreSafe(t *testing.T) {
 	})
 }
 
-func TestEveryDocumented401GetsTheVerdictOfItsKind(t *testing.T) {
-	want := map[passporttest.Kind]transport.Verdict{
+func TestVerdict_MatchesDocumentedRefusals(t *testing.T) {
+	want := map[passporttest.RefusalKind]transport.Verdict{
 		passporttest.KindToken:    transport.TokenRefused,
 		passporttest.KindAccount:  transport.AccountRefused,
 		passporttest.KindBusiness: transport.RequestRefused,
 		passporttest.KindProvider: transport.RequestRefused,
 	}
-	cases := passporttest.Documented()
+	cases := passporttest.DocumentedCases()
 	if len(cases) < 50 {
 		t.Errorf("there are %d cases only", len(cases))
 	}
 	for _, c := range cases {
 		t.Run(c.Method+" "+c.Refusal.Name, func(t *testing.T) {
 			for _, encoding := range []string{"", "gzip"} {
-				m := &mint{}
+				m := &fakeIssuer{}
 				w := answers401(c.Refusal.Body, "Content-Type", c.Refusal.ContentType)
 				if encoding != "" {
-					w = answers401(zip(t, c.Refusal.Body), "Content-Type", c.Refusal.ContentType, "Content-Encoding", encoding)
+					w = answers401(gzipText(t, c.Refusal.Body), "Content-Type", c.Refusal.ContentType, "Content-Encoding", encoding)
 				}
 				req := newRequest(t, c.Method, "https://"+host+c.Path, strings.NewReader("payment"))
 				r := send(t, newTransport(t, m, w), req)
@@ -238,13 +238,13 @@ func TestEveryDocumented401GetsTheVerdictOfItsKind(t *testing.T) {
 	}
 }
 
-func TestNo403IsRenewedOrReplayed(t *testing.T) {
+func TestReplay_NotFor403(t *testing.T) {
 	for _, refusal := range passporttest.Refusals() {
 		if refusal.Status != http.StatusForbidden {
 			continue
 		}
-		m := &mint{}
-		w := &wire{answer: always(refusal.Status, refusal.Body, "WWW-Authenticate", `Bearer error="invalid_token"`)}
+		m := &fakeIssuer{}
+		w := &fakeBase{answer: always(refusal.Status, refusal.Body, "WWW-Authenticate", `Bearer error="invalid_token"`)}
 		r := get(t, newTransport(t, m, w), target)
 		if r.status != refusal.Status || r.body != refusal.Body || r.verdict != "" {
 			t.Errorf("%s: got %+v", refusal.Name, r)
@@ -254,7 +254,7 @@ func TestNo403IsRenewedOrReplayed(t *testing.T) {
 	}
 }
 
-func TestTriageHasTheLastWord(t *testing.T) {
+func TestClassify_OverridesVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, test := range []struct {
 			body   string
@@ -266,16 +266,16 @@ func TestTriageHasTheLastWord(t *testing.T) {
 			{`{"code":"EUPI0120"}`, transport.RequestRefused, transport.TokenRefused, 2, 2},
 			{``, transport.TokenRefused, transport.RequestRefused, 1, 1},
 			{``, transport.TokenRefused, transport.AccountRefused, 1, 1},
-			{``, transport.TokenRefused, transport.Unclear, 1, 2},
+			{``, transport.TokenRefused, transport.Unrecognized, 1, 2},
 			{``, transport.TokenRefused, "", 1, 1},
 			{``, transport.TokenRefused, "made up", 1, 1},
 		} {
-			m, w := &mint{}, answers401(test.body, "X-Cid", "c1")
+			m, w := &fakeIssuer{}, answers401(test.body, "X-Cid", "c1")
 			var request *http.Request
 			rt := newTransport(t, m, w, func(c *transport.Config) {
-				c.Triage = func(r *transport.Refusal) transport.Verdict {
+				c.Classify = func(r *transport.Refusal) transport.Verdict {
 					if r.Verdict != test.rules || r.Request != request || string(r.Body) != test.body || !r.Complete || r.TokenExpired || r.Header.Get("X-Cid") != "c1" {
-						t.Errorf("Triage was asked about %+v", r)
+						t.Errorf("Classify was asked about %+v", r)
 					}
 					return test.triage
 				}
@@ -292,21 +292,21 @@ func TestTriageHasTheLastWord(t *testing.T) {
 	})
 }
 
-func TestTriageSeesADecodedBodyAndWhetherItIsTheWhole(t *testing.T) {
+func TestClassify_SeesDecodedBody(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		answer   []string
 		body     string
 		complete bool
 	}{
-		{"gzip", []string{zip(t, "decoded"), "Content-Encoding", "gzip"}, "decoded", true},
-		{"x-gzip", []string{zip(t, "decoded"), "Content-Encoding", "X-GZIP"}, "decoded", true},
+		{"gzip", []string{gzipText(t, "decoded"), "Content-Encoding", "gzip"}, "decoded", true},
+		{"x-gzip", []string{gzipText(t, "decoded"), "Content-Encoding", "X-GZIP"}, "decoded", true},
 		{"br", []string{"\x0b\x02\x80", "Content-Encoding", "br"}, "", false},
 		{"large", []string{strings.Repeat("x", 64<<10+1)}, strings.Repeat("x", 64<<10), false},
-		{"large when decoded", []string{zip(t, strings.Repeat("x", 64<<10+1)), "Content-Encoding", "gzip"}, strings.Repeat("x", 64<<10), false},
+		{"large when decoded", []string{gzipText(t, strings.Repeat("x", 64<<10+1)), "Content-Encoding", "gzip"}, strings.Repeat("x", 64<<10), false},
 	} {
-		rt := newTransport(t, &mint{}, answers401(test.answer[0], test.answer[1:]...), func(c *transport.Config) {
-			c.Triage = func(r *transport.Refusal) transport.Verdict {
+		rt := newTransport(t, &fakeIssuer{}, answers401(test.answer[0], test.answer[1:]...), func(c *transport.Config) {
+			c.Classify = func(r *transport.Refusal) transport.Verdict {
 				if string(r.Body) != test.body || r.Complete != test.complete {
 					t.Errorf("%s: got %d bytes, complete: %t; want %d, %t", test.name, len(r.Body), r.Complete, len(test.body), test.complete)
 				}
@@ -319,11 +319,11 @@ func TestTriageSeesADecodedBodyAndWhetherItIsTheWhole(t *testing.T) {
 	}
 }
 
-func TestThereIsAVerdictOnA401AndOnNothingElse(t *testing.T) {
+func TestVerdictOf_OnlyFor401OfTransport(t *testing.T) {
 	if verdict, ok := transport.VerdictOf(respond(http.StatusUnauthorized, "")); ok {
 		t.Errorf("a 401 that is not ours has the verdict %q", verdict)
 	}
-	if r := get(t, newTransport(t, &mint{}, answers401("")), target); r.verdict != transport.TokenRefused {
+	if r := get(t, newTransport(t, &fakeIssuer{}, answers401("")), target); r.verdict != transport.TokenRefused {
 		t.Errorf("ours has the verdict %q", r.verdict)
 	}
 }

@@ -15,19 +15,19 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// timed notes when requests go out.
-type timed struct {
-	*wire
+// timedBase notes when requests go out.
+type timedBase struct {
+	*fakeBase
 	at []time.Time
 }
 
-func (c *timed) RoundTrip(req *http.Request) (*http.Response, error) {
+func (c *timedBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.at = append(c.at, time.Now())
-	return c.wire.RoundTrip(req)
+	return c.fakeBase.RoundTrip(req)
 }
 
 // waits returns how long it was between the sendings.
-func (c *timed) waits() []time.Duration {
+func (c *timedBase) waits() []time.Duration {
 	var waits []time.Duration
 	for i := 1; i < len(c.at); i++ {
 		waits = append(waits, c.at[i].Sub(c.at[i-1]))
@@ -35,14 +35,14 @@ func (c *timed) waits() []time.Duration {
 	return waits
 }
 
-func TestWaitsDoubleUpToTwoSecondsAndAreSpreadOverTheWhole(t *testing.T) {
+func TestBackoff_DoublesWithFullJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ms = time.Millisecond
 		limits := []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 2 * time.Second, 2 * time.Second}
 		shortest, longest := slices.Repeat([]time.Duration{time.Hour}, len(limits)), make([]time.Duration, len(limits))
 		for range 200 {
-			c := &timed{wire: &wire{answer: always(http.StatusServiceUnavailable, "")}}
-			get(t, newTransport(t, &mint{}, c, func(c *transport.Config) { c.MaxAttempts = len(limits) + 1 }), target)
+			c := &timedBase{fakeBase: &fakeBase{answer: always(http.StatusServiceUnavailable, "")}}
+			get(t, newTransport(t, &fakeIssuer{}, c, func(c *transport.Config) { c.MaxAttempts = len(limits) + 1 }), target)
 			for i, wait := range c.waits() {
 				shortest[i], longest[i] = min(shortest[i], wait), max(longest[i], wait)
 			}
@@ -55,7 +55,7 @@ func TestWaitsDoubleUpToTwoSecondsAndAreSpreadOverTheWhole(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsHeededUpToTenSeconds(t *testing.T) {
+func TestRetryAfter_IsHonoredUpToTenSeconds(t *testing.T) {
 	const never = -1
 	for _, test := range []struct {
 		name   string
@@ -87,11 +87,11 @@ func TestRetryAfterIsHeededUpToTenSeconds(t *testing.T) {
 	} {
 		for _, status := range []int{429, 502, 503, 504} {
 			synctest.Test(t, func(t *testing.T) {
-				c := &timed{wire: &wire{}}
-				c.answer = func(s sending) (*http.Response, error) {
+				c := &timedBase{fakeBase: &fakeBase{}}
+				c.answer = func(s sentRequest) (*http.Response, error) {
 					return respond(status, "answer", test.header(time.Now())...), nil
 				}
-				r := get(t, newTransport(t, &mint{}, c), target)
+				r := get(t, newTransport(t, &fakeIssuer{}, c), target)
 				if r.status != status || r.body != "answer" {
 					t.Errorf("%d, %s: got %+v, want the last answer", status, test.name, r)
 				}
@@ -115,13 +115,13 @@ func TestRetryAfterIsHeededUpToTenSeconds(t *testing.T) {
 	}
 }
 
-func TestNobodyWaitsForARetryThatTheDeadlineRulesOut(t *testing.T) {
+func TestRetry_NotBeyondDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{answer: always(http.StatusServiceUnavailable, "answer", "Retry-After", "10")}
+		w := &fakeBase{answer: always(http.StatusServiceUnavailable, "answer", "Retry-After", "10")}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		start := time.Now()
-		r := send(t, newTransport(t, &mint{}, w), newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
+		r := send(t, newTransport(t, &fakeIssuer{}, w), newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
 		if waited := time.Since(start); waited != 0 || r.status != http.StatusServiceUnavailable || r.body != "answer" {
 			t.Errorf("got %+v after %v, want the answer at once", r, waited)
 		}
@@ -129,10 +129,10 @@ func TestNobodyWaitsForARetryThatTheDeadlineRulesOut(t *testing.T) {
 	})
 }
 
-func TestAClientsTimeoutIsADeadlineToo(t *testing.T) {
+func TestRetry_NotBeyondClientTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{answer: always(http.StatusServiceUnavailable, "answer", "Retry-After", "6")}
-		client := &http.Client{Transport: newTransport(t, &mint{}, w), Timeout: 10 * time.Second}
+		w := &fakeBase{answer: always(http.StatusServiceUnavailable, "answer", "Retry-After", "6")}
+		client := &http.Client{Transport: newTransport(t, &fakeIssuer{}, w), Timeout: 10 * time.Second}
 		start := time.Now()
 		resp, err := client.Do(newRequest(t, http.MethodGet, target, nil))
 		if err != nil {
@@ -148,18 +148,18 @@ func TestAClientsTimeoutIsADeadlineToo(t *testing.T) {
 }
 
 // What is out of date when it is sent again is refused (aws-sdk-go-v2#3192).
-func TestATokenThatExpiresDuringTheWaitIsNotSentAgain(t *testing.T) {
+func TestRetry_RenewsExpiredToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{life: 4 * time.Second}
-		w := &wire{}
-		w.answer = func(s sending) (*http.Response, error) {
+		m := &fakeIssuer{life: 4 * time.Second}
+		w := &fakeBase{}
+		w.answer = func(s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				return respond(http.StatusServiceUnavailable, "", "Retry-After", "5"), nil
 			}
 			return respond(http.StatusOK, ""), nil
 		}
 		wantStatus(t, get(t, newTransport(t, m, w), target), http.StatusOK)
-		sent := w.sendings()
+		sent := w.requests()
 		if first, second := sent[0].header.Get("Authorization"), sent[1].header.Get("Authorization"); first == second {
 			t.Error("the same token went out twice")
 		}
@@ -167,16 +167,16 @@ func TestATokenThatExpiresDuringTheWaitIsNotSentAgain(t *testing.T) {
 	})
 }
 
-func TestATokenThatCannotBeHadForARetryIsTheError(t *testing.T) {
+func TestRetry_ReturnsTokenError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mint{life: 4 * time.Second}
+		m := &fakeIssuer{life: 4 * time.Second}
 		m.before = func(context.Context) error {
 			if m.issuances() > 0 {
 				return tokensource.NewError(tokensource.ErrCredentialsRejected, nil)
 			}
 			return nil
 		}
-		w := &wire{answer: always(http.StatusServiceUnavailable, "", "Retry-After", "5")}
+		w := &fakeBase{answer: always(http.StatusServiceUnavailable, "", "Retry-After", "5")}
 		start := time.Now()
 		_, err := trySend(newTransport(t, m, w), newRequest(t, http.MethodGet, target, nil))
 		if !errors.Is(err, tokensource.ErrCredentialsRejected) {
@@ -189,11 +189,11 @@ func TestATokenThatCannotBeHadForARetryIsTheError(t *testing.T) {
 	})
 }
 
-func TestAnAnswerIsReadAndClosedBeforeTheNextAttempt(t *testing.T) {
+func TestRetry_ClosesResponseFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		made := &spies{content: "unavailable"}
-		w := &wire{}
-		w.answer = func(sending) (*http.Response, error) {
+		made := &spyFactory{content: "unavailable"}
+		w := &fakeBase{}
+		w.answer = func(sentRequest) (*http.Response, error) {
 			for _, earlier := range made.made {
 				earlier.wantClosedOnce(t)
 				if earlier.read.Load() != int64(len(made.content)) {
@@ -204,25 +204,25 @@ func TestAnAnswerIsReadAndClosedBeforeTheNextAttempt(t *testing.T) {
 			resp.Body = made.body()
 			return resp, nil
 		}
-		if r := get(t, newTransport(t, &mint{}, w), target); r.body != made.content {
+		if r := get(t, newTransport(t, &fakeIssuer{}, w), target); r.body != made.content {
 			t.Errorf("the last answer is %q, want %q", r.body, made.content)
 		}
 		wantSent(t, w, 3)
 	})
 }
 
-func TestAnEndlessAnswerDoesNotHoldUpTheRetry(t *testing.T) {
+func TestRetry_BoundsDiscardedBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endless := &spy{Reader: zeros{}}
-		w := &wire{}
-		w.answer = func(s sending) (*http.Response, error) {
+		w := &fakeBase{}
+		w.answer = func(s sentRequest) (*http.Response, error) {
 			resp := respond(http.StatusOK, "")
 			if s.number == 1 {
 				resp.StatusCode, resp.Body = http.StatusServiceUnavailable, endless
 			}
 			return resp, nil
 		}
-		wantStatus(t, get(t, newTransport(t, &mint{}, w), target), http.StatusOK)
+		wantStatus(t, get(t, newTransport(t, &fakeIssuer{}, w), target), http.StatusOK)
 		endless.wantClosedOnce(t)
 		if n := endless.read.Load(); n > 64<<10 {
 			t.Errorf("%d bytes of it were read", n)
@@ -230,24 +230,24 @@ func TestAnEndlessAnswerDoesNotHoldUpTheRetry(t *testing.T) {
 	})
 }
 
-func TestACallerWhoLeavesDuringTheWaitIsNotKept(t *testing.T) {
+func TestRetry_CancellationEndsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		unavailable := &spy{Reader: strings.NewReader("unavailable")}
 		failure := errors.New("of the base")
 		for _, test := range []struct {
-			answer func(sending) (*http.Response, error)
+			answer func(sentRequest) (*http.Response, error)
 			want   error
 		}{
-			{func(sending) (*http.Response, error) {
+			{func(sentRequest) (*http.Response, error) {
 				resp := respond(http.StatusServiceUnavailable, "", "Retry-After", "10")
 				resp.Body = unavailable
 				return resp, nil
 			}, context.Canceled},
-			{func(sending) (*http.Response, error) { return nil, failure }, failure},
+			{func(sentRequest) (*http.Response, error) { return nil, failure }, failure},
 		} {
 			ctx, leave := context.WithCancel(t.Context())
-			w := &wire{answer: test.answer}
-			rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+			w := &fakeBase{answer: test.answer}
+			rt := newTransport(t, &fakeIssuer{}, w, func(c *transport.Config) {
 				c.Hooks.Retry = func(context.Context, transport.RetryInfo) { leave() }
 			})
 			start := time.Now()
@@ -261,14 +261,14 @@ func TestACallerWhoLeavesDuringTheWaitIsNotKept(t *testing.T) {
 	})
 }
 
-func TestACallerWhoHasLeftGetsNoRetryButTheAnswer(t *testing.T) {
+func TestRetry_NotForCanceledCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
-		w := &wire{answer: func(sending) (*http.Response, error) {
+		w := &fakeBase{answer: func(sentRequest) (*http.Response, error) {
 			leave()
 			return respond(http.StatusServiceUnavailable, "answer"), nil
 		}}
-		rt := newTransport(t, &mint{}, w, func(c *transport.Config) {
+		rt := newTransport(t, &fakeIssuer{}, w, func(c *transport.Config) {
 			c.Hooks.Retry = func(context.Context, transport.RetryInfo) { t.Error("a retry was announced") }
 		})
 		r := send(t, rt, newRequest(t, http.MethodGet, target, nil).WithContext(ctx))

@@ -11,13 +11,13 @@ import (
 // password is "hiccup", hashed with little effort: it guards nothing.
 const password = "$2a$04$k7xxmIC4NrbYFXT2wUqEfe1Mh8KFG67sfih33dicJ3eWN.MvPgOLS"
 
-func TestThePlatformSeesOneAuthorizationAndItIsOurs(t *testing.T) {
+func TestAuthorization_PlatformSeesOnlyOurs(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	open, closed, byItself := freeport.Address(t), freeport.Address(t), freeport.Address(t)
-	start(t, setup{
+	start(t, serverConfig{
 		global: p.client(),
-		sites: site(open, proxy(p.Host())) + site(byItself, bare(p.Host())) +
+		sites: site(open, pismoProxy(p.Host())) + site(byItself, transportOnly(p.Host())) +
 			site(closed, block("basic_auth", "alice "+password), "map {http.auth.user.id} {owner} {\nalice "+alice+"\n}",
 				block("pismo_proxy "+p.Host(), "account {owner}")),
 		env: p.env(),
@@ -41,17 +41,17 @@ func TestThePlatformSeesOneAuthorizationAndItIsOurs(t *testing.T) {
 	check(t, "requests for the account", counts.Accounts[alice].Accepted, 5)
 }
 
-func TestAnUnsafeRequestInEarlyDataIsRefusedAndNoTokenTouched(t *testing.T) {
+func TestEarlyData_UnsafeMethodIs425(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeport.Address(t)
-	start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
+	start(t, serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host())), env: p.env()})
 	to := newClient(t, address, 1)
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		check(t, method+": status", to.must(t, method, "/v1/payments", "{}", "Early-Data", "1").status, http.StatusTooEarly)
+		check(t, method+": status", to.mustSend(t, method, "/v1/payments", "{}", "Early-Data", "1").status, http.StatusTooEarly)
 	}
 	check(t, "token requests", p.Counts().TokenRequests, 0)
 	check(t, "requests to the platform", p.Counts().ResourceRequests, 0)
 	check(t, "GET: status", to.get(t, "/v1/accounts/"+alice, "Early-Data", "1").status, http.StatusOK)
-	check(t, "status after the handshake", to.must(t, http.MethodPost, "/v1/payments", "{}").status, http.StatusCreated)
+	check(t, "status after the handshake", to.mustSend(t, http.MethodPost, "/v1/payments", "{}").status, http.StatusCreated)
 }

@@ -12,7 +12,7 @@ import (
 
 // Whatever the load balancer is told, it makes as many attempts with
 // authentication as without.
-func TestRetriesAreThoseOfTheLoadBalancerAndNoMultiple(t *testing.T) {
+func TestRetry_SameAttemptsAsReverseProxy(t *testing.T) {
 	t.Parallel()
 	for name, retryMatch := range map[string]string{
 		"without lb_retry_match": "",
@@ -21,11 +21,11 @@ func TestRetriesAreThoseOfTheLoadBalancerAndNoMultiple(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, method := range []string{http.MethodGet, http.MethodPost} {
-				want := attempts(t, method, retryMatch, func(p platform, dead string, more ...string) string {
-					return plain(dead+" "+p.Host(), p.token(t, alice), more...)
+				want := attempts(t, method, retryMatch, func(p fakePlatform, dead string, more ...string) string {
+					return reverseProxyWithToken(dead+" "+p.Host(), p.token(t, alice), more...)
 				})
-				got := attempts(t, method, retryMatch, func(p platform, dead string, more ...string) string {
-					return proxy(dead+" "+p.Host(), more...)
+				got := attempts(t, method, retryMatch, func(p fakePlatform, dead string, more ...string) string {
+					return pismoProxy(dead+" "+p.Host(), more...)
 				})
 				check(t, method+" requests: attempts", got, want)
 			}
@@ -33,29 +33,29 @@ func TestRetriesAreThoseOfTheLoadBalancerAndNoMultiple(t *testing.T) {
 	}
 }
 
-// A tally is what came of some requests to an upstream that is dead and one that
+// An attemptCounts is what came of some requests to an upstream that is dead and one that
 // is busy.
-type tally struct {
+type attemptCounts struct {
 	all, arrived int // attempts that were made, and that arrived somewhere
 	busy         int // answers that say so
 }
 
 // attempts counts what a directive makes of ten requests.
-func attempts(t *testing.T, method, retryMatch string, directive func(p platform, dead string, more ...string) string) tally {
+func attempts(t *testing.T, method, retryMatch string, directive func(p fakePlatform, dead string, more ...string) string) attemptCounts {
 	t.Helper()
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})})
 	address, dead := freeport.Address(t), freeport.Address(t)
-	c := start(t, setup{
+	c := start(t, serverConfig{
 		global: p.client("hosts 127.0.0.1"),
 		sites:  site(address, directive(p, dead, "lb_policy round_robin", "lb_retries 3", "lb_try_interval 1ms", retryMatch)),
 		env:    p.env(),
 	})
 	to := newClient(t, address, 1)
-	var made tally
+	var made attemptCounts
 	for range 10 {
-		if to.must(t, method, "/busy", "").status == http.StatusServiceUnavailable {
+		if to.mustSend(t, method, "/busy", "").status == http.StatusServiceUnavailable {
 			made.busy++
 		}
 	}
@@ -64,15 +64,15 @@ func attempts(t *testing.T, method, retryMatch string, directive func(p platform
 	return made
 }
 
-func TestA401IsReplayedOnceWhateverTheLoadBalancerRetries(t *testing.T) {
+func TestReplay_OnceAcrossRetries(t *testing.T) {
 	t.Parallel()
 	empty, _ := passporttest.FindRefusal("empty")
 	p := newPlatform(t, passporttest.Config{})
 	p.Refuse(empty.Times(100))
 	address, dead := freeport.Address(t), freeport.Address(t)
-	start(t, setup{
+	start(t, serverConfig{
 		global: p.client("hosts 127.0.0.1"),
-		sites: site(address, proxy(dead+" "+p.Host(), "lb_policy round_robin", "lb_retries 3", "lb_try_interval 1ms",
+		sites: site(address, pismoProxy(dead+" "+p.Host(), "lb_policy round_robin", "lb_retries 3", "lb_try_interval 1ms",
 			"lb_retry_match `{rp.status_code} in [401, 502, 503]`")),
 		env: p.env(),
 	})
@@ -82,27 +82,27 @@ func TestA401IsReplayedOnceWhateverTheLoadBalancerRetries(t *testing.T) {
 	check(t, "requests to the platform", p.Counts().ResourceRequests, 2+1)
 }
 
-func TestAPaymentIsDeliveredOnce(t *testing.T) {
+func TestPayment_DeliveredOnce(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		trouble func(platform)
+		trouble func(fakePlatform)
 		want    map[int]int // deliveries by what they were answered
 	}{
 		"beside a dead upstream": {
-			func(platform) {},
+			func(fakePlatform) {},
 			map[int]int{http.StatusCreated: 2},
 		},
 		"with a token that is refused before": {
-			func(p platform) { p.Revoke(alice) },
+			func(p fakePlatform) { p.Revoke(alice) },
 			map[int]int{http.StatusCreated: 2, http.StatusUnauthorized: 2},
 		},
 		"that is answered by a business 401": {
-			func(p platform) { p.Refuse(passporttest.MustRefusal("EUPI0120").On("POST /v1/payments")) },
+			func(p fakePlatform) { p.Refuse(passporttest.MustRefusal("EUPI0120").OnPath("POST /v1/payments")) },
 			map[int]int{http.StatusUnauthorized: 2},
 		},
 		"that is answered by 503": {
-			func(p platform) {
-				p.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable}.On("POST /v1/payments"))
+			func(p fakePlatform) {
+				p.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable}.OnPath("POST /v1/payments"))
 			},
 			map[int]int{http.StatusServiceUnavailable: 2},
 		},
@@ -111,16 +111,16 @@ func TestAPaymentIsDeliveredOnce(t *testing.T) {
 			t.Parallel()
 			p := newPlatform(t, passporttest.Config{})
 			address, dead := freeport.Address(t), freeport.Address(t)
-			start(t, setup{
+			start(t, serverConfig{
 				global: p.client("hosts 127.0.0.1"),
-				sites:  site(address, proxy(dead+" "+p.Host(), "lb_policy round_robin", "lb_retries 3", "lb_try_interval 1ms")),
+				sites:  site(address, pismoProxy(dead+" "+p.Host(), "lb_policy round_robin", "lb_retries 3", "lb_try_interval 1ms")),
 				env:    p.env(),
 			})
 			to := newClient(t, address, 1)
 			to.get(t, "/v1/accounts/"+alice)
 			for range 2 { // The load balancer begins with either upstream.
 				test.trouble(p)
-				to.must(t, http.MethodPost, "/v1/payments", `{"amount":100}`)
+				to.mustSend(t, http.MethodPost, "/v1/payments", `{"amount":100}`)
 			}
 			got := map[int]int{}
 			for _, delivery := range p.Deliveries() {

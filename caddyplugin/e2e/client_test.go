@@ -34,15 +34,15 @@ type client struct {
 func newClient(tb testing.TB, address string, connections int) *client {
 	base := &http.Transport{MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections, DisableCompression: true}
 	tb.Cleanup(base.CloseIdleConnections)
-	return &client{&http.Client{Transport: base, CheckRedirect: unfollowed}, "http://" + address}
+	return &client{&http.Client{Transport: base, CheckRedirect: withoutRedirects}, "http://" + address}
 }
 
-func unfollowed(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+func withoutRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // send sends a request and returns the answer, read to its end. Header fields
 // come in pairs of name and value.
 func (c *client) send(method, path string, body io.Reader, header ...string) (reply, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, c.url+path, body)
 	if err != nil {
@@ -68,11 +68,11 @@ func (c *client) read(req *http.Request) (reply, error) {
 // get is send for a GET that must be answered.
 func (c *client) get(tb testing.TB, path string, header ...string) reply {
 	tb.Helper()
-	return c.must(tb, http.MethodGet, path, "", header...)
+	return c.mustSend(tb, http.MethodGet, path, "", header...)
 }
 
-// must is send for a request that must be answered.
-func (c *client) must(tb testing.TB, method, path, body string, header ...string) reply {
+// mustSend is send for a request that must be answered.
+func (c *client) mustSend(tb testing.TB, method, path, body string, header ...string) reply {
 	tb.Helper()
 	got, err := c.send(method, path, strings.NewReader(body), header...)
 	if err != nil {
@@ -91,12 +91,12 @@ type load struct {
 	failures []error
 }
 
-// press puts a load on something: request is called by each of the workers again
+// startLoad puts a load on something: request is called by each of the workers again
 // and again, with its number and how often it was called before. It ends with
 // the test, if not before.
-func press(tb testing.TB, workers int, request func(worker, n int) error) *load {
+func startLoad(tb testing.TB, workers int, request func(worker, n int) error) *load {
 	tb.Helper()
-	ctx, end := context.WithTimeout(context.Background(), 2*patience)
+	ctx, end := context.WithTimeout(context.Background(), 2*testTimeout)
 	l := &load{end: end}
 	for worker := range workers {
 		l.workers.Go(func() {
@@ -131,11 +131,11 @@ func (l *load) stop() (int, error) {
 	return int(l.made.Load()), fmt.Errorf("%d of %d requests failed, the first with: %w", len(l.failures), l.made.Load(), l.failures[0])
 }
 
-// more waits until n more requests were made.
-func (l *load) more(tb testing.TB, n int) {
+// awaitMore waits until n more requests were made.
+func (l *load) awaitMore(tb testing.TB, n int) {
 	tb.Helper()
 	enough := l.made.Load() + int64(n)
-	until(tb, "more requests are made", func() bool { return l.made.Load() >= enough })
+	await(tb, "more requests are made", func() bool { return l.made.Load() >= enough })
 }
 
 // wantOK returns an error unless the answer is a success with that in its body.
@@ -149,8 +149,8 @@ func wantOK(got reply, err error, body string) error {
 	return nil
 }
 
-// crowd calls do n times at once.
-func crowd(n int, do func(i int)) {
+// concurrently calls do n times at once.
+func concurrently(n int, do func(i int)) {
 	var running sync.WaitGroup
 	for i := range n {
 		running.Go(func() { do(i) })
@@ -158,12 +158,12 @@ func crowd(n int, do func(i int)) {
 	running.Wait()
 }
 
-// until waits for what another process does and does not tell.
-func until(tb testing.TB, what string, done func() bool) {
+// await waits for what another process does and does not tell.
+func await(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-look.C {
+	for deadline := time.Now().Add(testTimeout); time.Now().Before(deadline); <-look.C {
 		if done() {
 			return
 		}

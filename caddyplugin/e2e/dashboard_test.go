@@ -41,22 +41,24 @@ func panels(t *testing.T) (all []panel) {
 // window is a time that is longer than the test, in Prometheus's words.
 const window = "30m"
 
-// shown returns the expression of a panel over the whole of the test.
-func shown(expression string) string {
+// overWholeTest returns the expression of a panel over the whole of the test.
+func overWholeTest(expression string) string {
 	return strings.NewReplacer("$job", ".*", "$client", ".*", "$__rate_interval", window, "$__range", window).Replace(expression)
 }
 
-// rated matches the rates and increases of counters.
-var rated = regexp.MustCompile(`(?:rate|increase)\((\w+\{[^}]*\})\[\w+\]\)`)
+// rateFunctions matches the rates and increases of counters.
+var rateFunctions = regexp.MustCompile(`(?:rate|increase)\((\w+\{[^}]*\})\[\w+\]\)`)
 
-// counted returns the expression of a panel with the counters themselves in
+// asCounters returns the expression of a panel with the counters themselves in
 // place of their rates and increases. As they begin at zero, that is what has
 // been counted, in the whole of the test.
-func counted(expression string) string { return rated.ReplaceAllString(shown(expression), "$1") }
+func asCounters(expression string) string {
+	return rateFunctions.ReplaceAllString(overWholeTest(expression), "$1")
+}
 
-// hurried returns the alert rules with seconds for minutes, and with minutes
+// acceleratedRules returns the alert rules with seconds for minutes, and with minutes
 // for hours.
-func hurried(t *testing.T) string {
+func acceleratedRules(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(dashboards + "alerts.yml")
 	if err != nil {
@@ -76,11 +78,11 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 		t.Log("LEFT OUT: the test of the dashboard with a real Prometheus. There is none.")
 		return
 	}
-	w := newWatched(t, path)
-	until(t, "Prometheus has scraped the zeros", func() bool { return w.number(t, "count(pismo_token_acquisitions_total)") > 60 })
+	w := newMonitoredServer(t, path)
+	await(t, "Prometheus has scraped the zeros", func() bool { return w.number(t, "count(pismo_token_acquisitions_total)") > 60 })
 	for _, p := range panels(t) {
 		for _, target := range p.Targets {
-			for _, s := range w.query(t, shown(target.Expr)) {
+			for _, s := range w.query(t, overWholeTest(target.Expr)) {
 				if s.value != 0 { // NaN, too.
 					t.Errorf("%s shows %v before the first request: %v", p.Title, s.value, s.labels)
 				}
@@ -94,7 +96,7 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 		}
 	}
 	w.outage()
-	w.settle()
+	w.awaitScrape()
 
 	for _, p := range panels(t) {
 		for _, target := range p.Targets {
@@ -104,8 +106,8 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 	// What the clients have seen, and the platform.
 	for _, name := range []string{"main", "small"} {
 		selected := `{client="` + name + `"}`
-		check(t, "requests counted", int(w.number(t, "sum(pismo_token_acquisitions_total"+selected+")")), w.got[name]+w.failed[name])
-		share := float64(w.got[name]) / float64(w.got[name]+w.failed[name])
+		check(t, "requests counted", int(w.number(t, "sum(pismo_token_acquisitions_total"+selected+")")), w.requests[name]+w.failed[name])
+		share := float64(w.requests[name]) / float64(w.requests[name]+w.failed[name])
 		w.wantShare("Callers with a token", name, share)
 	}
 	w.wantShare("Refused tokens healed", "main", float64(healedInLoad)/refusedInLoad)
@@ -113,13 +115,13 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 }
 
 // compare compares what a panel shows with what was counted.
-func (w *watched) compare(title, expression string) {
+func (w *monitoredServer) compare(title, expression string) {
 	w.Helper()
 	want := map[string]float64{}
-	for _, s := range w.query(w, counted(expression)) {
+	for _, s := range w.query(w, asCounters(expression)) {
 		want[fmt.Sprint(s.labels)] = s.value
 	}
-	got := w.query(w, shown(expression))
+	got := w.query(w, overWholeTest(expression))
 	// Histograms begin above zero: what was counted first is not seen.
 	durations := strings.Contains(expression, "histogram_quantile")
 	if len(got) == 0 || len(got) != len(want) && !durations {
@@ -146,13 +148,13 @@ func (w *watched) compare(title, expression string) {
 }
 
 // wantShare checks the share that a panel shows of a client.
-func (w *watched) wantShare(title, name string, want float64) {
+func (w *monitoredServer) wantShare(title, name string, want float64) {
 	w.Helper()
 	for _, p := range panels(w.T) {
 		if p.Title != title {
 			continue
 		}
-		for _, s := range w.query(w, shown(p.Targets[0].Expr)) {
+		for _, s := range w.query(w, overWholeTest(p.Targets[0].Expr)) {
 			if s.labels["client"] == name && math.Abs(s.value-want) < 0.01 {
 				return
 			}

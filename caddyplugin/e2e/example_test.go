@@ -18,7 +18,7 @@ var root = filepath.Join("..", "..")
 
 // The file is run exactly as it is, from the root, as its comment says; only the
 // addresses are other ones, that nobody else uses.
-func TestTheExampleGivesEachUserTheOwnAccountAndNoOther(t *testing.T) {
+func TestExample_UserReachesOnlyItsAccount(t *testing.T) {
 	t.Parallel()
 	secret := func(name string) string {
 		t.Helper()
@@ -71,7 +71,7 @@ func TestTheExampleGivesEachUserTheOwnAccountAndNoOther(t *testing.T) {
 	}
 }
 
-func TestTheExampleHasTheSecretsOfTheDouble(t *testing.T) {
+func TestExample_HasSecretsOfFakeServer(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join(root, "examples", "double", "main.go"))
 	if err != nil {
@@ -91,7 +91,7 @@ func TestTheExampleHasTheSecretsOfTheDouble(t *testing.T) {
 // caddyfiles matches the Caddyfiles in Markdown.
 var caddyfiles = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
 
-func TestEveryCaddyfileThatIsShownIsFormattedAndAdapts(t *testing.T) {
+func TestCaddyfile_ShownOnesAdapt(t *testing.T) {
 	t.Parallel()
 	shown := map[string]string{}
 	example, err := os.ReadFile(filepath.Join(root, "examples", "caddy", "Caddyfile"))

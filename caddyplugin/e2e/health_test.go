@@ -11,9 +11,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// strict are health checks that take an upstream out of service at its first
+// strictPassiveHealth are health checks that take an upstream out of service at its first
 // fault.
-var strict = []string{
+var strictPassiveHealth = []string{
 	"fail_duration 30s",
 	"max_fails 1",
 	"unhealthy_status 5xx",
@@ -23,8 +23,8 @@ var strict = []string{
 	"health_status 2xx",
 }
 
-// healthy fails the test if Caddy holds anything against an upstream.
-func (c *server) healthy(tb testing.TB) {
+// wantUpstreamsHealthy fails the test if Caddy holds anything against an upstream.
+func (c *server) wantUpstreamsHealthy(tb testing.TB) {
 	tb.Helper()
 	var upstreams []struct {
 		Address string
@@ -46,70 +46,70 @@ func (c *server) healthy(tb testing.TB) {
 	}
 }
 
-func TestABadAccountTakesNoUpstreamOutOfService(t *testing.T) {
+func TestBadAccount_LeavesUpstreamHealthy(t *testing.T) {
 	t.Parallel()
-	lenient := slices.DeleteFunc(slices.Clone(strict), func(option string) bool { return strings.HasPrefix(option, "unhealthy_status") })
+	lenient := slices.DeleteFunc(slices.Clone(strictPassiveHealth), func(option string) bool { return strings.HasPrefix(option, "unhealthy_status") })
 	for name, directive := range map[string]func(upstream string) string{
-		"pismo_proxy":     func(upstream string) string { return proxy(upstream, strict...) },
-		"transport pismo": func(upstream string) string { return bare(upstream, lenient...) },
+		"pismo_proxy":     func(upstream string) string { return pismoProxy(upstream, strictPassiveHealth...) },
+		"transport pismo": func(upstream string) string { return transportOnly(upstream, lenient...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlatform(t, passporttest.Config{Accounts: []string{alice}})
 			address := freeport.Address(t)
-			c := start(t, setup{global: p.client(), sites: site(address, directive(p.Host())), env: p.env()})
+			c := start(t, serverConfig{global: p.client(), sites: site(address, directive(p.Host())), env: p.env()})
 			to := newClient(t, address, connections)
 
 			check(t, "status for a good account", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
-			crowd(100, func(int) {
+			concurrently(100, func(int) {
 				got, err := to.send(http.MethodGet, "/v1/accounts/"+bob, nil, "X-User", "bob")
 				if err != nil || got.status != http.StatusBadGateway {
 					t.Errorf("for a bad account: status %d, error %v", got.status, err)
 				}
 			})
 			check(t, "status for a good account afterwards", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
-			c.healthy(t)
+			c.wantUpstreamsHealthy(t)
 			check(t, "requests of the bad account at the platform", p.Counts().Accounts[bob].ResourceRequests, 0)
 		})
 	}
 }
 
-func TestATokenEndpointThatHangsTakesNoUpstreamOutOfService(t *testing.T) {
+func TestHangingEndpoint_LeavesUpstreamHealthy(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeport.Address(t)
-	c := start(t, setup{global: p.client("issue_timeout 2s"), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
+	c := start(t, serverConfig{global: p.client("issue_timeout 2s"), sites: site(address, pismoProxy(p.Host(), strictPassiveHealth...)), env: p.env()})
 	to := newClient(t, address, connections)
 
 	check(t, "status before", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
 	p.FailAlways(passporttest.Hang())
-	crowd(100, func(int) {
+	concurrently(100, func(int) {
 		got, err := to.send(http.MethodGet, "/v1/accounts/"+bob, nil, "X-User", "bob")
 		if err != nil || got.status != http.StatusGatewayTimeout && got.status != http.StatusServiceUnavailable {
 			t.Errorf("while the token endpoint hangs: status %d, error %v", got.status, err)
 		}
 	})
 	check(t, "status for an account that has a token", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
-	c.healthy(t)
+	c.wantUpstreamsHealthy(t)
 }
 
 // The upstream is not to be blamed if there is no token for its health check.
-func TestAHealthCheckWithoutATokenSaysNothingAgainstTheUpstream(t *testing.T) {
+func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
 	address := freeport.Address(t)
-	options := append(slices.Clone(strict), "health_account organization")
-	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), options...)), env: p.env()})
-	until(t, "the health check asks for a token", func() bool { return p.Counts().Accounts[""].TokenRequests > 0 })
-	until(t, "the health check warns", func() bool { return strings.Contains(c.logged(), "health checks have no token") })
-	c.healthy(t)
+	options := append(slices.Clone(strictPassiveHealth), "health_account organization")
+	c := start(t, serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host(), options...)), env: p.env()})
+	await(t, "the health check asks for a token", func() bool { return p.Counts().Accounts[""].TokenRequests > 0 })
+	await(t, "the health check warns", func() bool { return strings.Contains(c.logged(), "health checks have no token") })
+	c.wantUpstreamsHealthy(t)
 
 	p.Heal()
-	until(t, "the health check reaches the platform with a token", func() bool { return p.Counts().Accounts[""].Accepted > 1 })
-	c.healthy(t)
+	await(t, "the health check reaches the platform with a token", func() bool { return p.Counts().Accounts[""].Accepted > 1 })
+	c.wantUpstreamsHealthy(t)
 	check(t, "requests without a token", p.Counts().TotalRefused(), 0)
-	until(t, "the end of it is logged", func() bool { return strings.Contains(c.logged(), "token issuance recovered") })
+	await(t, "the end of it is logged", func() bool { return strings.Contains(c.logged(), "token issuance recovered") })
 }
 
 // Nothing is asked for, unless somebody says for whom.
@@ -117,9 +117,9 @@ func TestHealthCheck_AsksForNoToken(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeport.Address(t)
-	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host(), strict...)), env: p.env()})
-	until(t, "the upstream's health is checked", func() bool { return p.Counts().Refused[passporttest.ReasonMissing] > 10 })
-	c.healthy(t)
+	c := start(t, serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host(), strictPassiveHealth...)), env: p.env()})
+	await(t, "the upstream's health is checked", func() bool { return p.Counts().Refused[passporttest.ReasonMissing] > 10 })
+	c.wantUpstreamsHealthy(t)
 	check(t, "token requests", p.Counts().TokenRequests, 0)
 	check(t, "status", newClient(t, address, 1).get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 }

@@ -13,7 +13,7 @@ import (
 
 // Caddy keeps where a proxied request goes in its context, and dials there for
 // whatever request has that context. One for a token must not.
-func TestTheUpstreamNeverReceivesATokenRequest(t *testing.T) {
+func TestUpstream_GetsNoTokenRequest(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	var checks, tokenRequests atomic.Int64
@@ -31,12 +31,12 @@ func TestTheUpstreamNeverReceivesATokenRequest(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	address := freeport.Address(t)
 	host := strings.TrimPrefix(upstream.URL, "http://")
-	start(t, setup{global: p.client("hosts 127.0.0.1"), sites: site(address, proxy(host, "health_uri /health", "health_interval 50ms", "health_account organization")), env: p.env()})
+	start(t, serverConfig{global: p.client("hosts 127.0.0.1"), sites: site(address, pismoProxy(host, "health_uri /health", "health_interval 50ms", "health_account organization")), env: p.env()})
 	to := newClient(t, address, 1)
 	for user, account := range accounts {
 		check(t, "status", to.get(t, "/v1/accounts/"+account, "X-User", user).status, http.StatusOK)
 	}
-	until(t, "the upstream's health is checked", func() bool { return checks.Load() > 1 })
+	await(t, "the upstream's health is checked", func() bool { return checks.Load() > 1 })
 	check(t, "token requests at the upstream", tokenRequests.Load(), 0)
 	check(t, "token requests at the platform", p.Counts().TokenRequests, len(accounts)+1+1) // A renewal, the health check.
 	check(t, "other requests at the token endpoint", p.Counts().ResourceRequests, 0)

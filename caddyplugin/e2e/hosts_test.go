@@ -9,24 +9,24 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestAnUpstreamThatMustGetNoTokenIsRefusedWhenTheServerStarts(t *testing.T) {
+func TestStart_RefusesUnlistedUpstream(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	for name, test := range map[string]struct {
 		directive string
 		want      []string // words of the error
 	}{
-		"a host that is not listed":       {proxy("https://pismo.example.com"), []string{"main", "hosts", "pismo.example.com"}},
-		"a host that a block leaves out":  {proxy(p.Host(), block("transport pismo", "hosts api.example.com")), []string{"main", "hosts"}},
-		"plaintext beyond loopback":       {proxy("http://192.0.2.1"), []string{"main", "192.0.2.1"}},
-		"a certificate nobody looks at":   {proxy("https://192.0.2.1", block("transport pismo", "tls_insecure_skip_verify")), []string{"main", "tls_insecure_skip_verify"}},
+		"a host that is not listed":       {pismoProxy("https://pismo.example.com"), []string{"main", "hosts", "pismo.example.com"}},
+		"a host that a block leaves out":  {pismoProxy(p.Host(), block("transport pismo", "hosts api.example.com")), []string{"main", "hosts"}},
+		"plaintext beyond loopback":       {pismoProxy("http://192.0.2.1"), []string{"main", "192.0.2.1"}},
+		"a certificate nobody looks at":   {pismoProxy("https://192.0.2.1", block("transport pismo", "tls_insecure_skip_verify")), []string{"main", "tls_insecure_skip_verify"}},
 		"an account from a forged header": {block("pismo_proxy "+p.Host(), "account {http.request.header.X-Account}"), []string{"account", "account_header"}},
 		"no account":                      {block("pismo_proxy " + p.Host()), []string{"account"}},
-		"a client that there is not":      {proxy(p.Host(), "client other"), []string{"other"}},
+		"a client that there is not":      {pismoProxy(p.Host(), "client other"), []string{"other"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := tryStart(t, setup{global: p.client("hosts 127.0.0.1 192.0.2.1"), sites: site(freeport.Address(t), test.directive), env: p.env()})
+			_, err := tryStart(t, serverConfig{global: p.client("hosts 127.0.0.1 192.0.2.1"), sites: site(freeport.Address(t), test.directive), env: p.env()})
 			if err == nil {
 				t.Fatal("the server starts")
 			}
@@ -39,17 +39,17 @@ func TestAnUpstreamThatMustGetNoTokenIsRefusedWhenTheServerStarts(t *testing.T) 
 	}
 }
 
-func TestAReloadToAnUpstreamThatMustGetNoTokenLeavesTheOldOneServing(t *testing.T) {
+func TestReload_RefusesUnlistedUpstream(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeport.Address(t)
-	good := setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()}
+	good := serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host())), env: p.env()}
 	c := start(t, good)
 	to := newClient(t, address, 1)
 	check(t, "status", to.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 
 	bad := good
-	bad.sites = site(address, proxy("https://pismo.example.com"))
+	bad.sites = site(address, pismoProxy("https://pismo.example.com"))
 	if err := c.load(bad); err == nil {
 		t.Error("the server takes it")
 	}
@@ -57,14 +57,14 @@ func TestAReloadToAnUpstreamThatMustGetNoTokenLeavesTheOldOneServing(t *testing.
 	check(t, "tokens issued", p.Counts().Issued, 1)
 }
 
-func TestAnUpstreamThatIsChosenPerRequestGetsATokenOnlyIfItIsListed(t *testing.T) {
+func TestHosts_CheckedPerRequest(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	other := newPlatform(t, passporttest.Config{Addr: "127.0.0.2:0"})
 	address := freeport.Address(t)
-	start(t, setup{
+	start(t, serverConfig{
 		global: p.client("hosts 127.0.0.1"),
-		sites:  site(address, proxy("{http.request.header.X-Upstream}")),
+		sites:  site(address, pismoProxy("{http.request.header.X-Upstream}")),
 		env:    p.env(),
 	})
 	to := newClient(t, address, 1)

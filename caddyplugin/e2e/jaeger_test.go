@@ -40,14 +40,14 @@ exporters:
 // A Jaeger is not something that go test can get. To have this run: a copy of
 // github.com/jaegertracing/jaeger@v1.76.0, in it go build ./cmd/jaeger, and
 // JAEGER_BIN=…/jaeger.
-func TestAJaegerShowsTheTraceFromTheClientToThePlatform(t *testing.T) {
+func TestTracing_JaegerShowsWholeTrace(t *testing.T) {
 	t.Parallel()
 	jaeger := os.Getenv("JAEGER_BIN")
 	if jaeger == "" {
 		t.Log("LEFT OUT: the test with a real Jaeger. JAEGER_BIN names no binary of it.")
 		return
 	}
-	query, grpc, otlp := leftAddress(t), leftAddress(t), leftAddress(t)
+	query, grpc, otlp := freeAddress(t), freeAddress(t), freeAddress(t)
 	config := filepath.Join(t.TempDir(), "jaeger.yaml")
 	text := strings.NewReplacer("$QUERY", query, "$OTLP", otlp, "$GRPC", grpc).Replace(jaegerConfig)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -61,34 +61,34 @@ func TestAJaegerShowsTheTraceFromTheClientToThePlatform(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
+		late := time.AfterFunc(testTimeout, func() { _ = command.Process.Kill() })
 		_ = command.Wait()
 		if late.Stop(); t.Failed() {
 			t.Log(log.String())
 		}
 	})
-	until(t, "Jaeger serves", func() bool {
+	await(t, "Jaeger serves", func() bool {
 		_, err := jaegerSpans(t, query)
 		return err == nil
 	})
 	p := newPlatform(t, passporttest.Config{})
-	traced(t, p, p.URL(), []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + otlp, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=10", "OTEL_METRICS_EXPORTER=none"})
+	runTraced(t, p, p.URL(), []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + otlp, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=10", "OTEL_METRICS_EXPORTER=none"})
 
 	var got string
-	until(t, "Jaeger has all spans", func() bool {
+	await(t, "Jaeger has all spans", func() bool {
 		spans, err := jaegerSpans(t, query)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = draw(spans, inboundSpan, "")
+		got = drawTree(spans, inboundSpan, "")
 		return len(spans) == strings.Count(wantTrace, "\n")
 	})
 	check(t, "trace", got, wantTrace)
 }
 
-// leftAddress returns an address that was free a moment ago: Jaeger does not share
+// freeAddress returns an address that was free a moment ago: Jaeger does not share
 // ports, and so cannot have one from freeport, which is kept for it.
-func leftAddress(t testing.TB) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -99,9 +99,9 @@ func leftAddress(t testing.TB) string {
 }
 
 // jaegerSpans returns the spans that Jaeger has of the client's trace.
-func jaegerSpans(t *testing.T, query string) ([]told, error) {
+func jaegerSpans(t *testing.T, query string) ([]exportedSpan, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+query+"/api/traces/"+inboundTrace, nil)
 	if err != nil {
@@ -131,10 +131,10 @@ func jaegerSpans(t *testing.T, query string) ([]told, error) {
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 		return nil, err
 	}
-	var all []told
+	var all []exportedSpan
 	for _, trace := range answer.Data {
 		for _, span := range trace.Spans {
-			t := told{id: span.SpanID, name: span.OperationName, start: span.StartTime, attributes: map[string]string{}}
+			t := exportedSpan{id: span.SpanID, name: span.OperationName, start: span.StartTime, attributes: map[string]string{}}
 			for _, reference := range span.References {
 				if reference.RefType == "CHILD_OF" {
 					t.parent = reference.SpanID

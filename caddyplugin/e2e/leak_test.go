@@ -28,7 +28,7 @@ const (
 // and exports. Caddy itself shows what a client sent if it is told to
 // (log_credentials), and the configuration with the accounts in it; what we make
 // of it, we show to nobody.
-func TestNothingTheServerWritesShowsATokenOrASecret(t *testing.T) {
+func TestServer_ShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	for name, credentials := range map[string]string{"as it is": "", "with log_credentials": "log_credentials"} {
 		t.Run(name, func(t *testing.T) {
@@ -55,13 +55,13 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 			}
 		}),
 	})
-	spans := newSink(t)
+	spans := newSpanReceiver(t)
 	address, byHand, handled := freeport.Address(t), freeport.Address(t), freeport.Address(t)
-	s := setup{
+	s := serverConfig{
 		global: p.client() + "metrics {\nper_host\n}\nservers {\n" + logCredentials + "\n}\n",
-		sites: site(address, "log", block("tracing", "span inbound"), proxy(p.Host(), "health_uri /health", "health_interval 50ms")) +
+		sites: site(address, "log", block("tracing", "span inbound"), pismoProxy(p.Host(), "health_uri /health", "health_interval 50ms")) +
 			site(byHand, "log", block("tracing", "span inbound"), "route {\n"+block("pismo_auth", "account {account}")+"\n"+block("reverse_proxy "+p.Host(), "transport pismo")+"\n}") +
-			site(handled, "log", proxy(p.Host(), "errors handle"), "handle_errors {\nrespond \"{err.status_code}: {err.message}\"\n}"),
+			site(handled, "log", pismoProxy(p.Host(), "errors handle"), "handle_errors {\nrespond \"{err.status_code}: {err.message}\"\n}"),
 		env: append(p.env(), spans.env()...),
 	}
 	c := start(t, s)
@@ -82,7 +82,7 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 	}
 	admin := func() {
 		for _, path := range []string{"/config/", "/pismo/clients", "/metrics", "/reverse_proxy/upstreams"} {
-			status, answer, err := c.ask(http.MethodGet, path, "")
+			status, answer, err := c.adminRequest(http.MethodGet, path, "")
 			if err != nil || status != http.StatusOK {
 				t.Errorf("%s: status %d, error %v", path, status, err)
 			}
@@ -96,14 +96,14 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 	p.FailAlways(passporttest.Body(http.StatusUnauthorized, "application/json", `{"message":"`+leakedAnswer+`"}`))
 	p.RevokeAll()
 	visit()
-	c.flush(t, `{"account":"`+alice+`"}`)
+	c.invalidate(t, `{"account":"`+alice+`"}`)
 	visit()
 	admin()
 	if err := c.load(s); err != nil {
 		t.Error(err)
 	}
 	visit()
-	until(t, "spans are exported", func() bool { return len(spans.named("inbound")) > 0 })
+	await(t, "spans are exported", func() bool { return len(spans.named("inbound")) > 0 })
 
 	known := 0
 	leaks := []string{leakedKey, leakedSecret, leakedAnswer}

@@ -41,16 +41,20 @@ func TestMetrics_CountARequestOnce(t *testing.T) {
 	t.Parallel()
 	dead := freeport.Address(t)
 	for name, directive := range map[string]func(upstream string) string{
-		"pismo_proxy":         func(upstream string) string { return proxy(upstream) },
-		"transport":           func(upstream string) string { return bare(upstream) },
-		"several attempts":    func(upstream string) string { return proxy(dead+" "+upstream, "lb_policy round_robin", "lb_retries 3") },
-		"attempts, transport": func(upstream string) string { return bare(dead+" "+upstream, "lb_policy round_robin", "lb_retries 3") },
+		"pismo_proxy": func(upstream string) string { return pismoProxy(upstream) },
+		"transport":   func(upstream string) string { return transportOnly(upstream) },
+		"several attempts": func(upstream string) string {
+			return pismoProxy(dead+" "+upstream, "lb_policy round_robin", "lb_retries 3")
+		},
+		"attempts, transport": func(upstream string) string {
+			return transportOnly(dead+" "+upstream, "lb_policy round_robin", "lb_retries 3")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlatform(t, passporttest.Config{})
 			address := freeport.Address(t)
-			c := start(t, setup{global: p.client(), sites: site(address, directive(p.Host())), env: p.env()})
+			c := start(t, serverConfig{global: p.client(), sites: site(address, directive(p.Host())), env: p.env()})
 			to := newClient(t, address, 1)
 			for range 10 {
 				check(t, "status", to.get(t, "/v1/accounts/"+alice, "X-User", "alice").status, http.StatusOK)
@@ -75,7 +79,7 @@ func TestMetrics_BeginAtZero(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeport.Address(t)
-	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
+	c := start(t, serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host())), env: p.env()})
 	text := lines(c.get("/metrics"), "pismo_token_")
 	for _, want := range []string{
 		`pismo_token_acquisitions_total{client="main",error_type="credentials_rejected",pismo_token_acquire_origin="suppressed"} 0`,
@@ -97,9 +101,9 @@ func TestMetrics_HandlerSurvivesAFailedReload(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address, metrics := freeport.Address(t), freeport.Address(t)
-	s := setup{
+	s := serverConfig{
 		global: p.client(),
-		sites:  site(address, proxy(p.Host())) + block("http://"+metrics, "bind 127.0.0.1", "metrics") + "\n",
+		sites:  site(address, pismoProxy(p.Host())) + block("http://"+metrics, "bind 127.0.0.1", "metrics") + "\n",
 		env:    p.env(),
 	}
 	c := start(t, s)

@@ -38,20 +38,20 @@ func (c *server) status(tb testing.TB) status {
 	return all[0]
 }
 
-// flush has the only client forget tokens.
-func (c *server) flush(tb testing.TB, body string) {
+// invalidate has the only client forget tokens.
+func (c *server) invalidate(tb testing.TB, body string) {
 	tb.Helper()
-	status, answer, err := c.ask(http.MethodPost, "/pismo/clients/main/flush", body, "Content-Type", "application/json")
+	status, answer, err := c.adminRequest(http.MethodPost, "/pismo/clients/main/flush", body, "Content-Type", "application/json")
 	if err != nil || status != http.StatusNoContent {
 		tb.Fatalf("status %d, error %v: %s", status, err, answer)
 	}
 }
 
-func TestAnOperatorSeesWhatAClientDoesAndHasItForgetTokens(t *testing.T) {
+func TestAdminAPI_ListsAndInvalidates(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeport.Address(t)
-	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
+	c := start(t, serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host())), env: p.env()})
 	to := newClient(t, address, 1)
 	visit := func() {
 		t.Helper()
@@ -68,18 +68,18 @@ func TestAnOperatorSeesWhatAClientDoesAndHasItForgetTokens(t *testing.T) {
 		t.Errorf("the next token expires in %v", left)
 	}
 
-	c.flush(t, `{"account": "`+alice+`"}`)
+	c.invalidate(t, `{"account": "`+alice+`"}`)
 	check(t, "tokens after one was forgotten", c.status(t).Tokens, 1)
 	visit()
 	check(t, "tokens of alice's issued", p.Counts().Accounts[alice].Issued, 2)
 	check(t, "tokens of bob's issued", p.Counts().Accounts[bob].Issued, 1)
-	c.flush(t, "")
+	c.invalidate(t, "")
 	check(t, "tokens after all were forgotten", c.status(t).Tokens, 0)
 	visit()
 	check(t, "tokens issued", p.Counts().Issued, 5)
 
 	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
-	c.flush(t, "")
+	c.invalidate(t, "")
 	to.get(t, "/v1/accounts/"+alice, "X-User", "alice")
 	now = c.status(t)
 	check(t, "accounts that are left alone", now.Cooling, 1)
@@ -88,11 +88,11 @@ func TestAnOperatorSeesWhatAClientDoesAndHasItForgetTokens(t *testing.T) {
 	}
 }
 
-func TestTheMetricsAreThoseOfTelemetryUnderTheNameOfTheClient(t *testing.T) {
+func TestMetrics_NameTheClient(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeport.Address(t)
-	s := setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()}
+	s := serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host())), env: p.env()}
 	c := start(t, s)
 	to := newClient(t, address, 1)
 	for range 3 {
@@ -129,16 +129,16 @@ func lines(text, word string) string {
 	return strings.Join(found, "")
 }
 
-func TestAnOutageIsOneWarningAndItsEndOneLine(t *testing.T) {
+func TestLog_OneWarningPerOutage(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	address := freeport.Address(t)
-	c := start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
+	c := start(t, serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host())), env: p.env()})
 	to := newClient(t, address, connections)
 	for range 2 {
 		p.FailAlways(passporttest.Status(http.StatusInternalServerError))
-		c.flush(t, "")
-		crowd(connections, func(int) {
+		c.invalidate(t, "")
+		concurrently(connections, func(int) {
 			for user := range accounts {
 				got, err := to.send(http.MethodGet, "/", nil, "X-User", user)
 				if err != nil || got.status < http.StatusInternalServerError {
@@ -147,7 +147,7 @@ func TestAnOutageIsOneWarningAndItsEndOneLine(t *testing.T) {
 			}
 		})
 		p.Heal()
-		c.flush(t, "")
+		c.invalidate(t, "")
 		check(t, "status when it is over", to.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 	}
 	ours := lines(c.logged(), `"logger":"pismo"`)
@@ -160,16 +160,16 @@ func TestAnOutageIsOneWarningAndItsEndOneLine(t *testing.T) {
 
 // A synthesised answer with 5xx is a fault of the upstream's to these, where
 // pismo_auth has not made sure before that there is a token.
-func TestATransportByItselfWarnsOfHealthChecksThatItsAnswersWouldFail(t *testing.T) {
+func TestPassiveHealth_WarnsOfOwnAnswers(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	for option, want := range map[string]int{"": 0, "unhealthy_status 5xx": 1, "unhealthy_latency 1s": 1} {
 		t.Run(fmt.Sprintf("%q", option), func(t *testing.T) {
 			t.Parallel()
 			address := freeport.Address(t)
-			c := start(t, setup{
+			c := start(t, serverConfig{
 				global: p.client(),
-				sites:  site(address, bare(p.Host(), "fail_duration 30s", option)),
+				sites:  site(address, transportOnly(p.Host(), "fail_duration 30s", option)),
 				env:    p.env(),
 			})
 			warnings := lines(lines(c.logged(), `"level":"warn"`), "pismo")
@@ -181,7 +181,7 @@ func TestATransportByItselfWarnsOfHealthChecksThatItsAnswersWouldFail(t *testing
 	}
 }
 
-func TestTheBinaryInspectsATokenWithoutShowingIt(t *testing.T) {
+func TestInspect_ShowsNoToken(t *testing.T) {
 	t.Parallel()
 	token := newPlatform(t, passporttest.Config{}).token(t, alice)
 	inspect := func(stdin string, args ...string) (string, error) {

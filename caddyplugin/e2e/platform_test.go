@@ -20,17 +20,17 @@ const carol = "102681873"
 // accounts are those of the users whom the sites know.
 var accounts = map[string]string{"alice": alice, "bob": bob}
 
-// A platform is the double, and how a server is told of it.
-type platform struct{ *passporttest.Server }
+// A fakePlatform is the double, and how a server is told of it.
+type fakePlatform struct{ *passporttest.Server }
 
-func newPlatform(tb testing.TB, config passporttest.Config) platform {
+func newPlatform(tb testing.TB, config passporttest.Config) fakePlatform {
 	tb.Helper()
-	return platform{passporttest.NewServer(tb, config)}
+	return fakePlatform{passporttest.NewServer(tb, config)}
 }
 
 // client returns the global option that makes a client of the platform, which
 // is called main. More options for it come as lines.
-func (p platform) client(more ...string) string {
+func (p fakePlatform) client(more ...string) string {
 	return `pismo {
 	client main {
 		base_url ` + p.URL() + `
@@ -43,18 +43,18 @@ func (p platform) client(more ...string) string {
 }
 
 // env returns the environment with the credentials.
-func (p platform) env() []string {
+func (p fakePlatform) env() []string {
 	return []string{"PISMO_SERVER_KEY=" + p.ServerKey(), "PISMO_SERVER_SECRET=" + p.ServerSecret()}
 }
 
 // token returns a token from the platform, for who has no plugin.
-func (p platform) token(tb testing.TB, account string) string {
+func (p fakePlatform) token(tb testing.TB, account string) string {
 	tb.Helper()
 	source, err := tokensource.New(tokensource.Config{Issuer: p.Issuer()})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	token, err := source.For(acct(tb, account)).Token(tb.Context())
+	token, err := source.ForAccount(acct(tb, account)).Token(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -86,20 +86,20 @@ func users() string {
 	return block("map {http.request.header.X-User} {account}", lines...)
 }
 
-// proxy returns the directive that is tested, to an upstream. More options come
+// pismoProxy returns the directive that is tested, to an upstream. More options come
 // as lines.
-func proxy(upstream string, more ...string) string {
+func pismoProxy(upstream string, more ...string) string {
 	return block("pismo_proxy "+upstream, append([]string{"account {account}"}, more...)...)
 }
 
-// bare returns a reverse_proxy that has the transport, without a pismo_auth in
+// transportOnly returns a reverse_proxy that has the transport, without a pismo_auth in
 // front.
-func bare(upstream string, more ...string) string {
+func transportOnly(upstream string, more ...string) string {
 	return block("reverse_proxy "+upstream, append([]string{block("transport pismo", "account {account}")}, more...)...)
 }
 
-// plain returns Caddy's own directive, with a token that is written down.
-func plain(upstream, token string, more ...string) string {
+// reverseProxyWithToken returns Caddy's own directive, with a token that is written down.
+func reverseProxyWithToken(upstream, token string, more ...string) string {
 	return block("reverse_proxy "+upstream, append([]string{"header_up Authorization \"Bearer " + token + "\""}, more...)...)
 }
 

@@ -39,7 +39,7 @@ type prometheus struct {
 // rules, and waits until it serves. It is stopped when the test is over.
 func startPrometheus(tb testing.TB, path, target, rules string) *prometheus {
 	tb.Helper()
-	dir, address := tb.TempDir(), leftAddress(tb)
+	dir, address := tb.TempDir(), freeAddress(tb)
 	config, ruleFile := filepath.Join(dir, "prometheus.yml"), filepath.Join(dir, "rules.yml")
 	for name, text := range map[string]string{
 		ruleFile: rules,
@@ -58,14 +58,14 @@ func startPrometheus(tb testing.TB, path, target, rules string) *prometheus {
 	}
 	tb.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
+		late := time.AfterFunc(testTimeout, func() { _ = command.Process.Kill() })
 		_ = command.Wait()
 		if late.Stop(); tb.Failed() {
 			tb.Log(log.String())
 		}
 	})
 	p := &prometheus{client: newClient(tb, address, 1)}
-	until(tb, "Prometheus serves", func() bool {
+	await(tb, "Prometheus serves", func() bool {
 		got, err := p.send(http.MethodGet, "/-/ready", nil)
 		return err == nil && got.status == http.StatusOK
 	})

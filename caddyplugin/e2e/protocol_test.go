@@ -19,7 +19,7 @@ import (
 
 // trust writes the platform's certificate to a file, for those who are to trust
 // it.
-func (p platform) trust(tb testing.TB) string {
+func (p fakePlatform) trust(tb testing.TB) string {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "platform.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}), 0o600); err != nil {
@@ -28,13 +28,13 @@ func (p platform) trust(tb testing.TB) string {
 	return file
 }
 
-// secure returns a site in https.
-func secure(address, certFile, keyFile string, directives ...string) string {
+// secureSite returns a site in https.
+func secureSite(address, certFile, keyFile string, directives ...string) string {
 	return block("https://"+address, append([]string{"bind 127.0.0.1", "tls " + certFile + " " + keyFile, users()}, directives...)...) + "\n"
 }
 
 // To Caddy's own directive, too: what comes of both is the same.
-func TestEveryVersionOfHTTPIsSpokenOnBothSides(t *testing.T) {
+func TestProtocol_EveryPairOfVersions(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{TLS: true, HTTP2: true, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		length, _ := io.Copy(io.Discard, r.Body)
@@ -45,13 +45,13 @@ func TestEveryVersionOfHTTPIsSpokenOnBothSides(t *testing.T) {
 	ours := newAuthority(t)
 	certFile, keyFile := ours.issue(t, t.TempDir(), "the server")
 	upstream := func(version string) string {
-		return proxy("https://"+p.Host(), block("transport pismo", "tls_trust_pool file "+trust, "versions "+version)) + "\n" +
-			"handle /plain {\n" + plain("https://"+p.Host(), p.token(t, carol), block("transport http", "tls_trust_pool file "+trust, "versions "+version)) + "\n}"
+		return pismoProxy("https://"+p.Host(), block("transport pismo", "tls_trust_pool file "+trust, "versions "+version)) + "\n" +
+			"handle /plain {\n" + reverseProxyWithToken("https://"+p.Host(), p.token(t, carol), block("transport http", "tls_trust_pool file "+trust, "versions "+version)) + "\n}"
 	}
 	first, second := freeport.Address(t), freeport.Address(t)
-	start(t, setup{
+	start(t, serverConfig{
 		global: p.client("trusted_ca_certs " + trust),
-		sites:  secure(first, certFile, keyFile, upstream("1.1")) + secure(second, certFile, keyFile, upstream("2")),
+		sites:  secureSite(first, certFile, keyFile, upstream("1.1")) + secureSite(second, certFile, keyFile, upstream("2")),
 		env:    p.env(),
 	})
 
@@ -75,13 +75,13 @@ func TestEveryVersionOfHTTPIsSpokenOnBothSides(t *testing.T) {
 				if round == 1 {
 					p.Revoke(accounts[at.user]) // The replay needs the body again.
 				}
-				got := to.must(t, http.MethodPost, "/v1/payments", payment, "X-User", at.user)
+				got := to.mustSend(t, http.MethodPost, "/v1/payments", payment, "X-User", at.user)
 				name := clientProto + " to " + upstreamProto
 				check(t, name+": status", got.status, http.StatusOK)
 				check(t, name+": spoken to the client", got.proto, clientProto)
 				check(t, name+": spoken to the platform", got.header.Get("X-Upstream-Proto"), upstreamProto)
 				check(t, name+": bytes that came back", len(got.body), len(payment))
-				same := to.must(t, http.MethodPost, "/plain", payment, "X-User", at.user)
+				same := to.mustSend(t, http.MethodPost, "/plain", payment, "X-User", at.user)
 				for _, each := range []http.Header{got.header, same.header} { // These differ by request.
 					each.Del("Date")
 					each.Del("X-Cid")

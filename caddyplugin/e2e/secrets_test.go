@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestASecretFileThatIsRotatedIsReadAtTheNextIssuance(t *testing.T) {
+func TestSecretFile_IsReadForEachIssuance(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	file := filepath.Join(t.TempDir(), "secret")
@@ -28,19 +28,19 @@ func TestASecretFileThatIsRotatedIsReadAtTheNextIssuance(t *testing.T) {
 	}
 	write(p.ServerSecret())
 	address := freeport.Address(t)
-	start(t, setup{
+	start(t, serverConfig{
 		global: block("pismo", block("client main", "base_url "+p.URL(), "server_key {env.PISMO_SERVER_KEY}", "server_secret {file."+file+"}")),
-		sites:  site(address, proxy(p.Host())),
+		sites:  site(address, pismoProxy(p.Host())),
 		env:    []string{"PISMO_SERVER_KEY=" + p.ServerKey()},
 	})
-	l := press(t, connections, visits(newClient(t, address, connections)))
+	l := startLoad(t, connections, alternatingUsers(newClient(t, address, connections)))
 	for range 3 {
-		l.more(t, connections)
+		l.awaitMore(t, connections)
 		write(p.RotateSecret())
-		l.more(t, connections) // Tokens that are there are good.
+		l.awaitMore(t, connections) // Tokens that are there are good.
 		issued := p.Counts().Issued
 		p.RevokeAll()
-		until(t, "new tokens are issued", func() bool { return p.Counts().Issued == issued+len(accounts) })
+		await(t, "new tokens are issued", func() bool { return p.Counts().Issued == issued+len(accounts) })
 	}
 	if _, err := l.stop(); err != nil {
 		t.Error(err)
@@ -50,7 +50,7 @@ func TestASecretFileThatIsRotatedIsReadAtTheNextIssuance(t *testing.T) {
 
 // Whoever is on the other side of a connection shows its certificate at the
 // handshake; so that there are some, nobody keeps connections.
-func TestAClientCertificateThatIsRotatedIsShownAtTheNextHandshake(t *testing.T) {
+func TestCertificate_RotatesAtHandshake(t *testing.T) {
 	t.Parallel()
 	theirs, ours := newAuthority(t), newAuthority(t)
 	double, err := passporttest.New(passporttest.Config{})
@@ -79,11 +79,11 @@ func TestAClientCertificateThatIsRotatedIsShownAtTheNextHandshake(t *testing.T) 
 	writePEM(t, trust, "CERTIFICATE", theirs.certificate.Raw)
 	certFile, keyFile = ours.issue(t, dir, "the first")
 	address := freeport.Address(t)
-	start(t, setup{
+	start(t, serverConfig{
 		global: block("pismo", block("client main", "base_url "+front.URL, "server_key {env.PISMO_SERVER_KEY}", "server_secret {env.PISMO_SERVER_SECRET}",
 			"client_certificate "+certFile+" "+keyFile, "trusted_ca_certs "+trust)),
-		sites: site(address, proxy(front.URL, block("transport pismo", "tls_trust_pool file "+trust))),
-		env:   platform{double}.env(),
+		sites: site(address, pismoProxy(front.URL, block("transport pismo", "tls_trust_pool file "+trust))),
+		env:   fakePlatform{double}.env(),
 	})
 	to := newClient(t, address, 1)
 	for _, name := range []string{"the first", "the second", "the third"} {

@@ -20,8 +20,8 @@ import (
 	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 )
 
-// patience is how long a test waits for what does not come.
-const patience = time.Minute
+// testTimeout is how long a test waits for what does not come.
+const testTimeout = time.Minute
 
 // A server is the binary, running.
 type server struct {
@@ -34,8 +34,8 @@ type server struct {
 	failure error         // how it ended; read it after that
 }
 
-// A setup is how a server is started.
-type setup struct {
+// A serverConfig is how a server is started.
+type serverConfig struct {
 	global string   // what is in the global options of its Caddyfile
 	sites  string   // what stands after them
 	env    []string // what is in its environment, beside the necessary
@@ -44,7 +44,7 @@ type setup struct {
 // caddyfile returns the whole Caddyfile. The server keeps to itself: its admin
 // API listens on loopback, it trusts itself without telling the system, and
 // gets no certificates from anybody.
-func (s setup) caddyfile(admin string) string {
+func (s serverConfig) caddyfile(admin string) string {
 	return `{
 	admin ` + admin + `
 	auto_https off
@@ -63,7 +63,7 @@ func (s setup) caddyfile(admin string) string {
 // start starts a server and waits until it serves. It is stopped when the test
 // is over; what it wrote is shown if the test has failed, and a data race that
 // it has found fails it.
-func start(tb testing.TB, s setup) *server {
+func start(tb testing.TB, s serverConfig) *server {
 	tb.Helper()
 	running, err := tryStart(tb, s)
 	if err != nil {
@@ -73,7 +73,7 @@ func start(tb testing.TB, s setup) *server {
 }
 
 // tryStart is start for servers that may refuse to.
-func tryStart(tb testing.TB, s setup) (*server, error) {
+func tryStart(tb testing.TB, s serverConfig) (*server, error) {
 	tb.Helper()
 	c := newServer(tb)
 	config := filepath.Join(c.dir, "Caddyfile")
@@ -134,19 +134,19 @@ func (c *server) run(workingDir string, env []string, args ...string) error {
 	c.tb.Cleanup(c.stop)
 
 	serves := make(chan error, 1)
-	go func() { serves <- echo(pingback, word) }()
+	go func() { serves <- awaitWord(pingback, word) }()
 	select {
 	case err := <-serves:
 		return err
 	case <-c.ended:
 		return fmt.Errorf("the server ended: %w: %s", c.failure, c.logged())
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		return errors.New("the server does not begin to serve")
 	}
 }
 
-// echo waits for a connection that sends word.
-func echo(listener net.Listener, word string) error {
+// awaitWord waits for a connection that sends word.
+func awaitWord(listener net.Listener, word string) error {
 	conn, err := listener.Accept()
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func (c *server) stop() {
 	_ = c.command.Process.Signal(syscall.SIGTERM) // It may have ended.
 	select {
 	case <-c.ended:
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		_ = c.command.Process.Kill()
 		<-c.ended
 		c.tb.Error("the server did not stop when it was told to")
@@ -190,8 +190,8 @@ func (c *server) logged() string {
 }
 
 // load replaces the configuration, even by one that is the same.
-func (c *server) load(s setup) error {
-	status, answer, err := c.ask(http.MethodPost, "/load", s.caddyfile(c.admin), "Content-Type", "text/caddyfile", "Cache-Control", "must-revalidate")
+func (c *server) load(s serverConfig) error {
+	status, answer, err := c.adminRequest(http.MethodPost, "/load", s.caddyfile(c.admin), "Content-Type", "text/caddyfile", "Cache-Control", "must-revalidate")
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("status %d: %s", status, answer)
 	}
@@ -201,16 +201,16 @@ func (c *server) load(s setup) error {
 // get returns what the admin API answers.
 func (c *server) get(path string) string {
 	c.tb.Helper()
-	status, answer, err := c.ask(http.MethodGet, path, "")
+	status, answer, err := c.adminRequest(http.MethodGet, path, "")
 	if err != nil || status != http.StatusOK {
 		c.tb.Fatalf("GET %s of the admin API: status %d, error %v: %s", path, status, err, answer)
 	}
 	return answer
 }
 
-// ask asks the admin API. Header fields come in pairs of name and value.
-func (c *server) ask(method, path, body string, header ...string) (status int, answer string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// adminRequest asks the admin API. Header fields come in pairs of name and value.
+func (c *server) adminRequest(method, path, body string, header ...string) (status int, answer string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.admin+path, strings.NewReader(body))
 	if err != nil {

@@ -23,8 +23,8 @@ func TestStall_HeadOf401Arrives(t *testing.T) {
 		<-r.Context().Done()
 	})})
 	address := freeport.Address(t)
-	start(t, setup{global: p.client(), sites: site(address, proxy(p.Host())), env: p.env()})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	start(t, serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host())), env: p.env()})
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
 	if err != nil {

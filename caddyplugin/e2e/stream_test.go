@@ -19,21 +19,21 @@ import (
 )
 
 // Each of these is made of Caddy's own directive too: what it can do, ours can.
-func eachDirective(t *testing.T, p platform, test func(t *testing.T, c *server, address string)) {
+func eachDirective(t *testing.T, p fakePlatform, test func(t *testing.T, c *server, address string)) {
 	t.Helper()
 	for name, directive := range map[string]string{
-		"reverse_proxy": plain(p.Host(), p.token(t, alice)),
-		"pismo_proxy":   proxy(p.Host()),
+		"reverse_proxy": reverseProxyWithToken(p.Host(), p.token(t, alice)),
+		"pismo_proxy":   pismoProxy(p.Host()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			address := freeport.Address(t)
-			test(t, start(t, setup{global: p.client(), sites: site(address, directive), env: p.env()}), address)
+			test(t, start(t, serverConfig{global: p.client(), sites: site(address, directive), env: p.env()}), address)
 		})
 	}
 }
 
-func TestAWebSocketGoesThrough(t *testing.T) {
+func TestStream_PassesWebSocket(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{Resource: websocket.Server{Handler: func(ws *websocket.Conn) { _, _ = io.Copy(ws, ws) }}})
 	eachDirective(t, p, func(t *testing.T, _ *server, address string) {
@@ -42,7 +42,7 @@ func TestAWebSocketGoesThrough(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ws.Close()
-		if err := ws.SetDeadline(time.Now().Add(patience)); err != nil {
+		if err := ws.SetDeadline(time.Now().Add(testTimeout)); err != nil {
 			t.Fatal(err)
 		}
 		for n := range 3 {
@@ -58,7 +58,7 @@ func TestAWebSocketGoesThrough(t *testing.T) {
 	})
 }
 
-func TestServerSentEventsArriveOneByOne(t *testing.T) {
+func TestStream_FlushesServerSentEvents(t *testing.T) {
 	t.Parallel()
 	next := make(chan struct{})
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -73,9 +73,9 @@ func TestServerSentEventsArriveOneByOne(t *testing.T) {
 			}
 		}
 	})})
-	for name, directive := range map[string]string{"reverse_proxy": plain(p.Host(), p.token(t, alice)), "pismo_proxy": proxy(p.Host())} {
+	for name, directive := range map[string]string{"reverse_proxy": reverseProxyWithToken(p.Host(), p.token(t, alice)), "pismo_proxy": pismoProxy(p.Host())} {
 		address := freeport.Address(t)
-		start(t, setup{global: p.client(), sites: site(address, directive), env: p.env()})
+		start(t, serverConfig{global: p.client(), sites: site(address, directive), env: p.env()})
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func TestServerSentEventsArriveOneByOne(t *testing.T) {
 	}
 }
 
-func TestAChunkedUploadOf100MiBIsNotKeptInMemory(t *testing.T) {
+func TestStream_LargeUploadStaysOutOfMemory(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	eachDirective(t, p, func(t *testing.T, c *server, address string) {
@@ -109,10 +109,10 @@ func TestAChunkedUploadOf100MiBIsNotKeptInMemory(t *testing.T) {
 			}
 		}
 		upload(1 << 20)
-		before := c.peak(t)
+		before := c.peakMemory(t)
 		upload(100 << 20)
 		const most = 32 << 20
-		if grown := c.peak(t) - before; grown > most {
+		if grown := c.peakMemory(t) - before; grown > most {
 			t.Errorf("the server took %d MiB of memory for an upload of 100 MiB", grown>>20)
 		}
 	})
@@ -125,8 +125,8 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// peak returns how many bytes of memory the process has had at once so far.
-func (c *server) peak(tb testing.TB) int {
+// peakMemory returns how many bytes of memory the process has had at once so far.
+func (c *server) peakMemory(tb testing.TB) int {
 	tb.Helper()
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.command.Process.Pid), "status"))
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *server) peak(tb testing.TB) int {
 	return kib << 10
 }
 
-func TestTrailersAndRedirectsPassAsTheyAre(t *testing.T) {
+func TestProxy_PassesTrailersAndRedirects(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/moved" {

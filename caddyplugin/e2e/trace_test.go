@@ -21,8 +21,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A sink takes the spans that the server exports.
-type sink struct {
+// A spanReceiver takes the spans that the server exports.
+type spanReceiver struct {
 	*httptest.Server
 
 	mu    sync.Mutex
@@ -30,19 +30,19 @@ type sink struct {
 	text  strings.Builder // everything that came, as text
 }
 
-func newSink(tb testing.TB) *sink {
-	s := new(sink)
+func newSpanReceiver(tb testing.TB) *spanReceiver {
+	s := new(spanReceiver)
 	s.Server = httptest.NewServer(s)
 	tb.Cleanup(s.Close)
 	return s
 }
 
 // env returns the environment in which the server exports to the sink, at once.
-func (s *sink) env() []string {
+func (s *spanReceiver) env() []string {
 	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=10", "OTEL_METRICS_EXPORTER=none"}
 }
 
-func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *spanReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	var request collector.ExportTraceServiceRequest
 	if err == nil {
@@ -63,16 +63,16 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // named returns the spans of a name that have come so far.
-func (s *sink) named(name string) []*tracepb.Span {
+func (s *spanReceiver) named(name string) []*tracepb.Span {
 	return s.having(func(span *tracepb.Span) bool { return span.GetName() == name })
 }
 
 // identified returns the spans with an id, of which there is one at most.
-func (s *sink) identified(id string) []*tracepb.Span {
+func (s *spanReceiver) identified(id string) []*tracepb.Span {
 	return s.having(func(span *tracepb.Span) bool { return hex.EncodeToString(span.GetSpanId()) == id })
 }
 
-func (s *sink) having(property func(*tracepb.Span) bool) (found []*tracepb.Span) {
+func (s *spanReceiver) having(property func(*tracepb.Span) bool) (found []*tracepb.Span) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, span := range s.spans {
@@ -83,18 +83,18 @@ func (s *sink) having(property func(*tracepb.Span) bool) (found []*tracepb.Span)
 	return found
 }
 
-func (s *sink) String() string {
+func (s *spanReceiver) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
 }
 
-// told returns the spans that were exported.
-func (s *sink) told() (all []told) {
+// exported returns the spans that were exported.
+func (s *spanReceiver) exported() (all []exportedSpan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, span := range s.spans {
-		t := told{
+		t := exportedSpan{
 			id: hex.EncodeToString(span.GetSpanId()), parent: hex.EncodeToString(span.GetParentSpanId()),
 			name: span.GetName(), start: span.GetStartTimeUnixNano(), attributes: map[string]string{},
 		}
@@ -108,16 +108,16 @@ func (s *sink) told() (all []told) {
 
 // The platform and its token endpoint are told the span of the very sending that
 // reached them.
-func TestATraceLeadsFromTheClientThroughTheServerToThePlatform(t *testing.T) {
+func TestTracing_SpansFromClientToPlatform(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
-	told := &parents{sendings: map[string][]string{}}
-	front := httptest.NewServer(told.before(p.URL()))
+	told := &traceParents{sendings: map[string][]string{}}
+	front := httptest.NewServer(told.recordingProxy(p.URL()))
 	t.Cleanup(front.Close)
-	spans := newSink(t)
-	traced(t, p, front.URL, spans.env())
-	until(t, "the spans are exported", func() bool { return len(spans.named("inbound")) == 2 && len(spans.named("pismo.token.renew")) == 1 })
-	check(t, "trace", draw(spans.told(), inboundSpan, ""), wantTrace)
+	spans := newSpanReceiver(t)
+	runTraced(t, p, front.URL, spans.env())
+	await(t, "the spans are exported", func() bool { return len(spans.named("inbound")) == 2 && len(spans.named("pismo.token.renew")) == 1 })
+	check(t, "trace", drawTree(spans.exported(), inboundSpan, ""), wantTrace)
 
 	told.mu.Lock()
 	defer told.mu.Unlock()
@@ -137,15 +137,15 @@ func TestATraceLeadsFromTheClientThroughTheServerToThePlatform(t *testing.T) {
 	check(t, "requests that were told a parent", len(seen), 5)
 }
 
-// parents are what requests say is the parent of what they lead to, by the name
+// traceParents are what requests say is the parent of what they lead to, by the name
 // that otelhttp gives their spans.
-type parents struct {
+type traceParents struct {
 	mu       sync.Mutex
 	sendings map[string][]string
 }
 
-// before returns a proxy that notes the parents, to a platform.
-func (p *parents) before(platform string) http.Handler {
+// recordingProxy returns a proxy that notes the parents, to a platform.
+func (p *traceParents) recordingProxy(platform string) http.Handler {
 	target, err := url.Parse(platform)
 	if err != nil {
 		panic(err)

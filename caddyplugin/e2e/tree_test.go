@@ -31,15 +31,15 @@ inbound
   HTTP GET 1
 `
 
-// traced has a server with the directive tracing send two requests of a client's
+// runTraced has a server with the directive tracing send two requests of a client's
 // trace to a platform, which is at a URL, and refuses the token of the second.
 // Spans go where the environment says.
-func traced(t *testing.T, p platform, url string, env []string) {
+func runTraced(t *testing.T, p fakePlatform, url string, env []string) {
 	t.Helper()
 	address := freeport.Address(t)
-	start(t, setup{
+	start(t, serverConfig{
 		global: strings.ReplaceAll(p.client(), p.URL(), url),
-		sites:  site(address, block("tracing", "span inbound"), proxy(strings.TrimPrefix(url, "http://"))),
+		sites:  site(address, block("tracing", "span inbound"), pismoProxy(strings.TrimPrefix(url, "http://"))),
 		env:    append(p.env(), env...),
 	})
 	to := newClient(t, address, 1)
@@ -50,22 +50,22 @@ func traced(t *testing.T, p platform, url string, env []string) {
 	}
 }
 
-// A told span is one that a backend was told of.
-type told struct {
+// An exportedSpan span is one that a backend was told of.
+type exportedSpan struct {
 	id, parent, name string
 	start            uint64
 	attributes       map[string]string
 }
 
-// draw draws the spans beneath one, in the order of their beginnings.
-func draw(spans []told, parent, indent string) string {
-	var children []told
+// drawTree draws the spans beneath one, in the order of their beginnings.
+func drawTree(spans []exportedSpan, parent, indent string) string {
+	var children []exportedSpan
 	for _, span := range spans {
 		if span.parent == parent {
 			children = append(children, span)
 		}
 	}
-	slices.SortFunc(children, func(a, b told) int { return cmp.Compare(a.start, b.start) })
+	slices.SortFunc(children, func(a, b exportedSpan) int { return cmp.Compare(a.start, b.start) })
 	var b strings.Builder
 	for _, span := range children {
 		b.WriteString(indent + span.name)
@@ -74,7 +74,7 @@ func draw(spans []told, parent, indent string) string {
 				b.WriteString(" " + value)
 			}
 		}
-		b.WriteString("\n" + draw(spans, span.id, indent+"  "))
+		b.WriteString("\n" + drawTree(spans, span.id, indent+"  "))
 	}
 	return b.String()
 }

@@ -15,22 +15,22 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A watched is a server with two clients, watched by a Prometheus.
-type watched struct {
+// A monitoredServer is a server with two clients, watched by a Prometheus.
+type monitoredServer struct {
 	*testing.T
 	*prometheus
-	main, small     platform
+	main, small     fakePlatform
 	toMain, toSmall *client
 	metrics         *client
 
-	got, failed map[string]int // requests, by the name of the client
+	requests, failed map[string]int // requests, by the name of the client
 }
 
-func newWatched(t *testing.T, path string) *watched {
-	w := &watched{T: t, got: map[string]int{}, failed: map[string]int{}}
+func newMonitoredServer(t *testing.T, path string) *monitoredServer {
+	w := &monitoredServer{T: t, requests: map[string]int{}, failed: map[string]int{}}
 	w.main, w.small = newPlatform(t, passporttest.Config{}), newPlatform(t, passporttest.Config{})
 	main, small, metrics := freeport.Address(t), freeport.Address(t), freeport.Address(t)
-	start(t, setup{
+	start(t, serverConfig{
 		global: block("pismo",
 			block("client main", "base_url "+w.main.URL(), "server_key {env.MAIN_KEY}", "server_secret {env.MAIN_SECRET}"),
 			block("client small", "base_url "+w.small.URL(), "server_key {env.SMALL_KEY}", "server_secret {env.SMALL_SECRET}")),
@@ -44,12 +44,12 @@ func newWatched(t *testing.T, path string) *watched {
 		},
 	})
 	w.toMain, w.toSmall, w.metrics = newClient(t, main, 1), newClient(t, small, 1), newClient(t, metrics, 1)
-	w.prometheus = startPrometheus(t, path, metrics, hurried(t))
+	w.prometheus = startPrometheus(t, path, metrics, acceleratedRules(t))
 	return w
 }
 
 // visit sends a request for an account, through the client main.
-func (w *watched) visit(account string, body io.Reader) int {
+func (w *monitoredServer) visit(account string, body io.Reader) int {
 	w.Helper()
 	method := http.MethodGet
 	if body != nil {
@@ -59,30 +59,30 @@ func (w *watched) visit(account string, body io.Reader) int {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.note("main", got)
+	w.countResult("main", got)
 	return got.status
 }
 
 // visitSmall sends a request through the client small.
-func (w *watched) visitSmall() { w.note("small", w.toSmall.get(w, "/v1/organization")) }
+func (w *monitoredServer) visitSmall() { w.countResult("small", w.toSmall.get(w, "/v1/organization")) }
 
-// note notes whether there was a token for a request: without one, it is
+// countResult notes whether there was a token for a request: without one, it is
 // answered with the problem of the token endpoint.
-func (w *watched) note(name string, got reply) {
+func (w *monitoredServer) countResult(name string, got reply) {
 	for _, problem := range []string{"#unavailable", "#credentials-rejected", "#account-rejected"} {
 		if strings.Contains(got.body, problem) {
 			w.failed[name]++
 			return
 		}
 	}
-	w.got[name]++
+	w.requests[name]++
 }
 
 // The tokens that load has refused, and how many of those requests are healed.
 const refusedInLoad, healedInLoad = 9, 5
 
 // load makes requests of all kinds through the client main, over a few scrapes.
-func (w *watched) load() {
+func (w *monitoredServer) load() {
 	w.Helper()
 	everybody := func() {
 		for account := range 5 {
@@ -103,24 +103,24 @@ func (w *watched) load() {
 		w.visit("1003", nil) // An answer.
 	}
 	scrapes := w.scrapes()
-	until(w, "there are more scrapes", func() bool {
+	await(w, "there are more scrapes", func() bool {
 		everybody()
 		return w.scrapes() >= scrapes+4
 	})
 }
 
 // scrapes returns how often the server has been scraped.
-func (w *watched) scrapes() float64 { return w.number(w, "count_over_time(up["+window+"])") }
+func (w *monitoredServer) scrapes() float64 { return w.number(w, "count_over_time(up["+window+"])") }
 
 // outage has both token endpoints fail until the alerts fire that must.
-func (w *watched) outage() {
+func (w *monitoredServer) outage() {
 	w.Helper()
 	w.main.FailAlways(passporttest.Status(http.StatusInternalServerError))
 	w.small.FailAlways(passporttest.Status(http.StatusUnauthorized))
 	must := []string{"PismoTokensNotHad main", "PismoTokensNotHad small", "PismoSourceCooling main", "PismoCredentialsRejected small"}
 	account := 2000
 	var firing map[string]bool
-	until(w, "the alerts of an outage fire", func() bool {
+	await(w, "the alerts of an outage fire", func() bool {
 		account++
 		w.visit(fmt.Sprint(account%5+2000), nil)
 		w.visit("1001", nil) // Has a token.
@@ -137,12 +137,12 @@ func (w *watched) outage() {
 	w.small.Heal()
 }
 
-// settle waits until Prometheus has seen what the server has counted last. From
+// awaitScrape waits until Prometheus has seen what the server has counted last. From
 // then on, queries are about the scrape that has it.
-func (w *watched) settle() {
+func (w *monitoredServer) awaitScrape() {
 	w.Helper()
 	raw := totals(w.metrics.get(w, "/metrics").body)
-	until(w, "Prometheus has scraped the last values", func() bool {
+	await(w, "Prometheus has scraped the last values", func() bool {
 		w.at = time.Time{}
 		last := w.number(w, "max(timestamp(pismo_token_cached))")
 		if math.IsNaN(last) {

@@ -8,9 +8,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestTheTenLinesReadAnAccount(t *testing.T) {
+func TestRead_GetsAccount(t *testing.T) {
 	double := passporttest.NewServer(t, passporttest.Config{})
-	if err := read(platform.OfDouble(double), "102681871", "/v1/accounts/102681871"); err != nil {
+	if err := read(platform.FromFakeServer(double), "102681871", "/v1/accounts/102681871"); err != nil {
 		t.Fatal(err)
 	}
 	if n := double.Counts().Accounts["102681871"].Accepted; n != 1 {
@@ -18,9 +18,9 @@ func TestTheTenLinesReadAnAccount(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAccountIsRefusedBeforeAnythingIsSent(t *testing.T) {
+func TestRead_RefusesInvalidAccount(t *testing.T) {
 	double := passporttest.NewServer(t, passporttest.Config{})
-	err := read(platform.OfDouble(double), "0102681871", "/v1/accounts/102681871")
+	err := read(platform.FromFakeServer(double), "0102681871", "/v1/accounts/102681871")
 	if err == nil || !strings.Contains(err.Error(), "-account") {
 		t.Errorf("got %v, want the name of the flag", err)
 	}

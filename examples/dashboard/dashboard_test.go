@@ -174,7 +174,7 @@ func expressions(t *testing.T) (all []string) {
 	return all
 }
 
-func TestTheDashboardShowsOnlyWhatThereIs(t *testing.T) {
+func TestDashboard_NamesExistingMetrics(t *testing.T) {
 	known := golden(t)
 	questions := 0
 	for _, panel := range panels(t) {
@@ -194,7 +194,7 @@ func TestTheDashboardShowsOnlyWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestEveryMetricIsOnTheDashboard(t *testing.T) {
+func TestDashboard_ShowsEveryMetric(t *testing.T) {
 	text, err := os.ReadFile("dashboard.json")
 	if err != nil {
 		t.Fatal(err)

@@ -151,8 +151,8 @@ func TestOgen_TellsVerdict(t *testing.T) {
 	ctx, payment, refused := forAlice(t), &ogenclient.Payment{Amount: 12.5}, false
 
 	// recipe: generated-verdict
-	attempts := new(transport.Attempts)
-	_, err := client.PostPayment(transport.ContextWithAttempts(ctx, attempts), payment, ogenclient.PostPaymentParams{})
+	attempts := new(transport.RetryGroup)
+	_, err := client.PostPayment(transport.ContextWithRetryGroup(ctx, attempts), payment, ogenclient.PostPaymentParams{})
 	if verdict, ok := attempts.Verdict(); ok && verdict == transport.RequestRefused {
 		refused = true // By the platform's business; it is no matter of the token.
 	}

@@ -167,7 +167,7 @@ func counting(next http.RoundTripper, n *int) http.RoundTripper {
 }
 
 // isUnsent reports whether a request was not sent, for that reason.
-func isUnsent(err error, reason transport.Unsent) bool { return errors.Is(err, reason) }
+func isUnsent(err error, reason transport.UnsentError) bool { return errors.Is(err, reason) }
 
 func parseURL(raw string) (*url.URL, error) { return url.Parse(raw) }
 
@@ -186,7 +186,7 @@ func forAccount(t *testing.T, id string) context.Context {
 // forAliceAlways has every inbound request be for alice.
 func forAliceAlways(t *testing.T) middleware.AccountFunc {
 	t.Helper()
-	return middleware.Fixed(must(tokensource.ParseAccountID(alice))(t))
+	return middleware.FixedAccount(must(tokensource.ParseAccountID(alice))(t))
 }
 
 // A testCertificate is a client certificate, and who has signed it.

@@ -87,8 +87,8 @@ func TestVerdictOf_SurvivesVCR(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	pismo.Refuse(passporttest.MustRefusal("EUPI0120"))
 	recording := must(recorder.New(filepath.Join(t.TempDir(), "refusal"), recorder.WithRealTransport(newTransport(t, pismo))))(t)
-	attempts := new(transport.Attempts)
-	ctx := transport.ContextWithAttempts(forAlice(t), attempts)
+	attempts := new(transport.RetryGroup)
+	ctx := transport.ContextWithRetryGroup(forAlice(t), attempts)
 	client := &http.Client{Transport: recording}
 	resp := must(client.Do(newRequest(ctx, t, http.MethodPost, pismo.URL()+"/v1/payments", "payment")))(t)
 	_ = read(t, resp)

@@ -83,7 +83,7 @@ func TestRetryablehttp_IsReplayedOnce(t *testing.T) {
 	reader.RetryWaitMin, reader.RetryWaitMax = time.Millisecond, time.Millisecond
 
 	// recipe: attempts
-	ctx = transport.ContextWithAttempts(ctx, new(transport.Attempts))
+	ctx = transport.ContextWithRetryGroup(ctx, new(transport.RetryGroup))
 	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, baseURL+"/v1/accounts/102681871", nil)
 	if err != nil {
 		t.Fatal(err)

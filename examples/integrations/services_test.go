@@ -47,7 +47,7 @@ func TestHuma_ActsForWhoeverIsLoggedIn(t *testing.T) {
 		if err == nil {
 			defer func() { _ = resp.Body.Close() }()
 			if verdict, _ := transport.VerdictOf(resp); verdict == transport.TokenRefused {
-				err = middleware.ErrUnhealed // Ours: a 401 would log the client out.
+				err = middleware.ErrTokenRefused // Ours: a 401 would log the client out.
 			}
 		}
 		if err != nil {

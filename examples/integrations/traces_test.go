@@ -38,7 +38,7 @@ func TestOtelhttp_ShowsEachSendingBeneath(t *testing.T) {
 	source, hosts := newSource(t, pismo), []string{pismo.Host()}
 
 	// recipe: otelhttp
-	base := otelhttp.NewTransport(telemetry.Beneath(transport.NewBase()), beneathProvider)
+	base := otelhttp.NewTransport(telemetry.AnnotateSpans(transport.NewBase()), beneathProvider)
 	authenticated, err := transport.New(transport.Config{Source: source, Hosts: hosts, Base: base})
 	if err != nil {
 		t.Fatal(err)

@@ -18,55 +18,55 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// lifetime is that of the tokens that are to be seen renewed before they
+// shortLifetime is that of the tokens that are to be seen renewed before they
 // expire. All others live longer than the demo takes on any machine.
-const lifetime = 5 * time.Second
+const shortLifetime = 5 * time.Second
 
-// A stage is a double of the platform with a proxy in front of it.
-type stage struct {
-	double *passporttest.Server
-	proxy  *httptest.Server
+// A demoServers is a double of the platform with a proxy in front of it.
+type demoServers struct {
+	fake  *passporttest.Server
+	proxy *httptest.Server
 }
 
-// newStage sets a stage up. The tokens of its double live for that long; 0
+// startDemoServers sets a stage up. The tokens of its double live for that long; 0
 // means
 // 10 minutes.
-func newStage(log *slog.Logger, login *login, count *figures, lifetime time.Duration) (*stage, error) {
+func startDemoServers(log *slog.Logger, login *login, count *eventCounters, lifetime time.Duration) (*demoServers, error) {
 	double, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
 	if err != nil {
 		return nil, err
 	}
-	handler, err := newProxy(log, platform.OfDouble(double), login, observe(log, count))
+	handler, err := newProxy(log, platform.FromFakeServer(double), login, newEvents(log, count))
 	if err != nil {
 		double.Close()
 		return nil, err
 	}
-	return &stage{double, httptest.NewServer(handler)}, nil
+	return &demoServers{double, httptest.NewServer(handler)}, nil
 }
 
-func (s *stage) close() {
+func (s *demoServers) close() {
 	s.proxy.Close()
-	s.double.Close()
+	s.fake.Close()
 }
 
-// A walk is a demonstration on its way.
-type walk struct {
-	*stage
+// A demonstration is a demonstration on its way.
+type demonstration struct {
+	*demoServers
 
-	log   *slog.Logger
-	brief *stage // where tokens live for lifetime
-	login *login
-	count *figures // on both stages
-	table []row
+	log        *slog.Logger
+	shortLived *demoServers // where tokens live for lifetime
+	login      *login
+	counters   *eventCounters // on both stages
+	table      []stepResult
 }
 
-// A row is what one step of the walk came to, and what it had to.
-type row struct {
+// A stepResult is what one step of the walk came to, and what it had to.
+type stepResult struct {
 	step      string
-	got, want tallies
+	got, want stepCounts
 }
 
-type tallies struct{ requests, issuances, replays, passed, failures int }
+type stepCounts struct{ requests, issuances, replays, passed, failures int }
 
 // asNeeded is how many requests a step wants that makes as many as it needs.
 const asNeeded = -1
@@ -74,36 +74,36 @@ const asNeeded = -1
 // demo walks through what the proxy does, and checks the figures of each step.
 // It always talks to a double, and listens on a port that is free.
 func demo(log *slog.Logger, accounts map[string]string) error {
-	w := &walk{log: log, login: newLogin(accounts), count: new(figures)}
+	w := &demonstration{log: log, login: newLogin(accounts), counters: new(eventCounters)}
 	var err error
-	if w.stage, err = newStage(log, w.login, w.count, 0); err != nil {
+	if w.demoServers, err = startDemoServers(log, w.login, w.counters, 0); err != nil {
 		return err
 	}
 	defer w.close()
-	if w.brief, err = newStage(log, w.login, w.count, lifetime); err != nil {
+	if w.shortLived, err = startDemoServers(log, w.login, w.counters, shortLifetime); err != nil {
 		return err
 	}
-	defer w.brief.close()
+	defer w.shortLived.close()
 	w.firstToken()
 	w.cached()
-	w.ahead()
+	w.renewedAhead()
 	w.revoked()
 	w.businessAnswer()
 	w.twoAccounts()
-	w.nobody()
+	w.unauthenticated()
 	w.outage()
-	return w.print(os.Stdout)
+	return w.printTable(os.Stdout)
 }
 
-func (w *walk) firstToken() {
-	w.step("100 at once, no token yet", tallies{requests: 100, issuances: 1}, func() tallies {
+func (w *demonstration) firstToken() {
+	w.step("100 at once, no token yet", stepCounts{requests: 100, issuances: 1}, func() stepCounts {
 		return w.read(100)
 	})
 }
 
-func (w *walk) cached() {
-	w.step("200 more, one after another", tallies{requests: 200}, func() tallies {
-		var sum tallies
+func (w *demonstration) cached() {
+	w.step("200 more, one after another", stepCounts{requests: 200}, func() stepCounts {
+		var sum stepCounts
 		for range 200 {
 			sum.add(w.read(1))
 		}
@@ -111,40 +111,40 @@ func (w *walk) cached() {
 	})
 }
 
-// ahead asks now and then for a token that does not live long, until another
+// renewedAhead asks now and then for a token that does not live long, until another
 // has taken its place.
-func (w *walk) ahead() {
-	w.step("time passes: renewed before expiry", tallies{requests: asNeeded, issuances: 2}, func() tallies {
-		before := w.count.issuances.Load()
+func (w *demonstration) renewedAhead() {
+	w.step("time passes: renewed before expiry", stepCounts{requests: asNeeded, issuances: 2}, func() stepCounts {
+		before := w.counters.issuances.Load()
 		there := *w
-		there.stage = w.brief
-		var sum tallies
-		for begin := time.Now(); w.count.issuances.Load() < before+2 && time.Since(begin) < 10*lifetime; {
+		there.demoServers = w.shortLived
+		var sum stepCounts
+		for begin := time.Now(); w.counters.issuances.Load() < before+2 && time.Since(begin) < 10*shortLifetime; {
 			sum.add(there.read(1))
-			time.Sleep(lifetime / 100)
+			time.Sleep(shortLifetime / 100)
 		}
 		return sum
 	})
 }
 
-func (w *walk) revoked() {
-	w.step("revoked: renewed, and replayed", tallies{requests: 1, issuances: 1, replays: 1}, func() tallies {
-		w.double.RevokeAll()
+func (w *demonstration) revoked() {
+	w.step("revoked: renewed, and replayed", stepCounts{requests: 1, issuances: 1, replays: 1}, func() stepCounts {
+		w.fake.RevokeAll()
 		return w.send(alice, http.MethodPost, "/v1/payments", http.StatusCreated)
 	})
 }
 
-func (w *walk) businessAnswer() {
-	w.step("a 401 that is a business answer", tallies{requests: 1, passed: 1}, func() tallies {
+func (w *demonstration) businessAnswer() {
+	w.step("a 401 that is a business answer", stepCounts{requests: 1, passed: 1}, func() stepCounts {
 		return w.send(alice, http.MethodPost, "/v1/refusals/EUPI0120", http.StatusUnauthorized)
 	})
 }
 
 // twoAccounts has each user read both accounts: their own they get, the other's
 // they do not.
-func (w *walk) twoAccounts() {
-	w.step("two users, each with an account", tallies{requests: 4, issuances: 1, passed: 2}, func() tallies {
-		var sum tallies
+func (w *demonstration) twoAccounts() {
+	w.step("two users, each with an account", stepCounts{requests: 4, issuances: 1, passed: 2}, func() stepCounts {
+		var sum stepCounts
 		sum.add(w.send(alice, http.MethodGet, w.account(alice), http.StatusOK))
 		sum.add(w.send(alice, http.MethodGet, w.account(bob), http.StatusUnauthorized))
 		sum.add(w.send(bob, http.MethodGet, w.account(bob), http.StatusOK))
@@ -153,13 +153,13 @@ func (w *walk) twoAccounts() {
 	})
 }
 
-// nobody asks without having logged in. That does not get as far as the
+// unauthenticated asks without having logged in. That does not get as far as the
 // platform.
-func (w *walk) nobody() {
-	w.step("nobody: not let in", tallies{requests: 1}, func() tallies {
-		before := w.double.Counts()
+func (w *demonstration) unauthenticated() {
+	w.step("nobody: not let in", stepCounts{requests: 1}, func() stepCounts {
+		before := w.fake.Counts()
 		sum := w.send("", http.MethodGet, w.account(alice), http.StatusUnauthorized)
-		if w.double.Counts().ResourceRequests != before.ResourceRequests {
+		if w.fake.Counts().ResourceRequests != before.ResourceRequests {
 			sum.failures++
 		}
 		return sum
@@ -167,23 +167,23 @@ func (w *walk) nobody() {
 }
 
 // outage takes the token endpoint away. While the token lives, nobody notices.
-func (w *walk) outage() {
-	w.step("token endpoint down, token alive", tallies{requests: 50}, func() tallies {
-		w.double.FailAlways(passporttest.Status(http.StatusInternalServerError))
-		defer w.double.Heal()
+func (w *demonstration) outage() {
+	w.step("token endpoint down, token alive", stepCounts{requests: 50}, func() stepCounts {
+		w.fake.FailAlways(passporttest.Status(http.StatusInternalServerError))
+		defer w.fake.Heal()
 		return w.read(50)
 	})
 }
 
 // account returns the path of a user's account.
-func (w *walk) account(user string) string { return "/v1/accounts/" + w.login.accounts[user] }
+func (w *demonstration) account(user string) string { return "/v1/accounts/" + w.login.accounts[user] }
 
 // read has alice read her account n times at once.
-func (w *walk) read(n int) tallies {
+func (w *demonstration) read(n int) stepCounts {
 	var (
 		all sync.WaitGroup
 		mu  sync.Mutex
-		sum tallies
+		sum stepCounts
 	)
 	for range n {
 		all.Go(func() {
@@ -199,7 +199,7 @@ func (w *walk) read(n int) tallies {
 
 // send sends one request through the proxy, as a user or as nobody. Anything
 // but the wanted status is a failure.
-func (w *walk) send(user, method, path string, want int) tallies {
+func (w *demonstration) send(user, method, path string, want int) stepCounts {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	status, err := w.status(ctx, user, method, path)
@@ -208,13 +208,13 @@ func (w *walk) send(user, method, path string, want int) tallies {
 	}
 	if err != nil {
 		w.log.Error("request failed", "error", err)
-		return tallies{requests: 1, failures: 1}
+		return stepCounts{requests: 1, failures: 1}
 	}
-	return tallies{requests: 1}
+	return stepCounts{requests: 1}
 }
 
 // status returns the status of the answer to one request.
-func (w *walk) status(ctx context.Context, user, method, path string) (int, error) {
+func (w *demonstration) status(ctx context.Context, user, method, path string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, method, w.proxy.URL+path, strings.NewReader(`{"amount":100}`))
 	if err != nil {
 		return 0, err
@@ -234,32 +234,32 @@ func (w *walk) status(ctx context.Context, user, method, path string) (int, erro
 }
 
 // step runs one step, and notes what it came to.
-func (w *walk) step(name string, want tallies, run func() tallies) {
+func (w *demonstration) step(name string, want stepCounts, run func() stepCounts) {
 	w.log.Info("— " + name)
-	before := w.count.tallies()
+	before := w.counters.counts()
 	got := run()
-	after := w.count.tallies()
+	after := w.counters.counts()
 	got.issuances = after.issuances - before.issuances
 	got.replays = after.replays - before.replays
 	got.passed = after.passed - before.passed
 	if want.requests == asNeeded {
 		want.requests = got.requests
 	}
-	w.table = append(w.table, row{name, got, want})
+	w.table = append(w.table, stepResult{name, got, want})
 }
 
-func (f *figures) tallies() tallies {
-	return tallies{issuances: int(f.issuances.Load()), replays: int(f.replays.Load()), passed: int(f.passed.Load())}
+func (f *eventCounters) counts() stepCounts {
+	return stepCounts{issuances: int(f.issuances.Load()), replays: int(f.replays.Load()), passed: int(f.passed.Load())}
 }
 
-func (t *tallies) add(other tallies) {
+func (t *stepCounts) add(other stepCounts) {
 	t.requests += other.requests
 	t.failures += other.failures
 }
 
-// print prints the table. It fails if a figure is not what it has to be, or if
+// printTable prints the table. It fails if a figure is not what it has to be, or if
 // the doubles have counted another number of tokens than the proxy.
-func (w *walk) print(out io.Writer) error {
+func (w *demonstration) printTable(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(t, "\nstep\trequests\tissuances\treplays\t401 passed on\tfailures\t\t")
 	wrong := false
@@ -276,7 +276,7 @@ func (w *walk) print(out io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if made := w.double.Counts().Issued + w.brief.double.Counts().Issued; made != issued {
+	if made := w.fake.Counts().Issued + w.shortLived.fake.Counts().Issued; made != issued {
 		return fmt.Errorf("the doubles have issued %d tokens, the proxies have seen %d", made, issued)
 	}
 	if wrong {

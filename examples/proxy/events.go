@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// figures count what happened in the proxy.
-type figures struct {
+// eventCounters count what happened in the proxy.
+type eventCounters struct {
 	issuances, replays, passed atomic.Int64
 }
 
@@ -22,7 +22,7 @@ type events struct {
 	transport transport.Hooks
 }
 
-func observe(log *slog.Logger, count *figures) events {
+func newEvents(log *slog.Logger, count *eventCounters) events {
 	logger := telemetry.NewLogger(log)
 	return events{
 		source:    tokensource.JoinHooks(logger.SourceHooks(), tokensource.Hooks{Issue: count.issue}),
@@ -30,7 +30,7 @@ func observe(log *slog.Logger, count *figures) events {
 	}
 }
 
-func (f *figures) issue(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+func (f *eventCounters) issue(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 	return issue, func(result tokensource.IssueResult) {
 		if result.Err == nil {
 			f.issuances.Add(1)
@@ -38,7 +38,7 @@ func (f *figures) issue(issue, _ context.Context, _ tokensource.IssueInfo) (cont
 	}
 }
 
-func (f *figures) refused(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+func (f *eventCounters) refused(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 	return ctx, func(result transport.RefusedResult) {
 		if result.Outcome == transport.OutcomeReplayed {
 			f.replays.Add(1)

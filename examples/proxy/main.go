@@ -84,7 +84,7 @@ func serve(ctx context.Context, log *slog.Logger, addr string, accounts map[stri
 		return err
 	}
 	defer pismo.Close()
-	proxy, err := newProxy(log, pismo, newLogin(accounts), observe(log, new(figures)))
+	proxy, err := newProxy(log, pismo, newLogin(accounts), newEvents(log, new(eventCounters)))
 	if err != nil {
 		return err
 	}
@@ -114,8 +114,8 @@ func listen(addr string) (net.Listener, error) {
 
 func printUsage(addr net.Addr, pismo *platform.Platform, accounts map[string]string) {
 	fmt.Printf(usage, addr, pismo.URL, accounts[alice])
-	if pismo.Double != nil {
-		fmt.Printf(usageDouble, addr, accounts[alice], accounts[bob])
+	if pismo.FakeServer != nil {
+		fmt.Printf(usageFake, addr, accounts[alice], accounts[bob])
 	}
 }
 
@@ -127,7 +127,7 @@ Log in as alice, whose account is %[3]s, and read it:
   curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/accounts/%[3]s
 `
 
-const usageDouble = `
+const usageFake = `
 Behind it is a double of Pismo, with tokens of one minute. A payment; bob's
 account, which is not hers; a 401 that is a business answer; nobody at all:
 

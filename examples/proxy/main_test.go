@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-var silent = slog.New(slog.DiscardHandler)
+var discardLogger = slog.New(slog.DiscardHandler)
 
 func TestCheckAccounts_NamesTheFlag(t *testing.T) {
 	for _, test := range []struct{ alice, bob, want string }{
@@ -49,7 +49,7 @@ func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 		"127.0.0.1":           "missing port",
 		"127.0.0.1:http-no":   "unknown port",
 	} {
-		err := serve(t.Context(), silent, addr, nil)
+		err := serve(t.Context(), discardLogger, addr, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "-addr "+addr) {
 			t.Errorf("%s: got %v", addr, err)
 		}
@@ -63,7 +63,7 @@ func TestServe_ReadsTheCredentialsWhenItStarts(t *testing.T) {
 	t.Setenv("PISMO_SERVER_KEY", "key")
 	t.Setenv("PISMO_SERVER_SECRET", "")
 	t.Setenv("PISMO_SERVER_SECRET_FILE", missing)
-	err := serve(t.Context(), silent, "127.0.0.1:0", map[string]string{alice: "1", bob: "2"})
+	err := serve(t.Context(), discardLogger, "127.0.0.1:0", map[string]string{alice: "1", bob: "2"})
 	if err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("got %v, want the name of the file", err)
 	}
@@ -75,7 +75,7 @@ func TestServe_EndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := serve(ctx, silent, "127.0.0.1:0", map[string]string{alice: "1", bob: "2"}); err != nil {
+	if err := serve(ctx, discardLogger, "127.0.0.1:0", map[string]string{alice: "1", bob: "2"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -85,7 +85,7 @@ func TestServe_EndsWithItsContext(t *testing.T) {
 func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
 	double := passporttest.NewServer(t, passporttest.Config{})
 	accounts := map[string]string{alice: "102681871", bob: "102681872"}
-	proxy, err := newProxy(silent, platform.OfDouble(double), newLogin(accounts), observe(silent, new(figures)))
+	proxy, err := newProxy(discardLogger, platform.FromFakeServer(double), newLogin(accounts), newEvents(discardLogger, new(eventCounters)))
 	if err != nil {
 		t.Fatal(err)
 	}

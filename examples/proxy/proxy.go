@@ -42,9 +42,9 @@ func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events e
 	mux := http.NewServeMux()
 	mux.Handle("/", proxy)
 	mux.Handle("/login/{user}", onlyPOST(login))
-	if pismo.Double != nil {
+	if pismo.FakeServer != nil {
 		mux.Handle("/double/revoke", onlyPOST(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			pismo.Double.RevokeAll()
+			pismo.FakeServer.RevokeAll()
 			_, _ = fmt.Fprintln(w, "every token is revoked")
 		})))
 	}

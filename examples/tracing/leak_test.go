@@ -24,36 +24,36 @@ import (
 // What a program knows of a request, and what a platform answers, that nobody may
 // be told.
 const (
-	body   = `{"amount":100}`
-	bag    = "sentinel-baggage"
-	answer = "sentinel-answer"
+	body         = `{"amount":100}`
+	baggageValue = "sentinel-baggage"
+	answer       = "sentinel-answer"
 )
 
 // A caller asks the platform for something, through all layers but a server's.
 type caller struct {
 	*testing.T
 	*program
-	account tokensource.Account
-	above   *sdktrace.TracerProvider // of a layer that is not exported
+	account    tokensource.Account
+	outerSpans *sdktrace.TracerProvider // of a layer that is not exported
 }
 
-// A witness is a platform that looks at what it is told of traces.
-type witness struct{ requests, traced, bags atomic.Int64 }
+// A fieldCounter is a platform that looks at what it is told of traces.
+type fieldCounter struct{ requests, traced, withBaggage atomic.Int64 }
 
-func (w *witness) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+func (w *fieldCounter) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	w.requests.Add(1)
 	if r.Header.Get("Traceparent") != "" {
 		w.traced.Add(1)
 	}
 	if r.Header.Get("Baggage") != "" {
-		w.bags.Add(1)
+		w.withBaggage.Add(1)
 	}
 }
 
 // send sends a request whose URL names the account, in a trace with a baggage. It
 // returns the status; 0 for an error.
 func (c caller) send(ctx context.Context, method string, content io.Reader) int {
-	member, err := baggage.NewMember("customer", bag)
+	member, err := baggage.NewMember("customer", baggageValue)
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -64,11 +64,11 @@ func (c caller) send(ctx context.Context, method string, content io.Reader) int 
 	ctx, span := c.traces.Tracer("program").Start(baggage.ContextWithBaggage(ctx, all), "request")
 	defer span.End()
 	req, err := http.NewRequestWithContext(tokensource.ContextWithAccount(ctx, c.account), method,
-		c.double.URL()+"/v1/accounts/"+account+"/payments?"+query, content)
+		c.fake.URL()+"/v1/accounts/"+account+"/payments?"+query, content)
 	if err != nil {
 		c.Fatal(err)
 	}
-	above := otelhttp.NewTransport(c.authenticated, otelhttp.WithTracerProvider(c.above), otelhttp.WithMeterProvider(c.meters))
+	above := otelhttp.NewTransport(c.authenticated, otelhttp.WithTracerProvider(c.outerSpans), otelhttp.WithMeterProvider(c.meters))
 	resp, err := above.RoundTrip(req)
 	if err != nil {
 		return 0
@@ -89,7 +89,7 @@ func (c caller) stream() int {
 // refused asks with refusals ahead.
 func (c caller) refused(ask func() int, want int, refusals ...passporttest.Refusal) {
 	c.Helper()
-	c.double.Refuse(refusals...)
+	c.fake.Refuse(refusals...)
 	c.want(ask(), want)
 }
 
@@ -103,37 +103,37 @@ func (c caller) want(got, want int) {
 // failing asks with nothing kept, and a token endpoint that fails.
 func (c caller) failing(fault passporttest.Fault) {
 	c.Helper()
-	c.double.FailAlways(fault)
-	c.source.ForgetAll()
+	c.fake.FailAlways(fault)
+	c.source.InvalidateAll()
 	c.want(c.read(), 0) // The issuance fails.
 	c.want(c.read(), 0) // It is not tried again.
-	c.double.Heal()
-	c.source.ForgetAll()
+	c.fake.Heal()
+	c.source.InvalidateAll()
 }
 
 // leaving leaves while the token endpoint is at work.
 func (c caller) leaving() {
-	c.double.FailAlways(passporttest.Hang())
-	c.source.ForgetAll()
+	c.fake.FailAlways(passporttest.Hang())
+	c.source.InvalidateAll()
 	ctx, leave := context.WithTimeout(c.Context(), 100*time.Millisecond)
 	defer leave()
 	c.want(c.send(ctx, http.MethodGet, nil), 0)
 	gone, leave := context.WithCancel(c.Context())
 	leave()
 	c.want(c.send(gone, http.MethodGet, nil), 0)
-	c.double.Heal()
+	c.fake.Heal()
 }
 
-// play has everything happen that telemetry tells of, but for the hour in which a
+// runAll has everything happen that telemetry tells of, but for the hour in which a
 // token grows old.
-func (c caller) play() {
+func (c caller) runAll() {
 	var all sync.WaitGroup
-	for range crowd { // Cold, and joined.
+	for range stampedeSize { // Cold, and joined.
 		all.Go(func() { c.want(c.pay(), http.StatusOK) })
 	}
 	all.Wait()
 	c.want(c.read(), http.StatusOK)
-	c.double.RevokeAll()
+	c.fake.RevokeAll()
 	c.want(c.pay(), http.StatusOK)
 	token := passporttest.Refusal{}
 	strange := passporttest.Refusal{ContentType: "application/json", Body: `{"code":"` + answer + `","message":"` + account + `"}`}
@@ -158,29 +158,29 @@ func (c caller) play() {
 	}
 	c.leaving()
 	c.base.CloseIdleConnections()
-	c.double.Close()
-	c.source.ForgetAll()
+	c.fake.Close()
+	c.source.InvalidateAll()
 	c.want(c.read(), 0)
 }
 
 // Every byte of what the exporters send is looked at, with the real otelhttp in
 // all places.
-func TestNothingSecretIsExportedWhateverHappens(t *testing.T) {
-	sink := newSink(t)
+func TestExport_HoldsNoSecret(t *testing.T) {
+	sink := newOTLPReceiver(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
-	platform := new(witness)
+	platform := new(fieldCounter)
 	p, err := newProgram(t.Context(), passporttest.Config{Latency: 50 * time.Millisecond, Resource: platform})
 	if err != nil {
 		t.Fatal(err)
 	}
 	secrets := p.secrets(t)
-	secrets["the baggage"], secrets["an answer"] = bag, answer
+	secrets["the baggage"], secrets["an answer"] = baggageValue, answer
 	acct, err := tokensource.ParseAccountID(account)
 	if err != nil {
 		t.Fatal(err)
 	}
 	above := tracetest.NewSpanRecorder()
-	caller{t, p, acct, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(above))}.play()
+	caller{t, p, acct, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(above))}.runAll()
 	if err := p.close(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -207,12 +207,12 @@ func TestNothingSecretIsExportedWhateverHappens(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []tokensource.Kind{tokensource.ErrUnavailable, tokensource.ErrRateLimited, tokensource.ErrTimeout, tokensource.ErrMalformedResponse, tokensource.ErrCredentialsRejected} {
+	for _, kind := range []tokensource.ErrorKind{tokensource.ErrUnavailable, tokensource.ErrRateLimited, tokensource.ErrTimeout, tokensource.ErrMalformedResponse, tokensource.ErrCredentialsRejected} {
 		if !kinds[string(kind)] {
 			t.Errorf("otelhttp does not tell of %s as the type of an error, but of %v", kind, slices.Collect(maps.Keys(kinds)))
 		}
 	}
-	if n := platform.requests.Load(); n == 0 || platform.traced.Load() != n || platform.bags.Load() != 0 {
-		t.Errorf("of %d requests, %d had a traceparent, and %d a baggage; want all and none", n, platform.traced.Load(), platform.bags.Load())
+	if n := platform.requests.Load(); n == 0 || platform.traced.Load() != n || platform.withBaggage.Load() != 0 {
+		t.Errorf("of %d requests, %d had a traceparent, and %d a baggage; want all and none", n, platform.traced.Load(), platform.withBaggage.Load())
 	}
 }

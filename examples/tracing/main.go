@@ -41,8 +41,8 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close(ctx)) }()
-	for _, s := range scenes {
-		if err := s.play(ctx, p); err != nil {
+	for _, s := range scenarios {
+		if err := s.run(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
 		traces := treesOf(p.spans.take())

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTheTracesAreAsTheyHaveToBe(t *testing.T) {
+func TestRun_PrintsExpectedTraces(t *testing.T) {
 	var out strings.Builder
 	if err := run(t.Context(), &out); err != nil {
 		t.Fatal(err)
@@ -18,13 +18,13 @@ func TestTheTracesAreAsTheyHaveToBe(t *testing.T) {
 	}
 }
 
-func TestOtherTracesAreAnError(t *testing.T) {
-	for i := range scenes {
-		want := scenes[i].want
-		scenes[i].want = strings.Replace(want, "attempts=1", "attempts=2", 1)
-		if err := run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), scenes[i].title) {
-			t.Errorf("%s: got %v", scenes[i].title, err)
+func TestRun_FailsOnOtherTraces(t *testing.T) {
+	for i := range scenarios {
+		want := scenarios[i].want
+		scenarios[i].want = strings.Replace(want, "attempts=1", "attempts=2", 1)
+		if err := run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), scenarios[i].title) {
+			t.Errorf("%s: got %v", scenarios[i].title, err)
 		}
-		scenes[i].want = want
+		scenarios[i].want = want
 	}
 }

@@ -35,7 +35,7 @@ const (
 
 // A program is a proxy with telemetry, and the double behind it.
 type program struct {
-	double        *passporttest.Server
+	fake          *passporttest.Server
 	proxy         *httptest.Server
 	source        *tokensource.Source
 	authenticated *transport.Transport
@@ -51,11 +51,11 @@ func newProgram(ctx context.Context, config passporttest.Config) (*program, erro
 	if err != nil {
 		return nil, err
 	}
-	p := &program{double: double, base: transport.NewBase()}
+	p := &program{fake: double, base: transport.NewBase()}
 	if err := p.export(ctx); err != nil {
 		return nil, errors.Join(err, p.close(ctx))
 	}
-	handler, err := p.handler(platform.OfDouble(double))
+	handler, err := p.handler(platform.FromFakeServer(double))
 	if err != nil {
 		return nil, errors.Join(err, p.close(ctx))
 	}
@@ -74,10 +74,10 @@ func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 		otelhttp.WithMeterProvider(p.meters),
 		otelhttp.WithPropagators(propagation.TraceContext{}), // No baggage to the platform.
 	}
-	traced := otelhttp.NewTransport(telemetry.Beneath(p.base), options...)
+	traced := otelhttp.NewTransport(telemetry.AnnotateSpans(p.base), options...)
 
 	pismo.Issuer.Client = &http.Client{Transport: traced}
-	p.source, err = tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: tel.Source()})
+	p.source, err = tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: tel.SourceHooks()})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 		Source: p.source,
 		Hosts:  []string{pismo.URL.Host},
 		Base:   traced,
-		Hooks:  tel.Transport(),
+		Hooks:  tel.TransportHooks(),
 	})
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 	proxy, err := middleware.NewProxy(middleware.ProxyConfig{
 		Target:    pismo.URL,
 		Transport: p.authenticated,
-		Account:   middleware.Fixed(acct), // An example; a real one asks its own authentication.
+		Account:   middleware.FixedAccount(acct), // An example; a real one asks its own authentication.
 	})
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (p *program) close(ctx context.Context) error {
 		p.proxy.Close()
 	}
 	p.base.CloseIdleConnections()
-	p.double.Close()
+	p.fake.Close()
 	var errs []error
 	if p.traces != nil {
 		errs = append(errs, p.traces.Shutdown(ctx))

@@ -9,17 +9,17 @@ import (
 	"sync"
 )
 
-// A scene is something that happens, and the traces that it has to leave.
-type scene struct {
+// A scenario is something that happens, and the traces that it has to leave.
+type scenario struct {
 	title string
-	play  func(context.Context, *program) error
+	run   func(context.Context, *program) error
 	want  string
 }
 
-// crowd is how many requests a stampede is.
-const crowd = 5
+// stampedeSize is how many requests a stampede is.
+const stampedeSize = 5
 
-var scenes = []scene{
+var scenarios = []scenario{
 	{"A stampede: five payments at once, and no token yet. One asks for it, four wait for that.", stampede,
 		`trace 1: POST
 ├─ pismo.token.issue reason=cold attempts=1
@@ -50,12 +50,12 @@ trace 5: POST
 
 func stampede(ctx context.Context, p *program) error {
 	var all sync.WaitGroup
-	errs := make(chan error, crowd)
-	for range crowd {
+	errs := make(chan error, stampedeSize)
+	for range stampedeSize {
 		all.Go(func() { errs <- p.pay(ctx) })
 	}
 	all.Wait()
-	for range crowd {
+	for range stampedeSize {
 		if err := <-errs; err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func stampede(ctx context.Context, p *program) error {
 }
 
 func revocation(ctx context.Context, p *program) error {
-	p.double.RevokeAll()
+	p.fake.RevokeAll()
 	return p.pay(ctx)
 }
 

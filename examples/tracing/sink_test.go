@@ -22,8 +22,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A sink takes what OTLP exporters send.
-type sink struct {
+// An otlpReceiver takes what OTLP exporters send.
+type otlpReceiver struct {
 	t   *testing.T
 	url string
 
@@ -34,15 +34,15 @@ type sink struct {
 	metrics map[string]bool
 }
 
-func newSink(t *testing.T) *sink {
-	s := &sink{t: t, scopes: map[string]bool{}, metrics: map[string]bool{}}
+func newOTLPReceiver(t *testing.T) *otlpReceiver {
+	s := &otlpReceiver{t: t, scopes: map[string]bool{}, metrics: map[string]bool{}}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.url = server.URL
 	return s
 }
 
-func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *otlpReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := content(r)
 	if err != nil {
 		s.t.Error(err)
@@ -73,7 +73,7 @@ func content(r *http.Request) ([]byte, error) {
 	return io.ReadAll(unzip)
 }
 
-func (s *sink) takeTraces(body []byte) {
+func (s *otlpReceiver) takeTraces(body []byte) {
 	var request traces.ExportTraceServiceRequest
 	if err := proto.Unmarshal(body, &request); err != nil {
 		s.t.Error(err)
@@ -86,7 +86,7 @@ func (s *sink) takeTraces(body []byte) {
 	}
 }
 
-func (s *sink) takeMetrics(body []byte) {
+func (s *otlpReceiver) takeMetrics(body []byte) {
 	var request metrics.ExportMetricsServiceRequest
 	if err := proto.Unmarshal(body, &request); err != nil {
 		s.t.Error(err)
@@ -100,12 +100,12 @@ func (s *sink) takeMetrics(body []byte) {
 	}
 }
 
-func TestABackendGetsTheTracesAndNothingSecret(t *testing.T) {
-	sink := newSink(t)
+func TestExport_ReachesBackend(t *testing.T) {
+	sink := newOTLPReceiver(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
 	for _, compression := range []string{"none", "gzip"} {
 		t.Setenv("OTEL_EXPORTER_OTLP_COMPRESSION", compression)
-		secrets := runAndTell(t)
+		secrets := runAndListSecrets(t)
 		sink.wantNone(secrets)
 	}
 	if !sink.scopes[telemetry.ScopeName] || len(sink.scopes) != 2 {
@@ -134,22 +134,22 @@ func TestABackendGetsTheTracesAndNothingSecret(t *testing.T) {
 			}
 		}
 	}
-	if links != 2*(crowd-1) || resent != 2 {
-		t.Errorf("%d links and %d requests sent again, want %d and 2", links, resent, 2*(crowd-1))
+	if links != 2*(stampedeSize-1) || resent != 2 {
+		t.Errorf("%d links and %d requests sent again, want %d and 2", links, resent, 2*(stampedeSize-1))
 	}
 }
 
-// runAndTell plays all scenes with the exporters, and returns what may not have
+// runAndListSecrets plays all scenes with the exporters, and returns what may not have
 // been exported.
-func runAndTell(t *testing.T) map[string]string {
+func runAndListSecrets(t *testing.T) map[string]string {
 	t.Helper()
 	p, err := newProgram(t.Context(), passporttest.Config{Latency: latency})
 	if err != nil {
 		t.Fatal(err)
 	}
 	secrets := p.secrets(t)
-	for _, s := range scenes {
-		if err := s.play(t.Context(), p); err != nil {
+	for _, s := range scenarios {
+		if err := s.run(t.Context(), p); err != nil {
 			t.Error(err)
 		}
 	}
@@ -160,7 +160,7 @@ func runAndTell(t *testing.T) map[string]string {
 }
 
 // wantNone checks that nothing secret has come.
-func (s *sink) wantNone(secrets map[string]string) {
+func (s *otlpReceiver) wantNone(secrets map[string]string) {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +175,7 @@ func (s *sink) wantNone(secrets map[string]string) {
 // an id may be taken for it.
 func (p *program) secrets(t *testing.T) map[string]string {
 	t.Helper()
-	source, err := tokensource.New(tokensource.Config{Issuer: p.double.Issuer()}) // Nobody looks at this one.
+	source, err := tokensource.New(tokensource.Config{Issuer: p.fake.Issuer()}) // Nobody looks at this one.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +186,8 @@ func (p *program) secrets(t *testing.T) map[string]string {
 	tenant, _ := token.Claims()["tenant"].(string)
 	all := map[string]string{
 		"the account":         account,
-		"the server's key":    p.double.ServerKey(),
-		"the server's secret": p.double.ServerSecret(),
+		"the server's key":    p.fake.ServerKey(),
+		"the server's secret": p.fake.ServerSecret(),
 		"a body":              `"amount"`,
 		"the tenant":          tenant,
 		"the query":           query,
@@ -202,7 +202,7 @@ func (p *program) secrets(t *testing.T) map[string]string {
 	return all
 }
 
-func TestABackendThatIsDownIsToldOf(t *testing.T) {
+func TestRun_ReportsBackendFailure(t *testing.T) {
 	down := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(down.Close)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", down.URL)

@@ -16,13 +16,13 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A summed body sets a trailer of its request when it has been read.
-type summed struct {
+// A trailerBody body sets a trailer of its request when it has been read.
+type trailerBody struct {
 	io.Reader
 	trailer http.Header
 }
 
-func (s summed) Read(p []byte) (int, error) {
+func (s trailerBody) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err == io.EOF {
 		s.trailer.Set("X-Sum", "42")
@@ -48,7 +48,7 @@ func TestBeneath_KeepsTrailersOfOtelhttp(t *testing.T) {
 			server.EnableHTTP2 = major == 2
 			server.StartTLS()
 			defer server.Close()
-			traced := otelhttp.NewTransport(telemetry.Beneath(server.Client().Transport),
+			traced := otelhttp.NewTransport(telemetry.AnnotateSpans(server.Client().Transport),
 				otelhttp.WithTracerProvider(sdktrace.NewTracerProvider()))
 			authenticated, err := transport.New(transport.Config{
 				Source:  source,
@@ -64,7 +64,7 @@ func TestBeneath_KeepsTrailersOfOtelhttp(t *testing.T) {
 				t.Fatal(err)
 			}
 			req.Trailer = http.Header{"X-Sum": nil}
-			req.Body = io.NopCloser(summed{strings.NewReader("body"), req.Trailer})
+			req.Body = io.NopCloser(trailerBody{strings.NewReader("body"), req.Trailer})
 			req.ContentLength = -1
 			resp, err := (&http.Client{Transport: authenticated}).Do(req)
 			if err != nil {

@@ -86,8 +86,8 @@ func (t *tree) renderChildren(b *strings.Builder, indent string, line func(*tree
 	}
 }
 
-// shown are the attributes that are drawn, and what they are called there.
-var shown = []struct{ key, name string }{
+// spanAttributes are the attributes that are drawn, and what they are called there.
+var spanAttributes = []struct{ key, name string }{
 	{"http.response.status_code", " → "},
 	{"http.request.resend_count", " resend_count="},
 	{"pismo.token.issue.reason", " reason="},
@@ -102,7 +102,7 @@ func shape(t *tree) string {
 	if t.span.SpanKind() == trace.SpanKindServer {
 		return text // The status is that of the last line beneath it.
 	}
-	for _, s := range shown {
+	for _, s := range spanAttributes {
 		text += t.attribute(s.key, s.name)
 	}
 	for _, link := range t.links {

@@ -10,7 +10,7 @@ import (
 
 const forever = time.Duration(math.MaxInt64)
 
-func TestExponentialDoublesUpToTheLimit(t *testing.T) {
+func TestExponential_DoublesUpToTheLimit(t *testing.T) {
 	tests := []struct {
 		n                 int
 		base, limit, want time.Duration
@@ -47,7 +47,7 @@ func spread(draw func() time.Duration) (least, most time.Duration) {
 	return least, most
 }
 
-func TestJitterIsSpreadOverAllOfItsRange(t *testing.T) {
+func TestJitter_CoversItsRange(t *testing.T) {
 	const d = time.Second
 	if least, most := spread(func() time.Duration { return backoff.EqualJitter(d) }); least < d/2 || least > d*51/100 || most > d || most < d*99/100 {
 		t.Errorf("EqualJitter(%v) is from %v to %v", d, least, most)
@@ -57,7 +57,7 @@ func TestJitterIsSpreadOverAllOfItsRange(t *testing.T) {
 	}
 }
 
-func TestJitterOfTheExtremes(t *testing.T) {
+func TestJitter_Extremes(t *testing.T) {
 	for _, d := range []time.Duration{math.MinInt64, -1, 0, 1, 2, 3, forever - 1, forever} {
 		if got := backoff.FullJitter(d); got < 0 || got > max(d, 0) {
 			t.Errorf("FullJitter(%d) = %d", d, got)
@@ -68,7 +68,7 @@ func TestJitterOfTheExtremes(t *testing.T) {
 	}
 }
 
-func TestABudgetAllowsABurstAndThenOnePerInterval(t *testing.T) {
+func TestBudget_BurstThenOnePerInterval(t *testing.T) {
 	var budget backoff.Budget
 	take := func(now, want time.Duration) {
 		t.Helper()
@@ -96,7 +96,7 @@ func TestABudgetAllowsABurstAndThenOnePerInterval(t *testing.T) {
 	take(later, 10*time.Second)
 }
 
-func TestABudgetFollowsItsInterval(t *testing.T) {
+func TestBudget_FollowsItsInterval(t *testing.T) {
 	var budget backoff.Budget
 	for range 3 {
 		budget.Take(0, 3, time.Minute)

@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/internal/backoff"
 )
 
-func TestRetryAfterIsReadAsSecondsOrDate(t *testing.T) {
+func TestRetryAfter_SecondsOrDate(t *testing.T) {
 	now := time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 	const noon = "Mon, 23 Nov 2026 12:00:00 GMT"
 	tests := map[string]struct {

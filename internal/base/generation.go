@@ -71,14 +71,14 @@ func (c *Connections) CloseIdleConnections() {
 // connections are closed at once, the others as soon as they are idle.
 func (g *Generation) Retire() {
 	g.retired.Store(true)
-	g.over()
+	g.finish()
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (g *Generation) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := g.transport.RoundTrip(req)
 	if err != nil || resp.Body == nil || resp.Body == http.NoBody {
-		g.over()
+		g.finish()
 		return resp, err
 	}
 	stream, ok := resp.Body.(io.Writer) // That of a 101.
@@ -92,23 +92,23 @@ func (g *Generation) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// over closes the connection of a request that is over, if no other is to go
+// finish closes the connection of a request that is over, if no other is to go
 // out over it.
-func (g *Generation) over() {
+func (g *Generation) finish() {
 	if g.retired.Load() && !g.borrowed {
 		CloseIdle(g.transport)
 	}
 }
 
-// settle is how long after the end of a request its connection is idle at the
+// settleTime is how long after the end of a request its connection is idle at the
 // latest: an HTTP/2 stream that was cancelled is forgotten by another goroutine.
-const settle = 100 * time.Millisecond
+const settleTime = 100 * time.Millisecond
 
 // CloseIdle closes the connections of t that are idle, or will be in a moment
 // because the requests on them are over.
 func CloseIdle(t interface{ CloseIdleConnections() }) {
 	t.CloseIdleConnections()
-	time.AfterFunc(settle, t.CloseIdleConnections)
+	time.AfterFunc(settleTime, t.CloseIdleConnections)
 }
 
 // A body is one of a response. When it has been read or closed, the request is
@@ -121,14 +121,14 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		b.generation.over()
+		b.generation.finish()
 	}
 	return n, err
 }
 
 func (b *body) Close() error {
 	err := b.ReadCloser.Close()
-	b.generation.over()
+	b.generation.finish()
 	return err
 }
 

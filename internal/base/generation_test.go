@@ -13,7 +13,7 @@ import (
 )
 
 // clientOf returns how to make generations that reach the network.
-func clientOf(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*network, func(*http.Transport) *base.Generation) {
+func clientOf(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*pipeNetwork, func(*http.Transport) *base.Generation) {
 	t.Helper()
 	n, roots := serve(t, protocol, handler)
 	return n, func(*http.Transport) *base.Generation {
@@ -23,8 +23,8 @@ func clientOf(t *testing.T, protocol func(*http.Protocols, bool), handler http.H
 	}
 }
 
-// slowly answers in two parts, a second apart.
-func slowly(w http.ResponseWriter, r *http.Request) {
+// slowHandler answers in two parts, a second apart.
+func slowHandler(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "we")
 	_ = http.NewResponseController(w).Flush()
 	if r.URL.Path == "/slow" {
@@ -37,7 +37,7 @@ func TestConnections_Retire(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n, open := clientOf(t, protocol, slowly)
+				n, open := clientOf(t, protocol, slowHandler)
 				var connections base.Connections
 				defer connections.CloseIdleConnections()
 				first := connections.Current(0, open)
@@ -92,7 +92,7 @@ func TestConnections_LateRequest(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n, open := clientOf(t, protocol, slowly)
+				n, open := clientOf(t, protocol, slowHandler)
 				var connections base.Connections
 				first := connections.Current(0, open)
 				first.Retire()
@@ -113,7 +113,7 @@ func TestConnections_ClosedEarly(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n, open := clientOf(t, protocol, slowly)
+				n, open := clientOf(t, protocol, slowHandler)
 				var connections base.Connections
 				first := connections.Current(0, open)
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://pismo.example/slow", nil)
@@ -211,7 +211,7 @@ func TestConnections_FollowAnUpgrade(t *testing.T) {
 // not keep a dead one in use.
 func TestConnections_OverlappingTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, roots := serve(t, http2, slowly)
+		n, roots := serve(t, http2, slowHandler)
 		open := func(before *http.Transport) *base.Generation {
 			if before != nil {
 				return base.Own(base.Clone(before))
@@ -252,7 +252,7 @@ func TestConnections_OverlappingTimeouts(t *testing.T) {
 // Those who share a transport keep its connections.
 func TestBorrow_KeepsConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, roots := serve(t, http1, slowly)
+		n, roots := serve(t, http1, slowHandler)
 		transport := base.New()
 		transport.DialContext, transport.TLSClientConfig.RootCAs = n.dial, roots
 		defer transport.CloseIdleConnections()

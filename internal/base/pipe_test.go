@@ -16,18 +16,18 @@ import (
 	"time"
 )
 
-// A network connects one client to one server inside of this process, so that
+// A pipeNetwork connects one client to one server inside of this process, so that
 // both can run in a testing/synctest bubble.
-type network struct {
+type pipeNetwork struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	dials  atomic.Int64
 
 	mu           sync.Mutex
-	live, frozen []*wire
+	live, frozen []*pipeConn
 }
 
-func (n *network) Accept() (net.Conn, error) {
+func (n *pipeNetwork) Accept() (net.Conn, error) {
 	select {
 	case c := <-n.conns:
 		return c, nil
@@ -36,7 +36,7 @@ func (n *network) Accept() (net.Conn, error) {
 	}
 }
 
-func (n *network) Close() error {
+func (n *pipeNetwork) Close() error {
 	select {
 	case <-n.closed:
 	default:
@@ -45,11 +45,11 @@ func (n *network) Close() error {
 	return nil
 }
 
-func (n *network) Addr() net.Addr { return &net.TCPAddr{} }
+func (n *pipeNetwork) Addr() net.Addr { return &net.TCPAddr{} }
 
-func (n *network) dial(context.Context, string, string) (net.Conn, error) {
+func (n *pipeNetwork) dial(context.Context, string, string) (net.Conn, error) {
 	client, server := net.Pipe()
-	w := &wire{Conn: client, frozen: make(chan struct{}), done: make(chan struct{})}
+	w := &pipeConn{Conn: client, frozen: make(chan struct{}), done: make(chan struct{})}
 	n.mu.Lock()
 	n.live = append(n.live, w)
 	n.mu.Unlock()
@@ -60,7 +60,7 @@ func (n *network) dial(context.Context, string, string) (net.Conn, error) {
 
 // freeze has every connection there is swallow all that is written, and deliver
 // nothing more. New ones work.
-func (n *network) freeze() {
+func (n *pipeNetwork) freeze() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, w := range n.live {
@@ -70,7 +70,7 @@ func (n *network) freeze() {
 }
 
 // open returns how many connections the client has not closed.
-func (n *network) open() (open int) {
+func (n *pipeNetwork) open() (open int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, w := range n.live {
@@ -81,14 +81,14 @@ func (n *network) open() (open int) {
 	return open
 }
 
-// A wire is the client's end of a connection.
-type wire struct {
+// A pipeConn is the client's end of a connection.
+type pipeConn struct {
 	net.Conn
 	frozen, done chan struct{}
 	once         sync.Once
 }
 
-func (w *wire) Read(b []byte) (int, error) {
+func (w *pipeConn) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	select {
 	case <-w.frozen:
@@ -99,7 +99,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 }
 
-func (w *wire) Write(b []byte) (int, error) {
+func (w *pipeConn) Write(b []byte) (int, error) {
 	select {
 	case <-w.frozen:
 		return len(b), nil
@@ -108,7 +108,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	}
 }
 
-func (w *wire) closed() bool {
+func (w *pipeConn) closed() bool {
 	select {
 	case <-w.done:
 		return true
@@ -117,16 +117,16 @@ func (w *wire) closed() bool {
 	}
 }
 
-func (w *wire) Close() error {
+func (w *pipeConn) Close() error {
 	w.once.Do(func() { close(w.done) })
 	return w.Conn.Close()
 }
 
 // serve serves a handler until the test is over, and returns the network to it
 // and the certificate authority that its certificate is from.
-func serve(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*network, *x509.CertPool) {
+func serve(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*pipeNetwork, *x509.CertPool) {
 	t.Helper()
-	n := &network{conns: make(chan net.Conn), closed: make(chan struct{})}
+	n := &pipeNetwork{conns: make(chan net.Conn), closed: make(chan struct{})}
 	certificate, roots := selfSigned(t, "pismo.example")
 	server := &http.Server{
 		Handler:     handler,

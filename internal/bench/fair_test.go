@@ -13,7 +13,7 @@ import (
 )
 
 // A comparison of sides that do different things would be none.
-func TestAllSidesSendTheSame(t *testing.T) {
+func TestPeers_SendTheSame(t *testing.T) {
 	for _, side := range sides {
 		t.Run(side.name, func(t *testing.T) {
 			base := &inProcess{}
@@ -37,7 +37,7 @@ func TestAllSidesSendTheSame(t *testing.T) {
 }
 
 // Nobody may win by issuing less, or by having the wrong token.
-func TestBothSidesKeepOneTokenPerAccount(t *testing.T) {
+func TestPeers_KeepOneTokenPerAccount(t *testing.T) {
 	const n = 100
 	ours, theirs := &issuer{lifetime: lifetime}, &sourceMap{sources: map[int64]oauth2.TokenSource{}}
 	src := newSource(t, tokensource.Config{Issuer: ours})

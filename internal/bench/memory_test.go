@@ -41,7 +41,7 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-func TestAStreamedUploadArrivesAndIsNotBuffered(t *testing.T) {
+func TestStream_IsNotBuffered(t *testing.T) {
 	const limit = 8 << 20
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	if peak := stream(t, newStreaming(t, pismo), pismo, -1); peak > limit {

@@ -43,7 +43,7 @@ func BenchmarkRevocation(b *testing.B) {
 	}
 }
 
-func TestOneIssuanceHealsARevocationAndNoCallerNotices(t *testing.T) {
+func TestRevocation_OneIssuance(t *testing.T) {
 	for _, r := range revocations {
 		t.Run(r.name, func(t *testing.T) {
 			if issuances, failed := r.happen(t); issuances != 1 || failed != 0 {

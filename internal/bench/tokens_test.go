@@ -19,7 +19,7 @@ const (
 // One account, whose token is fresh: the path of nearly every request.
 func BenchmarkAccountSource(b *testing.B) {
 	b.Run("side=pismoauth", func(b *testing.B) {
-		tokens, ctx := newSource(b, tokensource.Config{}).For(account(b, 0)), b.Context()
+		tokens, ctx := newSource(b, tokensource.Config{}).ForAccount(account(b, 0)), b.Context()
 		serially(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
 	})
 	b.Run("side=oauth2", func(b *testing.B) {
@@ -30,7 +30,7 @@ func BenchmarkAccountSource(b *testing.B) {
 
 func BenchmarkAccountSourceParallel(b *testing.B) {
 	b.Run("side=pismoauth", func(b *testing.B) {
-		tokens, ctx := newSource(b, tokensource.Config{}).For(account(b, 0)), b.Context()
+		tokens, ctx := newSource(b, tokensource.Config{}).ForAccount(account(b, 0)), b.Context()
 		inParallel(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
 	})
 	b.Run("side=oauth2", func(b *testing.B) {
@@ -54,7 +54,7 @@ func BenchmarkSourceParallel(b *testing.B) {
 func BenchmarkLookup(b *testing.B) {
 	b.Run("side=Source.Token", func(b *testing.B) { serially(b, drawFromSource(b, mostAccounts)) })
 	b.Run("side=For", func(b *testing.B) {
-		tokens, ctx := newSource(b, tokensource.Config{}).For(account(b, 0)), b.Context()
+		tokens, ctx := newSource(b, tokensource.Config{}).ForAccount(account(b, 0)), b.Context()
 		serially(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/pismoauth/pismoauth/internal/loopback"
 )
 
-func TestOnlyThisMachineIsLoopback(t *testing.T) {
+func TestIs_OnlyThisMachine(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost":        true,
 		"LocalHost":        true,
@@ -51,7 +51,7 @@ func TestOnlyThisMachineIsLoopback(t *testing.T) {
 	}
 }
 
-func TestTheHostnameOfAURLIsWhatItTakes(t *testing.T) {
+func TestIs_TakesTheHostnameOfAURL(t *testing.T) {
 	u, err := url.Parse("http://[::1]:8080/")
 	if err != nil {
 		t.Fatal(err)

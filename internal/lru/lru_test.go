@@ -37,7 +37,7 @@ func put(m *lru.Map[int, entry, *entry], key int, now time.Duration) *entry {
 	return e
 }
 
-func TestAnEntryIsCreatedOnce(t *testing.T) {
+func TestMap_CreatesAnEntryOnce(t *testing.T) {
 	m := lru.New[int, entry](10, idle)
 	if e, ok := m.Load(1); ok || e != nil {
 		t.Errorf("an empty map holds %v", e)
@@ -49,7 +49,7 @@ func TestAnEntryIsCreatedOnce(t *testing.T) {
 	}
 }
 
-func TestTheBoundHolds(t *testing.T) {
+func TestMap_BoundHolds(t *testing.T) {
 	for _, limit := range []int{1, 2, 7, 8, 9, 100} {
 		m := lru.New[int, entry](limit, idle)
 		for i := range 1000 {
@@ -64,7 +64,7 @@ func TestTheBoundHolds(t *testing.T) {
 	}
 }
 
-func TestAnEvictedEntryIsGoneAndAnotherIsNot(t *testing.T) {
+func TestMap_EvictedEntryIsGone(t *testing.T) {
 	m := lru.New[int, entry](50, idle)
 	var all []*entry
 	for i := range 500 {
@@ -85,7 +85,7 @@ func TestAnEvictedEntryIsGoneAndAnotherIsNot(t *testing.T) {
 	}
 }
 
-func TestTheLeastRecentlyUsedOfASmallMapGoes(t *testing.T) {
+func TestMap_EvictsTheLeastRecentlyUsed(t *testing.T) {
 	m := lru.New[int, entry](8, idle) // It is looked at whole.
 	for i := range 8 {
 		put(m, i, time.Duration(i))
@@ -100,7 +100,7 @@ func TestTheLeastRecentlyUsedOfASmallMapGoes(t *testing.T) {
 	}
 }
 
-func TestEntriesInUseAreMostlyKept(t *testing.T) {
+func TestMap_KeepsEntriesInUse(t *testing.T) {
 	const limit, hot, rounds = 1000, 200, 5000
 	m := lru.New[int, entry](limit, 100*time.Hour)
 	created := 0
@@ -118,7 +118,7 @@ func TestEntriesInUseAreMostlyKept(t *testing.T) {
 	}
 }
 
-func TestIdleEntriesGoBeforeTheMapIsFull(t *testing.T) {
+func TestMap_DropsIdleEntries(t *testing.T) {
 	m := lru.New[int, entry](1000, idle)
 	for i := range 100 {
 		put(m, i, 0)
@@ -139,7 +139,7 @@ func TestIdleEntriesGoBeforeTheMapIsFull(t *testing.T) {
 	}
 }
 
-func TestABusyEntryStays(t *testing.T) {
+func TestMap_KeepsBusyEntries(t *testing.T) {
 	m := lru.New[int, entry](10, idle)
 	busy := put(m, 0, 0)
 	busy.busy.Store(true)
@@ -154,7 +154,7 @@ func TestABusyEntryStays(t *testing.T) {
 	}
 }
 
-func TestTheBoundHoldsAgainWhenEntriesAreNoLongerBusy(t *testing.T) {
+func TestMap_BoundHoldsAgain(t *testing.T) {
 	m := lru.New[int, entry](10, idle)
 	var all []*entry
 	for i := range 300 {
@@ -174,7 +174,7 @@ func TestTheBoundHoldsAgainWhenEntriesAreNoLongerBusy(t *testing.T) {
 	}
 }
 
-func TestManyGoroutinesAgreeOnEveryEntry(t *testing.T) {
+func TestMap_GoroutinesAgree(t *testing.T) {
 	m := lru.New[int, entry](16, time.Millisecond)
 	var all sync.WaitGroup
 	for range 8 {
@@ -199,7 +199,7 @@ func TestManyGoroutinesAgreeOnEveryEntry(t *testing.T) {
 }
 
 // Who reads while others insert finds what was there before, and nothing else.
-func TestAReaderNeverMissesAnEntryThatStays(t *testing.T) {
+func TestMap_ReaderNeverMissesAnEntry(t *testing.T) {
 	const stay, come = 100, 20_000
 	m := lru.New[int, entry](come, idle)
 	for key := range stay {
@@ -232,7 +232,7 @@ func TestAReaderNeverMissesAnEntryThatStays(t *testing.T) {
 	readers.Wait()
 }
 
-func TestAKeyThatComesBackIsFoundAgain(t *testing.T) {
+func TestMap_KeyMayComeBack(t *testing.T) {
 	m := lru.New[int, entry](1, idle)
 	for i := range 1000 {
 		e := put(m, i%3, time.Duration(i))
@@ -247,7 +247,7 @@ func TestAKeyThatComesBackIsFoundAgain(t *testing.T) {
 
 // A rush of entries that are being worked on has exceeded the bound; what can be
 // removed then stands anywhere, and moves as it is removed.
-func TestAMapThatIsOverfullShrinksWhateverStandsWhere(t *testing.T) {
+func TestMap_OverfullShrinks(t *testing.T) {
 	for range 2000 {
 		m := lru.New[int, entry](2, idle)
 		entries := make([]*entry, 4+rand.N(8))
@@ -275,7 +275,7 @@ func TestAMapThatIsOverfullShrinksWhateverStandsWhere(t *testing.T) {
 	}
 }
 
-func TestEntriesAreAllThereAre(t *testing.T) {
+func TestMap_EntriesAreComplete(t *testing.T) {
 	m := lru.New[int, entry](10, time.Hour)
 	want := map[*entry]bool{}
 	for key := range 5 {

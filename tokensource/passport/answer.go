@@ -50,7 +50,7 @@ func parse(text []byte, account tokensource.AccountKind) (tokensource.Grant, err
 		}
 	}
 	if account != tokensource.KindAccount {
-		if grant.ExternalAccountID, err = identifier(answer["external_account_id"], verbatim); err != nil {
+		if grant.ExternalAccountID, err = identifier(answer["external_account_id"], rawText); err != nil {
 			return tokensource.Grant{}, err
 		}
 	}

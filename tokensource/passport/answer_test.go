@@ -13,10 +13,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// answered returns an issuer whose requests are all answered 201 with body.
-func answered(body []byte) *passport.S2S {
+// s2sAnswering returns an issuer whose requests are all answered 201 with body.
+func s2sAnswering(body []byte) *passport.S2S {
 	s := issuer("https://sandbox.pismolabs.io")
-	s.Client = &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) {
+	s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
 		return &http.Response{
 			StatusCode:    http.StatusCreated,
 			Header:        http.Header{"Content-Type": {"application/json"}},
@@ -27,8 +27,8 @@ func answered(body []byte) *passport.S2S {
 	return s
 }
 
-// read is what an answer is read as.
-type read struct {
+// parsedAnswer is what an answer is read as.
+type parsedAnswer struct {
 	token     string
 	expiresIn time.Duration
 	account   string
@@ -36,20 +36,20 @@ type read struct {
 }
 
 func TestS2S_AnswersRead(t *testing.T) {
-	plain := read{token: "t"}
-	none := read{} // malformed_response
+	plain := parsedAnswer{token: "t"}
+	none := parsedAnswer{} // malformed_response
 	for _, test := range []struct {
 		body string
-		want read
+		want parsedAnswer
 	}{
 		// The published sample, and its like of OpenID and of OAuth2.
 		{
 			`{"tenant":"TN-ab8b08af","server_key":"5d82","account_id":123,"external_account_id":"5512990-642",
 			  "program_ids":[1,2,3],"roles":["onboarding-server"],"token":"t","refresh":"r"}`,
-			read{"t", 0, "123", "5512990-642"},
+			parsedAnswer{"t", 0, "123", "5512990-642"},
 		},
-		{`{"token":"t","refresh_token":"r","expires_in":"3600"}`, read{token: "t", expiresIn: time.Hour}},
-		{`{"access_token":"t","token_type":"bearer","expires_in":600}`, read{token: "t", expiresIn: 10 * time.Minute}},
+		{`{"token":"t","refresh_token":"r","expires_in":"3600"}`, parsedAnswer{token: "t", expiresIn: time.Hour}},
+		{`{"access_token":"t","token_type":"bearer","expires_in":600}`, parsedAnswer{token: "t", expiresIn: 10 * time.Minute}},
 
 		// The token.
 		{`{"token":"t"}`, plain},
@@ -120,36 +120,36 @@ func TestS2S_AnswersRead(t *testing.T) {
 		{`{"token":"t","account_id":false,"external_account_id":true}`, plain},
 		{`{"token":"t","account_id":{},"external_account_id":[]}`, plain},
 		{`{"token":"t","Account_ID":5}`, plain},
-		{`{"token":"t","account_id":null,"account_id":5}`, read{token: "t", account: "5"}},
-		{`{"token":"t","account_id":5,"account_id":"5.0"}`, read{token: "t", account: "5"}},
-		{`{"token":"t","account_id":102681871}`, read{token: "t", account: "102681871"}},
-		{`{"token":"t","account_id":"102681871"}`, read{token: "t", account: "102681871"}},
-		{`{"token":"t","account_id":9223372036854775807}`, read{token: "t", account: "9223372036854775807"}},
-		{`{"token":"t","account_id":9007199254740993.0}`, read{token: "t", account: "9007199254740993"}},
-		{`{"token":"t","account_id":12345678901234567890123}`, read{token: "t", account: "12345678901234567890123"}},
-		{`{"token":"t","account_id":4711.0}`, read{token: "t", account: "4711"}},
-		{`{"token":"t","account_id":4.711e3}`, read{token: "t", account: "4711"}},
-		{`{"token":"t","account_id":4.711E+3}`, read{token: "t", account: "4711"}},
-		{`{"token":"t","account_id":471100e-2}`, read{token: "t", account: "4711"}},
-		{`{"token":"t","account_id":"004711"}`, read{token: "t", account: "4711"}},
-		{`{"token":"t","account_id":" 4711 "}`, read{token: "t", account: "4711"}},
-		{`{"token":"t","account_id":[4711]}`, read{token: "t", account: "4711"}},
-		{`{"token":"t","account_id":{"id":"4711"}}`, read{token: "t", account: "4711"}},
-		{`{"token":"t","account_id":4712.0}`, read{token: "t", account: "4712"}},
+		{`{"token":"t","account_id":null,"account_id":5}`, parsedAnswer{token: "t", account: "5"}},
+		{`{"token":"t","account_id":5,"account_id":"5.0"}`, parsedAnswer{token: "t", account: "5"}},
+		{`{"token":"t","account_id":102681871}`, parsedAnswer{token: "t", account: "102681871"}},
+		{`{"token":"t","account_id":"102681871"}`, parsedAnswer{token: "t", account: "102681871"}},
+		{`{"token":"t","account_id":9223372036854775807}`, parsedAnswer{token: "t", account: "9223372036854775807"}},
+		{`{"token":"t","account_id":9007199254740993.0}`, parsedAnswer{token: "t", account: "9007199254740993"}},
+		{`{"token":"t","account_id":12345678901234567890123}`, parsedAnswer{token: "t", account: "12345678901234567890123"}},
+		{`{"token":"t","account_id":4711.0}`, parsedAnswer{token: "t", account: "4711"}},
+		{`{"token":"t","account_id":4.711e3}`, parsedAnswer{token: "t", account: "4711"}},
+		{`{"token":"t","account_id":4.711E+3}`, parsedAnswer{token: "t", account: "4711"}},
+		{`{"token":"t","account_id":471100e-2}`, parsedAnswer{token: "t", account: "4711"}},
+		{`{"token":"t","account_id":"004711"}`, parsedAnswer{token: "t", account: "4711"}},
+		{`{"token":"t","account_id":" 4711 "}`, parsedAnswer{token: "t", account: "4711"}},
+		{`{"token":"t","account_id":[4711]}`, parsedAnswer{token: "t", account: "4711"}},
+		{`{"token":"t","account_id":{"id":"4711"}}`, parsedAnswer{token: "t", account: "4711"}},
+		{`{"token":"t","account_id":4712.0}`, parsedAnswer{token: "t", account: "4712"}},
 		// What is no integer is another account, to be sure.
-		{`{"token":"t","account_id":4711.5}`, read{token: "t", account: "4711.5"}},
-		{`{"token":"t","account_id":0.1}`, read{token: "t", account: "0.1"}},
-		{`{"token":"t","account_id":1e-400}`, read{token: "t", account: "1e-400"}},
-		{`{"token":"t","account_id":1e99999999}`, read{token: "t", account: "1e99999999"}},
-		{`{"token":"t","account_id":-4711}`, read{token: "t", account: "-4711"}},
-		{`{"token":"t","account_id":"0x1267"}`, read{token: "t", account: "0x1267"}},
-		{`{"token":"t","account_id":"4_711"}`, read{token: "t", account: "4_711"}},
-		{`{"token":"t","account_id":"Inf"}`, read{token: "t", account: "Inf"}},
-		{`{"token":"t","account_id":"x"}`, read{token: "t", account: "x"}},
-		{`{"token":"t","external_account_id":"5512990-642"}`, read{token: "t", external: "5512990-642"}},
-		{`{"token":"t","external_account_id":5512990642}`, read{token: "t", external: "5512990642"}},
-		{`{"token":"t","external_account_id":"007"}`, read{token: "t", external: "007"}},
-		{`{"token":"t","external_account_id":["x"]}`, read{token: "t", external: "x"}},
+		{`{"token":"t","account_id":4711.5}`, parsedAnswer{token: "t", account: "4711.5"}},
+		{`{"token":"t","account_id":0.1}`, parsedAnswer{token: "t", account: "0.1"}},
+		{`{"token":"t","account_id":1e-400}`, parsedAnswer{token: "t", account: "1e-400"}},
+		{`{"token":"t","account_id":1e99999999}`, parsedAnswer{token: "t", account: "1e99999999"}},
+		{`{"token":"t","account_id":-4711}`, parsedAnswer{token: "t", account: "-4711"}},
+		{`{"token":"t","account_id":"0x1267"}`, parsedAnswer{token: "t", account: "0x1267"}},
+		{`{"token":"t","account_id":"4_711"}`, parsedAnswer{token: "t", account: "4_711"}},
+		{`{"token":"t","account_id":"Inf"}`, parsedAnswer{token: "t", account: "Inf"}},
+		{`{"token":"t","account_id":"x"}`, parsedAnswer{token: "t", account: "x"}},
+		{`{"token":"t","external_account_id":"5512990-642"}`, parsedAnswer{token: "t", external: "5512990-642"}},
+		{`{"token":"t","external_account_id":5512990642}`, parsedAnswer{token: "t", external: "5512990642"}},
+		{`{"token":"t","external_account_id":"007"}`, parsedAnswer{token: "t", external: "007"}},
+		{`{"token":"t","external_account_id":["x"]}`, parsedAnswer{token: "t", external: "x"}},
 		// What may be another account, and cannot be told, is neither that nor none.
 		{`{"token":"t","account_id":[4711,4712]}`, none},
 		{`{"token":"t","account_id":{"id":4711,"program":4712}}`, none},
@@ -158,7 +158,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 		{`{"token":"t","account_id":4711,"account_id":4712}`, none},
 		{`{"token":"t","external_account_id":{"a":"x","b":"y"}}`, none},
 	} {
-		got, err := answered([]byte(test.body)).Issue(t.Context(), tokensource.Organization())
+		got, err := s2sAnswering([]byte(test.body)).Issue(t.Context(), tokensource.Organization())
 		if test.want == none {
 			if err == nil {
 				t.Errorf("%.100s\naccepted, want malformed_response", test.body)
@@ -171,7 +171,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 			t.Errorf("%.100s\n%v", test.body, err)
 			continue
 		}
-		if got := (read{got.Token.Reveal(), got.ExpiresIn, got.AccountID, got.ExternalAccountID}); got != test.want {
+		if got := (parsedAnswer{got.Token.Reveal(), got.ExpiresIn, got.AccountID, got.ExternalAccountID}); got != test.want {
 			t.Errorf("%.100s\ngot %+v, want %+v", test.body, got, test.want)
 		}
 	}
@@ -181,7 +181,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 // own id. It must not cost the token there.
 func TestS2S_ForeignIDs(t *testing.T) {
 	body := `{"token":"t","account_id":1,"external_account_id":{"a":"x","b":"y"}}`
-	if _, err := answered([]byte(body)).Issue(t.Context(), account(t, "1")); err != nil {
+	if _, err := s2sAnswering([]byte(body)).Issue(t.Context(), account(t, "1")); err != nil {
 		t.Error(err)
 	}
 }
@@ -196,7 +196,7 @@ func TestS2S_ExpiresIn(t *testing.T) {
 		`"PT10M"`: 0, `"never"`: 0, `"2026-11-24T10:00:00Z"`: 0, `"Inf"`: 0, `"NaN"`: 0, `"0x258"`: 0, `"1_000"`: 0, `"1,000"`: 0,
 		`true`: 0, `false`: 0, `[600]`: 0, `{}`: 0, `{"seconds":600}`: 0, `600,"expires_in":300`: 5 * time.Minute, `0,"expires_in":300`: 5 * time.Minute,
 	} {
-		grant, err := answered([]byte(`{"token":"t","expires_in":`+value+`}`)).Issue(t.Context(), tokensource.Organization())
+		grant, err := s2sAnswering([]byte(`{"token":"t","expires_in":`+value+`}`)).Issue(t.Context(), tokensource.Organization())
 		if err != nil {
 			t.Errorf("%s: %v", value, err)
 		} else if grant.ExpiresIn != want {
@@ -221,7 +221,7 @@ func FuzzAnswer(f *testing.F) {
 	texts := regexp.MustCompile(`^(` + regexp.QuoteMeta(tokensource.ErrMalformedResponse.Error()) + `|` +
 		regexp.QuoteMeta(tokensource.ErrUnavailable.Error()) + `): the answer [-A-Za-z0-9 ,]+ \(status 201\)$`)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		grant, err := answered(body).Issue(t.Context(), tokensource.Organization())
+		grant, err := s2sAnswering(body).Issue(t.Context(), tokensource.Organization())
 		if err != nil {
 			failure := failure(t, err)
 			if failure.Kind != tokensource.ErrMalformedResponse && failure.Kind != tokensource.ErrUnavailable {

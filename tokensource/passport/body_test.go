@@ -10,12 +10,12 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestAnAnswerOf64KiBIsReadAndOneByteMoreIsNot(t *testing.T) {
+func TestS2S_ReadsAnswersUpTo64KiB(t *testing.T) {
 	const limit = 64 << 10
 	for name, test := range map[string]struct {
 		length  int
 		chunked bool
-		kind    tokensource.Kind
+		kind    tokensource.ErrorKind
 	}{
 		"at the limit":                    {limit, false, ""},
 		"at the limit, chunked":           {limit, true, ""},
@@ -63,12 +63,12 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func (e *endless) Close() error { e.closed = true; return nil }
 
-func TestAnEndlessAnswerDoesNotFillTheMemory(t *testing.T) {
+func TestS2S_EndlessAnswerIsCutOff(t *testing.T) {
 	for name, length := range map[string]int64{"that says so": 1 << 40, "that does not": -1} {
 		t.Run(name, func(t *testing.T) {
 			body := &endless{}
 			s := issuer("https://sandbox.pismolabs.io")
-			s.Client = &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) {
+			s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: http.StatusOK, ContentLength: length, Body: body}, nil
 			})}
 			_, err := s.Issue(t.Context(), tokensource.Organization())
@@ -80,11 +80,11 @@ func TestAnEndlessAnswerDoesNotFillTheMemory(t *testing.T) {
 	}
 }
 
-func TestTheBodyOfAnAnswerIsClosedWhateverTheStatus(t *testing.T) {
+func TestS2S_ClosesBodyForEveryStatus(t *testing.T) {
 	for status := range 600 {
 		body := &endless{}
 		s := issuer("https://sandbox.pismolabs.io")
-		s.Client = &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) {
+		s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: status, ContentLength: -1, Body: body}, nil
 		})}
 		_, err := s.Issue(t.Context(), tokensource.Organization())
@@ -94,9 +94,9 @@ func TestTheBodyOfAnAnswerIsClosedWhateverTheStatus(t *testing.T) {
 	}
 }
 
-// raw returns the base URL of a server that answers each connection with text,
+// rawServer returns the base URL of a server that answers each connection with text,
 // and then closes it.
-func raw(t *testing.T, text string) string {
+func rawServer(t *testing.T, text string) string {
 	t.Helper()
 	listener := listen(t)
 	go func() {
@@ -113,7 +113,7 @@ func raw(t *testing.T, text string) string {
 	return "http://" + listener.Addr().String()
 }
 
-func TestATruncatedAnswerIsTheNetworksFault(t *testing.T) {
+func TestS2S_TruncatedAnswerIsUnavailable(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":        "",
 		"half a head":    "HTTP/1.1 201 Crea",
@@ -122,7 +122,7 @@ func TestATruncatedAnswerIsTheNetworksFault(t *testing.T) {
 		"no HTTP at all": "220 mail.example ESMTP\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := issuer(raw(t, text)).Issue(t.Context(), tokensource.Organization())
+			_, err := issuer(rawServer(t, text)).Issue(t.Context(), tokensource.Organization())
 			failure := failedWith(t, err, tokensource.ErrUnavailable)
 			if cause(failure) == nil {
 				t.Error("the cause was lost")

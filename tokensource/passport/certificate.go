@@ -115,13 +115,13 @@ func (c *ClientCertificate) state() *keyPair {
 
 // isCurrent reports whether there is no need to read the files again.
 func (c *ClientCertificate) isCurrent(pair *keyPair) bool {
-	return isStill(c.certFile, pair.certInfo) && isStill(c.keyFile, pair.keyInfo) &&
+	return isUnchanged(c.certFile, pair.certInfo) && isUnchanged(c.keyFile, pair.keyInfo) &&
 		(pair.retry.IsZero() || time.Now().Before(pair.retry))
 }
 
-// isStill reports whether the file at path is the one that was seen: not
+// isUnchanged reports whether the file at path is the one that was seen: not
 // replaced by another, as a rename does, and not written to.
-func isStill(path string, seen fs.FileInfo) bool {
+func isUnchanged(path string, seen fs.FileInfo) bool {
 	now, err := os.Stat(path)
 	if err != nil || seen == nil {
 		return err != nil && seen == nil // It is still missing.

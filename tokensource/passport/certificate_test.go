@@ -24,7 +24,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-func TestAReplacedCertificateIsPresentedAtTheNextHandshake(t *testing.T) {
+func TestClientCertificate_RotatesAtHandshake(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
 
@@ -63,7 +63,7 @@ func TestAReplacedCertificateIsPresentedAtTheNextHandshake(t *testing.T) {
 }
 
 // A session that is resumed shows the certificate of the first handshake.
-func TestTheBaseOfATransportShowsAReplacedCertificate(t *testing.T) {
+func TestClientCertificate_RotatesForNewBase(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	serials := make(chan string, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -99,7 +99,7 @@ func TestTheBaseOfATransportShowsAReplacedCertificate(t *testing.T) {
 	}
 }
 
-func TestTheLastGoodPairServesWhileTheFilesAreBroken(t *testing.T) {
+func TestClientCertificate_KeepsLastGoodPair(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
 	cert, key := newPair(t, 2)
@@ -127,11 +127,11 @@ func TestTheLastGoodPairServesWhileTheFilesAreBroken(t *testing.T) {
 	}
 }
 
-func TestAPairThatIsMendedWithoutAnyTraceIsReadAgain(t *testing.T) {
-	synctest.Test(t, mendedWithoutATrace)
+func TestClientCertificate_NoticesSilentRepair(t *testing.T) {
+	synctest.Test(t, silentRepairIsNoticed)
 }
 
-func mendedWithoutATrace(t *testing.T) {
+func silentRepairIsNoticed(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
 	cert, key := newPair(t, 2)
@@ -160,7 +160,7 @@ func mendedWithoutATrace(t *testing.T) {
 	}
 }
 
-func TestEachKindOfChangeIsNoticed(t *testing.T) {
+func TestClientCertificate_NoticesEveryChange(t *testing.T) {
 	at := time.Now().Add(-time.Minute)
 	for name, change := range map[string]func(t *testing.T, path string, content []byte){
 		"written in place": func(t *testing.T, path string, content []byte) {
@@ -203,7 +203,7 @@ func TestEachKindOfChangeIsNoticed(t *testing.T) {
 	}
 }
 
-func TestAnUnchangedPairIsNotReadAgain(t *testing.T) {
+func TestClientCertificate_ReadsPairOnce(t *testing.T) {
 	c := newClientCertificate(t, newPairOnDisk(t, 1))
 	first, err := c.GetClientCertificate(nil)
 	if err != nil {
@@ -214,7 +214,7 @@ func TestAnUnchangedPairIsNotReadAgain(t *testing.T) {
 	}
 }
 
-func TestACertificateMayShareItsFileWithItsKey(t *testing.T) {
+func TestClientCertificate_OneFileForBoth(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "client.pem")
 	cert, key := newPair(t, 1)
 	replace(t, path, append(cert, key...))
@@ -226,7 +226,7 @@ func TestACertificateMayShareItsFileWithItsKey(t *testing.T) {
 	}
 }
 
-func TestAPairThatIsNoneIsRefusedAtOnce(t *testing.T) {
+func TestNewClientCertificate_RefusesBadPair(t *testing.T) {
 	files, other := newPairOnDisk(t, 1), newPairOnDisk(t, 2)
 	missing := filepath.Join(t.TempDir(), "missing")
 	for name, pair := range map[string]pairOnDisk{
@@ -249,14 +249,14 @@ func TestAPairThatIsNoneIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAZeroClientCertificateIsAnErrorAndNoPanic(t *testing.T) {
+func TestClientCertificate_ZeroValueFails(t *testing.T) {
 	var c passport.ClientCertificate
 	if certificate, err := c.GetClientCertificate(nil); err == nil {
 		t.Errorf("certificate = %v", certificate)
 	}
 }
 
-func TestHandshakesAndARotationGoTogether(t *testing.T) {
+func TestClientCertificate_ConcurrentHandshakes(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
 	ctx, cancel := context.WithCancel(t.Context())

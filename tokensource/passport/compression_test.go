@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// packed returns text as it comes out of a writer that compresses.
-func packed(text string, compress func(io.Writer) io.WriteCloser) string {
+// compressed returns text as it comes out of a writer that compresses.
+func compressed(text string, compress func(io.Writer) io.WriteCloser) string {
 	var b bytes.Buffer
 	w := compress(&b)
 	_, _ = io.WriteString(w, text)
@@ -24,19 +24,19 @@ func packed(text string, compress func(io.Writer) io.WriteCloser) string {
 }
 
 func zipped(text string) string {
-	return packed(text, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
+	return compressed(text, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
 }
 
 // A CDN compresses what it likes, and labels it as it likes.
 func TestS2S_CompressedAnswers(t *testing.T) {
 	const text = `{"token":"t"}`
-	zlibbed := packed(text, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
-	bare := packed(text, func(w io.Writer) io.WriteCloser { c, _ := flate.NewWriter(w, 1); return c })
+	zlibbed := compressed(text, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
+	bare := compressed(text, func(w io.Writer) io.WriteCloser { c, _ := flate.NewWriter(w, 1); return c })
 	for name, test := range map[string]struct {
 		status int
 		label  string
 		body   string
-		kind   tokensource.Kind
+		kind   tokensource.ErrorKind
 	}{
 		"gzip":                      {201, "gzip", zipped(text), ""},
 		"gzip, undeclared":          {201, "", zipped(text), ""},
@@ -104,9 +104,9 @@ func TestS2S_Date(t *testing.T) {
 		"an age of days":         {date, "86401", at},
 		"an endless age":         {date, strings.Repeat("9", 30), at},
 	} {
-		s := answered([]byte(`{"token":"t"}`))
+		s := s2sAnswering([]byte(`{"token":"t"}`))
 		next := s.Client.Transport
-		s.Client.Transport = tripper(func(r *http.Request) (*http.Response, error) {
+		s.Client.Transport = roundTripperFunc(func(r *http.Request) (*http.Response, error) {
 			resp, err := next.RoundTrip(r)
 			for field, value := range map[string]string{"Date": test.date, "Age": test.age} {
 				if value != "" {

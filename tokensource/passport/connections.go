@@ -9,8 +9,8 @@ import (
 	"github.com/pismoauth/pismoauth/internal/base"
 )
 
-// A line is what one exchange goes out over.
-type line interface {
+// A retirableTransport is what one exchange goes out over.
+type retirableTransport interface {
 	http.RoundTripper
 
 	// Retire has no later exchange go out over the connection of this one.
@@ -18,8 +18,8 @@ type line interface {
 	Retire()
 }
 
-// line returns what the next exchange goes out over.
-func (s *S2S) line() line {
+// nextTransport returns what the next exchange goes out over.
+func (s *S2S) nextTransport() retirableTransport {
 	var transport http.RoundTripper
 	if s.Client != nil {
 		transport = s.Client.Transport
@@ -29,17 +29,17 @@ func (s *S2S) line() line {
 		return s.generation(nil)
 	case *http.Transport:
 		return s.generation(own)
-	case *certified:
+	case *certificateTransport:
 		return own.generation()
 	default:
-		return foreign{own}
+		return unknownTransport{own}
 	}
 }
 
 // generation returns the current generation of the connections of s. The first
 // is on own, the Transport of the Client, or on a new base if that is nil.
 func (s *S2S) generation(own *http.Transport) *base.Generation {
-	return s.pool().of(own).Current(0, func(before *http.Transport) *base.Generation {
+	return s.pool().startingWith(own).Current(0, func(before *http.Transport) *base.Generation {
 		switch {
 		case before != nil:
 			return base.Own(base.Clone(before))
@@ -51,47 +51,47 @@ func (s *S2S) generation(own *http.Transport) *base.Generation {
 	})
 }
 
-// A pool has the connections of an S2S.
-type pool struct {
+// A connectionPool has the connections of an S2S.
+type connectionPool struct {
 	mu          sync.Mutex
-	own         *http.Transport
+	original    *http.Transport
 	connections *base.Connections
 }
 
-// of returns the connections that began with own.
-func (p *pool) of(own *http.Transport) *base.Connections {
+// startingWith returns the connections that began with own.
+func (p *connectionPool) startingWith(own *http.Transport) *base.Connections {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.connections == nil || p.own != own {
-		p.own, p.connections = own, new(base.Connections)
+	if p.connections == nil || p.original != own {
+		p.original, p.connections = own, new(base.Connections)
 	}
 	return p.connections
 }
 
-// pools has the pool of each S2S that is in use: weak.Pointer[S2S] to *pool. It
+// connectionPools has the pool of each S2S that is in use: weak.Pointer[S2S] to *pool. It
 // is state of the package because S2S cannot have any of its own: whoever
 // prints an S2S copies it, while others use it.
-var pools sync.Map
+var connectionPools sync.Map
 
-func (s *S2S) pool() *pool {
+func (s *S2S) pool() *connectionPool {
 	key := weak.Make(s)
-	if p, ok := pools.Load(key); ok {
-		return p.(*pool)
+	if p, ok := connectionPools.Load(key); ok {
+		return p.(*connectionPool)
 	}
-	p, loaded := pools.LoadOrStore(key, new(pool))
+	p, loaded := connectionPools.LoadOrStore(key, new(connectionPool))
 	if !loaded {
 		// The connections, which are idle by then, close by themselves.
-		runtime.AddCleanup(s, func(key weak.Pointer[S2S]) { pools.Delete(key) }, key)
+		runtime.AddCleanup(s, func(key weak.Pointer[S2S]) { connectionPools.Delete(key) }, key)
 	}
-	return p.(*pool)
+	return p.(*connectionPool)
 }
 
-// A foreign line is a RoundTripper of which nothing is known.
-type foreign struct{ http.RoundTripper }
+// An unknownTransport line is a RoundTripper of which nothing is known.
+type unknownTransport struct{ http.RoundTripper }
 
 // Retire closes the connections that are idle, if the RoundTripper can do that.
 // The connection of an exchange that failed is idle, unless others share it.
-func (f foreign) Retire() {
+func (f unknownTransport) Retire() {
 	if idle, ok := f.RoundTripper.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdle(idle)
 	}

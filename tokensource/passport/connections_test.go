@@ -105,7 +105,7 @@ func TestS2S_SharedConnection(t *testing.T) {
 				_, _ = io.WriteString(w, "paid")
 				return
 			}
-			awaitLeave(r)
+			awaitDisconnect(r)
 		}, http2)
 		paid := make(chan string, 1)
 		go func() {
@@ -182,7 +182,7 @@ func TestS2S_UnknownTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, p := overPipes(t, created(), http2)
 		s := issuer("http://127.0.0.1")
-		s.Client = &http.Client{Transport: struct{ closer }{closer{client.Transport}}}
+		s.Client = &http.Client{Transport: struct{ closingTransport }{closingTransport{client.Transport}}}
 		if err := issueWithin(t, s, time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -195,23 +195,27 @@ func TestS2S_UnknownTransport(t *testing.T) {
 	})
 	closed := 0
 	s := issuer("http://127.0.0.1")
-	s.Client = &http.Client{Transport: refusing{&closed}}
+	s.Client = &http.Client{Transport: refusingTransport{&closed}}
 	wantKind(t, issueWithin(t, s, time.Minute), tokensource.ErrUnavailable)
 	if closed != 0 {
 		t.Error("connections were closed although none was dialled")
 	}
 }
 
-// closer is a RoundTripper around another.
-type closer struct{ http.RoundTripper }
+// closingTransport is a RoundTripper around another.
+type closingTransport struct{ http.RoundTripper }
 
-func (c closer) CloseIdleConnections() { c.RoundTripper.(*http.Transport).CloseIdleConnections() }
+func (c closingTransport) CloseIdleConnections() {
+	c.RoundTripper.(*http.Transport).CloseIdleConnections()
+}
 
-// refusing is a RoundTripper that gets no connection.
-type refusing struct{ closed *int }
+// refusingTransport is a RoundTripper that gets no connection.
+type refusingTransport struct{ closed *int }
 
-func (refusing) RoundTrip(*http.Request) (*http.Response, error) { return nil, io.ErrClosedPipe }
-func (r refusing) CloseIdleConnections()                         { *r.closed++ }
+func (refusingTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, io.ErrClosedPipe
+}
+func (r refusingTransport) CloseIdleConnections() { *r.closed++ }
 
 // The Client that counts is the one there is.
 func TestS2S_AnotherClient(t *testing.T) {
@@ -237,18 +241,18 @@ func TestS2S_AnotherClient(t *testing.T) {
 // the same for each exchange.
 func TestS2S_OwnConnections(t *testing.T) {
 	s := issuer("http://127.0.0.1")
-	own := passport.LineOf(s)
-	if own == http.DefaultTransport || passport.LineOf(issuer("http://127.0.0.1")) == own {
+	own := passport.TransportOf(s)
+	if own == http.DefaultTransport || passport.TransportOf(issuer("http://127.0.0.1")) == own {
 		t.Error("the connections are somebody else's, too")
 	}
 	s.Client = &http.Client{Timeout: time.Minute}
-	if passport.LineOf(s) != own {
+	if passport.TransportOf(s) != own {
 		t.Error("another exchange has other connections")
 	}
 	var atOnce sync.WaitGroup
 	for range 8 {
 		atOnce.Go(func() {
-			if passport.LineOf(s) != own {
+			if passport.TransportOf(s) != own {
 				t.Error("another goroutine has other connections")
 			}
 		})
@@ -259,7 +263,7 @@ func TestS2S_OwnConnections(t *testing.T) {
 func TestS2S_ConnectionsGoWithIt(t *testing.T) {
 	kept := func() func() bool {
 		s := issuer("http://127.0.0.1")
-		passport.LineOf(s)
+		passport.TransportOf(s)
 		return passport.HasPool(s)
 	}()
 	for deadline := time.Now().Add(time.Minute); kept(); runtime.GC() {

@@ -17,7 +17,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A Value is one half of the [Credentials]. It is called each time a token is
+// A SecretFunc is one half of the [Credentials]. It is called each time a token is
 // issued, and when a [tokensource.Source] wants to know whether the credentials
 // have changed: before each issuance, and at most once a second while they
 // fail. Several goroutines may call it at once. It should return when ctx is
@@ -29,25 +29,25 @@ import (
 // deadline that has passed, which is ErrTimeout. It must not hold the value. Its
 // text is printed only if [tokensource.Explain] made it: of any other, nobody
 // knows what is in it.
-type Value func(ctx context.Context) (tokensource.Secret, error)
+type SecretFunc func(ctx context.Context) (tokensource.Secret, error)
 
-// Literal returns a Value that is always the same. It is nil if value is empty,
+// Literal returns a SecretFunc that is always the same. It is nil if value is empty,
 // and so counts as not set. Secrets are better kept out of programs and of
 // their arguments; see [File].
-func Literal(value string) Value {
+func Literal(value string) SecretFunc {
 	if value == "" {
 		return nil
 	}
 	return func(context.Context) (tokensource.Secret, error) {
-		return usable("the literal", value)
+		return checkSecret("the literal", value)
 	}
 }
 
-// Env returns a Value that is read from an environment variable. It is nil if
+// Env returns a SecretFunc that is read from an environment variable. It is nil if
 // name is empty, and so counts as not set. Whoever sets the variable has to
 // quote it well: Pismo's secrets are full of punctuation that shells and .env
 // files take for their own.
-func Env(name string) Value {
+func Env(name string) SecretFunc {
 	if name == "" {
 		return nil
 	}
@@ -56,14 +56,14 @@ func Env(name string) Value {
 		if !ok {
 			return tokensource.Secret{}, &valueError{reason: fmt.Sprintf("environment variable %q is not set", name)}
 		}
-		return usable("environment variable "+strconv.Quote(name), value)
+		return checkSecret("environment variable "+strconv.Quote(name), value)
 	}
 }
 
 // maxValueFile is the size in bytes of the largest file that File reads.
 const maxValueFile = 4 << 10
 
-// File returns a Value that is read from a file: each time anew, so that a
+// File returns a SecretFunc that is read from a file: each time anew, so that a
 // running program picks up a new secret. It is nil if path is empty, and so
 // counts as not set.
 //
@@ -71,19 +71,19 @@ const maxValueFile = 4 << 10
 // byte order mark, in at most 4 KiB. One line break at its end (LF or CRLF) is
 // not part of the value; everything else is, spaces included. The file should
 // be replaced by renaming another over it, lest it is read when half-written.
-func File(path string) Value {
+func File(path string) SecretFunc {
 	if path == "" {
 		return nil
 	}
 	return func(context.Context) (tokensource.Secret, error) {
 		content, err := readFile(path)
 		if err != nil {
-			return tokensource.Secret{}, unreadable(path, err)
+			return tokensource.Secret{}, unreadableFileError(path, err)
 		}
 		if line, ok := strings.CutSuffix(content, "\n"); ok {
 			content = strings.TrimSuffix(line, "\r")
 		}
-		return usable("file "+strconv.Quote(path), content)
+		return checkSecret("file "+strconv.Quote(path), content)
 	}
 }
 
@@ -105,8 +105,8 @@ func readFile(path string) (string, error) {
 
 var errLargeFile = errors.New("it is larger than 4 KiB")
 
-// unreadable returns the error of a file that could not be read.
-func unreadable(path string, err error) *valueError {
+// unreadableFileError returns the error of a file that could not be read.
+func unreadableFileError(path string, err error) *valueError {
 	reason := fmt.Sprintf("file %q cannot be read", path)
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		reason += ": " + e.Err.Error() // Which the system says, such as "permission denied".
@@ -126,9 +126,9 @@ type valueError struct {
 func (e *valueError) Error() string { return e.reason }
 func (e *valueError) Unwrap() error { return e.cause }
 
-// usable returns value as a Secret, or says by the name of its origin why it
+// checkSecret returns value as a Secret, or says by the name of its origin why it
 // cannot be a credential: JSON would change it, or somebody's editor has.
-func usable(origin, value string) (tokensource.Secret, error) {
+func checkSecret(origin, value string) (tokensource.Secret, error) {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	switch {
 	case value == "":
@@ -149,7 +149,7 @@ func usable(origin, value string) (tokensource.Secret, error) {
 // Printed, logged or marshalled, Credentials show nothing.
 type Credentials struct {
 	// Key is sent as server_key, Secret as S2S.SecretField says.
-	Key, Secret Value
+	Key, Secret SecretFunc
 }
 
 // StaticCredentials returns Credentials that never change.
@@ -183,10 +183,10 @@ func (c Credentials) Check(ctx context.Context) error {
 	_, secretErr := c.Secret.read(ctx)
 	var faults []error
 	if keyErr != nil {
-		faults = append(faults, unread(ctx, fieldOfKey, keyErr))
+		faults = append(faults, unreadableFieldError(ctx, fieldOfKey, keyErr))
 	}
 	if secretErr != nil {
-		faults = append(faults, unread(ctx, fieldOfSecret, secretErr))
+		faults = append(faults, unreadableFieldError(ctx, fieldOfSecret, secretErr))
 	}
 	return errors.Join(faults...)
 }
@@ -200,15 +200,15 @@ const (
 // read reads both values, and checks them: they may come from anywhere.
 func (c Credentials) read(ctx context.Context) (key, secret tokensource.Secret, err error) {
 	if key, err = c.Key.read(ctx); err != nil {
-		return key, secret, unread(ctx, fieldOfKey, err)
+		return key, secret, unreadableFieldError(ctx, fieldOfKey, err)
 	}
 	if secret, err = c.Secret.read(ctx); err != nil {
-		return key, secret, unread(ctx, fieldOfSecret, err)
+		return key, secret, unreadableFieldError(ctx, fieldOfSecret, err)
 	}
 	return key, secret, nil
 }
 
-func (v Value) read(ctx context.Context) (tokensource.Secret, error) {
+func (v SecretFunc) read(ctx context.Context) (tokensource.Secret, error) {
 	if v == nil {
 		return tokensource.Secret{}, errNotSet
 	}
@@ -216,11 +216,11 @@ func (v Value) read(ctx context.Context) (tokensource.Secret, error) {
 	if err != nil {
 		return tokensource.Secret{}, err
 	}
-	return usable("it", value.Reveal())
+	return checkSecret("it", value.Reveal())
 }
 
-// unread returns the error of a field whose value could not be read.
-func unread(ctx context.Context, field string, err error) *tokensource.Error {
+// unreadableFieldError returns the error of a field whose value could not be read.
+func unreadableFieldError(ctx context.Context, field string, err error) *tokensource.Error {
 	if e, ok := errors.AsType[*tokensource.Error](err); ok {
 		return e
 	}

@@ -24,9 +24,9 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// received serves tokens, and returns the base URL and the key and the secret
+// receivedCredentials serves tokens, and returns the base URL and the key and the secret
 // of each request that came.
-func received(t *testing.T) (string, func() [][2]string) {
+func receivedCredentials(t *testing.T) (string, func() [][2]string) {
 	t.Helper()
 	var mu sync.Mutex
 	var all [][2]string
@@ -50,7 +50,7 @@ func received(t *testing.T) (string, func() [][2]string) {
 	}
 }
 
-func TestCredentialsAreReadAnewForEachIssuance(t *testing.T) {
+func TestCredentials_AreReadForEachIssuance(t *testing.T) {
 	dir := t.TempDir()
 	keyFile, secretFile := filepath.Join(dir, "key"), filepath.Join(dir, "secret")
 	for name, test := range map[string]struct {
@@ -73,7 +73,7 @@ func TestCredentialsAreReadAnewForEachIssuance(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			base, got := received(t)
+			base, got := receivedCredentials(t)
 			s := issuer(base)
 			s.Credentials = test.credentials
 			want := [][2]string{{"key1", "secret1"}, {"key1", "secret2"}, {"key2", sampleSecret}}
@@ -90,7 +90,7 @@ func TestCredentialsAreReadAnewForEachIssuance(t *testing.T) {
 	}
 }
 
-func TestOnlyOneLineBreakAtTheEndOfAFileIsNotPartOfTheSecret(t *testing.T) {
+func TestFile_StripsOneLineBreak(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	for content, want := range map[string]string{
 		"s":            "s",
@@ -137,7 +137,7 @@ func TestOnlyOneLineBreakAtTheEndOfAFileIsNotPartOfTheSecret(t *testing.T) {
 	}
 }
 
-func TestAFileOf4KiBIsReadAndOneByteMoreIsNot(t *testing.T) {
+func TestFile_ReadsUpTo4KiB(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	for length, ok := range map[int]bool{4096: true, 4097: false} {
 		for _, end := range []string{"s", "\n"} {
@@ -154,7 +154,7 @@ func TestAFileOf4KiBIsReadAndOneByteMoreIsNot(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatCannotBeReadSayWhereTheyShouldBe(t *testing.T) {
+func TestCredentials_ErrorNamesSource(t *testing.T) {
 	const variable, otherVariable = "PISMOAUTH_TEST_A", "PISMOAUTH_TEST_B"
 	const leak = "LEAKED"
 	dir := t.TempDir()
@@ -162,12 +162,12 @@ func TestCredentialsThatCannotBeReadSayWhereTheyShouldBe(t *testing.T) {
 	writeFile(t, broken, leak+"\n"+leak+"\n")
 	writeFile(t, empty, "\n")
 	good := passport.Literal("s")
-	custom := func(value string, err error) passport.Value {
+	custom := func(value string, err error) passport.SecretFunc {
 		return func(context.Context) (tokensource.Secret, error) { return tokensource.NewSecret(value), err }
 	}
 	for name, test := range map[string]struct {
 		credentials passport.Credentials
-		kind        tokensource.Kind
+		kind        tokensource.ErrorKind
 		says        []string
 	}{
 		"variable not set":     {passport.Credentials{Key: passport.Env(variable), Secret: good}, "", []string{variable, "not set", "S2S.Credentials.Key"}},
@@ -186,7 +186,7 @@ func TestCredentialsThatCannotBeReadSayWhereTheyShouldBe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(otherVariable, "")
 			s := issuer("https://sandbox.pismolabs.io")
-			s.Client = untouchable(t)
+			s.Client = unusableClient(t)
 			s.Credentials = test.credentials
 			_, err := s.Issue(t.Context(), tokensource.Organization())
 			if test.kind == "" {
@@ -206,7 +206,7 @@ func TestCredentialsThatCannotBeReadSayWhereTheyShouldBe(t *testing.T) {
 	}
 }
 
-func TestAMissingFileIsFoundInTheCause(t *testing.T) {
+func TestFile_ErrorWrapsErrNotExist(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Credentials = passport.FileCredentials(missing, missing)
@@ -216,10 +216,10 @@ func TestAMissingFileIsFoundInTheCause(t *testing.T) {
 	}
 }
 
-func TestAValueKnowsTheIssuancesContext(t *testing.T) {
+func TestValue_GetsIssuanceContext(t *testing.T) {
 	type key struct{}
 	ctx := context.WithValue(t.Context(), key{}, "value")
-	base, _ := received(t)
+	base, _ := receivedCredentials(t)
 	s := issuer(base)
 	s.Credentials.Key = func(ctx context.Context) (tokensource.Secret, error) {
 		if ctx.Value(key{}) != "value" {
@@ -233,7 +233,7 @@ func TestAValueKnowsTheIssuancesContext(t *testing.T) {
 	s.Revision(ctx)
 }
 
-func TestTheRevisionChangesWithTheCredentialsOnly(t *testing.T) {
+func TestRevision_ChangesWithCredentials(t *testing.T) {
 	revision := func(key, secret string) string {
 		s := issuer("https://sandbox.pismolabs.io")
 		s.Credentials = passport.StaticCredentials(key, secret)
@@ -256,7 +256,7 @@ func TestTheRevisionChangesWithTheCredentialsOnly(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatCannotBeReadHaveNoRevision(t *testing.T) {
+func TestRevision_UnreadableIsEmpty(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Credentials.Secret = passport.File(path)

@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestAnEndpointThatCannotBeReachedIsUnavailable(t *testing.T) {
+func TestS2S_UnreachableIsUnavailable(t *testing.T) {
 	listener := listen(t)
 	base := "http://" + listener.Addr().String()
 	_ = listener.Close()
@@ -28,20 +28,20 @@ func TestAnEndpointThatCannotBeReachedIsUnavailable(t *testing.T) {
 	}
 }
 
-// awaitLeave waits until the client has left, which a server notices only when
+// awaitDisconnect waits until the client has left, which a server notices only when
 // it has read the request.
-func awaitLeave(r *http.Request) {
+func awaitDisconnect(r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }
 
-func TestADeadlineThatPassesIsATimeout(t *testing.T) {
-	stuck := func(_ http.ResponseWriter, r *http.Request) { awaitLeave(r) }
+func TestS2S_DeadlineIsTimeout(t *testing.T) {
+	stuck := func(_ http.ResponseWriter, r *http.Request) { awaitDisconnect(r) }
 	halfway := func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, `{"token":`)
 		w.(http.Flusher).Flush()
-		awaitLeave(r)
+		awaitDisconnect(r)
 	}
 	for name, test := range map[string]struct {
 		handler http.HandlerFunc
@@ -77,13 +77,13 @@ func TestADeadlineThatPassesIsATimeout(t *testing.T) {
 	}
 }
 
-func TestACallerWhoLeavesIsNotATimeout(t *testing.T) {
+func TestS2S_CancellationIsNotTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := issuer("http://127.0.0.1")
 		s.Client = overPipe(t, func(_ http.ResponseWriter, r *http.Request) {
 			cancel()
-			awaitLeave(r)
+			awaitDisconnect(r)
 		})
 		_, err := s.Issue(ctx, tokensource.Organization())
 		wantKind(t, err, tokensource.ErrCanceled)

@@ -130,7 +130,7 @@ func ExampleCredentials_Check() {
 }
 
 // The secret comes from a vault, and the key from the environment.
-func ExampleValue() {
+func ExampleSecretFunc() {
 	vault := func(context.Context, string) (string, error) { return "", errors.New("vault is sealed") }
 
 	credentials := passport.Credentials{

@@ -12,36 +12,36 @@ import (
 // exchange sends a request for a token and reads the answer. It knows nothing
 // of how the request authenticates itself: every issuer of this package goes
 // through it. What an answer means is told at [S2S.Issue].
-func exchange(client *http.Client, line line, req *http.Request, account tokensource.AccountKind) (tokensource.Grant, error) {
+func exchange(client *http.Client, line retirableTransport, req *http.Request, account tokensource.AccountKind) (tokensource.Grant, error) {
 	var p progress
 	ctx := req.Context()
 	// Set, it keeps net/http from unpacking: that fails where the answer is not
 	// packed as it says.
 	req.Header.Set("Accept-Encoding", "gzip")
-	resp, err := once(client, line).Do(req.WithContext(httptrace.WithClientTrace(ctx, p.trace())))
+	resp, err := withTransport(client, line).Do(req.WithContext(httptrace.WithClientTrace(ctx, p.trace())))
 	if err != nil {
-		return tokensource.Grant{}, broken(ctx, err, line, req, &p)
+		return tokensource.Grant{}, retireAndExplain(ctx, err, line, req, &p)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	failure := byStatus(resp.StatusCode)
+	failure := statusError(resp.StatusCode)
 	var grant tokensource.Grant
 	if failure == nil {
 		p.reach(reading)
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 		if err != nil {
-			failure = broken(ctx, err, line, req, &p)
+			failure = retireAndExplain(ctx, err, line, req, &p)
 		} else {
 			grant, failure = read(resp, body, account)
 		}
 	}
 	if failure != nil {
-		return tokensource.Grant{}, annotated(failure, resp)
+		return tokensource.Grant{}, withResponseInfo(failure, resp)
 	}
 	return grant, nil
 }
 
-// once returns a copy of client that sends over line and follows no redirect.
-func once(client *http.Client, line line) *http.Client {
+// withTransport returns a copy of client that sends over line and follows no redirect.
+func withTransport(client *http.Client, line retirableTransport) *http.Client {
 	var c http.Client
 	if client != nil {
 		c = *client
@@ -51,12 +51,12 @@ func once(client *http.Client, line line) *http.Client {
 	return &c
 }
 
-// broken returns the error of an exchange that err ended. Its connection, if
+// retireAndExplain returns the error of an exchange that err ended. Its connection, if
 // there was one, is not used again: it may be the connection that is broken, and
 // not the endpoint.
-func broken(ctx context.Context, err error, line line, req *http.Request, p *progress) *tokensource.Error {
+func retireAndExplain(ctx context.Context, err error, line retirableTransport, req *http.Request, p *progress) *tokensource.Error {
 	if phase, _ := p.reached(); phase >= waiting {
 		line.Retire()
 	}
-	return interrupted(ctx, err, req.URL.Host, p)
+	return exchangeError(ctx, err, req.URL.Host, p)
 }

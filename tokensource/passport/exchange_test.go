@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestARedirectNeverPostsTheSecretElsewhere(t *testing.T) {
+func TestS2S_NeverFollowsRedirects(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, location := range []string{"/other", "elsewhere", "http://%zz", ""} {
 			t.Run(fmt.Sprint(status, " ", location), func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestARedirectNeverPostsTheSecretElsewhere(t *testing.T) {
 	}
 }
 
-func TestTheCallersClientIsUsedAndNotModified(t *testing.T) {
+func TestS2S_UsesClientUnmodified(t *testing.T) {
 	base := serve(t, answer(http.StatusCreated, `{"token":"t"}`))
 	trips := 0
 	jar, err := cookiejar.New(nil)
@@ -59,7 +59,7 @@ func TestTheCallersClientIsUsedAndNotModified(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := &http.Client{
-		Transport: tripper(func(req *http.Request) (*http.Response, error) {
+		Transport: roundTripperFunc(func(req *http.Request) (*http.Response, error) {
 			trips++
 			return http.DefaultTransport.RoundTrip(req)
 		}),
@@ -81,7 +81,7 @@ func TestTheCallersClientIsUsedAndNotModified(t *testing.T) {
 	}
 }
 
-func TestWithoutAClientNoCookieIsKept(t *testing.T) {
+func TestS2S_KeepsNoCookies(t *testing.T) {
 	var cookies atomic.Int32
 	s := issuer(serve(t, func(w http.ResponseWriter, r *http.Request) {
 		cookies.Add(int32(len(r.Cookies())))
@@ -98,7 +98,7 @@ func TestWithoutAClientNoCookieIsKept(t *testing.T) {
 	}
 }
 
-func TestAConnectionIsUsedAgainAfterARefusal(t *testing.T) {
+func TestS2S_ReusesConnectionAfterRefusal(t *testing.T) {
 	conns := make(map[string]bool)
 	s := issuer(serve(t, func(w http.ResponseWriter, r *http.Request) {
 		conns[r.RemoteAddr] = true

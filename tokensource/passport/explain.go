@@ -15,22 +15,22 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// explained returns an error whose text is that of cause, which is a constant.
-func explained(kind tokensource.Kind, cause error) *tokensource.Error {
+// explainConstant returns an error whose text is that of cause, which is a constant.
+func explainConstant(kind tokensource.ErrorKind, cause error) *tokensource.Error {
 	return tokensource.NewError(kind, tokensource.Explain(cause.Error(), cause))
 }
 
-// interrupted returns the error of a request to host that had no answer, or no
+// exchangeError returns the error of a request to host that had no answer, or no
 // whole one. Its text says which host failed, and how: it is made of the host's
 // name, of addresses, and of constants. The text of err is not part of it, since
 // net/http quotes the URL and what a server sent.
-func interrupted(ctx context.Context, err error, host string, p *progress) *tokensource.Error {
+func exchangeError(ctx context.Context, err error, host string, p *progress) *tokensource.Error {
 	if e, ok := errors.AsType[*tokensource.Error](err); ok && e.Kind == tokensource.ErrMisconfigured {
 		return e // The client asks for a token to be let through: the one it is to get.
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return tokensource.NewError(tokensource.ErrTimeout, tokensource.Explain(host+": "+timedOut(p), err))
+		return tokensource.NewError(tokensource.ErrTimeout, tokensource.Explain(host+": "+timeoutReason(p), err))
 	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):
 		return tokensource.NewError(tokensource.ErrCanceled, err)
 	case errors.Is(err, context.Canceled):
@@ -40,10 +40,10 @@ func interrupted(ctx context.Context, err error, host string, p *progress) *toke
 	}
 	reason := reasonOf(err)
 	if timeout, ok := errors.AsType[net.Error](err); reason == "" && ok && timeout.Timeout() {
-		reason = timedOut(p)
+		reason = timeoutReason(p)
 	}
 	if reason == "" {
-		reason = lost(p)
+		reason = phaseReason(p)
 	}
 	return tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain(host+": "+reason, err))
 }
@@ -52,8 +52,8 @@ func interrupted(ctx context.Context, err error, host string, p *progress) *toke
 // context.Canceled. That a caller left is told by a caller's context alone.
 func notCanceled(err error) error { return errors.New(err.Error()) }
 
-// timedOut says what took too long.
-func timedOut(p *progress) string {
+// timeoutReason says what took too long.
+func timeoutReason(p *progress) string {
 	phase, peer := p.reached()
 	text := "timed out while " + phase.String()
 	if peer != "" && phase < waiting {
@@ -62,8 +62,8 @@ func timedOut(p *progress) string {
 	return text
 }
 
-// lost says what has failed, if all that is known is when.
-func lost(p *progress) string {
+// phaseReason says what has failed, if all that is known is when.
+func phaseReason(p *progress) string {
 	switch phase, _ := p.reached(); phase {
 	case waiting:
 		return "the connection was lost before the answer"

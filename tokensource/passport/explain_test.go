@@ -62,10 +62,10 @@ func TestS2S_NetworkErrors(t *testing.T) {
 		"proxy says no": {"https://pismo.example", []string{"pismo.example: a proxy refused", "407 Proxy Authentication Required"}, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusProxyAuthRequired)
 		})},
-		"SOCKS proxy":    {"https://pismo.example", []string{"pismo.example", "SOCKS"}, strings.Replace(raw(t, "\x05\xff"), "http", "socks5", 1)},
-		"nothing":        {raw(t, ""), []string{"127.0.0.1", "closed before the end"}, ""},
-		"half an answer": {raw(t, "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{"), []string{"127.0.0.1", "closed before the end"}, ""},
-		"no HTTP":        {raw(t, "220 "+sentinel+" ESMTP\r\n"), []string{"127.0.0.1", "is not HTTP"}, ""},
+		"SOCKS proxy":    {"https://pismo.example", []string{"pismo.example", "SOCKS"}, strings.Replace(rawServer(t, "\x05\xff"), "http", "socks5", 1)},
+		"nothing":        {rawServer(t, ""), []string{"127.0.0.1", "closed before the end"}, ""},
+		"half an answer": {rawServer(t, "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{"), []string{"127.0.0.1", "closed before the end"}, ""},
+		"no HTTP":        {rawServer(t, "220 "+sentinel+" ESMTP\r\n"), []string{"127.0.0.1", "is not HTTP"}, ""},
 		"no TLS":         {strings.Replace(serve(t, created()), "http", "https", 1), []string{"127.0.0.1", "does not speak TLS"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestS2S_ResolverErrors(t *testing.T) {
 		"the name server failed for pismo.example":         {Err: sentinel, Server: sentinel},
 	} {
 		s := issuer("https://pismo.example")
-		s.Client = &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) {
+		s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
 			fault.Name = "pismo.example"
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &fault}
 		})}
@@ -187,7 +187,7 @@ func TestS2S_CertificateErrors(t *testing.T) {
 
 // The text of a timeout says what took too long.
 func TestS2S_TimeoutErrors(t *testing.T) {
-	stuck := func(_ http.ResponseWriter, r *http.Request) { awaitLeave(r) }
+	stuck := func(_ http.ResponseWriter, r *http.Request) { awaitDisconnect(r) }
 	for name, test := range map[string]struct {
 		url     string
 		handler http.HandlerFunc
@@ -216,7 +216,7 @@ func TestS2S_TimeoutErrors(t *testing.T) {
 		"the body": {"http://127.0.0.1", func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusCreated)
 			_ = http.NewResponseController(w).Flush()
-			awaitLeave(r)
+			awaitDisconnect(r)
 		}, nil, "127.0.0.1: timed out while reading the answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 		"in a chain":       func(*http.Request) error { return &net.OpError{Op: "dial", Err: context.Canceled} },
 	} {
 		s := issuer("https://pismo.example")
-		s.Client = &http.Client{Transport: tripper(func(r *http.Request) (*http.Response, error) { return nil, fail(r) })}
+		s.Client = &http.Client{Transport: roundTripperFunc(func(r *http.Request) (*http.Response, error) { return nil, fail(r) })}
 		_, err := s.Issue(t.Context(), tokensource.Organization())
 		wantKind(t, err, tokensource.ErrUnavailable)
 		if errors.Is(err, context.Canceled) {
@@ -293,7 +293,7 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 func TestS2S_ClientThatAsksItself(t *testing.T) {
 	s := issuer("https://pismo.example")
 	inner := tokensource.NewError(tokensource.ErrMisconfigured, nil)
-	s.Client = &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) { return nil, inner })}
+	s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, inner })}
 	_, err := s.Issue(t.Context(), tokensource.Organization())
 	wantKind(t, err, tokensource.ErrMisconfigured)
 }

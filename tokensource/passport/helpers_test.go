@@ -83,14 +83,14 @@ func failure(t *testing.T, err error) *tokensource.Error {
 }
 
 // wantKind fails the test unless err is of the kind.
-func wantKind(t *testing.T, err error, kind tokensource.Kind) {
+func wantKind(t *testing.T, err error, kind tokensource.ErrorKind) {
 	t.Helper()
 	_ = failedWith(t, err, kind)
 }
 
 // failedWith returns err as the *tokensource.Error of that kind which it must
 // be.
-func failedWith(t *testing.T, err error, kind tokensource.Kind) *tokensource.Error {
+func failedWith(t *testing.T, err error, kind tokensource.ErrorKind) *tokensource.Error {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("no error, want %s", kind)
@@ -110,12 +110,12 @@ func cause(err *tokensource.Error) error {
 // A pipe connects a client to a server without a network, so that both can be
 // in a bubble of testing/synctest.
 type pipe struct {
-	conns chan net.Conn
-	done  chan struct{}
-	close func()
+	accepted chan net.Conn
+	done     chan struct{}
+	close    func()
 
 	mu    sync.Mutex
-	wires []*wire // what was dialled
+	conns []*pipeConn // what was dialled
 }
 
 // overPipe returns a client all of whose requests go to the handler.
@@ -128,7 +128,7 @@ func overPipe(t *testing.T, handler http.HandlerFunc) *http.Client {
 // overPipes is overPipe with a choice of HTTP/1.1 and of unencrypted HTTP/2.
 func overPipes(t *testing.T, handler http.HandlerFunc, choose func(*http.Protocols)) (*http.Client, *pipe) {
 	t.Helper()
-	p := &pipe{conns: make(chan net.Conn), done: make(chan struct{})}
+	p := &pipe{accepted: make(chan net.Conn), done: make(chan struct{})}
 	p.close = sync.OnceFunc(func() { close(p.done) })
 	protocols := new(http.Protocols)
 	choose(protocols)
@@ -146,16 +146,16 @@ func overPipes(t *testing.T, handler http.HandlerFunc, choose func(*http.Protoco
 func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
-	case p.conns <- server:
+	case p.accepted <- server:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	w := &wire{Conn: client, frozen: make(chan struct{}), closed: make(chan struct{})}
+	w := &pipeConn{Conn: client, frozen: make(chan struct{}), closed: make(chan struct{})}
 	w.freeze = sync.OnceFunc(func() { close(w.frozen) })
 	w.close = sync.OnceFunc(func() { close(w.closed) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wires = append(p.wires, w)
+	p.conns = append(p.conns, w)
 	return w, nil
 }
 
@@ -164,31 +164,31 @@ func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (p *pipe) freeze() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.wires {
+	for _, w := range p.conns {
 		w.freeze()
 	}
-	return len(p.wires)
+	return len(p.conns)
 }
 
 // dialled returns how many connections were made.
 func (p *pipe) dialled() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.wires)
+	return len(p.conns)
 }
 
 // cut ends every connection.
 func (p *pipe) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.wires {
+	for _, w := range p.conns {
 		_ = w.Close()
 	}
 }
 
 func (p *pipe) Accept() (net.Conn, error) {
 	select {
-	case conn := <-p.conns:
+	case conn := <-p.accepted:
 		return conn, nil
 	case <-p.done:
 		return nil, net.ErrClosed
@@ -198,14 +198,14 @@ func (p *pipe) Accept() (net.Conn, error) {
 func (p *pipe) Close() error   { p.close(); return nil }
 func (p *pipe) Addr() net.Addr { return &net.IPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// A wire is the client's end of a connection.
-type wire struct {
+// A pipeConn is the client's end of a connection.
+type pipeConn struct {
 	net.Conn
 	frozen, closed chan struct{}
 	freeze, close  func()
 }
 
-func (w *wire) Read(b []byte) (int, error) {
+func (w *pipeConn) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	select {
 	case <-w.frozen:
@@ -216,7 +216,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 }
 
-func (w *wire) Write(b []byte) (int, error) {
+func (w *pipeConn) Write(b []byte) (int, error) {
 	select {
 	case <-w.frozen:
 		return len(b), nil
@@ -225,20 +225,20 @@ func (w *wire) Write(b []byte) (int, error) {
 	}
 }
 
-func (w *wire) Close() error {
+func (w *pipeConn) Close() error {
 	w.close()
 	return w.Conn.Close()
 }
 
-// A tripper is an http.RoundTripper made of a function.
-type tripper func(*http.Request) (*http.Response, error)
+// A roundTripperFunc is an http.RoundTripper made of a function.
+type roundTripperFunc func(*http.Request) (*http.Response, error)
 
-func (f tripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+func (f roundTripperFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// untouchable returns a client that fails the test when it is used.
-func untouchable(t *testing.T) *http.Client {
+// unusableClient returns a client that fails the test when it is used.
+func unusableClient(t *testing.T) *http.Client {
 	t.Helper()
-	return &http.Client{Transport: tripper(func(req *http.Request) (*http.Response, error) {
+	return &http.Client{Transport: roundTripperFunc(func(req *http.Request) (*http.Response, error) {
 		t.Errorf("a request was sent to %s", req.URL)
 		return nil, errors.New("refused")
 	})}

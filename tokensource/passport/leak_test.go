@@ -65,7 +65,7 @@ func wantNoSentinel(t *testing.T, name string, v any, more ...string) {
 	}
 }
 
-func secretive(baseURL string) *passport.S2S {
+func s2sWithSentinels(baseURL string) *passport.S2S {
 	return &passport.S2S{
 		BaseURL:     baseURL,
 		Credentials: passport.StaticCredentials("key-"+sentinel, "secret-"+sentinel),
@@ -74,8 +74,8 @@ func secretive(baseURL string) *passport.S2S {
 	}
 }
 
-func TestCredentialsStayHiddenWhereFmtAsksNoMethod(t *testing.T) {
-	s := secretive("https://sandbox.pismolabs.io")
+func TestCredentials_HiddenInUnexportedFields(t *testing.T) {
+	s := s2sWithSentinels("https://sandbox.pismolabs.io")
 	s.Header, s.Fields = nil, nil
 	for name, v := range map[string]any{
 		"value":              *s,
@@ -93,8 +93,8 @@ func TestCredentialsStayHiddenWhereFmtAsksNoMethod(t *testing.T) {
 	}
 }
 
-func TestPrintingAnS2SShowsItsHostAndNothingElse(t *testing.T) {
-	s := secretive("https://user:" + sentinel + "@sandbox.pismolabs.io:8443/" + sentinel + "?x=" + sentinel + "#" + sentinel)
+func TestS2S_PrintsOnlyItsHost(t *testing.T) {
+	s := s2sWithSentinels("https://user:" + sentinel + "@sandbox.pismolabs.io:8443/" + sentinel + "?x=" + sentinel + "#" + sentinel)
 	for name, v := range map[string]any{
 		"pointer":   s,
 		"value":     *s,
@@ -130,7 +130,7 @@ func TestPrintingAnS2SShowsItsHostAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestPrintingCredentialsShowsNothing(t *testing.T) {
+func TestCredentials_PrintNothing(t *testing.T) {
 	t.Setenv("PISMOAUTH_TEST_LEAK", sentinel)
 	path := filepath.Join(t.TempDir(), "secret")
 	writeFile(t, path, sentinel)
@@ -160,7 +160,7 @@ func TestPrintingCredentialsShowsNothing(t *testing.T) {
 	}
 }
 
-func TestPrintingACertificateShowsNoKey(t *testing.T) {
+func TestClientCertificate_PrintsNoKey(t *testing.T) {
 	c := newClientCertificate(t, newPairOnDisk(t, 1))
 	certificate, err := c.GetClientCertificate(nil)
 	if err != nil {
@@ -174,8 +174,8 @@ func TestPrintingACertificateShowsNoKey(t *testing.T) {
 	}
 }
 
-func TestAGrantPrintsNoToken(t *testing.T) {
-	grant, err := answered([]byte(`{"token":"`+sentinel+`","refresh":"`+sentinel+`"}`)).Issue(t.Context(), tokensource.Organization())
+func TestGrant_PrintsNoToken(t *testing.T) {
+	grant, err := s2sAnswering([]byte(`{"token":"`+sentinel+`","refresh":"`+sentinel+`"}`)).Issue(t.Context(), tokensource.Organization())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestAGrantPrintsNoToken(t *testing.T) {
 	wantNoSentinel(t, "pointer", &grant)
 }
 
-func TestNoErrorHoldsASecretOrAPartOfAnAnswer(t *testing.T) {
+func TestS2S_ErrorsHoldNoSecret(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	body := `{"message":"` + sentinel + `","secret":"key-` + sentinel + `"}`
@@ -191,15 +191,15 @@ func TestNoErrorHoldsASecretOrAPartOfAnAnswer(t *testing.T) {
 		return func(t *testing.T) error {
 			t.Helper()
 			base := serve(t, answer(status, body, "x-cid", "<"+sentinel+">", "Location", "/"+sentinel, "WWW-Authenticate", sentinel))
-			_, err := secretive(base+"/"+sentinel).Issue(t.Context(), account(t, "1"))
+			_, err := s2sWithSentinels(base+"/"+sentinel).Issue(t.Context(), account(t, "1"))
 			return err
 		}
 	}
 	issue := func(ctx context.Context, change func(*passport.S2S)) func(*testing.T) error {
 		return func(t *testing.T) error {
 			t.Helper()
-			s := secretive("https://sandbox.pismolabs.io/" + sentinel)
-			s.Client = &http.Client{Transport: tripper(func(req *http.Request) (*http.Response, error) {
+			s := s2sWithSentinels("https://sandbox.pismolabs.io/" + sentinel)
+			s.Client = &http.Client{Transport: roundTripperFunc(func(req *http.Request) (*http.Response, error) {
 				return nil, errors.Join(errors.New("dial "+req.URL.Host+": "+sentinel), req.Context().Err())
 			})}
 			change(s)
@@ -229,18 +229,18 @@ func TestNoErrorHoldsASecretOrAPartOfAnAnswer(t *testing.T) {
 		"too long":              echo(200, strings.Repeat(sentinel, 9000)),
 		"truncated": func(t *testing.T) error {
 			t.Helper()
-			base := raw(t, "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n"+sentinel)
-			_, err := secretive(base).Issue(t.Context(), tokensource.Organization())
+			base := rawServer(t, "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n"+sentinel)
+			_, err := s2sWithSentinels(base).Issue(t.Context(), tokensource.Organization())
 			return err
 		},
 		"not HTTP": func(t *testing.T) error {
 			t.Helper()
-			_, err := secretive(raw(t, sentinel+"\r\n")).Issue(t.Context(), tokensource.Organization())
+			_, err := s2sWithSentinels(rawServer(t, sentinel+"\r\n")).Issue(t.Context(), tokensource.Organization())
 			return err
 		},
 		"network":          issue(t.Context(), func(*passport.S2S) {}),
 		"canceled":         issue(canceled, func(*passport.S2S) {}),
-		"custom value":     issue(t.Context(), func(s *passport.S2S) { s.Credentials.Key = failing(errors.New(sentinel)) }),
+		"custom value":     issue(t.Context(), func(s *passport.S2S) { s.Credentials.Key = failingValue(errors.New(sentinel)) }),
 		"two-line literal": issue(t.Context(), func(s *passport.S2S) { s.Credentials.Secret = passport.Literal(two) }),
 		"two-line file":    issue(t.Context(), func(s *passport.S2S) { s.Credentials.Secret = passport.File(path) }),
 		"two-line env":     issue(t.Context(), func(s *passport.S2S) { s.Credentials.Secret = passport.Env("PISMOAUTH_TEST_LEAK") }),
@@ -269,11 +269,11 @@ func TestNoErrorHoldsASecretOrAPartOfAnAnswer(t *testing.T) {
 	}
 }
 
-func failing(err error) passport.Value {
+func failingValue(err error) passport.SecretFunc {
 	return func(context.Context) (tokensource.Secret, error) { return tokensource.Secret{}, err }
 }
 
-func TestAFaultNeverRepeatsAValue(t *testing.T) {
+func TestValidate_RepeatsNoValue(t *testing.T) {
 	s := &passport.S2S{
 		BaseURL:     "http://" + sentinel,
 		SecretField: "server_key",

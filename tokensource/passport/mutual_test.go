@@ -16,18 +16,18 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A mutual server demands client certificates, and answers with the serial
+// A mtlsServer server demands client certificates, and answers with the serial
 // number of the one that it sees.
-type mutual struct {
+type mtlsServer struct {
 	*httptest.Server
 	conns atomic.Int64
 	hold  chan struct{} // what requests of /slow wait for
 	gone  chan struct{} // one for each connection that was closed
 }
 
-func newMutual(t *testing.T, version string) *mutual {
+func newMTLSServer(t *testing.T, version string) *mtlsServer {
 	t.Helper()
-	m := &mutual{hold: make(chan struct{}), gone: make(chan struct{}, 100)}
+	m := &mtlsServer{hold: make(chan struct{}), gone: make(chan struct{}, 100)}
 	m.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Proto != version {
 			t.Errorf("%s, want %s", r.Proto, version)
@@ -61,7 +61,7 @@ func newMutual(t *testing.T, version string) *mutual {
 }
 
 // base returns a base of the user's that trusts the server.
-func (m *mutual) base() *http.Transport {
+func (m *mtlsServer) base() *http.Transport {
 	base := transport.NewBase()
 	base.TLSClientConfig.RootCAs = x509.NewCertPool()
 	base.TLSClientConfig.RootCAs.AddCert(m.Certificate())
@@ -71,7 +71,7 @@ func (m *mutual) base() *http.Transport {
 }
 
 // awaitClosed waits until the server has seen so many connections end.
-func (m *mutual) awaitClosed(t *testing.T, connections int64) {
+func (m *mtlsServer) awaitClosed(t *testing.T, connections int64) {
 	t.Helper()
 	limit := time.After(time.Minute)
 	for range connections {
@@ -83,7 +83,7 @@ func (m *mutual) awaitClosed(t *testing.T, connections int64) {
 	}
 }
 
-func (m *mutual) get(ctx context.Context, client *http.Client, path string) (string, error) {
+func (m *mtlsServer) get(ctx context.Context, client *http.Client, path string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.URL+path, nil)
 	if err != nil {
 		return "", err

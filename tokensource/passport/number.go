@@ -88,7 +88,7 @@ func scalar(value json.RawMessage, depth int) (string, error) {
 	return "", errAccountID
 }
 
-func verbatim(id string) string { return id }
+func rawText(id string) string { return id }
 
 // integer returns the canonical form of an integer, so that 4711, 4711.0,
 // 4.711e3 and 004711 are one id. Text that is no integer is returned as it is:

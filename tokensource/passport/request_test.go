@@ -38,7 +38,7 @@ func record(t *testing.T) (string, func() string) {
 	return "http://" + listener.Addr().String(), func() string { return <-received }
 }
 
-func TestTheRequestIsTheOneThatPismoDocumentsByteForByte(t *testing.T) {
+func TestS2S_SendsDocumentedRequest(t *testing.T) {
 	const escaped = `$ ) ( ; % _ & =\"'\\<>{}` + "`#é"
 	for name, test := range map[string]struct {
 		account tokensource.Account
@@ -110,7 +110,7 @@ func TestTheRequestIsTheOneThatPismoDocumentsByteForByte(t *testing.T) {
 	}
 }
 
-func TestAPunctuationLadenSecretArrivesAsItIs(t *testing.T) {
+func TestS2S_SendsPunctuationUnchanged(t *testing.T) {
 	var got map[string]any
 	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
@@ -126,7 +126,7 @@ func TestAPunctuationLadenSecretArrivesAsItIs(t *testing.T) {
 	}
 }
 
-func TestWhatS2SCannotServeIsRefusedBeforeTheCredentialsAreRead(t *testing.T) {
+func TestS2S_RefusesUnsupportedAccounts(t *testing.T) {
 	external, err := tokensource.ExternalAccountID("5512990-642")
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestWhatS2SCannotServeIsRefusedBeforeTheCredentialsAreRead(t *testing.T) {
 				return tokensource.NewSecret("x"), nil
 			}
 			s := issuer("https://sandbox.pismolabs.io")
-			s.Client = untouchable(t)
+			s.Client = unusableClient(t)
 			s.Credentials = passport.Credentials{Key: read, Secret: read}
 			_, err := s.Issue(t.Context(), account)
 			wantKind(t, err, tokensource.ErrMisconfigured)
@@ -149,7 +149,7 @@ func TestWhatS2SCannotServeIsRefusedBeforeTheCredentialsAreRead(t *testing.T) {
 	}
 }
 
-func TestAnS2SThatNobodyValidatedSendsNothingUnsafe(t *testing.T) {
+func TestS2S_InvalidConfigSendsNothing(t *testing.T) {
 	read := func(context.Context) (tokensource.Secret, error) {
 		t.Error("the credentials were read")
 		return tokensource.NewSecret("x"), nil
@@ -168,7 +168,7 @@ func TestAnS2SThatNobodyValidatedSendsNothingUnsafe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if s != nil {
-				s.Client = untouchable(t)
+				s.Client = unusableClient(t)
 			}
 			_, err := s.Issue(t.Context(), tokensource.Organization())
 			wantKind(t, err, tokensource.ErrMisconfigured)
@@ -179,10 +179,10 @@ func TestAnS2SThatNobodyValidatedSendsNothingUnsafe(t *testing.T) {
 	}
 }
 
-// A fickle value can be encoded as JSON, but only once.
-type fickle struct{ encoded bool }
+// An unstableValue value can be encoded as JSON, but only once.
+type unstableValue struct{ encoded bool }
 
-func (f *fickle) MarshalJSON() ([]byte, error) {
+func (f *unstableValue) MarshalJSON() ([]byte, error) {
 	if f.encoded {
 		return nil, io.ErrClosedPipe
 	}
@@ -190,19 +190,19 @@ func (f *fickle) MarshalJSON() ([]byte, error) {
 	return []byte("1"), nil
 }
 
-func TestAFieldThatChangesItsMindIsNotSent(t *testing.T) {
+func TestFields_UnstableEncodingIsNotSent(t *testing.T) {
 	s := issuer("https://sandbox.pismolabs.io")
-	s.Client = untouchable(t)
-	s.Fields = map[string]any{"fickle": &fickle{}}
+	s.Client = unusableClient(t)
+	s.Fields = map[string]any{"fickle": &unstableValue{}}
 	_, err := s.Issue(t.Context(), tokensource.Organization())
 	wantKind(t, err, tokensource.ErrMisconfigured)
 }
 
-func TestDangerouslyAllowHTTPAllowsIt(t *testing.T) {
+func TestDangerouslyAllowHTTP_SendsPlaintext(t *testing.T) {
 	sent := false
 	s := issuer("http://passport.internal.example")
 	s.DangerouslyAllowHTTP = true
-	s.Client = &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) {
+	s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
 		sent = true
 		return nil, io.ErrUnexpectedEOF
 	})}
@@ -213,7 +213,7 @@ func TestDangerouslyAllowHTTPAllowsIt(t *testing.T) {
 	}
 }
 
-func TestBareSaysSoInTheGrant(t *testing.T) {
+func TestS2S_SetsBareInGrant(t *testing.T) {
 	s := issuer(serve(t, answer(http.StatusCreated, `{"token":"t"}`)))
 	for _, bare := range []bool{false, true} {
 		s.Bare = bare
@@ -227,11 +227,11 @@ func TestBareSaysSoInTheGrant(t *testing.T) {
 	}
 }
 
-func TestTheCallersHeaderAndFieldsAreNotModified(t *testing.T) {
+func TestS2S_LeavesHeaderAndFieldsUnchanged(t *testing.T) {
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Header = http.Header{"X-A": make([]string, 1, 8)}
 	s.Fields = map[string]any{"a": 1}
-	s.Client = &http.Client{Transport: tripper(func(req *http.Request) (*http.Response, error) {
+	s.Client = &http.Client{Transport: roundTripperFunc(func(req *http.Request) (*http.Response, error) {
 		req.Header["X-A"][0] = "changed" // A transport may do what it likes with its request.
 		return nil, io.ErrUnexpectedEOF
 	})}

@@ -30,18 +30,18 @@ var (
 	errStatus     = errors.New("the token endpoint does not answer with this status, check the base URL")
 )
 
-// byStatus returns the error that needs no look at the body, or nil.
-func byStatus(status int) *tokensource.Error {
+// statusError returns the error that needs no look at the body, or nil.
+func statusError(status int) *tokensource.Error {
 	switch {
 	case status == http.StatusTooManyRequests:
 		return tokensource.NewError(tokensource.ErrRateLimited, nil)
 	case status == http.StatusRequestTimeout, 500 <= status && status <= 599:
 		return tokensource.NewError(tokensource.ErrUnavailable, nil)
 	case 300 <= status && status <= 399:
-		return explained(tokensource.ErrMalformedResponse, errRedirect)
+		return explainConstant(tokensource.ErrMalformedResponse, errRedirect)
 	case status < 200:
 		// The body of a 101 is the connection: it has no end.
-		return explained(tokensource.ErrMalformedResponse, errSwitched)
+		return explainConstant(tokensource.ErrMalformedResponse, errSwitched)
 	}
 	return nil
 }
@@ -53,28 +53,28 @@ func read(resp *http.Response, body []byte, account tokensource.AccountKind) (to
 	text = bytes.TrimSpace(text)
 	long := len(body) > maxAnswer
 	object := whole && !long && isObject(text)
-	if cause := notPassport(resp, text, object); cause != nil {
-		return tokensource.Grant{}, explained(tokensource.ErrUnavailable, cause)
+	if cause := firewallError(resp, text, object); cause != nil {
+		return tokensource.Grant{}, explainConstant(tokensource.ErrUnavailable, cause)
 	}
 	if long {
-		return tokensource.Grant{}, explained(tokensource.ErrMalformedResponse, errTooLong)
+		return tokensource.Grant{}, explainConstant(tokensource.ErrMalformedResponse, errTooLong)
 	}
 	if resp.StatusCode > 299 {
-		return tokensource.Grant{}, refused(resp.StatusCode, object, account)
+		return tokensource.Grant{}, refusalError(resp.StatusCode, object, account)
 	}
 	if !whole {
-		return tokensource.Grant{}, explained(tokensource.ErrMalformedResponse, errUnreadable)
+		return tokensource.Grant{}, explainConstant(tokensource.ErrMalformedResponse, errUnreadable)
 	}
 	grant, err := parse(text, account)
 	if err != nil {
-		return tokensource.Grant{}, explained(tokensource.ErrMalformedResponse, err)
+		return tokensource.Grant{}, explainConstant(tokensource.ErrMalformedResponse, err)
 	}
-	grant.Date = clock(resp.Header)
+	grant.Date = endpointTime(resp.Header)
 	return grant, nil
 }
 
-// notPassport returns why it is not Passport that answers, or nil.
-func notPassport(resp *http.Response, text []byte, object bool) error {
+// firewallError returns why it is not Passport that answers, or nil.
+func firewallError(resp *http.Response, text []byte, object bool) error {
 	switch {
 	case bytes.HasPrefix(text, []byte("<")), mediaType(resp.Header) == "text/html" && !object:
 		return errHTML
@@ -84,33 +84,33 @@ func notPassport(resp *http.Response, text []byte, object bool) error {
 	return nil
 }
 
-// refused returns the error of an answer with a status of 4xx, or with one that
+// refusalError returns the error of an answer with a status of 4xx, or with one that
 // does not exist.
-func refused(status int, object bool, account tokensource.AccountKind) *tokensource.Error {
+func refusalError(status int, object bool, account tokensource.AccountKind) *tokensource.Error {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return rejected(account)
+		return rejectionError(account)
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
 		// In JSON it is Passport that speaks, and about the account, as the
 		// organization is served by the same path and the same fields.
 		if object && account != tokensource.KindOrganization {
-			return rejected(account)
+			return rejectionError(account)
 		}
 	}
-	return explained(tokensource.ErrMalformedResponse, errStatus)
+	return explainConstant(tokensource.ErrMalformedResponse, errStatus)
 }
 
-// rejected returns the error of who was refused. Passport says the same, a 401,
+// rejectionError returns the error of who was refused. Passport says the same, a 401,
 // of credentials and of an account; the organization has only credentials.
-func rejected(account tokensource.AccountKind) *tokensource.Error {
+func rejectionError(account tokensource.AccountKind) *tokensource.Error {
 	if account == tokensource.KindOrganization {
 		return tokensource.NewError(tokensource.ErrCredentialsRejected, nil)
 	}
 	return tokensource.NewError(tokensource.ErrAccountRejected, nil)
 }
 
-// annotated adds to an error what the head of the answer says.
-func annotated(failure *tokensource.Error, resp *http.Response) *tokensource.Error {
+// withResponseInfo adds to an error what the head of the answer says.
+func withResponseInfo(failure *tokensource.Error, resp *http.Response) *tokensource.Error {
 	failure.StatusCode = resp.StatusCode
 	failure.CorrelationID = correlationID(resp.Header)
 	switch failure.Kind {
@@ -124,10 +124,10 @@ func annotated(failure *tokensource.Error, resp *http.Response) *tokensource.Err
 // the token would not have outlived it.
 const maxAge = 24 * 60 * 60
 
-// clock returns the time by the token endpoint's own clock, or the zero Time if
+// endpointTime returns the time by the token endpoint's own clock, or the zero Time if
 // the answer does not tell. Where a cache answered, it is the Date of the answer
 // and its Age together (RFC 9110, section 6.6.1; RFC 9111, section 5.1).
-func clock(h http.Header) time.Time {
+func endpointTime(h http.Header) time.Time {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil || date.Year() < 2000 {
 		return time.Time{} // Without a clock, computers live in 1970.

@@ -33,36 +33,36 @@ import (
 // [http.Client.CloseIdleConnections] calls. Make one and share it: each has
 // connections of its own.
 func (c *ClientCertificate) RoundTripper(base *http.Transport) http.RoundTripper {
-	return newCertified(c, base)
+	return newCertificateTransport(c, base)
 }
 
-// certified is an http.RoundTripper whose generations of connections show one
+// certificateTransport is an http.RoundTripper whose generations of connections show one
 // certificate each.
-type certified struct {
+type certificateTransport struct {
 	certificate *ClientCertificate
-	template    *http.Transport
+	base        *http.Transport
 	connections base.Connections
 }
 
-func newCertified(c *ClientCertificate, template *http.Transport) *certified {
+func newCertificateTransport(c *ClientCertificate, template *http.Transport) *certificateTransport {
 	if template == nil {
 		template = base.New()
 	}
-	return &certified{certificate: c, template: base.Clone(template)}
+	return &certificateTransport{certificate: c, base: base.Clone(template)}
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (c *certified) RoundTrip(req *http.Request) (*http.Response, error) {
+func (c *certificateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return c.generation().RoundTrip(req)
 }
 
 // CloseIdleConnections closes the connections that are idle.
-func (c *certified) CloseIdleConnections() { c.connections.CloseIdleConnections() }
+func (c *certificateTransport) CloseIdleConnections() { c.connections.CloseIdleConnections() }
 
 // generation returns the connections that show the certificate of the files.
-func (c *certified) generation() *base.Generation {
+func (c *certificateTransport) generation() *base.Generation {
 	return c.connections.Current(c.certificate.latest().number, func(*http.Transport) *base.Generation {
-		transport := base.Clone(c.template)
+		transport := base.Clone(c.base)
 		if transport.TLSClientConfig == nil {
 			transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		}

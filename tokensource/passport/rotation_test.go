@@ -18,7 +18,7 @@ import (
 func TestClientCertificate_RoundTripper(t *testing.T) {
 	for _, version := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(version, func(t *testing.T) {
-			m := newMutual(t, version)
+			m := newMTLSServer(t, version)
 			files := newPairOnDisk(t, 1)
 			client := &http.Client{Transport: newClientCertificate(t, files).RoundTripper(m.base())}
 			want := func(path, want string) {
@@ -72,7 +72,7 @@ func TestClientCertificate_RoundTripper(t *testing.T) {
 
 // One RoundTripper serves issuer and resource calls.
 func TestClientCertificate_Shared(t *testing.T) {
-	m := newMutual(t, "HTTP/2.0")
+	m := newMTLSServer(t, "HTTP/2.0")
 	files := newPairOnDisk(t, 1)
 	rt := newClientCertificate(t, files).RoundTripper(m.base())
 	s := issuer(m.URL)
@@ -102,7 +102,7 @@ func TestClientCertificate_Shared(t *testing.T) {
 
 // Requests and rotations go together, and no request is lost.
 func TestClientCertificate_RotationUnderLoad(t *testing.T) {
-	m := newMutual(t, "HTTP/2.0")
+	m := newMTLSServer(t, "HTTP/2.0")
 	files := newPairOnDisk(t, 1)
 	client := &http.Client{Transport: newClientCertificate(t, files).RoundTripper(m.base())}
 	defer client.CloseIdleConnections()
@@ -137,7 +137,7 @@ func TestClientCertificate_RotationUnderLoad(t *testing.T) {
 
 // A botched rotation changes nothing, and costs no connections.
 func TestClientCertificate_BotchedRotation(t *testing.T) {
-	m := newMutual(t, "HTTP/1.1")
+	m := newMTLSServer(t, "HTTP/1.1")
 	files := newPairOnDisk(t, 1)
 	client := &http.Client{Transport: newClientCertificate(t, files).RoundTripper(m.base())}
 	defer client.CloseIdleConnections()
@@ -188,7 +188,7 @@ func TestClientCertificate_WrittenAgain(t *testing.T) {
 }
 
 func TestClientCertificate_ZeroRoundTripper(t *testing.T) {
-	m := newMutual(t, "HTTP/2.0")
+	m := newMTLSServer(t, "HTTP/2.0")
 	var zero passport.ClientCertificate
 	client := &http.Client{Transport: zero.RoundTripper(m.base())}
 	if got, err := m.get(t.Context(), client, "/"); err == nil || !strings.Contains(err.Error(), "NewClientCertificate") {
@@ -203,7 +203,7 @@ func TestClientCertificate_ZeroRoundTripper(t *testing.T) {
 
 // The base is a pattern. It is not changed, and not used.
 func TestClientCertificate_BaseIsCopied(t *testing.T) {
-	m := newMutual(t, "HTTP/1.1")
+	m := newMTLSServer(t, "HTTP/1.1")
 	base := m.base()
 	rt := newClientCertificate(t, newPairOnDisk(t, 1)).RoundTripper(base)
 	base.DialContext = func(context.Context, string, string) (net.Conn, error) {

@@ -150,7 +150,7 @@ func (s *S2S) Issue(ctx context.Context, account tokensource.Account) (tokensour
 	if err != nil {
 		return tokensource.Grant{}, err
 	}
-	grant, err := exchange(s.Client, s.line(), req, account.Kind())
+	grant, err := exchange(s.Client, s.nextTransport(), req, account.Kind())
 	if err != nil {
 		return tokensource.Grant{}, err
 	}
@@ -162,9 +162,9 @@ func (s *S2S) Issue(ctx context.Context, account tokensource.Account) (tokensour
 func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.Request, error) {
 	switch account.Kind() {
 	case tokensource.KindInvalid:
-		return nil, explained(tokensource.ErrMisconfigured, errZeroAccount)
+		return nil, explainConstant(tokensource.ErrMisconfigured, errZeroAccount)
 	case tokensource.KindExternalAccount:
-		return nil, explained(tokensource.ErrMisconfigured, errExternalAccount)
+		return nil, explainConstant(tokensource.ErrMisconfigured, errExternalAccount)
 	}
 	if err := s.Validate(); err != nil {
 		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err)
@@ -175,7 +175,7 @@ func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.R
 	}
 	body, err := s.body(key, secret, account)
 	if err != nil {
-		return nil, explained(tokensource.ErrMisconfigured, errUnencodable)
+		return nil, explainConstant(tokensource.ErrMisconfigured, errUnencodable)
 	}
 	endpoint, err := url.JoinPath(s.BaseURL, s2sPath)
 	if err != nil {

@@ -19,9 +19,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// grants answers as Passport does, with a JWT for the account that is asked
+// grantHandler answers as Passport does, with a JWT for the account that is asked
 // for, to whoever has the secret.
-func grants(t *testing.T, secret string) http.HandlerFunc {
+func grantHandler(t *testing.T, secret string) http.HandlerFunc {
 	t.Helper()
 	return func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
@@ -67,9 +67,9 @@ func newSource(t *testing.T, s *passport.S2S) *tokensource.Source {
 	return source
 }
 
-func TestASourceGetsATokenForEachAccountOnce(t *testing.T) {
+func TestSource_IssuesOncePerAccount(t *testing.T) {
 	var asked atomic.Int32
-	handler := grants(t, sampleSecret)
+	handler := grantHandler(t, sampleSecret)
 	source := newSource(t, issuer(serve(t, func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		handler(w, r)
@@ -104,8 +104,8 @@ func TestASourceGetsATokenForEachAccountOnce(t *testing.T) {
 	}
 }
 
-func TestASourceSendsABareTokenBare(t *testing.T) {
-	s := issuer(serve(t, grants(t, sampleSecret)))
+func TestSource_SendsBareToken(t *testing.T) {
+	s := issuer(serve(t, grantHandler(t, sampleSecret)))
 	s.Bare = true
 	token, err := newSource(t, s).Token(t.Context(), tokensource.Organization())
 	if err != nil {
@@ -118,7 +118,7 @@ func TestASourceSendsABareTokenBare(t *testing.T) {
 	}
 }
 
-func TestAnotherAccountsTokenIsThrownAway(t *testing.T) {
+func TestSource_RefusesTokenOfAnotherAccount(t *testing.T) {
 	for name, body := range map[string]string{
 		"in a number":         `{"token":"t","account_id":2}`,
 		"in a string":         `{"token":"t","account_id":"2"}`,
@@ -139,7 +139,7 @@ func TestAnotherAccountsTokenIsThrownAway(t *testing.T) {
 	}
 }
 
-func TestTheCauseOfARefusalReachesTheCaller(t *testing.T) {
+func TestSource_ErrorNamesCause(t *testing.T) {
 	source := newSource(t, issuer(serve(t, answer(http.StatusTooManyRequests, "", "Retry-After", "7", "x-cid", "cid-1"))))
 	_, err := source.Token(t.Context(), tokensource.Organization())
 	failure := failedWith(t, err, tokensource.ErrRateLimited)
@@ -151,12 +151,12 @@ func TestTheCauseOfARefusalReachesTheCaller(t *testing.T) {
 	}
 }
 
-func TestANewSecretIsPickedUpWithoutARestart(t *testing.T) {
+func TestSource_PicksUpRotatedSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "secret")
 		writeFile(t, path, "revoked\n")
 		s := issuer("http://127.0.0.1")
-		s.Client = overPipe(t, grants(t, sampleSecret))
+		s.Client = overPipe(t, grantHandler(t, sampleSecret))
 		s.Credentials.Secret = passport.File(path)
 		source := newSource(t, s)
 
@@ -174,10 +174,10 @@ func TestANewSecretIsPickedUpWithoutARestart(t *testing.T) {
 	})
 }
 
-func TestAStuckEndpointCostsOneTimeLimit(t *testing.T) {
+func TestSource_StuckEndpointTimesOutOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := issuer("http://127.0.0.1")
-		s.Client = overPipe(t, func(_ http.ResponseWriter, r *http.Request) { awaitLeave(r) })
+		s.Client = overPipe(t, func(_ http.ResponseWriter, r *http.Request) { awaitDisconnect(r) })
 		start := time.Now()
 		_, err := newSource(t, s).Token(t.Context(), tokensource.Organization())
 		wantKind(t, err, tokensource.ErrTimeout)
@@ -187,8 +187,8 @@ func TestAStuckEndpointCostsOneTimeLimit(t *testing.T) {
 	})
 }
 
-func TestASourcePrintsNothingOfItsIssuer(t *testing.T) {
-	s := secretive("https://sandbox.pismolabs.io")
+func TestSource_PrintsNoIssuer(t *testing.T) {
+	s := s2sWithSentinels("https://sandbox.pismolabs.io")
 	source := newSource(t, s)
 	for _, printed := range prints(source, "%v", "%+v", "%#v") {
 		if strings.Contains(printed, sentinel) {

@@ -15,7 +15,7 @@ const (
 	refusal  = `{"message":"Invalid credentials"}`
 )
 
-func TestEveryStatusMeansWhatTheTableSays(t *testing.T) {
+func TestS2S_StatusDeterminesErrorKind(t *testing.T) {
 	const (
 		credentials = tokensource.ErrCredentialsRejected
 		acct        = tokensource.ErrAccountRejected
@@ -28,8 +28,8 @@ func TestEveryStatusMeansWhatTheTableSays(t *testing.T) {
 		status       int
 		body         string
 		contentType  string
-		organization tokensource.Kind
-		account      tokensource.Kind
+		organization tokensource.ErrorKind
+		account      tokensource.ErrorKind
 	}{
 		"429":                         {429, refusal, "", limited, limited},
 		"429 HTML":                    {429, htmlPage, "text/html", limited, limited},
@@ -107,7 +107,7 @@ func TestEveryStatusMeansWhatTheTableSays(t *testing.T) {
 				headers = append(headers, "Content-Type", test.contentType)
 			}
 			s := issuer(serve(t, answer(test.status, test.body, headers...)))
-			for account, kind := range map[tokensource.Account]tokensource.Kind{
+			for account, kind := range map[tokensource.Account]tokensource.ErrorKind{
 				tokensource.Organization(): test.organization,
 				account(t, "1"):            test.account,
 			} {
@@ -133,8 +133,8 @@ func TestEveryStatusMeansWhatTheTableSays(t *testing.T) {
 	}
 }
 
-func TestSwitchingProtocolsIsNotATokenNorAnEndlessBody(t *testing.T) {
-	base := raw(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n{\"token\":\"t\"}")
+func TestS2S_SwitchingProtocolsIsMalformed(t *testing.T) {
+	base := rawServer(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n{\"token\":\"t\"}")
 	_, err := issuer(base).Issue(t.Context(), tokensource.Organization())
 	failure := failedWith(t, err, tokensource.ErrMalformedResponse)
 	if failure.StatusCode != http.StatusSwitchingProtocols {
@@ -142,7 +142,7 @@ func TestSwitchingProtocolsIsNotATokenNorAnEndlessBody(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsKeptForWhatWaitingMends(t *testing.T) {
+func TestRetryAfter_KeptForTemporaryErrors(t *testing.T) {
 	const date = "Tue, 24 Nov 2026 10:00:00 GMT"
 	for name, test := range map[string]struct {
 		status int
@@ -174,7 +174,7 @@ func TestRetryAfterIsKeptForWhatWaitingMends(t *testing.T) {
 	}
 }
 
-func TestACorrelationIDIsKeptOnlyIfItIsOne(t *testing.T) {
+func TestCorrelationID_MustBeWellFormed(t *testing.T) {
 	for id, want := range map[string]string{
 		"b7c6d5e4-0000-4000-8000-1234567890ab": "b7c6d5e4-0000-4000-8000-1234567890ab",
 		"A.z_0:9-":                             "A.z_0:9-",
@@ -190,7 +190,7 @@ func TestACorrelationIDIsKeptOnlyIfItIsOne(t *testing.T) {
 		"%0a":                                  "",
 	} {
 		s := issuer("https://sandbox.pismolabs.io")
-		s.Client = &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) {
+		s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"X-Cid": {id}}, Body: http.NoBody}, nil
 		})}
 		_, err := s.Issue(t.Context(), tokensource.Organization())

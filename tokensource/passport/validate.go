@@ -71,7 +71,7 @@ func (s *S2S) checkCredentials() (faults []error) {
 	if s.Credentials.Secret == nil {
 		faults = append(faults, fault("Credentials.Secret", reason))
 	}
-	if same(s.SecretField, fieldKey) || same(s.SecretField, fieldAccount) {
+	if sameField(s.SecretField, fieldKey) || sameField(s.SecretField, fieldAccount) {
 		faults = append(faults, fault("SecretField", "names another field of the request; leave it empty for "+defaultSecretField))
 	}
 	return faults
@@ -95,7 +95,7 @@ func (s *S2S) checkHeader() (faults []error) {
 func (s *S2S) checkFields() (faults []error) {
 	for _, name := range slices.Sorted(maps.Keys(s.Fields)) {
 		field := "Fields[" + strconv.Quote(name) + "]"
-		if same(name, fieldKey) || same(name, fieldAccount) || same(name, s.secretField()) {
+		if sameField(name, fieldKey) || sameField(name, fieldAccount) || sameField(name, s.secretField()) {
 			faults = append(faults, fault(field, "is a field that S2S sets itself"))
 		} else if _, err := json.Marshal(s.Fields[name]); err != nil {
 			faults = append(faults, fault(field, "cannot be encoded as JSON"))
@@ -104,9 +104,9 @@ func (s *S2S) checkFields() (faults []error) {
 	return faults
 }
 
-// same reports whether two fields of a JSON object are the same to a parser
+// sameField reports whether two fields of a JSON object are the same to a parser
 // that ignores case, as that of Go does.
-func same(a, b string) bool { return strings.EqualFold(a, b) }
+func sameField(a, b string) bool { return strings.EqualFold(a, b) }
 
 // isReserved reports whether a header field is set here, by net/http, or by
 // nobody: the answer could not be read (Accept-Encoding), the request would be

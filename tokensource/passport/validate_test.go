@@ -35,7 +35,7 @@ func faults(t *testing.T, err error) (fields []string) {
 	return fields
 }
 
-func TestEveryFaultIsReportedAtOnce(t *testing.T) {
+func TestValidate_ReportsEveryFault(t *testing.T) {
 	s := &passport.S2S{
 		BaseURL:     "http://sandbox.pismolabs.io",
 		SecretField: "Account_ID",
@@ -67,7 +67,7 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestABaseURLThatCouldBetrayTheSecretIsRefused(t *testing.T) {
+func TestBaseURL_RefusesUnsafe(t *testing.T) {
 	for base, reason := range map[string]string{
 		"":                                                          "is not set",
 		"sandbox.pismolabs.io":                                      "https://",
@@ -109,7 +109,7 @@ func TestABaseURLThatCouldBetrayTheSecretIsRefused(t *testing.T) {
 	}
 }
 
-func TestABaseURLThatIsSafeIsAccepted(t *testing.T) {
+func TestBaseURL_AcceptsSafe(t *testing.T) {
 	for _, base := range []string{
 		"https://sandbox.pismolabs.io",
 		"HTTPS://sandbox.pismolabs.io/",
@@ -127,7 +127,7 @@ func TestABaseURLThatIsSafeIsAccepted(t *testing.T) {
 	}
 }
 
-func TestAHeaderThatWouldBreakTheRequestIsRefused(t *testing.T) {
+func TestHeader_RefusesReservedAndInvalid(t *testing.T) {
 	for _, name := range []string{
 		"Accept", "accept-encoding", "AUTHORIZATION", "Connection", "Content-Encoding",
 		"content-length", "Content-Type", "Expect", "host", "Keep-Alive", "Proxy-Authorization",
@@ -154,7 +154,7 @@ func TestAHeaderThatWouldBreakTheRequestIsRefused(t *testing.T) {
 	}
 }
 
-func TestAFieldOfTheRequestCannotBeSetTwice(t *testing.T) {
+func TestFields_RefuseDuplicates(t *testing.T) {
 	for name, test := range map[string]struct {
 		secretField string
 		fields      map[string]any
@@ -177,7 +177,7 @@ func TestAFieldOfTheRequestCannotBeSetTwice(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatAreNotThereYetAreNoFault(t *testing.T) {
+func TestValidate_AllowsMissingCredentials(t *testing.T) {
 	for name, credentials := range map[string]passport.Credentials{
 		"environment": passport.EnvCredentials("PISMOAUTH_TEST_NO_KEY", "PISMOAUTH_TEST_NO_SECRET"),
 		"files":       passport.FileCredentials(t.TempDir()+"/key", t.TempDir()+"/secret"),
@@ -190,7 +190,7 @@ func TestCredentialsThatAreNotThereYetAreNoFault(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatCanNeverBeThereAreAFault(t *testing.T) {
+func TestValidate_RefusesEmptyCredentials(t *testing.T) {
 	for name, credentials := range map[string]passport.Credentials{
 		"unset":          {},
 		"empty literals": passport.StaticCredentials("", ""),
@@ -206,7 +206,7 @@ func TestCredentialsThatCanNeverBeThereAreAFault(t *testing.T) {
 	}
 }
 
-func TestANilIssuerIsAFaultAndNoPanic(t *testing.T) {
+func TestS2S_NilIsConfigFault(t *testing.T) {
 	var s *passport.S2S
 	if got := faults(t, s.Validate()); !slices.Equal(got, []string{"S2S"}) {
 		t.Errorf("faults = %q", got)

@@ -26,7 +26,7 @@ type Counts struct {
 	// Accepted are those whose token was good, and that were served.
 	Accepted int
 	// Refused are those whose token was refused, by reason.
-	Refused map[Reason]int
+	Refused map[RefusalReason]int
 	// Scripted are those whose token was good, and that were refused because
 	// [Server.Refuse] or /v1/refusals/ said so.
 	Scripted int
@@ -59,7 +59,7 @@ func (c *Counts) forAccount(account string, change func(*AccountCounts)) {
 }
 
 // request counts a resource request.
-func (c *Counts) request(token Token, reason Reason, refused bool) {
+func (c *Counts) request(token Token, reason RefusalReason, refused bool) {
 	c.ResourceRequests++
 	counts := AccountCounts{}
 	switch {
@@ -122,7 +122,7 @@ func (t *tally) note(change func(*Counts)) {
 	defer t.mu.Unlock()
 	if t.counts.Accounts == nil {
 		t.counts.Accounts = map[string]AccountCounts{}
-		t.counts.Refused = map[Reason]int{}
+		t.counts.Refused = map[RefusalReason]int{}
 	}
 	change(&t.counts)
 	if t.changed != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestCountsAreExactAndByAccountForRequestsAtOnce(t *testing.T) {
+func TestCounts_AreExactUnderConcurrency(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	const accounts, rounds = 8, 10
 	var all sync.WaitGroup
@@ -47,7 +47,7 @@ func TestCountsAreExactAndByAccountForRequestsAtOnce(t *testing.T) {
 	check(t, "organization", c.Accounts[""], passporttest.AccountCounts{TokenRequests: 1, Issued: 1})
 }
 
-func TestARequestThatFailsIsCountedForItsAccount(t *testing.T) {
+func TestCounts_FailuresCountForTheAccount(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Accounts: []string{}})
 	s.Fail(passporttest.Status(503))
 	ask(t, s, "1")
@@ -58,7 +58,7 @@ func TestARequestThatFailsIsCountedForItsAccount(t *testing.T) {
 	check(t, "account 1", c.Accounts["1"], passporttest.AccountCounts{TokenRequests: 2})
 }
 
-func TestARequestThatCannotBeReadIsCountedForNoAccount(t *testing.T) {
+func TestCounts_UnreadableRequestHasNoAccount(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	if _, err := try(t, s.Client(), request(t, s, http.MethodPost, tokenPath, "{}")); err != nil {
 		t.Fatal(err)
@@ -67,14 +67,14 @@ func TestARequestThatCannotBeReadIsCountedForNoAccount(t *testing.T) {
 	check(t, "accounts", len(s.Counts().Accounts), 0)
 }
 
-func TestCountsAreACopy(t *testing.T) {
+func TestCounts_AreACopy(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	token(t, s, "1")
 	s.Counts().Accounts["1"] = passporttest.AccountCounts{}
 	check(t, "issued", s.Counts().Accounts["1"].Issued, 1)
 }
 
-func TestAwaitReturnsWhenTheCountsAreReached(t *testing.T) {
+func TestAwait_ReturnsWhenReached(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	waiting := make(chan error, 1)
 	go func() {
@@ -88,14 +88,14 @@ func TestAwaitReturnsWhenTheCountsAreReached(t *testing.T) {
 	}
 }
 
-func TestAwaitEndsWithItsContext(t *testing.T) {
+func TestAwait_EndsWithItsContext(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	check(t, "error", s.Await(ctx, func(passporttest.Counts) bool { return false }), context.Canceled)
 }
 
-func TestTheLast10000DeliveriesAreKept(t *testing.T) {
+func TestDeliveries_KeepTheLast10000(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	value := token(t, s, "1")
 	for range 20_001 {

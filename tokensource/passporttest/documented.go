@@ -7,7 +7,7 @@ import "net/http"
 // operations document) first, and some of the many of a 403. Source: Pismo's
 // OpenAPI files, August 2026.
 //
-// A 401 is as often about the request as about the token, hence the Kind. A
+// A 401 is as often about the request as about the token, hence the RefusalKind. A
 // 403 is never about expiry: "Missing required header" means that the token
 // lacks the account, since the gateway fills those headers from the token.
 func Refusals() []Refusal {
@@ -49,15 +49,15 @@ func Refusals() []Refusal {
 	}
 }
 
-func unauthorized(name, code, body string, kind Kind) Refusal {
+func unauthorized(name, code, body string, kind RefusalKind) Refusal {
 	return documented(name, code, http.StatusUnauthorized, body, kind)
 }
 
-func forbidden(name, code, body string, kind Kind) Refusal {
+func forbidden(name, code, body string, kind RefusalKind) Refusal {
 	return documented(name, code, http.StatusForbidden, body, kind)
 }
 
-func documented(name, code string, status int, body string, kind Kind) Refusal {
+func documented(name, code string, status int, body string, kind RefusalKind) Refusal {
 	contentType := "application/json"
 	if body == "" {
 		contentType = ""
@@ -65,8 +65,8 @@ func documented(name, code string, status int, body string, kind Kind) Refusal {
 	return Refusal{Name: name, Code: code, Status: status, ContentType: contentType, Body: body, Kind: kind}
 }
 
-// A Case is a documented 401 and a method that it is documented for.
-type Case struct {
+// A DocumentedCase is a documented 401 and a method that it is documented for.
+type DocumentedCase struct {
 	Refusal Refusal
 	Method  string
 	// Path is that of one of the operations, with its parameters filled in.
@@ -75,7 +75,7 @@ type Case struct {
 	Operations int
 }
 
-// Documented returns a Case for each pair of a documented body of a 401 (or
+// DocumentedCases returns a Case for each pair of a documented body of a 401 (or
 // none) and a method, so that a test can show each body to a client where it
 // is documented:
 //
@@ -85,15 +85,15 @@ type Case struct {
 //	}
 //
 // Source: Pismo's OpenAPI files, August 2026.
-func Documented() []Case {
+func DocumentedCases() []DocumentedCase {
 	refusals := map[string]Refusal{}
 	for _, r := range Refusals() {
 		refusals[r.Name] = r
 	}
-	on := func(name, method, path string, operations int) Case {
-		return Case{refusals[name], method, path, operations}
+	on := func(name, method, path string, operations int) DocumentedCase {
+		return DocumentedCase{refusals[name], method, path, operations}
 	}
-	return []Case{
+	return []DocumentedCase{
 		on("empty", http.MethodGet, "/v1/issuer/1/assets/1/redemption", 98),
 		on("empty", http.MethodPost, "/v1/issuer/1/assets", 74),
 		on("empty", http.MethodPut, "/v2/issuer/1/assets/1/redemption", 42),

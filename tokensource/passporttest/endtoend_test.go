@@ -11,10 +11,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestASourceGetsATokenThatTheResourceAPITakes(t *testing.T) {
+func TestServer_TokensAreAccepted(t *testing.T) {
 	for name, config := range map[string]func() passporttest.Config{
 		"2025":   plain,
-		"2022":   func() passporttest.Config { return passporttest.Config{Vintage: passporttest.Vintage2022} },
+		"2022":   func() passporttest.Config { return passporttest.Config{TokenFormat: passporttest.TokenFormat2022} },
 		"opaque": func() passporttest.Config { return passporttest.Config{Opaque: true} },
 		"short":  func() passporttest.Config { return passporttest.Config{Lifetime: 1500 * time.Millisecond} },
 		"skewed": func() passporttest.Config { return passporttest.Config{ClockSkew: 24 * time.Hour} },
@@ -37,7 +37,7 @@ func TestASourceGetsATokenThatTheResourceAPITakes(t *testing.T) {
 	}
 }
 
-func TestABareDoubleHasAnIssuerOfBareTokens(t *testing.T) {
+func TestServer_BareTokens(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Bare: true})
 	tok, err := source(t, s).Token(t.Context(), account(t, "1"))
 	if err != nil {
@@ -52,7 +52,7 @@ func TestABareDoubleHasAnIssuerOfBareTokens(t *testing.T) {
 	check(t, "status", a.status, http.StatusOK)
 }
 
-func TestASourceRenewsWhatWasRevoked(t *testing.T) {
+func TestRevoke_SourceRenews(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	src := source(t, s)
 	tok, err := src.Token(t.Context(), account(t, "1"))
@@ -67,10 +67,10 @@ func TestASourceRenewsWhatWasRevoked(t *testing.T) {
 	check(t, "status when renewed", get(t, s, tok.Reveal(), "/v1/accounts/1"), http.StatusOK)
 }
 
-func TestEveryFaultIsTheKindOfErrorItShouldBe(t *testing.T) {
+func TestFault_EachHasItsErrorKind(t *testing.T) {
 	for _, tt := range []struct {
 		fault passporttest.Fault
-		kind  tokensource.Kind
+		kind  tokensource.ErrorKind
 	}{
 		{passporttest.Status(500), tokensource.ErrUnavailable},
 		{passporttest.Status(503), tokensource.ErrUnavailable},
@@ -123,7 +123,7 @@ func TestMalformed_OddTokensTaken(t *testing.T) {
 	}
 }
 
-func TestMixedUpAnswersReachNobody(t *testing.T) {
+func TestMixUp_ReachesNobody(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.FailAlways(passporttest.MixUp())
 	src := source(t, s)

@@ -48,8 +48,8 @@ func NewLedger(pismo *passporttest.Server) (*Ledger, error) {
 	return &Ledger{baseURL: pismo.URL(), tokens: tokens, client: pismo.Client()}, err
 }
 
-// TestLedger is what a test of that service looks like.
-func TestLedger(t *testing.T) {
+// TestLedger_SurvivesARevocation is what a test of that service looks like.
+func TestLedger_SurvivesARevocation(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{Accounts: []string{"102681871"}})
 	ledger, err := NewLedger(pismo)
 	if err != nil {
@@ -173,7 +173,7 @@ func ExampleServer_Refuse() {
 		log.Fatal(err)
 	}
 
-	pismo.Refuse(passporttest.MustRefusal("EUPI0120").For("102681871").Times(2))
+	pismo.Refuse(passporttest.MustRefusal("EUPI0120").ForAccount("102681871").Times(2))
 	for _, id := range []string{"102681871", "7", "102681871", "102681871"} {
 		fmt.Println(ledger.Status(context.Background(), id))
 	}
@@ -185,8 +185,8 @@ func ExampleServer_Refuse() {
 }
 
 // Every 401 that Pismo documents, on the methods it is documented for.
-func ExampleDocumented() {
-	for _, c := range passporttest.Documented() {
+func ExampleDocumentedCases() {
+	for _, c := range passporttest.DocumentedCases() {
 		if c.Refusal.Kind == passporttest.KindProvider {
 			fmt.Println(c.Method, c.Path, c.Refusal.Code)
 		}

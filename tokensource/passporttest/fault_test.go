@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestFaultsAreMetOneEachInOrderAndThenThingsAreWell(t *testing.T) {
+func TestFault_ScriptRunsInOrder(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.Fail(passporttest.Status(500), passporttest.Fault{})
 	s.Fail(passporttest.Status(503))
@@ -25,7 +25,7 @@ func TestFaultsAreMetOneEachInOrderAndThenThingsAreWell(t *testing.T) {
 	check(t, "faults", s.Counts().Faults, 2)
 }
 
-func TestAPermanentFaultComesAfterTheScriptAndLastsUntilHealed(t *testing.T) {
+func TestFault_PermanentLastsUntilHealed(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.FailAlways(passporttest.Status(503))
 	s.Fail(passporttest.Status(500))
@@ -37,7 +37,7 @@ func TestAPermanentFaultComesAfterTheScriptAndLastsUntilHealed(t *testing.T) {
 	check(t, "status when healed", ask(t, s, "").status, http.StatusCreated)
 }
 
-func TestAScriptIsSpentExactlyOnceByRequestsAtOnce(t *testing.T) {
+func TestFault_ScriptIsSpentOnce(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	const faults, requests = 20, 60
 	for range faults {
@@ -55,7 +55,7 @@ func TestAScriptIsSpentExactlyOnceByRequestsAtOnce(t *testing.T) {
 	check(t, "201s", seen[201], requests-faults)
 }
 
-func TestAnAnswerOfAFaultIsAsDescribed(t *testing.T) {
+func TestFault_AnswersAsDescribed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault                      passporttest.Fault
 		status                     int
@@ -100,7 +100,7 @@ func TestAnAnswerOfAFaultIsAsDescribed(t *testing.T) {
 	}
 }
 
-func TestAResetIsAResetConnection(t *testing.T) {
+func TestReset_ResetsTheConnection(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.Reset())
 		if _, err := try(t, s.Client(), asking(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
@@ -109,7 +109,7 @@ func TestAResetIsAResetConnection(t *testing.T) {
 	})
 }
 
-func TestAResetReachesThroughTLS(t *testing.T) {
+func TestReset_WorksThroughTLS(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true})
 	s.Fail(passporttest.Reset())
 	if _, err := try(t, s.Client(), asking(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
@@ -117,7 +117,7 @@ func TestAResetReachesThroughTLS(t *testing.T) {
 	}
 }
 
-func TestAResetIsAnErrorWithHTTP2(t *testing.T) {
+func TestReset_WorksWithHTTP2(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true, HTTP2: true})
 	s.Fail(passporttest.Reset())
 	if a, err := try(t, s.Client(), asking(t, s, "")); err == nil {
@@ -126,7 +126,7 @@ func TestAResetIsAnErrorWithHTTP2(t *testing.T) {
 	check(t, "status after that", ask(t, s, "").status, http.StatusCreated)
 }
 
-func TestATruncatedAnswerBreaksOffInItsBody(t *testing.T) {
+func TestTruncated_BreaksOffInTheBody(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.Truncated())
 		a, err := try(t, s.Client(), asking(t, s, ""))
@@ -140,7 +140,7 @@ func TestATruncatedAnswerBreaksOffInItsBody(t *testing.T) {
 	})
 }
 
-func TestAHangingRequestEndsWhenTheClientLeaves(t *testing.T) {
+func TestHang_EndsWithTheClient(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.Hang())
 		ctx, leave := context.WithCancel(t.Context())
@@ -153,7 +153,7 @@ func TestAHangingRequestEndsWhenTheClientLeaves(t *testing.T) {
 	})
 }
 
-func TestCloseEndsHangingRequests(t *testing.T) {
+func TestHang_EndsWithClose(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		s.FailAlways(passporttest.Hang())
 		const requests = 5
@@ -171,7 +171,7 @@ func TestCloseEndsHangingRequests(t *testing.T) {
 	})
 }
 
-func TestAnOversizedAnswerHasExactlyItsSize(t *testing.T) {
+func TestOversized_HasItsSize(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	for asked, want := range map[int]int{0: 64<<10 + 1, 64 << 10: 64 << 10, 1 << 20: 1 << 20} {
 		s.Fail(passporttest.Oversized(asked))
@@ -181,7 +181,7 @@ func TestAnOversizedAnswerHasExactlyItsSize(t *testing.T) {
 	}
 }
 
-func TestATokenForTheWrongAccountIsAGoodOne(t *testing.T) {
+func TestWrongAccount_TokenIsAccepted(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.Fail(passporttest.WrongAccount("2"), passporttest.WrongAccountInToken("2"), passporttest.WrongAccountInAnswer("2"))
 	for _, want := range []struct{ answer, token string }{{"2", "2"}, {"1", "2"}, {"2", "1"}} {
@@ -194,7 +194,7 @@ func TestATokenForTheWrongAccountIsAGoodOne(t *testing.T) {
 	}
 }
 
-func TestAnOrganizationTokenCanBeTheWrongOne(t *testing.T) {
+func TestWrongAccount_Organization(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.Fail(passporttest.WrongAccount(""))
 	a := ask(t, s, "1")
@@ -202,7 +202,7 @@ func TestAnOrganizationTokenCanBeTheWrongOne(t *testing.T) {
 	check(t, "status at the organization", get(t, s, a.field(t, "token").(string), "/v1/organization"), http.StatusOK)
 }
 
-func TestMixedUpRequestsGetEachOthersAnswers(t *testing.T) {
+func TestMixUp_SwapsAnswers(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.MixUp())
 		first := askMeanwhile(t, s, asking(t, s, "1"))
@@ -213,7 +213,7 @@ func TestMixedUpRequestsGetEachOthersAnswers(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesAMixUpIsNotMixedUpWithThoseWhoCome(t *testing.T) {
+func TestMixUp_ClientMayLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{})
 		s.Fail(passporttest.MixUp(), passporttest.MixUp())
@@ -230,7 +230,7 @@ func TestWhoLeavesAMixUpIsNotMixedUpWithThoseWhoCome(t *testing.T) {
 	})
 }
 
-func TestWhatIsMalformedIsNoToken(t *testing.T) {
+func TestMalformed_IsNoToken(t *testing.T) {
 	for _, m := range passporttest.Malformations() {
 		t.Run(string(m), func(t *testing.T) {
 			s := passporttest.NewServer(t, passporttest.Config{})
@@ -264,7 +264,7 @@ func TestWhatIsMalformedIsNoToken(t *testing.T) {
 	}
 }
 
-func TestAFaultOfTheAnswerDoesNotHelpAWrongRequest(t *testing.T) {
+func TestFault_WrongRequestIsStillRefused(t *testing.T) {
 	for _, fault := range []passporttest.Fault{
 		passporttest.WrongAccount("2"), passporttest.MixUp(), passporttest.Oversized(0),
 		passporttest.Malformed(passporttest.ExpiresNever), passporttest.SlowHeaders(0),

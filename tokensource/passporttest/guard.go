@@ -29,7 +29,7 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request) {
 
 // refusalOf returns what the request is answered instead of being served, if
 // it is.
-func (s *Server) refusalOf(r *http.Request, token Token, reason Reason) (Refusal, bool) {
+func (s *Server) refusalOf(r *http.Request, token Token, reason RefusalReason) (Refusal, bool) {
 	switch reason {
 	case "":
 	case ReasonAccount:
@@ -47,7 +47,7 @@ func (s *Server) refusalOf(r *http.Request, token Token, reason Reason) (Refusal
 }
 
 // verify returns the token of the request, and why it is refused, if it is.
-func (s *Server) verify(r *http.Request) (Token, Reason) {
+func (s *Server) verify(r *http.Request) (Token, RefusalReason) {
 	fields := r.Header["Authorization"]
 	switch {
 	case len(fields) == 0:

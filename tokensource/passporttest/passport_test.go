@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestAnAccountTokenIsGrantedWithEveryFieldOfTheSchema(t *testing.T) {
+func TestPassport_AnswerHasEveryField(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		a := ask(t, s, "102681871")
 		check(t, "status", a.status, http.StatusCreated)
@@ -31,7 +31,7 @@ func TestAnAccountTokenIsGrantedWithEveryFieldOfTheSchema(t *testing.T) {
 	})
 }
 
-func TestAnOrganizationTokenNamesNoAccount(t *testing.T) {
+func TestPassport_OrganizationNamesNoAccount(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	a := ask(t, s, "")
 	check(t, "account_id", a.field(t, "account_id"), nil)
@@ -41,7 +41,7 @@ func TestAnOrganizationTokenNamesNoAccount(t *testing.T) {
 	check(t, "aid", c["aid"], nil)
 }
 
-func TestTheCorrelationIDOfTheRequestComesBack(t *testing.T) {
+func TestPassport_ReturnsTheCorrelationID(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	r := asking(t, s, "")
 	r.Header.Set("X-Cid", "ticket-42")
@@ -52,16 +52,16 @@ func TestTheCorrelationIDOfTheRequestComesBack(t *testing.T) {
 	check(t, "x-cid", a.header.Get("X-Cid"), "ticket-42")
 }
 
-func TestTokensHaveTheClaimsOfTheirVintage(t *testing.T) {
+func TestPassport_ClaimsFollowTheFormat(t *testing.T) {
 	for _, tt := range []struct {
-		vintage passporttest.Vintage
+		vintage passporttest.TokenFormat
 		header  string
 		claims  string
 	}{
-		{passporttest.Vintage2022, "alg typ", "exp iat iss sub tkver uid"},
-		{passporttest.Vintage2025, "alg kid typ", "account-id aid exp iat iss roles sub tenant tenant_id tkver token_type uid"},
+		{passporttest.TokenFormat2022, "alg typ", "exp iat iss sub tkver uid"},
+		{passporttest.TokenFormat2025, "alg kid typ", "account-id aid exp iat iss roles sub tenant tenant_id tkver token_type uid"},
 	} {
-		s := passporttest.NewServer(t, passporttest.Config{Vintage: tt.vintage})
+		s := passporttest.NewServer(t, passporttest.Config{TokenFormat: tt.vintage})
 		header, c := claims(t, token(t, s, "102681871"))
 		check(t, "header", keys(header), tt.header)
 		check(t, "claims", keys(c), tt.claims)
@@ -71,13 +71,13 @@ func TestTokensHaveTheClaimsOfTheirVintage(t *testing.T) {
 		if !strings.HasSuffix(c["uid"].(string), ":"+s.ServerKey()) {
 			t.Errorf("uid is %v", c["uid"])
 		}
-		if tt.vintage == passporttest.Vintage2025 {
+		if tt.vintage == passporttest.TokenFormat2025 {
 			check(t, "account-id", c["account-id"], any("102681871"))
 		}
 	}
 }
 
-func TestTokensLiveTenMinutesByDefault(t *testing.T) {
+func TestPassport_TokensLiveTenMinutes(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	_, c := claims(t, token(t, s, ""))
 	iat, exp := whole(t, c["iat"]), whole(t, c["exp"])
@@ -87,7 +87,7 @@ func TestTokensLiveTenMinutesByDefault(t *testing.T) {
 	}
 }
 
-func TestTheClaimsFollowTheClockOfTheDouble(t *testing.T) {
+func TestPassport_ClaimsFollowItsClock(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{ClockSkew: -time.Hour})
 	_, c := claims(t, token(t, s, ""))
 	if age := time.Now().Unix() - whole(t, c["iat"]); age < 3600 || age > 3660 {
@@ -95,7 +95,7 @@ func TestTheClaimsFollowTheClockOfTheDouble(t *testing.T) {
 	}
 }
 
-func TestShortLivesAreToldWithFractions(t *testing.T) {
+func TestPassport_ShortLivesHaveFractions(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Lifetime: 250 * time.Millisecond})
 	_, c := claims(t, token(t, s, ""))
 	iat, err1 := c["iat"].(json.Number).Float64()
@@ -105,7 +105,7 @@ func TestShortLivesAreToldWithFractions(t *testing.T) {
 	}
 }
 
-func TestNoTwoTokensAreEqual(t *testing.T) {
+func TestPassport_TokensAreUnique(t *testing.T) {
 	for _, opaque := range []bool{false, true} {
 		s := passporttest.NewServer(t, passporttest.Config{Opaque: opaque})
 		seen := map[string]bool{}
@@ -119,14 +119,14 @@ func TestNoTwoTokensAreEqual(t *testing.T) {
 	}
 }
 
-func TestOpaqueTokensAreNoJWTsAndWork(t *testing.T) {
+func TestPassport_OpaqueTokensWork(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Opaque: true})
 	value := token(t, s, "1")
 	check(t, "dots", strings.Count(value, "."), 0)
 	check(t, "status", get(t, s, value, "/v1/accounts/1"), http.StatusOK)
 }
 
-func TestGeneratedCredentialsLookLikePismos(t *testing.T) {
+func TestConfig_GeneratesCredentials(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	if !regexp.MustCompile(`^[0-9a-f]{40}$`).MatchString(s.ServerKey()) {
 		t.Errorf("the key is %q", s.ServerKey())
@@ -143,14 +143,14 @@ func TestGeneratedCredentialsLookLikePismos(t *testing.T) {
 	}
 }
 
-func TestConfiguredCredentialsAreTaken(t *testing.T) {
+func TestConfig_TakesCredentials(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{ServerKey: "key", ServerSecret: `"'$`})
 	check(t, "key", s.ServerKey(), "key")
 	check(t, "secret", s.ServerSecret(), `"'$`)
 	token(t, s, "")
 }
 
-func TestAWrongTokenRequestIsRefused(t *testing.T) {
+func TestPassport_RefusesWrongRequests(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{ServerKey: "k", ServerSecret: "s"})
 	const credentials = `"server_key":"k","server_secret":"s"`
 	for name, tt := range map[string]struct {
@@ -213,7 +213,7 @@ func TestAWrongTokenRequestIsRefused(t *testing.T) {
 	}
 }
 
-func TestAContentTypeWithACharsetIsTaken(t *testing.T) {
+func TestPassport_AcceptsACharset(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	r := asking(t, s, "")
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
@@ -224,7 +224,7 @@ func TestAContentTypeWithACharsetIsTaken(t *testing.T) {
 	check(t, "status", a.status, http.StatusCreated)
 }
 
-func TestOnlyAccountsThatExistGetATokenAndSoDoesTheOrganization(t *testing.T) {
+func TestPassport_UnknownAccountIsRefused(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Accounts: []string{"1"}})
 	check(t, "status of account 1", ask(t, s, "1").status, http.StatusCreated)
 	check(t, "status of the organization", ask(t, s, "").status, http.StatusCreated)
@@ -233,7 +233,7 @@ func TestOnlyAccountsThatExistGetATokenAndSoDoesTheOrganization(t *testing.T) {
 	check(t, "body", string(a.body), `{"message":"Invalid credentials"}`)
 }
 
-func TestARotatedSecretReplacesTheOldOneAndTokensStayGood(t *testing.T) {
+func TestRotateSecret_KeepsTokens(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	value, old := token(t, s, "1"), asking(t, s, "1")
 	check(t, "what RotateSecret returns", s.RotateSecret(), s.ServerSecret())
@@ -246,7 +246,7 @@ func TestARotatedSecretReplacesTheOldOneAndTokensStayGood(t *testing.T) {
 	check(t, "status of the old token", get(t, s, value, "/v1/accounts/1"), http.StatusOK)
 }
 
-func TestTwoPairsOfCredentialsOverlapUntilOneIsDropped(t *testing.T) {
+func TestCredentials_TwoPairsOverlap(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	oldKey := s.ServerKey()
 	older, again := asking(t, s, ""), asking(t, s, "")

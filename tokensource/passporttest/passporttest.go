@@ -36,7 +36,7 @@
 // # How far to trust it
 //
 // What Pismo documents, the double does as documented: the token request and
-// its answers, and the refusals that [Documented] lists with the operations
+// its answers, and the refusals that [DocumentedCases] lists with the operations
 // they are documented for. It is stricter than Pismo may be, so that a wrong
 // client is found: it refuses token requests with fields that the schema does
 // not have, and takes only one form of Authorization. Pismo documents neither
@@ -80,8 +80,8 @@ type Config struct {
 	// Latency is how long the token endpoint thinks about each request.
 	Latency time.Duration
 
-	// Vintage says which claims the tokens have.
-	Vintage Vintage
+	// TokenFormat says which claims the tokens have.
+	TokenFormat TokenFormat
 
 	// Opaque has the tokens be random strings instead of JWTs.
 	Opaque bool
@@ -128,18 +128,18 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// A Vintage is a year of which samples of Pismo's tokens are known.
-type Vintage int
+// A TokenFormat is a year of which samples of Pismo's tokens are known.
+type TokenFormat int
 
 // The vintages.
 const (
-	// Vintage2025 tokens have a key id in the header and say what they are
+	// TokenFormat2025 tokens have a key id in the header and say what they are
 	// for: claims account-id, aid, tenant, tenant_id, token_type and roles
 	// beside those of 2022. Tokens of the organization have no account-id.
-	Vintage2025 Vintage = iota
-	// Vintage2022 tokens have iss, sub, iat, exp, uid and tkver. They do not
+	TokenFormat2025 TokenFormat = iota
+	// TokenFormat2022 tokens have iss, sub, iat, exp, uid and tkver. They do not
 	// say which account they are for.
-	Vintage2022
+	TokenFormat2022
 )
 
 const (
@@ -159,8 +159,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Latency < 0 {
 		reject("Config.Latency", "is negative")
 	}
-	if c.Vintage != Vintage2025 && c.Vintage != Vintage2022 {
-		reject("Config.Vintage", "is not one of Vintage2022 and Vintage2025")
+	if c.TokenFormat != TokenFormat2025 && c.TokenFormat != TokenFormat2022 {
+		reject("Config.TokenFormat", "is not one of TokenFormat2022 and TokenFormat2025")
 	}
 	for _, id := range c.Accounts {
 		if _, err := tokensource.ParseAccountID(id); err != nil {

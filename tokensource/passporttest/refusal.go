@@ -9,19 +9,19 @@ import (
 	"sync"
 )
 
-// A Kind says what a refusal is about.
-type Kind string
+// A RefusalKind says what a refusal is about.
+type RefusalKind string
 
 // The kinds of refusal.
 const (
 	// KindToken: the token was refused; another one helps.
-	KindToken Kind = "token"
+	KindToken RefusalKind = "token"
 	// KindAccount: the token is for the wrong account, or for none.
-	KindAccount Kind = "account"
+	KindAccount RefusalKind = "account"
 	// KindBusiness: the request was understood, and refused for what it asks.
-	KindBusiness Kind = "business"
+	KindBusiness RefusalKind = "business"
 	// KindProvider: somebody behind Pismo refused Pismo.
-	KindProvider Kind = "provider"
+	KindProvider RefusalKind = "provider"
 )
 
 // A Refusal is an answer of the resource API other than the one hoped for. The
@@ -39,17 +39,17 @@ type Refusal struct {
 	// ContentType and Body are those of the answer.
 	ContentType, Body string
 	// Kind is what the refusal is about. The double makes no use of it.
-	Kind Kind
+	Kind RefusalKind
 
 	method, path string  // what it is for; "" is everything
 	account      *string // whom it is for; nil is everybody
 	more         int     // how many requests it takes, after the first
 }
 
-// On returns a copy of r that is for one path only; or for all paths below it,
+// OnPath returns a copy of r that is for one path only; or for all paths below it,
 // if it ends in a slash. A method may stand before it, as in
 // "POST /v1/payments".
-func (r Refusal) On(pattern string) Refusal {
+func (r Refusal) OnPath(pattern string) Refusal {
 	r.method, r.path = "", pattern
 	if method, path, ok := strings.Cut(pattern, " "); ok {
 		r.method, r.path = method, path
@@ -57,9 +57,9 @@ func (r Refusal) On(pattern string) Refusal {
 	return r
 }
 
-// For returns a copy of r that is for requests with tokens of one account
+// ForAccount returns a copy of r that is for requests with tokens of one account
 // only; "" is the organization.
-func (r Refusal) For(account string) Refusal {
+func (r Refusal) ForAccount(account string) Refusal {
 	r.account = &account
 	return r
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestTheDocumentedRefusalsAreAllThere(t *testing.T) {
+func TestRefusals_AreComplete(t *testing.T) {
 	kinds, names := map[string]int{}, map[string]bool{}
 	for _, r := range passporttest.Refusals() {
 		if names[r.Name] {
@@ -41,9 +41,9 @@ func TestTheDocumentedRefusalsAreAllThere(t *testing.T) {
 
 // The numbers are those of the operations with a documented 401 in Pismo's
 // OpenAPI files: a slip in the table shows here.
-func TestTheDocumentedCasesCoverEveryBodyOnEachOfItsMethods(t *testing.T) {
+func TestDocumentedCases_CoverEveryMethod(t *testing.T) {
 	pairs, operations, empty, refused := map[string]bool{}, 0, 0, map[string]bool{}
-	for _, c := range passporttest.Documented() {
+	for _, c := range passporttest.DocumentedCases() {
 		pair := c.Method + " " + c.Refusal.Name
 		if pairs[pair] {
 			t.Errorf("%s is there twice", pair)
@@ -65,12 +65,12 @@ func TestTheDocumentedCasesCoverEveryBodyOnEachOfItsMethods(t *testing.T) {
 	check(t, "operations with no documented body", empty, 256)
 }
 
-func TestEveryDocumentedCaseCanBeShown(t *testing.T) {
+func TestDocumentedCases_CanBeShown(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	value := token(t, s, "1")
-	for _, c := range passporttest.Documented() {
+	for _, c := range passporttest.DocumentedCases() {
 		t.Run(c.Method+" "+c.Refusal.Name, func(t *testing.T) {
-			s.Refuse(c.Refusal.On(c.Method + " " + c.Path))
+			s.Refuse(c.Refusal.OnPath(c.Method + " " + c.Path))
 			a := do(t, s, value, c.Method, c.Path, "")
 			check(t, "status", a.status, c.Refusal.Status)
 			check(t, "content type", a.header.Get("Content-Type"), c.Refusal.ContentType)
@@ -79,10 +79,10 @@ func TestEveryDocumentedCaseCanBeShown(t *testing.T) {
 			check(t, "status after that", do(t, s, value, c.Method, c.Path, "").status, http.StatusNotFound)
 		})
 	}
-	check(t, "scripted", s.Counts().Scripted, len(passporttest.Documented()))
+	check(t, "scripted", s.Counts().Scripted, len(passporttest.DocumentedCases()))
 }
 
-func TestAnyMethodOnARefusalGetsItAndNothingIsCarriedOut(t *testing.T) {
+func TestRefusal_AnyMethod(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	value := token(t, s, "1")
 	methods := []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
@@ -101,7 +101,7 @@ func TestAnyMethodOnARefusalGetsItAndNothingIsCarriedOut(t *testing.T) {
 	check(t, "body when revoked", string(do(t, s, value, http.MethodPost, "/v1/refusals/EUPI0120", "").body), "")
 }
 
-func TestARefusalIsForTheRequestsItIsMeantFor(t *testing.T) {
+func TestRefusal_MatchesItsRequests(t *testing.T) {
 	refusal := passporttest.Refusal{Status: http.StatusTeapot}
 	for name, tt := range map[string]struct {
 		refusal               passporttest.Refusal
@@ -109,18 +109,18 @@ func TestARefusalIsForTheRequestsItIsMeantFor(t *testing.T) {
 		refused               bool
 	}{
 		"everything":          {refusal, "1", "GET", "/v1/accounts/1", true},
-		"its account":         {refusal.For("1"), "1", "GET", "/v1/accounts/1", true},
-		"another account":     {refusal.For("2"), "1", "GET", "/v1/accounts/1", false},
-		"the organization":    {refusal.For(""), "", "GET", "/v1/organization", true},
-		"not an organization": {refusal.For(""), "1", "GET", "/v1/accounts/1", false},
-		"its path":            {refusal.On("/v1/payments"), "1", "POST", "/v1/payments", true},
-		"another path":        {refusal.On("/v1/payments"), "1", "GET", "/v1/accounts/1", false},
-		"a path above":        {refusal.On("/v1/"), "1", "GET", "/v1/accounts/1", true},
-		"no path above":       {refusal.On("/v1"), "1", "GET", "/v1/accounts/1", false},
-		"its method":          {refusal.On("POST /v1/payments"), "1", "POST", "/v1/payments", true},
-		"another method":      {refusal.On("GET /v1/payments"), "1", "POST", "/v1/payments", false},
-		"both":                {refusal.On("POST /v1/payments").For("1"), "1", "POST", "/v1/payments", true},
-		"one of both":         {refusal.On("POST /v1/payments").For("2"), "1", "POST", "/v1/payments", false},
+		"its account":         {refusal.ForAccount("1"), "1", "GET", "/v1/accounts/1", true},
+		"another account":     {refusal.ForAccount("2"), "1", "GET", "/v1/accounts/1", false},
+		"the organization":    {refusal.ForAccount(""), "", "GET", "/v1/organization", true},
+		"not an organization": {refusal.ForAccount(""), "1", "GET", "/v1/accounts/1", false},
+		"its path":            {refusal.OnPath("/v1/payments"), "1", "POST", "/v1/payments", true},
+		"another path":        {refusal.OnPath("/v1/payments"), "1", "GET", "/v1/accounts/1", false},
+		"a path above":        {refusal.OnPath("/v1/"), "1", "GET", "/v1/accounts/1", true},
+		"no path above":       {refusal.OnPath("/v1"), "1", "GET", "/v1/accounts/1", false},
+		"its method":          {refusal.OnPath("POST /v1/payments"), "1", "POST", "/v1/payments", true},
+		"another method":      {refusal.OnPath("GET /v1/payments"), "1", "POST", "/v1/payments", false},
+		"both":                {refusal.OnPath("POST /v1/payments").ForAccount("1"), "1", "POST", "/v1/payments", true},
+		"one of both":         {refusal.OnPath("POST /v1/payments").ForAccount("2"), "1", "POST", "/v1/payments", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := passporttest.NewUnstarted(t, passporttest.Config{})
@@ -131,10 +131,10 @@ func TestARefusalIsForTheRequestsItIsMeantFor(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreUsedInOrderAndAsOftenAsTheySay(t *testing.T) {
+func TestRefusal_OrderAndCount(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	one, two := token(t, s, "1"), token(t, s, "2")
-	s.Refuse(passporttest.Refusal{Status: 503}.Times(2), passporttest.Refusal{Status: 429}.For("2"))
+	s.Refuse(passporttest.Refusal{Status: 503}.Times(2), passporttest.Refusal{Status: 429}.ForAccount("2"))
 	s.Refuse(passporttest.Refusal{Status: 409})
 	for i, want := range []struct {
 		token, path string
@@ -147,7 +147,7 @@ func TestRefusalsAreUsedInOrderAndAsOftenAsTheySay(t *testing.T) {
 	}
 }
 
-func TestARefusalIsAs401AndSendsItsHeader(t *testing.T) {
+func TestRefusal_StatusAndHeader(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.Refuse(passporttest.Refusal{
 		Header: http.Header{"Www-Authenticate": {`Bearer error="invalid_token"`}}, ContentType: "text/plain", Body: "no",
@@ -159,21 +159,21 @@ func TestARefusalIsAs401AndSendsItsHeader(t *testing.T) {
 	check(t, "body", string(a.body), "no")
 }
 
-func TestARequestWithABadTokenUsesNoRefusalUp(t *testing.T) {
+func TestRefusal_BadTokenUsesNoneUp(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.Refuse(passporttest.Refusal{Status: 503})
 	check(t, "status of the bad one", get(t, s, "bad", "/v1/accounts/1"), http.StatusUnauthorized)
 	check(t, "status of a good one", get(t, s, token(t, s, "1"), "/v1/accounts/1"), 503)
 }
 
-func TestARefusedTokenGetsTheConfiguredRefusal(t *testing.T) {
+func TestRefusal_ConfiguredForTokens(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{TokenRefusal: passporttest.MustRefusal("ERR9786")})
 	a := do(t, s, "bad", http.MethodGet, "/v1/accounts/1", "")
 	check(t, "status", a.status, http.StatusUnauthorized)
 	check(t, "body", string(a.body), `{"error_code": "ERR9786", "message": "Access token is missing or invalid"}`)
 }
 
-func TestARefusalThatIsNotDocumentedIsNotFound(t *testing.T) {
+func TestFindRefusal_Undocumented(t *testing.T) {
 	_, ok := passporttest.FindRefusal("NONE")
 	check(t, "found", ok, false)
 	defer func() { check(t, "MustRefusal panics", recover() != nil, true) }()

@@ -16,14 +16,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestATokenThatIsNotShownProperlyIsRefusedWithAnEmpty401(t *testing.T) {
+func TestResource_BadAuthorizationIsEmpty401(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	good := token(t, s, "1")
 	altered := good[:len(good)-4] + strings.Repeat("A", 4)
 	other := token(t, passporttest.NewServer(t, passporttest.Config{}), "1")
 	for name, tt := range map[string]struct {
 		authorization []string
-		reason        passporttest.Reason
+		reason        passporttest.RefusalReason
 	}{
 		"none":           {nil, passporttest.ReasonMissing},
 		"two":            {[]string{"Bearer " + good, "Bearer " + good}, passporttest.ReasonRepeated},
@@ -53,7 +53,7 @@ func TestATokenThatIsNotShownProperlyIsRefusedWithAnEmpty401(t *testing.T) {
 	check(t, "the good one's status", get(t, s, good, "/v1/accounts/1"), http.StatusOK)
 }
 
-func TestTheNameOfTheSchemeHasNoCase(t *testing.T) {
+func TestResource_SchemeIsCaseInsensitive(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	r := request(t, s, http.MethodGet, "/v1/organization", "")
 	r.Header.Set("Authorization", "bearer "+token(t, s, ""))
@@ -64,7 +64,7 @@ func TestTheNameOfTheSchemeHasNoCase(t *testing.T) {
 	check(t, "status", a.status, http.StatusOK)
 }
 
-func TestABareDoubleTakesOnlyBareTokens(t *testing.T) {
+func TestResource_BareOnly(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Bare: true})
 	value := token(t, s, "1")
 	check(t, "status with Bearer", get(t, s, value, "/v1/accounts/1"), http.StatusUnauthorized)
@@ -77,7 +77,7 @@ func TestABareDoubleTakesOnlyBareTokens(t *testing.T) {
 	check(t, "status of the bare token", a.status, http.StatusOK)
 }
 
-func TestATokenIsGoodUntilTheDoublesClockSaysItHasExpired(t *testing.T) {
+func TestResource_ExpiryFollowsItsClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{ClockSkew: -time.Hour, Lifetime: time.Minute})
 		value := token(t, s, "1")
@@ -89,7 +89,7 @@ func TestATokenIsGoodUntilTheDoublesClockSaysItHasExpired(t *testing.T) {
 	})
 }
 
-func TestAShortLifeIsNotCutByRounding(t *testing.T) {
+func TestResource_ShortLifeIsNotRounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: time.Second})
 		<-time.After(900 * time.Millisecond) // Bubbles begin at a whole second.
@@ -99,7 +99,7 @@ func TestAShortLifeIsNotCutByRounding(t *testing.T) {
 	})
 }
 
-func TestRevokingAnAccountRefusesItsTokensSoFarAndNoOthers(t *testing.T) {
+func TestRevoke_OneAccount(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		one, two, organization := token(t, s, "1"), token(t, s, "2"), token(t, s, "")
 		s.Revoke("1")
@@ -114,7 +114,7 @@ func TestRevokingAnAccountRefusesItsTokensSoFarAndNoOthers(t *testing.T) {
 	})
 }
 
-func TestRevokingAllRefusesEveryTokenSoFar(t *testing.T) {
+func TestRevokeAll_RefusesEveryToken(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	one, organization := token(t, s, "1"), token(t, s, "")
 	s.RevokeAll()
@@ -123,7 +123,7 @@ func TestRevokingAllRefusesEveryTokenSoFar(t *testing.T) {
 	check(t, "status of a new token", get(t, s, token(t, s, "1"), "/v1/accounts/1"), http.StatusOK)
 }
 
-func TestAnAccountTokenReachesItsOwnAccountOnly(t *testing.T) {
+func TestResource_TokenReachesItsAccountOnly(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	one, organization := token(t, s, "1"), token(t, s, "")
 	for _, path := range []string{"/v1/accounts/2", "/v1/accounts/", "/v1/organization"} {
@@ -139,7 +139,7 @@ func TestAnAccountTokenReachesItsOwnAccountOnly(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThereIsNotFound(t *testing.T) {
+func TestResource_UnknownPathIs404(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Accounts: []string{"1"}})
 	organization := token(t, s, "")
 	for _, path := range []string{"/", "/v1/accounts/2", "/v1/accounts/x", "/v1/refusals/NONE", "/passport"} {
@@ -148,7 +148,7 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	check(t, "status of another method", do(t, s, organization, http.MethodDelete, "/v1/payments", "").status, http.StatusMethodNotAllowed)
 }
 
-func TestAPaymentIsCarriedOutOnceForTheAccountOfItsToken(t *testing.T) {
+func TestPayments_CountForTheAccount(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		const body = `{"amount": 10}`
 		sum := sha256.Sum256([]byte(body))
@@ -167,7 +167,7 @@ func TestAPaymentIsCarriedOutOnceForTheAccountOfItsToken(t *testing.T) {
 	})
 }
 
-func TestTheBodyOfARefusedPaymentIsADeliveryToo(t *testing.T) {
+func TestPayments_RefusedBodyIsADelivery(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	value := token(t, s, "1")
 	s.Revoke("1")
@@ -178,7 +178,7 @@ func TestTheBodyOfARefusedPaymentIsADeliveryToo(t *testing.T) {
 	check(t, "account of the delivery", deliveries[0].Account, "1")
 }
 
-func TestAPaymentThatIsTooLargeIsRefused(t *testing.T) {
+func TestPayments_TooLargeIsRefused(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	a := do(t, s, token(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 1<<20+1))
 	check(t, "status", a.status, http.StatusRequestEntityTooLarge)
@@ -190,7 +190,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestAnUploadIsCountedAndHashedInConstantMemory(t *testing.T) {
+func TestUpload_ConstantMemory(t *testing.T) {
 	const length = 64 << 20
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		digest := sha256.New()
@@ -218,7 +218,7 @@ func TestAnUploadIsCountedAndHashedInConstantMemory(t *testing.T) {
 	})
 }
 
-func TestARefusedUploadIsAnsweredBeforeItsBodyIsRead(t *testing.T) {
+func TestUpload_RefusedBeforeItIsRead(t *testing.T) {
 	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
 		body, stillOpen := io.Pipe()
 		defer stillOpen.Close()
@@ -236,7 +236,7 @@ func TestARefusedUploadIsAnsweredBeforeItsBodyIsRead(t *testing.T) {
 	})
 }
 
-func TestAResourceOfOnesOwnIsCalledWithTheTokenThatWasGood(t *testing.T) {
+func TestConfig_OwnResource(t *testing.T) {
 	config := func() passporttest.Config {
 		return passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			token, ok := passporttest.TokenFromContext(r.Context())
@@ -255,7 +255,7 @@ func TestAResourceOfOnesOwnIsCalledWithTheTokenThatWasGood(t *testing.T) {
 	})
 }
 
-func TestTheHandlerServesBehindAServerOfOnesOwn(t *testing.T) {
+func TestHandler_BehindAnotherServer(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	own := httptest.NewServer(s.Handler())
 	defer own.Close()
@@ -267,7 +267,7 @@ func TestTheHandlerServesBehindAServerOfOnesOwn(t *testing.T) {
 	check(t, "status", response.StatusCode, http.StatusUnauthorized)
 }
 
-func TestNoTokenIsInTheContextOfAnotherRequest(t *testing.T) {
+func TestTokenFromContext_OnlyInItsRequest(t *testing.T) {
 	if _, ok := passporttest.TokenFromContext(t.Context()); ok {
 		t.Error("there is one")
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestLatencyPassesInTheTimeOfABubble(t *testing.T) {
+func TestRoundTripper_LatencyInSynctest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{Latency: 3 * time.Second})
 		s.Fail(passporttest.SlowHeaders(time.Minute))
@@ -29,7 +29,7 @@ func TestLatencyPassesInTheTimeOfABubble(t *testing.T) {
 	})
 }
 
-func TestADeadlineEndsARequestInABubble(t *testing.T) {
+func TestRoundTripper_DeadlineInSynctest(t *testing.T) {
 	for _, config := range []passporttest.Config{{Latency: time.Hour}, {}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := passporttest.NewUnstarted(t, passporttest.Config{Latency: config.Latency})
@@ -44,7 +44,7 @@ func TestADeadlineEndsARequestInABubble(t *testing.T) {
 	}
 }
 
-func TestARequestWhoseContextIsDoneDoesNotArrive(t *testing.T) {
+func TestRoundTripper_DoneContextIsNotSent(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("enough")
@@ -66,7 +66,7 @@ type closed struct {
 
 func (c *closed) Close() error { c.times++; return nil }
 
-func TestTheRequestIsClosedAndNotChanged(t *testing.T) {
+func TestRoundTripper_KeepsTheContract(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	body := &closed{Reader: strings.NewReader("{}")}
 	r := request(t, s, http.MethodPost, "/v1/payments?x=1", "")
@@ -83,7 +83,7 @@ func TestTheRequestIsClosedAndNotChanged(t *testing.T) {
 	check(t, "request of the response", response.Request, r)
 }
 
-func TestAHandlerSeesWhatAServerShowsIt(t *testing.T) {
+func TestRoundTripper_LooksLikeAServer(t *testing.T) {
 	var seen *http.Request
 	s := passporttest.NewUnstarted(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		seen = r
@@ -101,7 +101,7 @@ func TestAHandlerSeesWhatAServerShowsIt(t *testing.T) {
 	check(t, "protocol", seen.Proto, "HTTP/1.1")
 }
 
-func TestAHandlerThatPanicsIsAnErrorWithItsText(t *testing.T) {
+func TestRoundTripper_PanicIsAnError(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{Resource: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic("out of cheese")
 	})})
@@ -112,14 +112,14 @@ func TestAHandlerThatPanicsIsAnErrorWithItsText(t *testing.T) {
 	}
 }
 
-func TestAnAnswerToHEADHasNoBodyInProcess(t *testing.T) {
+func TestRoundTripper_HEADHasNoBody(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	a := do(t, s, token(t, s, "1"), http.MethodHead, "/v1/accounts/1", "")
 	check(t, "status", a.status, http.StatusOK)
 	check(t, "body", len(a.body), 0)
 }
 
-func TestAnUnstartedServerHasAHostThatResolvesNowhere(t *testing.T) {
+func TestNewUnstarted_HostResolvesNowhere(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	check(t, "URL", s.URL(), "https://passporttest.invalid")
 	check(t, "host", s.Host(), "passporttest.invalid")

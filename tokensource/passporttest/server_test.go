@@ -19,22 +19,22 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestEveryFaultOfAConfigIsReportedWithItsField(t *testing.T) {
+func TestConfig_ReportsEveryFault(t *testing.T) {
 	_, err := passporttest.Start(passporttest.Config{
-		Lifetime: -1, Latency: -1, Vintage: 7, Accounts: []string{"01"}, Addr: "0.0.0.0:0", HTTP2: true, ClientCAs: x509.NewCertPool(),
+		Lifetime: -1, Latency: -1, TokenFormat: 7, Accounts: []string{"01"}, Addr: "0.0.0.0:0", HTTP2: true, ClientCAs: x509.NewCertPool(),
 	})
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		t.Fatalf("got %v", err)
 	}
-	fields := []string{"Lifetime", "Latency", "Vintage", "Accounts", "ClientCAs", "HTTP2", "Addr"}
+	fields := []string{"Lifetime", "Latency", "TokenFormat", "Accounts", "ClientCAs", "HTTP2", "Addr"}
 	check(t, "faults", len(joined.Unwrap()), len(fields))
 	for i, field := range fields {
 		check(t, field, isConfigError(joined.Unwrap()[i], "Config."+field), true)
 	}
 }
 
-func TestOnlyLoopbackAddressesAreListenedOn(t *testing.T) {
+func TestConfig_LoopbackOnly(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "127.0.0.1", "192.0.2.1:0", "[::]:0", "localhost.example.com:0", "x"} {
 		if s, err := passporttest.Start(passporttest.Config{Addr: addr}); !isConfigError(err, "Config.Addr") {
 			t.Errorf("%s: got %v", addr, err)
@@ -49,7 +49,7 @@ func TestOnlyLoopbackAddressesAreListenedOn(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatIsTakenIsAnError(t *testing.T) {
+func TestStart_AddressInUse(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	if other, err := passporttest.Start(passporttest.Config{Addr: s.Host()}); err == nil {
 		other.Close()
@@ -57,7 +57,7 @@ func TestAnAddressThatIsTakenIsAnError(t *testing.T) {
 	}
 }
 
-func TestTheHostIsThatOfTheURL(t *testing.T) {
+func TestHost_IsThatOfTheURL(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		s := passporttest.NewServer(t, passporttest.Config{TLS: secure})
 		u, err := url.Parse(s.URL())
@@ -71,7 +71,7 @@ func TestTheHostIsThatOfTheURL(t *testing.T) {
 	}
 }
 
-func TestWithTLSTheClientTrustsTheServerAndNobodyElseDoes(t *testing.T) {
+func TestTLS_OnlyItsClientTrustsIt(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true})
 	check(t, "status", get(t, s, token(t, s, "1"), "/v1/accounts/1"), http.StatusOK)
 	stranger := &http.Client{Transport: &http.Transport{}}
@@ -87,7 +87,7 @@ func TestWithTLSTheClientTrustsTheServerAndNobodyElseDoes(t *testing.T) {
 	}
 }
 
-func TestHTTP2IsSpokenOnlyIfAskedFor(t *testing.T) {
+func TestHTTP2_OnlyIfAskedFor(t *testing.T) {
 	for offered, want := range map[bool]int{false: 1, true: 2} {
 		s := passporttest.NewServer(t, passporttest.Config{TLS: true, HTTP2: offered})
 		response, err := s.Client().Do(asking(t, s, ""))
@@ -100,7 +100,7 @@ func TestHTTP2IsSpokenOnlyIfAskedFor(t *testing.T) {
 	}
 }
 
-func TestAClientCertificateIsDemanded(t *testing.T) {
+func TestTLS_DemandsAClientCertificate(t *testing.T) {
 	authority, certificate := clientCertificate(t)
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true, ClientCAs: authority})
 	if a, err := try(t, s.Client(), asking(t, s, "")); err == nil {
@@ -140,7 +140,7 @@ func clientCertificate(t *testing.T) (*x509.CertPool, tls.Certificate) {
 	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func TestCloseLeavesNoGoroutineAndNoListener(t *testing.T) {
+func TestClose_LeavesNothingRunning(t *testing.T) {
 	for name, config := range map[string]func() passporttest.Config{
 		"HTTP":   plain,
 		"TLS":    func() passporttest.Config { return passporttest.Config{TLS: true} },
@@ -181,7 +181,7 @@ func TestCloseLeavesNoGoroutineAndNoListener(t *testing.T) {
 	}
 }
 
-func TestCloseWaitsForConnectionsThatAreOnTheirWayOut(t *testing.T) {
+func TestClose_WaitsForConnections(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	const lingering = "net/http.(*conn).closeWriteAndWait("
 	do(t, s, token(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 2<<20)) // Answered before it is read.
@@ -201,7 +201,7 @@ func stacks() string {
 	return string(buffer[:runtime.Stack(buffer, true)])
 }
 
-func TestAClosedServerServesNobody(t *testing.T) {
+func TestClose_ServesNobody(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	s.Close()
 	if a, err := try(t, s.Client(), asking(t, s, "")); err == nil {

@@ -31,26 +31,26 @@ func TokenFromContext(ctx context.Context) (Token, bool) {
 	return token, ok
 }
 
-// A Reason says why the resource API refused a token.
-type Reason string
+// A RefusalReason says why the resource API refused a token.
+type RefusalReason string
 
 // The reasons to refuse a token.
 const (
 	// ReasonMissing: the request had no Authorization.
-	ReasonMissing Reason = "missing"
+	ReasonMissing RefusalReason = "missing"
 	// ReasonRepeated: the request had more than one Authorization.
-	ReasonRepeated Reason = "repeated"
+	ReasonRepeated RefusalReason = "repeated"
 	// ReasonScheme: the Authorization was not "Bearer <token>"; or, with
 	// Config.Bare, it was.
-	ReasonScheme Reason = "scheme"
+	ReasonScheme RefusalReason = "scheme"
 	// ReasonUnknown: the token is not one that this Server issued.
-	ReasonUnknown Reason = "unknown"
+	ReasonUnknown RefusalReason = "unknown"
 	// ReasonExpired: the token has expired by the double's clock.
-	ReasonExpired Reason = "expired"
+	ReasonExpired RefusalReason = "expired"
 	// ReasonRevoked: the token was revoked.
-	ReasonRevoked Reason = "revoked"
+	ReasonRevoked RefusalReason = "revoked"
 	// ReasonAccount: the token is good, but not for this account.
-	ReasonAccount Reason = "account"
+	ReasonAccount RefusalReason = "account"
 )
 
 // A ledger holds the tokens that were issued. A token is good only if it is in
@@ -112,7 +112,7 @@ func (l *ledger) last(account string) string {
 }
 
 // find returns the token in the ledger, and why it is refused, if it is.
-func (l *ledger) find(value string, now time.Time) (Token, Reason) {
+func (l *ledger) find(value string, now time.Time) (Token, RefusalReason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	token, ok := l.tokens[value]
@@ -161,7 +161,7 @@ func (s *Server) claims(token Token, serverKey string) jwt.MapClaims {
 		"uid":   tenant + ":" + serverKey,
 		"tkver": "2",
 	}
-	if s.config.Vintage == Vintage2022 {
+	if s.config.TokenFormat == TokenFormat2022 {
 		return claims
 	}
 	claims["tenant"] = tenant
@@ -178,7 +178,7 @@ func (s *Server) claims(token Token, serverKey string) jwt.MapClaims {
 // sign returns a JWT with the given claims.
 func (s *Server) sign(claims jwt.MapClaims) string {
 	unsigned := jwt.NewWithClaims(jwt.SigningMethodHS512, claims)
-	if s.config.Vintage == Vintage2025 {
+	if s.config.TokenFormat == TokenFormat2025 {
 		unsigned.Header["kid"] = "passporttest"
 	}
 	signed, err := unsigned.SignedString(s.ledger.key)

@@ -36,7 +36,7 @@ func Oversized(size int) Fault {
 }
 
 // WrongAccount answers with a token for another account, and says so in the
-// answer and, where Config.Vintage has a claim for it, in the token; "" is the
+// answer and, where Config.TokenFormat has a claim for it, in the token; "" is the
 // organization. The token is good: who uses it acts for that account.
 func WrongAccount(id string) Fault {
 	return misissued("wrong account", id, func(*grant, ask) {})

@@ -26,8 +26,8 @@ const (
 type Platform struct {
 	URL    *url.URL
 	Issuer *passport.S2S
-	// Double is nil if the platform is the real one.
-	Double *passporttest.Server
+	// FakeServer is nil if the platform is the real one.
+	FakeServer *passporttest.Server
 }
 
 // checkTime is how long the credentials may take to be read.
@@ -44,7 +44,7 @@ func FromEnvironment(config passporttest.Config) (*Platform, error) {
 				return nil, fmt.Errorf("%s is set, but %s is not: set it to the platform's URL, or unset %[1]s to use a double", name, baseURLVar)
 			}
 		}
-		return double(config)
+		return startFake(config)
 	}
 	credentials := passport.EnvCredentials(keyVar, secretVar)
 	if file := os.Getenv(secretFileVar); file != "" {
@@ -71,29 +71,29 @@ func FromEnvironment(config passporttest.Config) (*Platform, error) {
 	return &Platform{URL: u, Issuer: issuer}, nil
 }
 
-func double(config passporttest.Config) (*Platform, error) {
+func startFake(config passporttest.Config) (*Platform, error) {
 	server, err := passporttest.Start(config)
 	if err != nil {
 		return nil, err
 	}
-	return OfDouble(server), nil
+	return FromFakeServer(server), nil
 }
 
-// OfDouble returns the platform that a double is.
-func OfDouble(server *passporttest.Server) *Platform {
+// FromFakeServer returns the platform that a double is.
+func FromFakeServer(server *passporttest.Server) *Platform {
 	return &Platform{
 		URL: &url.URL{Scheme: "http", Host: server.Host()},
 		Issuer: &passport.S2S{
 			BaseURL:     server.URL(),
 			Credentials: passport.StaticCredentials(server.ServerKey(), server.ServerSecret()),
 		},
-		Double: server,
+		FakeServer: server,
 	}
 }
 
 // Close stops the double, if there is one.
 func (p *Platform) Close() {
-	if p.Double != nil {
-		p.Double.Close()
+	if p.FakeServer != nil {
+		p.FakeServer.Close()
 	}
 }

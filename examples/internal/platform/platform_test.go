@@ -66,7 +66,7 @@ func TestFromEnvironment_TakesThePlatformOrADouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if p.Double == nil || p.URL.Host != p.Double.Host() {
+	if p.FakeServer == nil || p.URL.Host != p.FakeServer.Host() {
 		t.Errorf("without variables it is %v, want a double", p.URL)
 	}
 	t.Setenv("PISMO_BASE_URL", "https://sandbox.pismolabs.io")
@@ -76,7 +76,7 @@ func TestFromEnvironment_TakesThePlatformOrADouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Double != nil || p.URL.Host != "sandbox.pismolabs.io" {
+	if p.FakeServer != nil || p.URL.Host != "sandbox.pismolabs.io" {
 		t.Errorf("with variables it is %v", p.URL)
 	}
 }

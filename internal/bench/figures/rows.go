@@ -57,7 +57,7 @@ var noAllocations = absolute(exactly, 0, "allocs/op", "allocations")
 // table is the table of README.md, and what has to be so.
 var table = []row{
 	{
-		what: "`For(acct).Token(ctx)`, fresh, against x/oauth2 `ReuseTokenSource`",
+		what: "`ForAccount(acct).Token(ctx)`, fresh, against x/oauth2 `ReuseTokenSource`",
 		ours: "AccountSource/side=pismoauth",
 		peer: "AccountSource/side=oauth2",
 		must: []limit{timeRatio(0.9, 0), noAllocations},
@@ -140,7 +140,7 @@ var table = []row{
 		must: []limit{absolute(under, 1.5*kib, "B/account", "per account")},
 	},
 	{
-		what: "`Source.Token`, at random from 100,000 accounts, against `For`",
+		what: "`Source.Token`, at random from 100,000 accounts, against `ForAccount`",
 		ours: "Lookup/side=Source.Token",
 		peer: "Lookup/side=For",
 		must: []limit{timeRatio(8, 0)},

@@ -24,7 +24,7 @@ type variant string
 const (
 	bare    variant = "bare `ReverseProxy`, static header"
 	pooled  variant = "the same with a `BufferPool`"
-	fixed   variant = "`middleware.NewProxy`, `Fixed`"
+	fixed   variant = "`middleware.NewProxy`, `FixedAccount`"
 	fromJWT variant = "`middleware.NewProxy`, `FromJWT` (HS256), for information"
 
 	caddyStatic variant = "Caddy, `reverse_proxy`, static `header_up`"
@@ -81,7 +81,7 @@ func (v variant) handler(p platform) (http.Handler, error) {
 	}
 	switch v {
 	case fixed:
-		return authenticated(target, source, middleware.Fixed(acct))
+		return authenticated(target, source, middleware.FixedAccount(acct))
 	case fromJWT:
 		find, err := middleware.FromJWT(verification)
 		if err != nil {
