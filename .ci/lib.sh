@@ -39,6 +39,7 @@ alone() { GOWORK=off go -C "$1" "${@:2}"; }
 tools() {
   if [[ ! -e $scratch/bin ]]; then
     step 'build the tools' alone internal/tools build -o "$scratch/bin/" tool
+    alone internal/tools/actionlint build -o "$scratch/bin/" tool
   fi
 }
 
@@ -110,6 +111,6 @@ nothing() {
   fi
 }
 
-# Every module with code in it, as its directory: all but internal/tools.
+# Every module with packages, as its directory.
 current='find the modules'
-modules=$(tracked ':(glob)**/go.mod' | xargs -0 -n 1 dirname | grep -vx internal/tools | sort)
+modules=$(tracked ':(glob)**/go.mod' | xargs -0 -n 1 dirname | grep -vx internal/tools/actionlint | sort)

@@ -22,11 +22,12 @@ lint() { (cd "$1" && GOWORK=off golangci-lint run); }
 step 'gofmt' formatted
 step 'clean clone' pristine
 
-for module in $modules internal/tools; do
+for module in $modules internal/tools/actionlint; do
   step "go mod tidy: $module" alone "$module" mod tidy -diff
 done
 
 tools
+step 'actionlint' actionlint
 step 'golangci-lint config' golangci-lint config verify
 for module in $modules; do
   step "go vet: $module" alone "$module" vet ./...

@@ -49,7 +49,7 @@ func (h *rehearsal) publish(ctx context.Context, modulePath, dir string) error {
 		return err
 	}
 	defer file.Close()
-	if err := zip.CreateFromVCS(file, gomodule.Version{Path: modulePath, Version: h.version}, h.dir, "HEAD", dir); err != nil {
+	if err := zip.CreateFromVCS(file, gomodule.Version{Path: modulePath, Version: h.version}, filepath.Join(h.scratch, "clone"), "HEAD", dir); err != nil {
 		return fmt.Errorf("zip of %s: %w", modulePath, err)
 	}
 	return file.Close()

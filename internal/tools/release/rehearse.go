@@ -95,7 +95,11 @@ func (h *rehearsal) prepare(ctx context.Context) error {
 		"GOWORK=off", "GOFLAGS=-mod=mod",
 		"GOMODCACHE="+filepath.Join(h.scratch, "cache"),
 		"GOPROXY="+strings.Join(proxies, ","),
-		"GONOPROXY=none", "GOPRIVATE=", "GONOSUMDB=", "GOSUMDB=off")
+		"GONOPROXY=", "GOPRIVATE=", "GONOSUMDB=", "GOSUMDB=off")
+	// The library that makes the zips knows a clone, and no worktree.
+	if _, err := git(ctx, h.dir, "clone", "--quiet", "--no-checkout", h.dir, filepath.Join(h.scratch, "clone")); err != nil {
+		return err
+	}
 	if err := h.publish(ctx, h.root, ""); err != nil {
 		return err
 	}
