@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"internal/loopback":          {},
 	"internal/lru":               {},
 	"internal/leaktest":          {},
+	"internal/requesttarget":     {},
 	"internal/trailer":           {},
 }
 

@@ -28,6 +28,23 @@ func init() {
 // Put it behind what authenticates the client: whoever chooses the account
 // chooses whose money moves.
 //
+// The directive `pismo_proxy` writes this handler and the `reverse_proxy` behind
+// it, and is what most Caddyfiles need:
+//
+//	pismo_proxy https://sandbox.pismolabs.io {
+//		account {account}
+//	}
+//
+// Write them apart where other handlers stand between them, which are to run only
+// if there is a token:
+//
+//	pismo_auth {
+//		account {account}
+//	}
+//	reverse_proxy https://sandbox.pismolabs.io {
+//		transport pismo
+//	}
+//
 // It sets these placeholders:
 //
 // Placeholder | Description

@@ -50,6 +50,7 @@ The global option defines clients, which have the credentials and the tokens:
 			bare
 			client_certificate <cert_file> <key_file>
 			trusted_ca_certs   <pem_files...>
+			<the options of transport http>
 			issue_timeout      <duration>
 			max_accounts       <count>
 			max_issuances      <count>
@@ -64,6 +65,7 @@ The directives, of which the client may be left out where there is only one:
 		account         <placeholder>|organization|<id>
 		account_header  <field> <pattern>
 		account_pattern <regexp>
+		health_account  <id>|organization|off
 		errors          handle
 		<the options of reverse_proxy; its transport can be none but pismo>
 	}
@@ -79,14 +81,27 @@ The directives, of which the client may be left out where there is only one:
 	transport pismo [<client>] {
 		account         <placeholder>|organization|<id>
 		account_pattern <regexp>
+		health_account  <id>|organization|off
 		max_replay_body <size>|off
 		hosts           <hosts...>
+		errors          handle
 		<the options of transport http>
 	}
 
 pismo_auth runs after the directives that authenticate, basic_auth and
 forward_auth; pismo_proxy stands where reverse_proxy does.
 
+The log format shows no account, and is for every log:
+
+	format pismo {
+		wrap         <format>
+		keep_headers <fields...>
+	}
+
 Each option is described at the field of the module that it sets.
+
+The metrics are served by the directive metrics. Do not scrape /metrics of the
+admin API: after a reload that failed, it shows the configuration that failed,
+and not the one that serves.
 */
 package caddyplugin

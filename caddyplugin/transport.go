@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/pismoauth/pismoauth/internal/requesttarget"
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/transport"
@@ -221,6 +222,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case err == nil:
 		resp.Request = req
+		sendHeadAtOnce(resp)
 		return resp, nil
 	case gone(req.Context()) && !errors.Is(err, errBody): // A server that waits no longer for a body has gone, too.
 		return nil, context.Canceled // As reverse_proxy expects it, whatever the transport beneath makes of it.
@@ -228,6 +230,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	default:
 		return t.answer(req, err), nil
+	}
+}
+
+// sendHeadAtOnce has reverse_proxy send the head of a 401 before its body, as it
+// does with responses of an unknown length. A 401 whose body stalls has been held
+// up by the transport already. The header Content-Length stays.
+func sendHeadAtOnce(resp *http.Response) {
+	if resp.StatusCode == http.StatusUnauthorized && resp.ContentLength > 0 {
+		resp.ContentLength = -1
 	}
 }
 
@@ -239,8 +250,11 @@ func (t *Transport) send(req *http.Request, in *inbound) (*http.Response, error)
 	if err := unfit(req); err != nil {
 		return nil, err
 	}
-	if req.Method == http.MethodConnect { // reverse_proxy makes a WebSocket's a GET.
+	switch {
+	case req.Method == http.MethodConnect: // reverse_proxy makes a WebSocket's a GET.
 		return nil, middleware.ErrMethodNotProxied
+	case !requesttarget.Unambiguous(req): // There may be no pismo_auth in front.
+		return nil, middleware.ErrInvalidTarget
 	}
 	ctx, err := t.forAccount(req.Context())
 	if err != nil {

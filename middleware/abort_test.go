@@ -2,12 +2,15 @@ package middleware_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,6 +66,20 @@ func (w *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 func (w *lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// A loggingWriter is how programs keep a copy of what they answer: without an
+// Unwrap.
+type loggingWriter struct {
+	http.ResponseWriter
+	copied bytes.Buffer
+}
+
+func (w *loggingWriter) Write(b []byte) (int, error) {
+	w.copied.Write(b)
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *loggingWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
 // serveHTTP2 is serve over HTTP/2.
 func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
@@ -219,6 +236,11 @@ func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 		for around, handler := range map[string]func(http.Handler) http.Handler{
 			"bare":       func(next http.Handler) http.Handler { return next },
 			"recovering": recovering,
+			"recovering, around a logger": func(next http.Handler) http.Handler {
+				return recovering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(&loggingWriter{ResponseWriter: w}, r)
+				}))
+			},
 		} {
 			t.Run(length+"/"+around, func(t *testing.T) {
 				p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -277,3 +299,86 @@ func TestNewProxy_AnswersThroughARecoveringFramework(t *testing.T) {
 	s = serve(t, recovering(answering(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }).proxy(t)))
 	check(t, "body", s.get(t, "/").body, "fine")
 }
+
+// A framework may take an informational response for the response, as echo and
+// http.TimeoutHandler do. A refusal must not become a 200 then.
+func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusPaymentRequired)
+		_, _ = io.WriteString(w, "refused")
+	})
+	for name, test := range map[string]struct {
+		around func(http.Handler) http.Handler
+		hints  bool
+	}{
+		"bare": {func(next http.Handler) http.Handler { return next }, true},
+		"committing": {func(next http.Handler) http.Handler {
+			return through(next, func(w http.ResponseWriter) http.ResponseWriter { return &committing{ResponseWriter: w} })
+		}, true},
+		"committing, without Unwrap": {func(next http.Handler) http.Handler {
+			return through(next, func(w http.ResponseWriter) http.ResponseWriter {
+				return struct{ http.ResponseWriter }{&committing{ResponseWriter: w}}
+			})
+		}, false},
+		"beneath a TimeoutHandler": {func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") }, false},
+	} {
+		for protocol, start := range starts {
+			t.Run(name+"/"+protocol, func(t *testing.T) {
+				s := start(t, test.around(p.proxy(t)))
+				hints := false
+				req := s.request(t, http.MethodPost, "/v1/payments", strings.NewReader("payment"), "Expect", "100-continue")
+				req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+					Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
+						hints = hints || code == http.StatusEarlyHints
+						return nil
+					},
+				}))
+				r, err := s.try(req)
+				check(t, "error", err, nil)
+				check(t, "status", r.status, http.StatusPaymentRequired)
+				check(t, "body", r.body, "refused")
+				check(t, "the hints arrived", hints, test.hints)
+			})
+		}
+	}
+}
+
+// A committing writer lets no status follow on the first, as that of echo.
+type committing struct {
+	http.ResponseWriter
+	committed bool
+}
+
+func (w *committing) WriteHeader(status int) {
+	if !w.committed {
+		w.committed = true
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *committing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// A Flush may panic where nothing can be flushed, as those of gin and echo do
+// beneath an http.TimeoutHandler. The framework would answer an empty 200 then, or
+// the program would end.
+func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
+	p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "made")
+		_ = http.NewResponseController(w).Flush() // The length is not known, and so the proxy flushes.
+		_, _ = io.WriteString(w, " whole")
+	})
+	for _, cause := range []any{"of the writer", http.ErrAbortHandler} {
+		s := serve(t, recovering(through(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter { return panicking{w, cause} })))
+		check(t, "body", s.get(t, "/").body, "made whole")
+	}
+}
+
+type panicking struct {
+	http.ResponseWriter
+	cause any
+}
+
+func (p panicking) Flush() { panic(p.cause) }

@@ -90,11 +90,11 @@ func nameOf(key any) string {
 // pattern has no such wildcard, or that has matched none, is a mistake of the
 // program and answered 500, with a line in the log that names the wildcard. The
 // routers of gin, echo and gorilla/mux keep path values elsewhere: with them,
-// use an [AccountFunc] of your own.
+// use an [AccountFunc] of your own, or Request.SetPathValue.
 func FromPath(wildcard string) AccountFunc {
 	return func(r *http.Request) (tokensource.Account, error) {
 		value := r.PathValue(wildcard)
-		if value == "" && !hasWildcard(r.Pattern, wildcard) {
+		if value == "" && !hasWildcard(r.Pattern, wildcard) && !leavesOut(r.URL.Path, r.Pattern, wildcard) {
 			return tokensource.Account{}, noWildcard(r.Pattern, wildcard)
 		}
 		return parse(value)
@@ -115,10 +115,28 @@ func hasWildcard(pattern, name string) bool {
 	return false
 }
 
+// leavesOut reports whether a path has nothing where a pattern has a wildcard of
+// that name as echo writes it: :name. echo sets the pattern of a request, but its
+// path values only in echo.WrapHandler: without them, it is the program that has
+// left the value out.
+func leavesOut(path, pattern, name string) bool {
+	segments := strings.Split(path, "/")
+	for i, segment := range strings.Split(pattern, "/") {
+		if segment == ":"+name {
+			return i >= len(segments) || segments[i] == ""
+		}
+	}
+	return false
+}
+
 func noWildcard(pattern, name string) error {
 	if pattern == "" {
 		return misusef("FromPath(%q): the request has matched no pattern; put it behind a pattern of http.ServeMux or chi "+
 			"that has {%s}, or use an AccountFunc that asks your router", name, name)
+	}
+	if strings.Contains(pattern+"/", "/:"+name+"/") {
+		return misusef("FromPath(%q): the router has matched %q, and has not set the path value; "+
+			"use Request.SetPathValue, or an AccountFunc that asks your router", name, pattern)
 	}
 	return misusef("FromPath(%q): the pattern %q that the request has matched has no {%s}", name, pattern, name)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/pismoauth/pismoauth/transport"
@@ -12,10 +13,10 @@ import (
 
 // An exchange is one request on its way through a proxy. A ReverseProxy tells
 // its functions nothing that would let them keep state for a request, and so
-// each exchange has its own.
+// each exchange has its own. It is what the ReverseProxy writes to.
 type exchange struct {
 	*Middleware
-	w http.ResponseWriter
+	http.ResponseWriter // the client's
 
 	passed   bool      // the head of the response was passed on
 	whole    bool      // and so was all the rest
@@ -34,7 +35,7 @@ const (
 
 // exchange forwards a request that was let in, and answers it.
 func (p *proxy) exchange(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{Middleware: p.Middleware, w: w}
+	x := &exchange{Middleware: p.Middleware, ResponseWriter: w}
 	forward := p.forward
 	forward.ModifyResponse, forward.ErrorHandler = x.modify, x.fails
 	if _, asked := r.Header["Upgrade"]; asked {
@@ -42,12 +43,47 @@ func (p *proxy) exchange(w http.ResponseWriter, r *http.Request) {
 			p.answer(w, r, &upgradeError{w})
 			return
 		}
-		w = &upgradeWriter{w, x}
+		w = upgradeWriter{x}
+	} else {
+		w = x
 	}
 	defer x.end()
 	forward.ServeHTTP(w, r)
 	x.whole = true
 }
+
+// WriteHeader passes an informational response on to the server's own
+// ResponseWriter, past everything that would take it for the response: echo and
+// http.TimeoutHandler drop the status that follows, and a refusal would be a 200.
+// Where the server's own cannot be reached, it is left out.
+func (x *exchange) WriteHeader(status int) {
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		x.ResponseWriter.WriteHeader(status)
+		return
+	}
+	server := unwrapped(x.ResponseWriter)
+	if _, ok := server.(interface {
+		SetWriteDeadline(deadline time.Time) error
+	}); ok {
+		server.WriteHeader(status)
+	}
+}
+
+// FlushError is for [http.ResponseController]. The Flush of some frameworks panics
+// where nothing beneath can be flushed, as in http.TimeoutHandler. That is not the
+// end of the response; and a ReverseProxy flushes on a goroutine of its own, too,
+// where a panic would end the program.
+func (x *exchange) FlushError() (err error) {
+	defer func() {
+		if recover() != nil {
+			err = http.ErrNotSupported
+		}
+	}()
+	return http.NewResponseController(x.ResponseWriter).Flush()
+}
+
+// Unwrap is for [http.ResponseController].
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // modify decides whether a response is passed on: not a 401 that speaks of our
 // token.
@@ -74,12 +110,12 @@ func (x *exchange) fails(_ http.ResponseWriter, r *http.Request, err error) {
 		case hijackDone:
 			return // The client has left as its connection was handed over; nothing can be written to it.
 		case hijackFailed:
-			err = &upgradeError{x.w}
+			err = &upgradeError{x.ResponseWriter}
 		case hijackUntried:
 			err = upstreamInvalid
 		}
 	}
-	x.answer(x.w, r, err)
+	x.answer(x.ResponseWriter, r, err)
 }
 
 // end sees to it that a response which breaks off does not look whole, even if
@@ -92,7 +128,15 @@ func (x *exchange) end() {
 		_ = x.switched.Close()
 	}
 	if x.passed {
-		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0)) // Where it cannot be set, the panic has to do.
+		breakOff(x.ResponseWriter)
+	}
+}
+
+// breakOff has no more of a response be written. Where that cannot be done, the
+// panic of the ReverseProxy has to do.
+func breakOff(w http.ResponseWriter) {
+	for w != nil && http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) != nil {
+		w = embedded(unwrapped(w))
 	}
 }
 
@@ -100,32 +144,47 @@ func (x *exchange) end() {
 // innermost one decides: some wrappers have a Hijack that panics or that leaves
 // them unable to answer if there is none beneath.
 func hijackable(w http.ResponseWriter) bool {
+	_, ok := unwrapped(w).(http.Hijacker)
+	return ok
+}
+
+// unwrapped returns the ResponseWriter that Unwrap leads to.
+func unwrapped(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
-			_, ok := w.(http.Hijacker)
-			return ok
+			return w
 		}
 		w = wrapper.Unwrap()
 	}
 }
 
-// An upgradeWriter is the ResponseWriter of a request to switch protocols. It
-// notes what becomes of it.
-type upgradeWriter struct {
-	http.ResponseWriter
-	exchange *exchange
+// embedded returns the ResponseWriter that a struct embeds, or nil. Many wrappers
+// have no Unwrap: a gin.ResponseWriter, which those of programs on gin embed, does
+// not promise one.
+func embedded(w http.ResponseWriter) http.ResponseWriter {
+	wrapper := reflect.Indirect(reflect.ValueOf(w))
+	if wrapper.Kind() != reflect.Struct {
+		return nil
+	}
+	field, ok := wrapper.Type().FieldByName("ResponseWriter")
+	if !ok || !field.Anonymous || len(field.Index) > 1 {
+		return nil
+	}
+	inner, _ := reflect.TypeAssert[http.ResponseWriter](wrapper.FieldByIndex(field.Index))
+	return inner
 }
 
+// An upgradeWriter is the ResponseWriter of a request to switch protocols. It
+// notes what becomes of it.
+type upgradeWriter struct{ *exchange }
+
 // Hijack implements [http.Hijacker].
-func (u *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	u.exchange.hijack = hijackFailed
+func (u upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	u.hijack = hijackFailed
 	conn, buffered, err := http.NewResponseController(u.ResponseWriter).Hijack()
 	if err == nil {
-		u.exchange.hijack = hijackDone
+		u.hijack = hijackDone
 	}
 	return conn, buffered, err
 }
-
-// Unwrap is for [http.ResponseController].
-func (u *upgradeWriter) Unwrap() http.ResponseWriter { return u.ResponseWriter }

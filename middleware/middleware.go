@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/pismoauth/pismoauth/internal/requesttarget"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -113,8 +114,8 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 // [ErrInvalidTarget]: what a router matched bounds a request only if nobody
 // behind it reads another path.
 func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, error) {
-	if err := checkTarget(r); err != nil {
-		return nil, nil, err
+	if !requesttarget.Unambiguous(r) {
+		return nil, nil, ErrInvalidTarget
 	}
 	out := new(http.Request)
 	*out = *r

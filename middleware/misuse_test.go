@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
 // wantMisuse checks that a request is answered as a mistake of the program, to
@@ -59,11 +61,12 @@ func TestFromPath_NamesAMissingWildcard(t *testing.T) {
 		"a literal":                {"/accountID/", "accountID", []string{"{accountID}"}},
 		"no name":                  {"/accounts/{accountID}/", "", []string{`FromPath("")`}},
 		"with braces":              {"/accounts/{accountID}/", "{accountID}", []string{`FromPath("{accountID}")`}},
+		"echo without its values":  {"/v1/:accountID", "accountID", []string{`"/v1/:accountID"`, "SetPathValue"}},
 		"a star that is not there": {"/accounts/{accountID}", "*", []string{`FromPath("*")`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := inbound(t)
-			r.Pattern = test.pattern
+			r.Pattern, r.URL.Path = test.pattern, "/v1/"+alice
 			wantMisuse(t, middleware.FromPath(test.wildcard), r, test.names...)
 		})
 	}
@@ -83,6 +86,15 @@ func TestFromPath_EmptyWildcardIsForbidden(t *testing.T) {
 		r.Pattern = pattern
 		r.SetPathValue(wildcard, "")
 		wantAccount(t, middleware.FromPath(wildcard), r, "")
+	}
+	for pattern, path := range map[string]string{ // echo
+		"/accounts/:accountID":   "/accounts/",
+		"/accounts/:accountID/x": "/accounts//x",
+		"/:accountID":            "/",
+	} {
+		r := inbound(t)
+		r.Pattern, r.URL.Path = pattern, path
+		wantAccount(t, middleware.FromPath("accountID"), r, "")
 	}
 	mux := http.NewServeMux()
 	matched := false
@@ -192,4 +204,21 @@ func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
 	wantPermanent(t, middleware.UnreadableBody(&http.MaxBytesError{}), true)
 	wantPermanent(t, middleware.UnreadableBody(context.DeadlineExceeded), false)
 	wantPermanent(t, middleware.UnreadableBody(errors.New("broken off")), false)
+}
+
+// A framework's handler may have read the body. The platform has nothing to do
+// with it, and must not get a part.
+func TestMisuse_BodyThatWasReadBefore(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	for name, length := range map[string]int{"all": 7, "a part": 3} {
+		logger, logged := newLogger()
+		proxy := p.proxy(t, func(c *middleware.ProxyConfig) { c.Logger = logger })
+		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadFull(r.Body, make([]byte, length))
+			proxy.ServeHTTP(w, r)
+		}))
+		wantProblem(t, s.post(t, "/v1/payments", "payment"), http.StatusInternalServerError, "misconfigured")
+		check(t, name+": the log names the body", strings.Contains(logged.String(), "body"), true)
+	}
+	check(t, "deliveries", len(p.Deliveries()), 0)
 }

@@ -71,7 +71,8 @@ type ProxyConfig struct {
 // gin.Recovery does, the client finds the status 503, or the connection closed
 // in the middle of a response; it does not find a response that looks whole. An
 // upgrade needs a ResponseWriter that can be hijacked, and is answered 501
-// where that is not so, as in http.TimeoutHandler.
+// where that is not so, as in http.TimeoutHandler. Informational responses
+// are left out where a wrapper hides the server's own ResponseWriter.
 //
 // It is an [http.Handler] for any router. With net/http, mount it behind a
 // pattern with a wildcard; with chi, r.Mount("/", proxy); with gorilla/mux,
@@ -171,19 +172,32 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	dropOptions(out.Header, "Upgrade", opensTunnel)
 	if out.Body != nil && out.Body != http.NoBody {
-		out.Body = incoming{out.Body}
+		out.Body = &incoming{ReadCloser: out.Body, left: out.ContentLength}
 	}
 	p.exchange(w, out)
 }
 
 // incoming is the body of an inbound request. Its errors say that they are of
-// the client's making: without it, they would look like the platform's.
-type incoming struct{ io.ReadCloser }
+// the client's making: without it, they would look like the platform's. A body
+// that ends too early is of the program's making: a server reports it otherwise.
+type incoming struct {
+	io.ReadCloser
+	left int64 // how many bytes are to come; negative if that is not known
+}
 
-func (b incoming) Read(buffer []byte) (int, error) {
+var errBodyRead error = &misuseError{"the request's body is shorter than its ContentLength; " +
+	"what reads it before the proxy does, such as a Bind of gin or echo, has to put it back"}
+
+func (b *incoming) Read(buffer []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buffer)
-	if err != nil && err != io.EOF { //nolint:errorlint // As io.Copy compares: an EOF that is wrapped is none.
+	known := b.left >= 0
+	b.left -= int64(n)
+	switch {
+	case err == nil:
+	case err != io.EOF: //nolint:errorlint // As io.Copy compares: an EOF that is wrapped is none.
 		err = UnreadableBody(err)
+	case known && b.left > 0:
+		err = errBodyRead
 	}
 	return n, err
 }

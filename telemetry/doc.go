@@ -1,5 +1,5 @@
 // Package telemetry tells what happens to tokens: as spans and metrics of
-// OpenTelemetry, with [New], and as lines of a log, with [LogHooks]. It answers
+// OpenTelemetry, with [New], and as lines of a log, with [NewLogger]. It answers
 // why a request was slow, and whose token it waited for.
 //
 //	tel, err := telemetry.New()

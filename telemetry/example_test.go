@@ -72,13 +72,13 @@ func ExampleNew() {
 	// Output: pismo.token.issue
 }
 
-func ExampleLogHooks() {
+func ExampleLogger() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer pismo.Close()
-	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+	logger := telemetry.NewLogger(slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			switch a.Key {
 			case "time", "took", "after", "retry_after", "correlation_id", "error":
@@ -86,13 +86,12 @@ func ExampleLogHooks() {
 			}
 			return a
 		},
-	}))
-	issuance, refusals := telemetry.LogHooks(logger)
-	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer(), Hooks: issuance})
+	})))
+	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer(), Hooks: logger.SourceHooks()})
 	if err != nil {
 		log.Fatal(err)
 	}
-	_ = transport.Config{Source: source, Hooks: refusals}
+	_ = transport.Config{Source: source, Hooks: logger.TransportHooks()}
 
 	pismo.Fail(passporttest.Status(http.StatusTooManyRequests))
 	for range 100 {

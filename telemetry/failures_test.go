@@ -22,8 +22,8 @@ type issuances struct {
 
 func newIssuances(t *testing.T) *issuances {
 	log := new(journal)
-	hooks, _ := telemetry.LogHooks(slog.New(slog.NewTextHandler(log, nil))) // From INFO on.
-	return &issuances{t, hooks, log}
+	logger := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, nil))) // From INFO on.
+	return &issuances{t, logger.SourceHooks(), log}
 }
 
 // end ends an issuance for one of many accounts. No kind means that it worked.
@@ -44,7 +44,7 @@ func (i *issuances) want(want ...string) {
 }
 
 // A thousand accounts that meet an outage must not make a thousand lines.
-func TestLogHooks_LogAnOutageOnceForAllAccounts(t *testing.T) {
+func TestLogger_LogsAnOutageOnceForAllAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuances(t)
 		for account := range 1000 {
@@ -60,7 +60,7 @@ func TestLogHooks_LogAnOutageOnceForAllAccounts(t *testing.T) {
 }
 
 // An endpoint that answers every second time must not make a line each second.
-func TestLogHooks_LogAFlappingEndpointOnce(t *testing.T) {
+func TestLogger_LogsAFlappingEndpointOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuances(t)
 		for second := range 600 {
@@ -84,7 +84,7 @@ func TestLogHooks_LogAFlappingEndpointOnce(t *testing.T) {
 }
 
 // Two causes that take turns are two lines.
-func TestLogHooks_LogEachCauseOfAnOutageOnce(t *testing.T) {
+func TestLogger_LogsEachCauseOfAnOutageOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuances(t)
 		for range 100 {
@@ -99,7 +99,7 @@ func TestLogHooks_LogEachCauseOfAnOutageOnce(t *testing.T) {
 
 // Lines do not name accounts. One for each account that somebody makes up would
 // fill the log, and say nothing.
-func TestLogHooks_LogRejectedAccountsOnce(t *testing.T) {
+func TestLogger_LogsRejectedAccountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuances(t)
 		for account := range 3000 {
@@ -118,7 +118,7 @@ func TestLogHooks_LogRejectedAccountsOnce(t *testing.T) {
 
 // Wrong credentials must not drown in the rejected accounts that they look like
 // at first.
-func TestLogHooks_LogRejectedCredentialsAsAnError(t *testing.T) {
+func TestLogger_LogsRejectedCredentialsAsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuances(t)
 		for account := range 50 {
@@ -135,7 +135,7 @@ func TestLogHooks_LogRejectedCredentialsAsAnError(t *testing.T) {
 
 // The text of a tokensource.Error is safe by construction. The text of another
 // error may be a URL with an account in it.
-func TestLogHooks_LogNoTextOfUnknownErrors(t *testing.T) {
+func TestLogger_LogsNoTextOfUnknownErrors(t *testing.T) {
 	i := newIssuances(t)
 	_, done := i.hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t)})
 	done(tokensource.IssueResult{Err: errors.New("https://a.example/" + aliceID)})

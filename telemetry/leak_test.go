@@ -61,7 +61,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			log := new(journal)
 			play := sc.play
 			sc.play = func(s *stage) {
-				s.build(telemetry.LogHooks(slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+				logger := telemetry.NewLogger(slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+				s.build(logger.SourceHooks(), logger.TransportHooks())
 				play(s)
 			}
 			enact(t, sc, func(s *stage) {

@@ -10,10 +10,10 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// LogHooks returns hooks for one [tokensource.Source] and for the transports
-// that use it, which log what changes: for those who have no tracing backend,
-// or want to be told by their logs all the same. They need nothing else of this
-// package, and no OpenTelemetry.
+// A Logger logs what changes in one [tokensource.Source] and in the transports
+// that use it. It is for programs without a tracing backend, and for those whose
+// logs are to tell all the same. It needs nothing else of this package, and no
+// OpenTelemetry. Make one with [NewLogger]. It is safe for concurrent use.
 //
 // A line is logged for a change of state, not for a request: a thousand
 // requests refused together are one line. An outage is one when it begins and
@@ -39,28 +39,39 @@ import (
 // anything of a body; scope says what kind of account it is about, and serial
 // numbers the tokens of the Source.
 //
-// The logger is called with the context of what happened, so that a handler can
-// add the ids of its trace: join these hooks after those of a [Telemetry]. What
-// the hooks remember, to know what has changed, is bounded: the last 1,024
-// accounts that fail, and as many refused tokens. Without a logger they do
-// nothing.
-func LogHooks(log *slog.Logger) (tokensource.Hooks, transport.Hooks) {
-	if log == nil {
-		return tokensource.Hooks{}, transport.Hooks{}
-	}
-	l := &logbook{log: log}
-	return tokensource.Hooks{Issue: l.issue}, transport.Hooks{Refused: l.refused}
-}
-
-// A logbook logs what changes, and so has to know what was.
-type logbook struct {
+// The slog.Logger is called with the context of what happened, so that a handler
+// can add the ids of its trace: join these hooks after those of a [Telemetry].
+//
+// A Logger has to remember what it has logged. That is bounded: the last 1,024
+// accounts that fail, and as many refused tokens.
+type Logger struct {
 	log      *slog.Logger
 	failures failures
 
 	replaced, notReplaced, again, unclear once
 }
 
-func (l *logbook) issue(issue, _ context.Context, info tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+// NewLogger returns a Logger that writes to log. If log is nil, the Logger has no
+// hooks, as nil and the zero Logger have none.
+func NewLogger(log *slog.Logger) *Logger { return &Logger{log: log} }
+
+// SourceHooks returns the hooks for [tokensource.Config].
+func (l *Logger) SourceHooks() tokensource.Hooks {
+	if l == nil || l.log == nil {
+		return tokensource.Hooks{}
+	}
+	return tokensource.Hooks{Issue: l.issue}
+}
+
+// TransportHooks returns the hooks for [transport.Config].
+func (l *Logger) TransportHooks() transport.Hooks {
+	if l == nil || l.log == nil {
+		return transport.Hooks{}
+	}
+	return transport.Hooks{Refused: l.refused}
+}
+
+func (l *Logger) issue(issue, _ context.Context, info tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 	began := time.Now()
 	issue = orBackground(issue)
 	return issue, func(result tokensource.IssueResult) {
@@ -88,7 +99,7 @@ func (l *logbook) issue(issue, _ context.Context, info tokensource.IssueInfo) (c
 
 // failed logs a failure. One that was suppressed, because the whole Source was
 // found to be cooling by the time of its turn, is no news.
-func (l *logbook) failed(ctx context.Context, account tokensource.Account, err error, about []slog.Attr) {
+func (l *Logger) failed(ctx context.Context, account tokensource.Account, err error, about []slog.Attr) {
 	if e := sourceError(err); e != nil && e.Suppressed {
 		return
 	}
@@ -137,7 +148,7 @@ func describeError(err error) []slog.Attr {
 	return attributes
 }
 
-func (l *logbook) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+func (l *Logger) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 	ctx = orBackground(ctx)
 	switch info.Verdict {
 	case transport.TokenRefused, transport.Unclear:
@@ -162,7 +173,7 @@ func (l *logbook) refused(ctx context.Context, info transport.RefusedInfo) (cont
 
 // news returns what a refusal is to be logged as, and whether the token's being
 // refused is news at all.
-func (l *logbook) news(info transport.RefusedInfo, result transport.RefusedResult) (level slog.Level, message string, news bool) {
+func (l *Logger) news(info transport.RefusedInfo, result transport.RefusedResult) (level slog.Level, message string, news bool) {
 	switch {
 	case info.Verdict == transport.Unclear:
 		return slog.LevelWarn, "401 of a kind not known", l.unclear.first(info.Serial)

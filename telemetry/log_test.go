@@ -80,7 +80,8 @@ func newLogging(t *testing.T) *logging {
 	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
 	s := newStage(t, pismo, pismo.RoundTripper())
 	log := new(journal)
-	s.build(telemetry.LogHooks(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	logger := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	s.build(logger.SourceHooks(), logger.TransportHooks())
 	return &logging{s, log}
 }
 
@@ -179,7 +180,7 @@ func TestAnOutageIsLoggedWhenItBeginsAndWhenItIsOver(t *testing.T) {
 
 // The token endpoint says the same for a wrong account and for wrong credentials:
 // programs that use accounts only must get the line as well.
-func TestLogHooks_LogWrongCredentialsAsAnError(t *testing.T) {
+func TestLogger_LogsWrongCredentialsAsAnError(t *testing.T) {
 	for _, accounts := range []int{0, 1, 3, 50} { // 0 for the organization.
 		synctest.Test(t, func(t *testing.T) {
 			l := newLogging(t)
@@ -208,9 +209,9 @@ func TestLogHooks_LogWrongCredentialsAsAnError(t *testing.T) {
 
 // The line must name the variable, the file or the host: whoever reads it has
 // nothing else.
-func TestLogHooks_LogTheCauseThatIsSafe(t *testing.T) {
+func TestLogger_LogsTheCauseThatIsSafe(t *testing.T) {
 	log := new(journal)
-	hooks, _ := telemetry.LogHooks(slog.New(slog.NewTextHandler(log, nil)))
+	hooks := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, nil))).SourceHooks()
 	_, done := hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t)})
 	done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrMisconfigured,
 		tokensource.Explain("PISMO_SERVER_KEY is not set", errors.New("https://a.example/"+aliceID)))})
@@ -274,7 +275,7 @@ func TestA401ThatIsAnAnswerIsNotLogged(t *testing.T) {
 
 func TestWhatTheLogRemembersIsBounded(t *testing.T) {
 	log := new(journal)
-	source, _ := telemetry.LogHooks(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	source := telemetry.NewLogger(slog.New(slog.NewTextHandler(io.Discard, nil))).SourceHooks()
 	fail := func(hooks tokensource.Hooks, n int) {
 		info := tokensource.IssueInfo{Account: accountNumber(t, n), Reason: tokensource.ReasonCold}
 		_, done := hooks.Issue(t.Context(), t.Context(), info)
@@ -288,7 +289,7 @@ func TestWhatTheLogRemembersIsBounded(t *testing.T) {
 		t.Errorf("50,000 failing accounts take %d bytes", grown)
 	}
 	runtime.KeepAlive(source)
-	source, _ = telemetry.LogHooks(slog.New(slog.NewTextHandler(log, nil)))
+	source = telemetry.NewLogger(slog.New(slog.NewTextHandler(log, nil))).SourceHooks()
 	for range 3 {
 		fail(source, 1)
 	}
@@ -299,7 +300,7 @@ func TestWhatTheLogRemembersIsBounded(t *testing.T) {
 
 func TestAnIssuanceThatWasSuppressedIsNoNews(t *testing.T) {
 	log := new(journal)
-	hooks, _ := telemetry.LogHooks(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	hooks := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))).SourceHooks()
 	_, done := hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t), Issuance: 1, Reason: tokensource.ReasonCold})
 	done(tokensource.IssueResult{Err: &tokensource.Error{Kind: tokensource.ErrUnavailable, Suppressed: true}})
 	if text := log.String(); text != "" {

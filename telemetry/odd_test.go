@@ -29,9 +29,9 @@ func TestHooks_TakeOddInput(t *testing.T) {
 		errs = append(errs, &tokensource.Error{Kind: tokensource.Kind(odd), CorrelationID: odd, StatusCode: -1})
 	}
 	for _, tel := range []*telemetry.Telemetry{tel, nil, &zero} {
-		logSource, logRequests := telemetry.LogHooks(slog.New(slog.DiscardHandler))
-		source := tokensource.JoinHooks(tel.Source(), logSource)
-		requests := transport.JoinHooks(tel.Transport(), logRequests)
+		logger := telemetry.NewLogger(slog.New(slog.DiscardHandler))
+		source := tokensource.JoinHooks(tel.Source(), logger.SourceHooks())
+		requests := transport.JoinHooks(tel.Transport(), logger.TransportHooks())
 		for _, ctx := range []context.Context{nil, t.Context()} {
 			for _, err := range errs {
 				for _, odd := range oddities {
@@ -61,10 +61,12 @@ func TestHooks_TakeOddInput(t *testing.T) {
 }
 
 // A program that has no logger must not lose a payment to that.
-func TestLogHooks_DoNothingWithoutALogger(t *testing.T) {
-	source, requests := telemetry.LogHooks(nil)
-	if source.Issue != nil || source.Acquire != nil || source.Renew != nil || requests.Refused != nil || requests.Retry != nil {
-		t.Error("there are hooks")
+func TestNewLogger_DoesNothingWithoutALogger(t *testing.T) {
+	for _, logger := range []*telemetry.Logger{nil, {}, telemetry.NewLogger(nil)} {
+		source, requests := logger.SourceHooks(), logger.TransportHooks()
+		if source.Issue != nil || source.Acquire != nil || source.Renew != nil || requests.Refused != nil || requests.Retry != nil {
+			t.Error("there are hooks")
+		}
 	}
 }
 

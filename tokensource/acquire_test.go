@@ -491,7 +491,7 @@ func TestTheZeroAccountGetsNoToken(t *testing.T) {
 	_, err = src.OAuth2(zero).Token()
 	wantKind(t, err, tokensource.ErrMisconfigured)
 	wantAsked(t, d, 0)
-	if src.Len() != 0 {
+	if src.Status().Accounts != 0 {
 		t.Error("something is kept for nobody")
 	}
 }

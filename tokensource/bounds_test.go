@@ -153,8 +153,8 @@ func TestTheAccountsAreBounded(t *testing.T) {
 		src := newSource(t, d, maxAccounts(100))
 		for _, account := range accts(t, 1000) {
 			token(t, src, account)
-			if src.Len() > 100 {
-				t.Fatalf("%d accounts are kept", src.Len())
+			if src.Status().Accounts > 100 {
+				t.Fatalf("%d accounts are kept", src.Status().Accounts)
 			}
 		}
 	})
@@ -169,8 +169,8 @@ func TestTheBoundHoldsAgainAfterARush(t *testing.T) {
 			return src.Token(t.Context(), accounts[i]) // Nobody can be evicted now.
 		})
 		token(t, src, acct(t, 1))
-		if src.Len() > 10 {
-			t.Errorf("%d accounts are kept", src.Len())
+		if src.Status().Accounts > 10 {
+			t.Errorf("%d accounts are kept", src.Status().Accounts)
 		}
 	})
 }
@@ -228,13 +228,13 @@ func TestAccountsThatAreIdleAreForgotten(t *testing.T) {
 		}
 		time.Sleep(15*time.Minute - 2*time.Second)
 		token(t, src, acct(t, 1))
-		if src.Len() != 9 {
-			t.Errorf("%d accounts are kept, want 9", src.Len())
+		if src.Status().Accounts != 9 {
+			t.Errorf("%d accounts are kept, want 9", src.Status().Accounts)
 		}
 		time.Sleep(2 * time.Second)
 		token(t, src, acct(t, 2))
-		if src.Len() > 3 {
-			t.Errorf("%d accounts are kept after 15 idle minutes, want the 2 in use and one more at most", src.Len())
+		if src.Status().Accounts > 3 {
+			t.Errorf("%d accounts are kept after 15 idle minutes, want the 2 in use and one more at most", src.Status().Accounts)
 		}
 	})
 }

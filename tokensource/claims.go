@@ -13,7 +13,7 @@ import (
 // readClaims returns the claims of a JWT without verifying it, or nil if the
 // token is opaque: a string that has no three parts, or whose second one is not
 // a JSON object. The other parts are for whoever verifies the token.
-func readClaims(token string) jwt.MapClaims {
+func readClaims(token string) map[string]any {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return nil
@@ -22,7 +22,7 @@ func readClaims(token string) jwt.MapClaims {
 	if err != nil {
 		return nil
 	}
-	var claims jwt.MapClaims
+	var claims map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	decoder.UseNumber()
 	if decoder.Decode(&claims) != nil {
@@ -43,7 +43,7 @@ const maxTime = 253402300799
 
 // timeClaim returns a claim in seconds since 1970, and false if it is absent or
 // is not a time.
-func timeClaim(claims jwt.MapClaims, name string) (float64, bool) {
+func timeClaim(claims map[string]any, name string) (float64, bool) {
 	number, ok := claims[name].(json.Number)
 	if !ok {
 		return 0, false
@@ -54,7 +54,7 @@ func timeClaim(claims jwt.MapClaims, name string) (float64, bool) {
 
 // accountClaim returns a claim that names an account, as text, and "" if there
 // is none.
-func accountClaim(claims jwt.MapClaims, name string) string {
+func accountClaim(claims map[string]any, name string) string {
 	value, ok := claims[name]
 	if !ok || value == nil {
 		return ""

@@ -3,8 +3,6 @@ package tokensource
 import (
 	"strings"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // A Grant is what an [Issuer] got from a token endpoint. The Source checks it. It
@@ -63,7 +61,7 @@ func (g Grant) verify(account Account) (time.Duration, *Error) {
 }
 
 // named returns the accounts that the answer and the token name.
-func (g Grant) named(claims jwt.MapClaims, account Account) namedAccounts {
+func (g Grant) named(claims map[string]any, account Account) namedAccounts {
 	named := namedAccounts{
 		internal: []string{g.AccountID, accountClaim(claims, "account_id"), accountClaim(claims, "account-id")},
 		external: []string{g.ExternalAccountID, accountClaim(claims, "external_account_id"), accountClaim(claims, "external-account-id")},
@@ -106,7 +104,7 @@ func all(ids []string, ok func(string) bool) bool {
 // and the answer tell, or the default if they tell none. It needs no clock of
 // ours to agree with Pismo's. It is not positive if the token has expired by the
 // endpoint's own clock.
-func (g Grant) lifetime(claims jwt.MapClaims) time.Duration {
+func (g Grant) lifetime(claims map[string]any) time.Duration {
 	shortest := maxLifetime
 	told := false
 	tell := func(life time.Duration) { shortest, told = min(shortest, life), true }

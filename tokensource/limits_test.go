@@ -70,7 +70,7 @@ func TestSetLimits_TakesEffectAtOnce(t *testing.T) {
 		if failed := together(150, 1); failed != 0 { // Accounts at work are not forgotten.
 			t.Error("it failed")
 		}
-		if n := source.Len(); n > 5 {
+		if n := source.Status().Accounts; n > 5 {
 			t.Errorf("%d accounts are kept, want 5", n)
 		}
 		if err := source.SetLimits(tokensource.Limits{IssueTimeout: 500 * time.Millisecond}); err != nil {

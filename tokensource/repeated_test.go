@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -34,7 +36,7 @@ func TestToken_KeepsItsAgeWhenHandedOutAgain(t *testing.T) {
 				}))
 				for range 3600 {
 					tok := token(t, src, acct(t, 1))
-					if exp, _ := tok.Claims().GetExpirationTime(); time.Now().After(exp.Time) {
+					if exp, _ := jwt.MapClaims(tok.Claims()).GetExpirationTime(); time.Now().After(exp.Time) {
 						t.Fatal("an expired token was handed out")
 					}
 					time.Sleep(time.Second)

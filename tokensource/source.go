@@ -159,9 +159,6 @@ func (s *Source) BeginRenewal(ctx context.Context, refused *Token) {
 	s.beginRenewal(ctx, refused)
 }
 
-// Len returns the number of accounts that the Source keeps something for.
-func (s *Source) Len() int { return s.entries.Len() }
-
 func (s *Source) now() instant {
 	if s.clock != nil {
 		return s.clock()

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // The life of a token. Both instants scale with it, so that a token of two
@@ -130,7 +128,7 @@ func (t *Token) Lifetime() time.Duration { return t.lifetime }
 // token only to treat it well, and got it from Pismo over TLS (RFC 6749,
 // section 1.4, calls access tokens opaque to the client). Never let anybody in
 // because of claims read this way.
-func (t *Token) Claims() jwt.MapClaims {
+func (t *Token) Claims() map[string]any {
 	return readClaims(t.Reveal())
 }
 

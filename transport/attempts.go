@@ -10,8 +10,8 @@ import (
 // Attempts makes one request of several that are handed to a [Transport] one
 // after the other: the attempts of a layer above that retries by itself, such
 // as the load balancer of a proxy. Of all of them, one at the most is replayed
-// after a 401; without it, each would be. It also keeps the verdict on the last
-// 401, see [VerdictOf].
+// after a 401; without it, each would be. It also keeps the verdict on the latest
+// one's 401, see [Attempts.Verdict].
 //
 // The zero Attempts is ready for use, for one request. See
 // [ContextWithAttempts].
@@ -52,8 +52,11 @@ func (a *Attempts) note(verdict Verdict) {
 	}
 }
 
-// verdict returns the verdict on the last 401, and whether there was one.
-func (a *Attempts) verdict() (Verdict, bool) {
+// Verdict returns the verdict on the 401 with which the latest attempt ended, and
+// whether it ended so. It is for those who do not see the response, such as the
+// callers of a generated client, or who see one that another layer has made; for
+// all others there is [VerdictOf]. Call it when the request is done.
+func (a *Attempts) Verdict() (Verdict, bool) {
 	if a == nil {
 		return "", false
 	}
@@ -61,6 +64,13 @@ func (a *Attempts) verdict() (Verdict, bool) {
 		return *last, true
 	}
 	return "", false
+}
+
+// begin notes that an attempt begins, of which there is no verdict yet.
+func (a *Attempts) begin() {
+	if a != nil {
+		a.last.Store(nil)
+	}
 }
 
 // lastToken returns the token that an earlier attempt was sent with, or nil.

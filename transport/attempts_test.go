@@ -57,3 +57,31 @@ func TestAnAttemptThatWasNotReplayedLeavesTheReplayToTheNext(t *testing.T) {
 		t.Errorf("sent %d times, want 3", len(statuses))
 	}
 }
+
+// Who uses a generated client sees no response.
+func TestAttempts_TellVerdictOfLatest(t *testing.T) {
+	w := &wire{}
+	rt := newTransport(t, &mint{}, w)
+	attempts := new(transport.Attempts)
+	ctx := transport.ContextWithAttempts(t.Context(), attempts)
+	for _, test := range []struct {
+		status int
+		body   string
+		want   transport.Verdict
+	}{
+		{http.StatusOK, "", ""},
+		{http.StatusUnauthorized, business, transport.RequestRefused},
+		{http.StatusServiceUnavailable, "", ""},
+		{http.StatusUnauthorized, "", transport.TokenRefused},
+		{http.StatusOK, "", ""},
+	} {
+		w.answer = always(test.status, test.body)
+		wantStatus(t, send(t, rt, newRequest(t, http.MethodPost, target, strings.NewReader("x")).WithContext(ctx)), test.status)
+		if verdict, ok := attempts.Verdict(); verdict != test.want || ok != (test.want != "") {
+			t.Errorf("the verdict after %d %s is %q, want %q", test.status, test.body, verdict, test.want)
+		}
+	}
+	if verdict, ok := (*transport.Attempts)(nil).Verdict(); ok || verdict != "" {
+		t.Errorf("nil has the verdict %q", verdict)
+	}
+}

@@ -30,6 +30,8 @@ type exchange struct {
 // prepare finds out for which account the request is, and what goes out of its
 // header and its body.
 func (x *exchange) prepare() error {
+	x.attempts = attemptsFrom(x.req.Context())
+	x.attempts.begin()
 	var err error
 	if x.req.Body == nil && x.req.ContentLength != 0 {
 		return ErrBodyMissing
@@ -40,7 +42,6 @@ func (x *exchange) prepare() error {
 	if x.header, err = x.newHeader(); err != nil {
 		return err
 	}
-	x.attempts = attemptsFrom(x.req.Context())
 	x.token = x.attempts.lastToken()
 	x.repeatable = x.isRepeatable()
 	x.body = newBody(x.req, x.transport.maxReplayBody)

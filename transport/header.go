@@ -62,7 +62,37 @@ func (x *exchange) isOwnToken(values []string) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel() // A Source issues nothing for a caller who has left.
 	token, err := x.transport.source.Token(ctx, x.account)
-	return err == nil && token.IsIn(http.Header{"Authorization": values})
+	return err == nil && len(values) == 1 && withoutScheme(values[0]) == token.Reveal()
+}
+
+// withoutTokens returns a copy of a header without the fields that carry a token:
+// AuthorizationToken, which operations of Pismo's require, and Authorization,
+// unless its scheme says that it has something else.
+func withoutTokens(header http.Header) http.Header {
+	header = header.Clone()
+	for name, values := range header {
+		if isField(name, "AuthorizationToken") || isField(name, "Authorization") && !slices.ContainsFunc(values, isOfOtherScheme) {
+			delete(header, name)
+		}
+	}
+	return header
+}
+
+// isOfOtherScheme reports whether a value of Authorization has credentials of
+// another scheme than Bearer. A token by itself has no scheme.
+func isOfOtherScheme(value string) bool {
+	return strings.Contains(strings.Trim(withoutScheme(value), " \t"), " ")
+}
+
+// withoutScheme returns a value of Authorization without the scheme Bearer, if
+// it has one. Some clients of Pismo send the token by itself.
+func withoutScheme(value string) string {
+	const scheme = "bearer "
+	value = strings.Trim(value, " \t")
+	if len(value) > len(scheme) && strings.EqualFold(value[:len(scheme)], scheme) {
+		return strings.TrimLeft(value[len(scheme):], " \t")
+	}
+	return value
 }
 
 // decodable returns values of Accept-Encoding without the encodings that this

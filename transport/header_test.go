@@ -95,13 +95,15 @@ func TestAuthorization_OwnTokenIsReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req := newRequest(t, http.MethodGet, target, nil)
-		token.SetAuthHeader(req.Header)
-		wantStatus(t, send(t, rt, req.WithContext(contextFor(t, req, id))), http.StatusOK)
-		_, err = trySend(rt, req.WithContext(contextFor(t, req, "3")))
-		wantUnsent(t, err, transport.ErrAuthorizationPresent)
+		for _, scheme := range []string{"Bearer ", "", "bearer ", " Bearer  "} {
+			req := newRequest(t, http.MethodGet, target, nil)
+			req.Header.Set("Authorization", scheme+token.Reveal())
+			wantStatus(t, send(t, rt, req.WithContext(contextFor(t, req, id))), http.StatusOK)
+			_, err = trySend(rt, req.WithContext(contextFor(t, req, "3")))
+			wantUnsent(t, err, transport.ErrAuthorizationPresent)
+		}
 	}
-	wantSent(t, w, 2)
+	wantSent(t, w, 8)
 	wantIssued(t, m, 2) // None for account 3, to compare.
 }
 

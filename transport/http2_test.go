@@ -178,12 +178,13 @@ func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 				continue // Nobody can send it again.
 			}
 			for _, warm := range []bool{true, false} {
+				if !warm && refusal != "REFUSED_STREAM" && refusal != "GOAWAY, the first of its own" {
+					continue // These name the stream before, and there is none before the first.
+				}
 				t.Run(fmt.Sprintf("%s %s %t", refusal, name, warm), func(t *testing.T) {
 					first := int32(1)
 					if warm {
 						first = 2
-					} else if refusal == "GOAWAY" || refusal == "GOAWAY with an error" || refusal == "GOAWAY, and the end" {
-						t.Skip("there is no stream before the first")
 					}
 					f := newFramed(t, func(c *framedConn, number int32, stream uint32) bool {
 						if number == first {

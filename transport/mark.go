@@ -25,9 +25,9 @@ func (x *exchange) mark(resp *http.Response, verdict Verdict) *http.Response {
 // as if the client's own credentials were bad.
 //
 // The verdict is found by resp.Request, which is a copy of the caller's request.
-// Code that wraps or replaces the body of the response does not hide it. For
-// code that makes a response of its own, put an [Attempts] into the context of
-// the request, see [ContextWithAttempts]: it keeps the verdict too.
+// Code that wraps or replaces the body of the response does not hide it. Where
+// code makes a response of its own, or returns none, put an [Attempts] into the
+// context of the request, see [ContextWithAttempts]: it keeps the verdict too.
 func VerdictOf(resp *http.Response) (Verdict, bool) {
 	if resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
 		return "", false
@@ -36,5 +36,5 @@ func VerdictOf(resp *http.Response) (Verdict, bool) {
 	if verdict, ok := ctx.Value(verdictKey{}).(Verdict); ok {
 		return verdict, true
 	}
-	return attemptsFrom(ctx).verdict()
+	return attemptsFrom(ctx).Verdict()
 }

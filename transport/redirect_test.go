@@ -112,6 +112,60 @@ func TestARedirectTakesNoTokenOfTheMiddlewareAlong(t *testing.T) {
 	}
 }
 
+// A program may set the token itself, where an operation requires it in a field of
+// its own. A client takes such fields along.
+func TestRedirect_LeavesTokensOfCallerBehind(t *testing.T) {
+	w := &wire{answer: func(s sending) (*http.Response, error) {
+		if s.number == 1 {
+			return respond(http.StatusTemporaryRedirect, "", "Location", "https://evil."+host+"/"), nil
+		}
+		return respond(http.StatusOK, ""), nil
+	}}
+	rt := newTransport(t, &mint{}, w)
+	token, err := rt.Source().Token(t.Context(), tokensource.Organization())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Authorization":      token.Reveal(),
+		"authorization":      "bearer " + token.Reveal(),
+		"AuthorizationToken": "of-an-earlier-time",
+		"AUTHORIZATIONTOKEN": token.Reveal(),
+	} {
+		w.sent = nil
+		req := newRequest(t, http.MethodGet, target, nil)
+		req.Header[name] = []string{value}
+		req.Header.Set("X-Other", "kept")
+		resp, err := (&http.Client{Transport: rt}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		wantSent(t, w, 2)
+		if header := w.sendings()[1].header; header[name] != nil || header.Get("Authorization") != "" || header.Get("X-Other") != "kept" {
+			t.Errorf("%s went to an unlisted host: %v", name, header)
+		}
+	}
+}
+
+// A password in the target of a redirect is for that target.
+func TestRedirect_KeepsPasswordOfTarget(t *testing.T) {
+	w := &wire{answer: func(s sending) (*http.Response, error) {
+		if s.number == 1 {
+			return respond(http.StatusTemporaryRedirect, "", "Location", "https://user:password@elsewhere.example/"), nil
+		}
+		return respond(http.StatusOK, ""), nil
+	}}
+	resp, err := (&http.Client{Transport: newTransport(t, &mint{}, w)}).Do(newRequest(t, http.MethodGet, target, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if got := w.sendings()[1].header.Get("Authorization"); !strings.HasPrefix(got, "Basic ") {
+		t.Errorf("it went out with %q, want the password", got)
+	}
+}
+
 // A 307 keeps the body. A payment must not reach a host that nobody has listed.
 func TestRedirect_KeepsBodyFromUnlistedHost(t *testing.T) {
 	for _, status := range []int{http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {

@@ -63,17 +63,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// sendBare sends a request without a token. One that middleware of ours put into
-// its header is left out: a client that follows a redirect takes it along to
-// other ports and subdomains.
+// sendBare sends a request without a token, to where a server has redirected a
+// client. Whatever carries one is left out: the client takes it along.
 func (t *Transport) sendBare(req *http.Request) (*http.Response, error) {
-	out := req
-	if token, ok := tokensource.TokenFromContext(req.Context()); ok && token.IsIn(req.Header) {
-		out = new(http.Request)
-		*out = *req
-		out.Header = req.Header.Clone()
-		out.Header.Del("Authorization")
-	}
+	out := new(http.Request)
+	*out = *req
+	out.Header = withoutTokens(req.Header)
 	resp, err := t.send(out)
 	if err != nil {
 		return nil, err

@@ -29,9 +29,9 @@ func TestTheExampleGivesEachUserTheOwnAccountAndNoOther(t *testing.T) {
 		return strings.TrimSpace(string(text))
 	}
 	p := newPlatform(t, passporttest.Config{ServerKey: secret("server_key"), ServerSecret: secret("server_secret")})
-	address := freeport.Address(t)
+	address, metrics := freeport.Address(t), freeport.Address(t)
 	c := newServer(t)
-	err := c.run(root, []string{"ADDRESS=" + address, "PISMO_BASE_URL=" + p.URL(), "CADDY_ADMIN=" + c.admin}, "--config", "examples/caddy/Caddyfile")
+	err := c.run(root, []string{"ADDRESS=" + address, "METRICS_ADDRESS=" + metrics, "PISMO_BASE_URL=" + p.URL(), "CADDY_ADMIN=" + c.admin}, "--config", "examples/caddy/Caddyfile")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +63,9 @@ func TestTheExampleGivesEachUserTheOwnAccountAndNoOther(t *testing.T) {
 	check(t, "requests that were carried out for alice", counts.Accounts[alice].Accepted, 1)
 	check(t, "requests that were carried out for bob", counts.Accounts[bob].Accepted, 2)
 	check(t, "tokens of the organization", counts.Accounts[""].Issued, 0)
+	if got := newClient(t, metrics, 1).get(t, "/metrics"); !strings.Contains(got.body, "pismo_token_issuances_total") {
+		t.Errorf("the metrics are %d %.200s", got.status, got.body)
+	}
 	if logged := c.logged(); strings.Contains(logged, alice) || strings.Contains(logged, bob) {
 		t.Error("the log shows an account, which the example's filter is to prevent")
 	}

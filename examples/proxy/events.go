@@ -23,10 +23,10 @@ type events struct {
 }
 
 func observe(log *slog.Logger, count *figures) events {
-	source, requests := telemetry.LogHooks(log)
+	logger := telemetry.NewLogger(log)
 	return events{
-		source:    tokensource.JoinHooks(source, tokensource.Hooks{Issue: count.issue}),
-		transport: transport.JoinHooks(requests, transport.Hooks{Refused: count.refused}),
+		source:    tokensource.JoinHooks(logger.SourceHooks(), tokensource.Hooks{Issue: count.issue}),
+		transport: transport.JoinHooks(logger.TransportHooks(), transport.Hooks{Refused: count.refused}),
 	}
 }
 

@@ -109,8 +109,8 @@ func BenchmarkCachedAccounts(b *testing.B) {
 			}
 		}
 		each = max(each, float64(liveHeap()-idle)/mostAccounts)
-		if src.Len() != mostAccounts {
-			b.Fatalf("%d accounts are cached", src.Len())
+		if src.Status().Accounts != mostAccounts {
+			b.Fatalf("%d accounts are cached", src.Status().Accounts)
 		}
 	}
 	b.ReportMetric(each, "B/account")

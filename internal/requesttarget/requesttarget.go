@@ -1,4 +1,5 @@
-package middleware
+// Package requesttarget decides which request targets a proxy passes on.
+package requesttarget
 
 import (
 	"encoding/hex"
@@ -7,38 +8,35 @@ import (
 	"unicode/utf8"
 )
 
-// checkTarget returns nil if the target of a request is a path that means the
-// same to every server on its way, and ErrInvalidTarget if not. What a router
-// has matched, and what the target of a proxy begins with, bounds a request
-// only as long as nobody behind it sees another path.
+// Unambiguous reports whether the target of a request is a path that means the
+// same to every server on its way. What a router has matched, and what the
+// target of a proxy begins with, bounds a request only as long as nobody behind
+// it sees another path.
 //
-// It refuses a URI without an authority, such as "x:https://evil.example/",
-// which net/url keeps in Opaque and net/http sends as it is; the "*" of
-// OPTIONS; and a path with a "." or ".." segment (RFC 3986, section 5.2.4), a
-// control character or bytes that are not UTF-8, as the overlong forms of dots
-// and slashes are. A slash that is encoded, as it may be in an id, an empty
-// segment and a percent sign lead nowhere else, and pass.
-func checkTarget(r *http.Request) error {
-	if r.URL.Opaque != "" || r.RequestURI == "*" {
-		return ErrInvalidTarget
-	}
+// These targets are ambiguous: a URI without an authority, such as
+// "x:https://evil.example/", which net/url keeps in Opaque and net/http sends as
+// it is; the "*" of OPTIONS; and a path with a "." or ".." segment (RFC 3986,
+// section 5.2.4), a control character or bytes that are not UTF-8, as the
+// overlong forms of dots and slashes are. A slash that is encoded, as it may be
+// in an id, an empty segment and a percent sign lead nowhere else.
+func Unambiguous(r *http.Request) bool {
 	path := r.URL.Path
-	if strings.ContainsFunc(path, control) || !utf8.ValidString(path) {
-		return ErrInvalidTarget
+	if r.URL.Opaque != "" || r.RequestURI == "*" || path == "*" || strings.ContainsFunc(path, control) || !utf8.ValidString(path) {
+		return false
 	}
 	// The path has been decoded once. A CDN, a gateway and a service behind it
 	// may each decode it once more.
 	for range maxDecodings {
 		if hasDotSegment(path) {
-			return ErrInvalidTarget
+			return false
 		}
 		decoded := unescape(path)
 		if decoded == path {
-			return nil
+			return true
 		}
 		path = decoded
 	}
-	return ErrInvalidTarget // Nobody encodes anything that often in good faith.
+	return false // Nobody encodes anything that often in good faith.
 }
 
 // maxDecodings bounds the work that a client can ask for.

@@ -1,0 +1,7 @@
+// Package integrations has the recipes of docs/with-other-libraries.md, and the
+// tests that run them with the real libraries, against a double of the platform.
+//
+//	go -C examples/integrations test ./...
+//
+// What stands between "// recipe: name" and "// end" is what the page shows.
+package integrations

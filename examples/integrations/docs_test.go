@@ -1,0 +1,93 @@
+package integrations
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the recipes into the page")
+
+const page = "../../docs/with-other-libraries.md"
+
+var (
+	// block matches a block of Go on the page, with the name of its recipe if
+	// it has one.
+	block = regexp.MustCompile("(?s)(<!-- recipe: ([a-z-]+) -->\n)?```go\n(.*?)```\n")
+	// region matches a recipe in a file of Go, after its indentation.
+	region = regexp.MustCompile(`(?s)\n(\t*)// recipe: ([a-z-]+)\n(.*?)\n\t*// end\n`)
+)
+
+// What the page shows is what is tested here.
+func TestPage_ShowsTestedRecipes(t *testing.T) {
+	recipes := recipesOf(t)
+	content := must(os.ReadFile(page))(t)
+	shown := map[string]bool{}
+	want := block.ReplaceAllFunc(content, func(found []byte) []byte {
+		parts := block.FindSubmatch(found)
+		name := string(parts[2])
+		code, ok := recipes[name]
+		if !ok {
+			t.Errorf("the page has a block of Go that no recipe is for, named %q:\n%s", name, parts[3])
+			return found
+		}
+		shown[name] = true
+		return []byte("<!-- recipe: " + name + " -->\n```go\n" + code + "\n```\n")
+	})
+	for name := range recipes {
+		check(t, "the page shows the recipe "+name, shown[name], true)
+	}
+	if *update {
+		if err := os.WriteFile(page, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(want) != string(content) {
+		t.Errorf("the page does not show the recipes as they are tested; run go test -run %s -update", t.Name())
+	}
+}
+
+// The page has links to tests, as the README has.
+func TestPage_LinksToTestsThatExist(t *testing.T) {
+	content := string(must(os.ReadFile(page))(t))
+	links := regexp.MustCompile(`\[test\]\(([^ )]+) "(Test\w+)"\)`).FindAllStringSubmatch(content, -1)
+	check(t, "links", len(links), strings.Count(content, "[test]"))
+	for _, link := range links {
+		file, name := filepath.Join(filepath.Dir(page), link[1]), link[2]
+		source := string(must(os.ReadFile(file))(t))
+		check(t, name+" is in "+link[1], strings.Contains(source, "func "+name+"(t *testing.T)"), true)
+	}
+}
+
+// recipesOf returns the recipes in the files of this package, by name.
+func recipesOf(t *testing.T) map[string]string {
+	t.Helper()
+	recipes := map[string]string{}
+	for _, source := range sourcesOf(t) {
+		for _, parts := range region.FindAllStringSubmatch(source, -1) {
+			indent, name, code := parts[1], parts[2], parts[3]
+			if _, ok := recipes[name]; ok {
+				t.Errorf("there are two recipes named %q", name)
+			}
+			lines := strings.Split(code, "\n")
+			for i := range lines {
+				lines[i] = strings.TrimPrefix(lines[i], indent)
+			}
+			recipes[name] = strings.TrimSpace(strings.Join(lines, "\n"))
+		}
+	}
+	return recipes
+}
+
+// sourcesOf returns the files of this package.
+func sourcesOf(t *testing.T) (sources []string) {
+	t.Helper()
+	for _, file := range must(filepath.Glob("*.go"))(t) {
+		if file != "docs_test.go" {
+			sources = append(sources, string(must(os.ReadFile(file))(t)))
+		}
+	}
+	return sources
+}

@@ -1,0 +1,164 @@
+package integrations
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/examples/integrations/oapiclient"
+	"github.com/pismoauth/pismoauth/examples/integrations/ogenclient"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// A client of oapi-codegen sends the declared header Authorization empty.
+func TestOAPICodegen_SendsToken(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	authenticated, baseURL, ctx := newTransport(t, pismo), pismo.URL(), forAlice(t)
+
+	// recipe: oapi-codegen
+	client, err := oapiclient.NewClient(baseURL,
+		oapiclient.WithHTTPClient(&http.Client{Transport: authenticated, Timeout: 30 * time.Second}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Leave Authorization empty: the transport has the token.
+	resp, err := client.GetAccount(ctx, 102681871, &oapiclient.GetAccountParams{})
+	// end
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "status", resp.StatusCode, http.StatusOK)
+	_ = read(t, resp)
+
+	pismo.Revoke(alice)
+	resp = must(client.PostPayment(ctx, &oapiclient.PostPaymentParams{}, oapiclient.Payment{Amount: 12.5}))(t)
+	check(t, "status of a payment", resp.StatusCode, http.StatusCreated)
+	_ = read(t, resp)
+	check(t, "accepted", pismo.Counts().Accepted, 2)
+}
+
+// A program that has always written its token into the parameter is told so.
+func TestOAPICodegen_RefusesOtherToken(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	authenticated := newTransport(t, pismo)
+	client := must(oapiclient.NewClient(pismo.URL(), oapiclient.WithHTTPClient(&http.Client{Transport: authenticated})))(t)
+	for authorization, want := range map[string]error{
+		"":                                    nil,
+		"Bearer":                              nil,
+		"Bearer ":                             nil,
+		tokenOf(t, authenticated):             nil,
+		"Bearer " + tokenOf(t, authenticated): nil,
+		"Bearer of-somebody-else":             transport.ErrAuthorizationPresent,
+		"of-somebody-else":                    transport.ErrAuthorizationPresent,
+	} {
+		resp, err := client.GetAccount(forAlice(t), 102681871, &oapiclient.GetAccountParams{Authorization: authorization})
+		if err == nil {
+			_ = read(t, resp)
+			check(t, "status", resp.StatusCode, http.StatusOK)
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("%.10q: got %v, want %v", authorization, err, want)
+		}
+	}
+}
+
+// recipe: ogen-source
+// noToken is an ogenclient.SecuritySource. The transport has the token.
+type noToken struct{}
+
+func (noToken) Bearer(context.Context, ogenclient.OperationName) (ogenclient.Bearer, error) {
+	return ogenclient.Bearer{}, nil
+}
+
+// end
+
+// A client of ogen sends the scheme of its security source, and no token.
+func TestOgen_SendsToken(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	authenticated, baseURL, ctx := newTransport(t, pismo), pismo.URL(), forAlice(t)
+
+	// recipe: ogen
+	client, err := ogenclient.NewClient(baseURL, noToken{},
+		ogenclient.WithClient(&http.Client{Transport: authenticated, Timeout: 30 * time.Second}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := client.GetAccount(ctx, ogenclient.GetAccountParams{AccountId: 102681871})
+	// end
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := account.(*ogenclient.Account); !ok {
+		t.Errorf("got %T, want an account", account)
+	}
+
+	pismo.Revoke(alice)
+	receipt := must(client.PostPayment(ctx, &ogenclient.Payment{Amount: 12.5}, ogenclient.PostPaymentParams{}))(t)
+	if _, ok := receipt.(*ogenclient.Receipt); !ok {
+		t.Errorf("got %T, want a receipt", receipt)
+	}
+	check(t, "accepted", pismo.Counts().Accepted, 2)
+}
+
+// A business answer reaches the caller of a generated client as its file has it.
+func TestOgen_ReturnsBusinessAnswer(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	pismo.Refuse(passporttest.MustRefusal("EUPI0120"))
+	client := must(ogenclient.NewClient(pismo.URL(), noToken{}, ogenclient.WithClient(&http.Client{Transport: newTransport(t, pismo)})))(t)
+	answer := must(client.PostPayment(forAlice(t), &ogenclient.Payment{Amount: 12.5}, ogenclient.PostPaymentParams{}))(t)
+	refusal, ok := answer.(*ogenclient.Error)
+	if !ok || refusal.Code.Value != "EUPI0120" {
+		t.Errorf("got %T, want the refusal EUPI0120", answer)
+	}
+	check(t, "tokens issued", pismo.Counts().Issued, 1)
+}
+
+// AuthorizationToken is a header of Pismo's like any other: it is the caller's.
+func TestAuthorizationToken_IsLeftAlone(t *testing.T) {
+	var sent string
+	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent = r.Header.Get("AuthorizationToken")
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("{}"))
+	})})
+	authenticated, baseURL, ctx := newTransport(t, pismo), pismo.URL(), forAlice(t)
+	source, account := authenticated.Source(), must(tokensource.ParseAccountID(alice))(t)
+	client := must(oapiclient.NewClient(baseURL, oapiclient.WithHTTPClient(&http.Client{Transport: authenticated})))(t)
+
+	// recipe: authorization-token
+	token, err := source.Token(ctx, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.GetStatements(ctx, &oapiclient.GetStatementsParams{AuthorizationToken: token.Reveal()})
+	// end
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = read(t, resp)
+	check(t, "AuthorizationToken is the token", sent == tokenOf(t, authenticated), true)
+}
+
+// The caller of a generated client sees no response, but learns of the verdict.
+func TestOgen_TellsVerdict(t *testing.T) {
+	pismo := passporttest.NewServer(t, passporttest.Config{})
+	pismo.Refuse(passporttest.MustRefusal("EUPI0120"))
+	client := must(ogenclient.NewClient(pismo.URL(), noToken{}, ogenclient.WithClient(&http.Client{Transport: newTransport(t, pismo)})))(t)
+	ctx, payment, refused := forAlice(t), &ogenclient.Payment{Amount: 12.5}, false
+
+	// recipe: generated-verdict
+	attempts := new(transport.Attempts)
+	_, err := client.PostPayment(transport.ContextWithAttempts(ctx, attempts), payment, ogenclient.PostPaymentParams{})
+	if verdict, ok := attempts.Verdict(); ok && verdict == transport.RequestRefused {
+		refused = true // By the platform's business; it is no matter of the token.
+	}
+	// end
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "refused", refused, true)
+}
