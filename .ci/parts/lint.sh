@@ -17,6 +17,12 @@ pristine() {
   rm -rf "$scratch/clone"
 }
 
+# updated fails if dependabot does not know a module.
+updated() {
+  diff <(tracked ':(glob)**/go.mod' | xargs -0 -n 1 dirname | sed 's,^\.$,,; s,^,/,' | sort) \
+    <(sed -n 's/^ *- \(\/.*\)$/\1/p' .github/dependabot.yml | sort)
+}
+
 lint() { (cd "$1" && GOWORK=off golangci-lint run); }
 
 step 'gofmt' formatted
@@ -28,6 +34,7 @@ done
 
 tools
 step 'actionlint' actionlint
+step 'dependabot' updated
 step 'golangci-lint config' golangci-lint config verify
 for module in $modules; do
   step "go vet: $module" alone "$module" vet ./...
