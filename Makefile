@@ -1,7 +1,7 @@
 # Commands for people. Everything a change must pass is in .ci/run.
 
-# Every module but internal/tools, which has no code.
-modules := $(sort $(patsubst %/go.mod,%,$(filter-out ./internal/tools/go.mod,$(shell find . -name go.mod))))
+# Every module with packages, as its directory.
+modules := $(sort $(patsubst %/go.mod,%,$(filter-out ./internal/tools/actionlint/go.mod,$(shell find . -name go.mod))))
 
 export GOWORK := off
 
@@ -33,6 +33,10 @@ fuzz: ## Fuzz the reader of the token endpoint's answers for a minute
 .PHONY: bench
 bench: ## Measure the figures of the README
 	go -C internal/bench run ./figures
+
+.PHONY: docs
+docs: ## Check what the documents say: links to tests, tables, requirements
+	go test . ./telemetry
 
 .PHONY: demo
 demo: ## Walk through what the proxy does

@@ -307,7 +307,7 @@ func FuzzAClaimNamesAnAccountInNoOtherForm(f *testing.F) {
 		if canonical(text) {
 			want = text
 		}
-		claims := jwt.MapClaims{"iss": jwtIssuer, "aud": jwtAudience, "exp": 1 << 40, jwtClaim: json.RawMessage(claim)}
+		claims := jwt.MapClaims{"iss": jwtIssuer, "aud": jwtAudience, "exp": int64(1) << 40, jwtClaim: json.RawMessage(claim)}
 		wantAccount(t, find, inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, claims)), want)
 	})
 }

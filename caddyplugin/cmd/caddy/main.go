@@ -3,6 +3,9 @@
 // other plugins that you need:
 //
 //	xcaddy build --with github.com/pismoauth/pismoauth/caddyplugin
+//
+// go install refuses this command at a version, because its go.mod has a replace
+// directive.
 package main
 
 import (

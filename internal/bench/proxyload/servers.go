@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"runtime/pprof"
-	"syscall"
 	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
@@ -92,11 +91,11 @@ func reportUsage(l line, profile string) error {
 			}
 			defer pprof.StopCPUProfile()
 		}
-		var spent syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &spent); err != nil {
+		spent, err := cpuTime()
+		if err != nil {
 			return err
 		}
-		if err := l.Encode(usage{time.Duration(spent.Utime.Nano() + spent.Stime.Nano())}); err != nil {
+		if err := l.Encode(usage{spent}); err != nil {
 			return err
 		}
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package freeport finds loopback ports for the servers of tests.
 package freeport
 

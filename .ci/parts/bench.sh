@@ -1,0 +1,3 @@
+# Each benchmark once, to see that it runs.
+
+step 'benchmarks, once' alone internal/bench test -run '^$' -bench . -benchtime 1x ./...

@@ -1,0 +1,21 @@
+package freeport
+
+import (
+	"net"
+	"testing"
+)
+
+// Address returns a loopback address that is free when it returns. Windows has
+// nothing that keeps others from it.
+func Address(tb testing.TB) string {
+	tb.Helper()
+	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal("listen:", err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		tb.Fatal("close:", err)
+	}
+	return address
+}

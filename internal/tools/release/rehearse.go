@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// errOffline says that modules could not be downloaded.
+var errOffline = errors.New("no module proxy can be reached")
+
+// offline matches what the go command says if it cannot reach a module proxy.
+var offline = regexp.MustCompile(`dial tcp|no such host|connection refused|i/o timeout|module lookup disabled`)
+
+//go:embed consumer.go.txt
+var consumer string
+
+// caddyPath is the module of Caddy, which the plugin's go.mod gives a version.
+const caddyPath = "github.com/caddyserver/caddy/v2"
+
+// A rehearsal is a directory with a module proxy and a module cache of its own,
+// so that nothing else learns of a version that is not published.
+type rehearsal struct {
+	*repository
+	version string
+	scratch string
+	env     []string
+	out     io.Writer
+}
+
+// rehearse uses the modules of the current commit as if it had been published
+// as the version: a new program requires the root module, and xcaddy builds a
+// Caddy with the plugin. Without a version it takes the one that the nested
+// modules require.
+func (r *repository) rehearse(ctx context.Context, version string, out io.Writer) (err error) {
+	if version == "" {
+		for _, m := range r.modules {
+			if m.published() {
+				version = m.requires(r.root)
+			}
+		}
+	}
+	if err := checkVersion(version); err != nil {
+		return err
+	}
+	if err := errors.Join(append(r.checkModules(version), r.checkTags(ctx, version)...)...); err != nil {
+		return err
+	}
+	scratch, err := os.MkdirTemp("", "release")
+	if err != nil {
+		return err
+	}
+	h := &rehearsal{repository: r, version: version, scratch: scratch, out: out}
+	defer func() { err = errors.Join(err, h.close()) }()
+	if err := h.prepare(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "A new program requires the root module:")
+	if err := h.consume(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "xcaddy builds a Caddy with the plugin:")
+	return h.caddy(ctx)
+}
+
+// close removes everything. A module cache is read-only.
+func (h *rehearsal) close() error {
+	return errors.Join(
+		h.run(context.WithoutCancel(context.Background()), h.scratch, "go", "clean", "-modcache"),
+		os.RemoveAll(h.scratch))
+}
+
+// prepare fills the module proxy. Other modules come from the ordinary module
+// cache, which is read and not written, and from the ordinary proxies.
+func (h *rehearsal) prepare(ctx context.Context) error {
+	values, err := exec.CommandContext(ctx, "go", "env", "GOMODCACHE", "GOPROXY").Output()
+	if err != nil {
+		return err
+	}
+	lines := strings.SplitN(string(values), "\n", 3)
+	proxies := []string{
+		"file://" + filepath.ToSlash(filepath.Join(h.scratch, "proxy")),
+		"file://" + filepath.ToSlash(filepath.Join(lines[0], "cache", "download")),
+		lines[1],
+	}
+	h.env = append(os.Environ(),
+		"GOWORK=off", "GOFLAGS=-mod=mod",
+		"GOMODCACHE="+filepath.Join(h.scratch, "cache"),
+		"GOPROXY="+strings.Join(proxies, ","),
+		"GONOPROXY=", "GOPRIVATE=", "GONOSUMDB=", "GOSUMDB=off")
+	// The library that makes the zips knows a clone, and no worktree.
+	if _, err := git(ctx, h.dir, "clone", "--quiet", "--no-checkout", h.dir, filepath.Join(h.scratch, "clone")); err != nil {
+		return err
+	}
+	if err := h.publish(ctx, h.root, ""); err != nil {
+		return err
+	}
+	for _, m := range h.modules {
+		if m.published() {
+			if err := h.publish(ctx, path.Join(h.root, m.dir), m.dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// consume compiles the program of the README in a module of its own, and runs it
+// against a double of the platform.
+func (h *rehearsal) consume(ctx context.Context) error {
+	readme, err := os.ReadFile(filepath.Join(h.dir, "README.md"))
+	if err != nil {
+		return err
+	}
+	program, err := wrap(string(readme))
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(h.scratch, "consumer")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"main.go": consumer, "readme.go": program} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return h.all(ctx, dir, [][]string{
+		{"go", "mod", "init", "example.com/consumer"},
+		{"go", "get", h.root + "/transport@" + h.version},
+		{"go", "mod", "tidy"},
+		{"go", "build", "-o", "consumer", "."},
+		{filepath.Join(dir, "consumer")},
+	})
+}
+
+// caddy builds a Caddy as its users do, and has it answer a request.
+func (h *rehearsal) caddy(ctx context.Context) error {
+	for _, m := range h.modules {
+		if !m.published() {
+			continue
+		}
+		caddyVersion := m.requires(caddyPath)
+		if caddyVersion == "" {
+			continue
+		}
+		binary := filepath.Join(h.scratch, "caddy")
+		return h.all(ctx, h.scratch, [][]string{
+			{"xcaddy", "build", caddyVersion, "--output", binary, "--with", path.Join(h.root, m.dir) + "@" + h.version},
+			{filepath.Join(h.scratch, "consumer", "consumer"), binary},
+		})
+	}
+	return fmt.Errorf("no published module requires %s", caddyPath)
+}
+
+func (h *rehearsal) all(ctx context.Context, dir string, commands [][]string) error {
+	for _, c := range commands {
+		fmt.Fprintln(h.out, " ", strings.ReplaceAll(strings.Join(c, " "), h.scratch, "$SCRATCH"))
+		if err := h.run(ctx, dir, c[0], c[1:]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run runs a command with the rehearsal's module cache. Its output is shown if
+// it fails.
+func (h *rehearsal) run(ctx context.Context, dir, name string, args ...string) error {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Dir, command.Env = dir, h.env
+	output, err := command.CombinedOutput()
+	switch {
+	case err == nil:
+		return nil
+	case offline.Match(output):
+		return fmt.Errorf("%w: %s %s: %w\n%s", errOffline, filepath.Base(name), strings.Join(args, " "), err, output)
+	}
+	return fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, output)
+}
+
+// block matches the first block of Go in Markdown.
+var block = regexp.MustCompile("(?s)```go\n(.*?)```")
+
+// wrap makes a function, readme, of the README's first block of Go. It talks to
+// the platform at base instead of Pismo's.
+func wrap(readme string) (string, error) {
+	found := block.FindStringSubmatch(readme)
+	if found == nil {
+		return "", errors.New("README.md has no block of Go")
+	}
+	body := strings.NewReplacer(
+		`"https://sandbox.pismolabs.io/…"`, `base+"/v1/accounts/102681871"`,
+		`"https://sandbox.pismolabs.io"`, `base`,
+		`"sandbox.pismolabs.io"`, `host`,
+	).Replace(found[1])
+	if strings.Contains(body, "pismolabs") {
+		return "", errors.New("the README's program names the platform in a way that the rehearsal cannot replace; see wrap")
+	}
+	return readmeHead + body + "\treturn resp, err\n}\n", nil
+}
+
+const readmeHead = `package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+func readme(ctx context.Context, base, host string) (*http.Response, error) {
+`
