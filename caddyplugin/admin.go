@@ -74,10 +74,10 @@ type clientStatus struct {
 	// When the first of the tokens expires.
 	NextExpiry *time.Time `json:"next_expiry,omitempty"`
 	// How many accounts are left alone because issuances failed a moment ago.
-	CoolingDown int `json:"cooling"`
+	CoolingDown int `json:"cooling_down"`
 	// Until when no token is issued at all, and why.
-	CooldownUntil *time.Time            `json:"cooling_until,omitempty"`
-	CooldownCause tokensource.ErrorKind `json:"cooling_cause,omitempty"`
+	CooldownUntil *time.Time            `json:"cooldown_until,omitempty"`
+	CooldownCause tokensource.ErrorKind `json:"cooldown_cause,omitempty"`
 }
 
 func statusOf(client *clientRef) clientStatus {

@@ -29,9 +29,9 @@ type client struct {
 	Issuances    int            `json:"issuances"`
 	Failures     map[string]int `json:"failures"`
 	NextExpiry   *time.Time     `json:"next_expiry"`
-	Cooling      int            `json:"cooling"`
-	CoolingUntil *time.Time     `json:"cooling_until"`
-	CoolingCause string         `json:"cooling_cause"`
+	Cooling      int            `json:"cooling_down"`
+	CooldownUntil *time.Time     `json:"cooldown_until"`
+	CooldownCause string         `json:"cooldown_cause"`
 }
 
 func (s *fixture) clients() []client {
@@ -62,13 +62,13 @@ func TestAdminAPI_ListsClients(t *testing.T) {
 		wantStatus(t, s.get(other, withField("X-Account", other)), http.StatusServiceUnavailable)
 	}
 	got := s.clients()[0]
-	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.Cooling != 3 || got.CoolingCause != "rate_limited" {
+	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.Cooling != 3 || got.CooldownCause != "rate_limited" {
 		t.Errorf("after a success and three failures: %+v", got)
 	}
 	if left := time.Until(*got.NextExpiry); left < 9*time.Minute || left > 10*time.Minute {
 		t.Errorf("the token expires in %s", left)
 	}
-	if left := time.Until(*got.CoolingUntil); left < 20*time.Second || left > 30*time.Second {
+	if left := time.Until(*got.CooldownUntil); left < 20*time.Second || left > 30*time.Second {
 		t.Errorf("it cools for %s", left)
 	}
 }
@@ -146,7 +146,7 @@ func TestMetrics_SurviveReload(t *testing.T) {
 			`pismo_token_acquire_duration_seconds_count{client="main",pismo_token_acquire_origin="issued"} `,
 			`pismo_token_rejections_total{client="main",pismo_token_rejection_outcome="replayed",pismo_token_rejection_verdict="token_refused"} 1`,
 			`pismo_token_cached{client="main"} 1`,
-			`pismo_token_cooling{client="main",pismo_token_cooling_extent="account"} 0`,
+			`pismo_token_cooldown{client="main",pismo_token_cooldown_extent="account"} 0`,
 		} {
 			if !strings.Contains(metrics, want) {
 				t.Errorf("there is no %s", want)

@@ -29,7 +29,7 @@ const (
 	keyRefusedSerial = attribute.Key("pismo.token.rejection.serial")
 	keyVerdict       = attribute.Key("pismo.token.rejection.verdict")
 	keyOutcome       = attribute.Key("pismo.token.rejection.outcome")
-	keyExtent        = attribute.Key("pismo.token.cooling.extent")
+	keyExtent        = attribute.Key("pismo.token.cooldown.extent")
 	keyCorrelationID = attribute.Key("pismo.correlation_id")
 )
 

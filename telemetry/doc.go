@@ -65,13 +65,13 @@
 //	pismo.token.issue.duration    histogram, s. How long they took, by the same
 //	pismo.token.rejections        counter. 401 answers, by
 //	                              pismo.token.rejection.verdict (token_refused,
-//	                              account_refused, request_refused, unclear) and
+//	                              account_refused, request_refused, unrecognized) and
 //	                              pismo.token.rejection.outcome (those above,
 //	                              passed, refused_again)
 //	pismo.token.cached            up-down counter. Tokens that can be handed out
-//	pismo.token.cooling           up-down counter. What issuances are left alone
+//	pismo.token.cooldown           up-down counter. What issuances are left alone
 //	                              for, because they failed a moment ago, by
-//	                              pismo.token.cooling.extent: account, source
+//	                              pismo.token.cooldown.extent: account, source
 //
 // The last two are observed; they are up-down counters and not gauges because
 // those of several Sources add up. In Prometheus that is a gauge. A value that

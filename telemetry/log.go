@@ -48,7 +48,7 @@ type Logger struct {
 	log      *slog.Logger
 	failures failures
 
-	replaced, notReplaced, again, unclear once
+	replaced, notReplaced, again, unrecognized once
 }
 
 // NewLogger returns a Logger that writes to log. If log is nil, the Logger has no
@@ -98,7 +98,7 @@ func (l *Logger) issue(issue, _ context.Context, info tokensource.IssueInfo) (co
 }
 
 // failed logs a failure. One that was suppressed, because the whole Source was
-// found to be cooling by the time of its turn, is no news.
+// found to be in cooldown by the time of its turn, is no news.
 func (l *Logger) failed(ctx context.Context, account tokensource.Account, err error, about []slog.Attr) {
 	if e := sourceError(err); e != nil && e.Suppressed {
 		return
@@ -176,7 +176,7 @@ func (l *Logger) refused(ctx context.Context, info transport.RefusedInfo) (conte
 func (l *Logger) news(info transport.RefusedInfo, result transport.RefusedResult) (level slog.Level, message string, news bool) {
 	switch {
 	case info.Verdict == transport.Unrecognized:
-		return slog.LevelWarn, "401 of a kind not known", l.unclear.first(info.Serial)
+		return slog.LevelWarn, "401 of a kind not known", l.unrecognized.first(info.Serial)
 	case result.Outcome == transport.OutcomeReplayed:
 		return slog.LevelInfo, "refused token replaced", l.replaced.first(info.Serial)
 	case info.Replayed:

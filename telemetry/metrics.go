@@ -25,7 +25,7 @@ type instruments struct {
 	acquisitions    metric.Int64Counter
 	rejections      metric.Int64Counter
 	cached          metric.Int64ObservableUpDownCounter
-	cooling         metric.Int64ObservableUpDownCounter
+	cooldown        metric.Int64ObservableUpDownCounter
 
 	// The options of what each request may record are made once: made for each
 	// call they would be three allocations, with a provider that does nothing
@@ -55,8 +55,8 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 	cached, err6 := meter.Int64ObservableUpDownCounter("pismo.token.cached",
 		metric.WithUnit("{token}"),
 		metric.WithDescription("Tokens that can be handed out."))
-	cooling, err7 := meter.Int64ObservableUpDownCounter("pismo.token.cooling",
-		metric.WithUnit("{cooling}"),
+	cooldown, err7 := meter.Int64ObservableUpDownCounter("pismo.token.cooldown",
+		metric.WithUnit("{cooldown}"),
 		metric.WithDescription("Accounts, and whole sources, that issuances are left alone for because they failed a moment ago."))
 	option := func(key attribute.Key, value string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(key.String(value)))
@@ -69,7 +69,7 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		acquisitions:    acquisitions,
 		rejections:      rejections,
 		cached:          cached,
-		cooling:         cooling,
+		cooldown:        cooldown,
 		fromCache:       []metric.AddOption{option(keyOrigin, string(tokensource.OriginCached))},
 		fromStale:       []metric.AddOption{option(keyOrigin, string(tokensource.OriginStale))},
 		accounts:        option(keyExtent, "account"),
@@ -113,7 +113,7 @@ var (
 	errNoTelemetry = &tokensource.ConfigError{Field: "Telemetry", Reason: "is not set; use telemetry.New, and check its error"}
 )
 
-// ObserveSource has pismo.token.cached and pismo.token.cooling tell of source,
+// ObserveSource has pismo.token.cached and pismo.token.cooldown tell of source,
 // until the registration it returns is unregistered. Several Sources add up. It
 // keeps the source alive; observe each only once.
 func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registration, error) {
@@ -127,10 +127,10 @@ func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registrati
 	return i.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		status := source.Status()
 		o.ObserveInt64(i.cached, int64(status.Tokens))
-		o.ObserveInt64(i.cooling, int64(status.CoolingDown), i.accounts)
-		o.ObserveInt64(i.cooling, oneIf(!status.CooldownUntil.IsZero()), i.all)
+		o.ObserveInt64(i.cooldown, int64(status.CoolingDown), i.accounts)
+		o.ObserveInt64(i.cooldown, oneIf(!status.CooldownUntil.IsZero()), i.all)
 		return nil
-	}, i.cached, i.cooling)
+	}, i.cached, i.cooldown)
 }
 
 func oneIf(condition bool) int64 {

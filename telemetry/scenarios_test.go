@@ -61,7 +61,7 @@ var scenarios = []scenario{
 		s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 		s.want(s.read("request"), 0)
 	}, false},
-	{"cooling", func(s *stage) {
+	{"cooldown", func(s *stage) {
 		s.pismo.FailAlways(passporttest.RateLimited(time.Minute))
 		s.want(s.read("first request"), 0)
 		s.want(s.read("request"), 0)

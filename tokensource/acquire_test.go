@@ -443,7 +443,7 @@ func TestRenewalAhead_RecoveryIsInvisible(t *testing.T) {
 		}
 		synctest.Wait()
 		if token(t, src, acct(t, 1)) == first {
-			t.Error("the token was not renewed after cooling")
+			t.Error("the token was not renewed after the cooldown")
 		}
 	})
 }

@@ -139,7 +139,7 @@ func TestSlots_LongQueueIsNoOutage(t *testing.T) {
 			if e := wantKind(t, g.err, tokensource.ErrOverloaded); e.Suppressed || e.RetryAfter != 0 {
 				t.Fatalf("account %d: %v, as if it had failed", i, e)
 			}
-			token(t, src, accounts[i]) // Neither the account nor the Source is cooling.
+			token(t, src, accounts[i]) // Neither the account nor the Source is in cooldown.
 		}
 		if late == 0 || late == len(all) {
 			t.Errorf("%d of %d were late: the test proves nothing", late, len(all))

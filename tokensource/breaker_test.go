@@ -342,7 +342,7 @@ func TestBreaker_LateTrialIsReleased(t *testing.T) {
 		}), maxIssuances(len(hung)))
 		together(len(hung), 0, func(i int) (*tokensource.Token, error) { return src.Token(t.Context(), hung[i]) })
 		if e := wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout); !e.Suppressed {
-			t.Fatal("the Source is not cooling: the test proves nothing")
+			t.Fatal("the Source is not in cooldown: the test proves nothing")
 		}
 		time.Sleep(2 * time.Second)
 		time.AfterFunc(9500*time.Millisecond, func() { close(hang) })

@@ -105,10 +105,10 @@ func TestCooldown_DoublesWithJitter(t *testing.T) {
 			})
 		}
 		if least < full/2 || most > full {
-			t.Errorf("after %d failures, cooling takes %v to %v, want %v to %v", failures+1, least, most, full/2, full)
+			t.Errorf("after %d failures, the cooldown takes %v to %v, want %v to %v", failures+1, least, most, full/2, full)
 		}
 		if least > full*65/100 || most < full*85/100 {
-			t.Errorf("after %d failures, cooling takes %v to %v: it is not spread over %v to %v", failures+1, least, most, full/2, full)
+			t.Errorf("after %d failures, the cooldown takes %v to %v: it is not spread over %v to %v", failures+1, least, most, full/2, full)
 		}
 	}
 }
@@ -270,7 +270,7 @@ func TestOutage_MinuteWithAToken(t *testing.T) {
 }
 
 // An issuance that hangs when the endpoint recovers takes its ten seconds: they
-// count as cooling.
+// count as part of the cooldown.
 func TestOutage_HungEndpointRecovers(t *testing.T) {
 	for _, account := range []tokensource.Account{acct(t, 1), tokensource.Organization()} {
 		for i := range 30 { // The outage ends at another moment of the series each time.
@@ -425,7 +425,7 @@ func TestRevision_IsReadOnceASecond(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 		if n := issuer.asked.Load() - before; n < 9 || n > 11 {
-			t.Errorf("in 10 s of cooling, the revision was asked for %d times", n)
+			t.Errorf("in 10 s of the cooldown, the revision was asked for %d times", n)
 		}
 	})
 }
@@ -672,7 +672,7 @@ func TestStatus_CountsCooldowns(t *testing.T) {
 		t.Helper()
 		status := src.Status()
 		if everybody := !status.CooldownUntil.IsZero(); status.CoolingDown != accounts || everybody != all {
-			t.Errorf("%s: %d accounts are cooling, all is %v; want %d and %v", what, status.CoolingDown, everybody, accounts, all)
+			t.Errorf("%s: %d accounts are in cooldown, all is %v; want %d and %v", what, status.CoolingDown, everybody, accounts, all)
 		}
 	}
 	bubble(t, func(t *testing.T) {

@@ -207,7 +207,7 @@ func TestGrant_WrongAccountIsDiscarded(t *testing.T) {
 				return
 			}
 			wantNoToken(t, src, tt.account, tokensource.ErrAccountMismatch)
-			// Nothing is kept: the next caller meets the cooling, no token.
+			// Nothing is kept: the next caller meets the cooldown, no token.
 			wantNoToken(t, src, tt.account, tokensource.ErrAccountMismatch)
 		})
 	}

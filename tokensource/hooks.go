@@ -141,7 +141,7 @@ const (
 	// RenewJoined: one was being issued already.
 	RenewJoined RenewOutcome = "joined"
 	// RenewSuppressed: the budget is spent, or the account or the Source is
-	// cooling.
+	// in cooldown.
 	RenewSuppressed RenewOutcome = "suppressed"
 )
 

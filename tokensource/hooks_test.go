@@ -138,10 +138,10 @@ func TestHooks_LearnWhatHappens(t *testing.T) {
 			"acquired 7: unavailable", "issued #4: unavailable for 0s, 2 attempts")
 
 		wantNoToken(t, src, account, tokensource.ErrUnavailable)
-		wantLines(t, "a cooling account", diary.read(), "acquire 7 suppressed #4", "acquired 7: unavailable")
+		wantLines(t, "an account in cooldown", diary.read(), "acquire 7 suppressed #4", "acquired 7: unavailable")
 
 		wantNotRenewed(t, src, second, tokensource.ErrUnavailable)
-		wantLines(t, "a renewal while cooling", diary.read(), "renew 7 token 2: suppressed #4", "renewed 7: unavailable")
+		wantLines(t, "a renewal while in cooldown", diary.read(), "renew 7 token 2: suppressed #4", "renewed 7: unavailable")
 	})
 }
 

@@ -367,7 +367,7 @@ func TestRenew_FailureCostsTheBudgetOnce(t *testing.T) {
 		src := newSource(t, d)
 		tok := token(t, src, acct(t, 1))
 		d.fail(errDown)
-		for range 10 { // One fails, nine find the account cooling.
+		for range 10 { // One fails, nine find the account in cooldown.
 			wantNotRenewed(t, src, tok, tokensource.ErrUnavailable)
 		}
 		d.fail(nil)

@@ -58,7 +58,7 @@ func TestHooks_RefusedReportsOutcome(t *testing.T) {
 		}, false, false, []told{
 			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.RequestRefused}, transport.RefusedResult{Outcome: transport.OutcomePassed}},
 		}},
-		{"unclear", func(*fakeIssuer, sentRequest) (*http.Response, error) {
+		{"unrecognized", func(*fakeIssuer, sentRequest) (*http.Response, error) {
 			return respond(http.StatusUnauthorized, `{"code":"unknown"}`), nil
 		}, false, false, []told{
 			{transport.RefusedInfo{Account: org, Serial: 1, Verdict: transport.Unrecognized}, transport.RefusedResult{Outcome: transport.OutcomePassed}},

@@ -49,7 +49,7 @@ func TestTransport_ShowsNoTokenOrAccount(t *testing.T) {
 		{name: "refused", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) {
 			return respond(http.StatusUnauthorized, ""), nil
 		}},
-		{name: "unclear", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) {
+		{name: "unrecognized", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) {
 			return respond(http.StatusUnauthorized, "{}"), nil
 		}},
 		{name: "healed", answer: func(m *fakeIssuer, s sentRequest) (*http.Response, error) {

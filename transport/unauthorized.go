@@ -103,7 +103,7 @@ func (x *exchange) replacementToken(ctx context.Context, refused *tokensource.To
 	return token, RefusedResult{Outcome: OutcomeReplayed, Serial: token.Serial()}
 }
 
-// shouldRenew reports whether an unclear 401 is a reason to renew the token. One
+// shouldRenew reports whether an unrecognized 401 is a reason to renew the token. One
 // that could not be read is no evidence: it is reason enough once.
 func (x *exchange) shouldRenew(refusal *Refusal, refused *tokensource.Token) bool {
 	if refusal.isLegible() {

@@ -27,7 +27,7 @@ const (
 	// safe; or the 401 could not be read, whatever the method. The request is
 	// not replayed. The token is renewed in the background, so that an early
 	// revocation heals by the next request.
-	Unrecognized Verdict = "unclear"
+	Unrecognized Verdict = "unrecognized"
 )
 
 // A Refusal is a 401 on its way to a verdict.

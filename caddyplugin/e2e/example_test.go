@@ -73,7 +73,7 @@ func TestExample_UserReachesOnlyItsAccount(t *testing.T) {
 
 func TestExample_HasSecretsOfFakeServer(t *testing.T) {
 	t.Parallel()
-	source, err := os.ReadFile(filepath.Join(root, "examples", "double", "main.go"))
+	source, err := os.ReadFile(filepath.Join(root, "examples", "fakeserver", "main.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,10 +160,10 @@ func TestSource_PicksUpRotatedSecret(t *testing.T) {
 		s.Credentials.Secret = passport.File(path)
 		source := newSource(t, s)
 
-		for cooling := time.Duration(0); cooling < time.Minute; { // It grows to five.
-			time.Sleep(cooling)
+		for cooldown := time.Duration(0); cooldown < time.Minute; { // It grows to five.
+			time.Sleep(cooldown)
 			_, err := source.Token(t.Context(), tokensource.Organization())
-			cooling = failedWith(t, err, tokensource.ErrCredentialsRejected).RetryAfter
+			cooldown = failedWith(t, err, tokensource.ErrCredentialsRejected).RetryAfter
 		}
 
 		writeFile(t, path, sampleSecret+"\n")

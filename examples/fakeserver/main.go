@@ -2,7 +2,7 @@
 // resource API behind it, on a fixed loopback port, for curl and for programs
 // in any language.
 //
-//	go run ./examples/double
+//	go run ./examples/fakeserver
 package main
 
 import (

@@ -20,9 +20,9 @@ type status struct {
 	Issuances        int
 	Failures         map[string]int
 	NextExpiry       time.Time `json:"next_expiry"`
-	Cooling          int
-	CoolingUntil     time.Time `json:"cooling_until"`
-	CoolingCause     string    `json:"cooling_cause"`
+	CoolingDown      int       `json:"cooling_down"`
+	CooldownUntil    time.Time `json:"cooldown_until"`
+	CooldownCause    string    `json:"cooldown_cause"`
 }
 
 // status returns what the admin API tells of the only client.
@@ -82,7 +82,7 @@ func TestAdminAPI_ListsAndInvalidates(t *testing.T) {
 	c.invalidate(t, "")
 	to.get(t, "/v1/accounts/"+alice, "X-User", "alice")
 	now = c.status(t)
-	check(t, "accounts that are left alone", now.Cooling, 1)
+	check(t, "accounts that are left alone", now.CoolingDown, 1)
 	if now.Failures["unavailable"] == 0 {
 		t.Errorf("failures: %v", now.Failures)
 	}
