@@ -8,7 +8,7 @@
 //     however many ask, kept while it lives, renewed before it expires. It
 //     knows neither HTTP nor telemetry.
 //   - tokensource/passport: Issuers, which talk to Pismo's Passport API.
-//   - tokensource/passporttest: a double of Passport and of a resource API
+//   - tokensource/passporttest: a fake of Passport and of a resource API
 //     behind it, for tests; ours and yours.
 //   - transport: an http.RoundTripper, which attaches the token, retries what
 //     may be retried, and on a 401 decides, renews and replays.
@@ -17,7 +17,7 @@
 //   - telemetry: OpenTelemetry spans and metrics of what happens to tokens, and
 //     a log of what changes. The only package here that imports OpenTelemetry.
 //   - caddyplugin: all of it for Caddy, as a plugin; a Go module of its own.
-//   - examples: programs to run: client, proxy, double, tracing; a Caddyfile and
+//   - examples: programs to run: client, proxy, fakeserver, tracing; a Caddyfile and
 //     a dashboard.
 //
 // A request goes this way:

@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"middleware":                 {"internal/", "tokensource", "transport", "github.com/golang-jwt/jwt/v5"},
 	"telemetry":                  {"internal/", "tokensource", "transport", "go.opentelemetry.io/"},
 	"examples/client":            {"examples/internal/", "tokensource", "tokensource/passporttest", "transport"},
-	"examples/fakeserver":            {"examples/internal/", "tokensource/passporttest"},
+	"examples/fakeserver":        {"examples/internal/", "tokensource/passporttest"},
 	"examples/proxy":             {"examples/internal/", "middleware", "telemetry", "tokensource", "tokensource/passporttest", "transport", "github.com/golang-jwt/jwt/v5"},
 	"examples/internal/cli":      {},
 	"examples/internal/platform": {"tokensource/passport", "tokensource/passporttest"},

@@ -52,6 +52,8 @@ func TestAccount_UserReachesOnlyItsOwn(t *testing.T) {
 	}
 }
 
+// A user without a valid account must not reach the platform, nor the token
+// endpoint.
 func TestAccount_MissingIsForbidden(t *testing.T) {
 	for name, test := range map[string]struct{ mapping, options string }{
 		"none":               {"bob " + bob, "account {account}"},
@@ -129,6 +131,7 @@ func TestAccount_LongVariables(t *testing.T) {
 	}
 }
 
+// The organization needs the word organization.
 func TestAccount_MayBeFixed(t *testing.T) {
 	for account, want := range map[string]string{"organization": "", alice: alice} {
 		s := newFixture(t, passporttest.Config{})
@@ -140,6 +143,7 @@ func TestAccount_MayBeFixed(t *testing.T) {
 	}
 }
 
+// A forged spelling of the header is refused.
 func TestAccountHeader_IsStripped(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `route {
@@ -164,6 +168,7 @@ func TestAccountHeader_IsStripped(t *testing.T) {
 	}
 }
 
+// A client's own Authorization must not reach the platform.
 func TestUpstream_GetsOneAuthorization(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":         byHeader,
@@ -180,12 +185,13 @@ func TestUpstream_GetsOneAuthorization(t *testing.T) {
 				{withField("X-Account", alice), withField("Authorization", "Bearer mine")},
 				{withField("X-Account", alice), asUser("alice")},
 			} {
-				wantStatus(t, s.get(alice, edits...), http.StatusOK) // The double takes one, and only a good one.
+				wantStatus(t, s.get(alice, edits...), http.StatusOK) // The fake server takes one, and only a good one.
 			}
 		})
 	}
 }
 
+// They hold neither the token nor the account.
 func TestPlaceholders_DescribeLastToken(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `route {

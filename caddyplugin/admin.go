@@ -24,7 +24,7 @@ func init() {
 // forget tokens:
 //
 //	GET  /pismo/clients
-//	POST /pismo/clients/<name>/flush
+//	POST /pismo/clients/<name>/invalidate
 //
 // The body of the latter is a JSON object whose field account is an account's
 // id, as a string or a number, or the word organization; without a body, all
@@ -120,9 +120,9 @@ func (*adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 
 // invalidate has a client forget tokens.
 func (*adminAPI) invalidate(w http.ResponseWriter, r *http.Request) error {
-	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, adminClients+"/"), "/flush")
+	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, adminClients+"/"), "/invalidate")
 	if !ok || name == "" || strings.Contains(name, "/") {
-		return adminError(http.StatusNotFound, "there is only "+adminClients+"/<name>/flush")
+		return adminError(http.StatusNotFound, "there is only "+adminClients+"/<name>/invalidate")
 	}
 	if r.Method != http.MethodPost {
 		return adminError(http.StatusMethodNotAllowed, "the method is not POST")
@@ -145,7 +145,7 @@ func (*adminAPI) invalidate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// maxInvalidateBody is how large the body of a flush may be.
+// maxInvalidateBody is how large the body of a request to invalidate may be.
 const maxInvalidateBody = 4 << 10
 
 var errInvalidateBody = errors.New(`the body is neither empty nor {"account": "<id>"} or {"account": "organization"}`)

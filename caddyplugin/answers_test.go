@@ -10,6 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
+// A suppressed error has another answer than an error of an attempt.
 func TestProblem_FollowsTokenError(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault  passporttest.Fault
@@ -84,6 +85,7 @@ func TestProxy_PassesBusiness401(t *testing.T) {
 	}
 }
 
+// The client has no part in that token, and cannot mend it.
 func TestProxy_Hides401OfItsOwnToken(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.pismo.Refuse(passporttest.Refusal{}.Times(2))

@@ -96,6 +96,7 @@ func TestReplay_OncePerRequest(t *testing.T) {
 	}
 }
 
+// A failure of the token endpoint must not count against the upstream.
 func TestOutage_LeavesUpstreamHealthy(t *testing.T) {
 	for name, fault := range map[string]passporttest.Fault{
 		"down":        passporttest.Status(http.StatusInternalServerError),

@@ -155,7 +155,7 @@ func TestClient_FieldsMayBePlaceholders(t *testing.T) {
 		if want := `"extra":{"deep":["x gateway-key",{"n":1}]}`; err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("the gateway got no %s", want)
 		}
-		// The double takes no field that it does not know.
+		// The fake server takes no field that it does not know.
 		r.Body = io.NopCloser(strings.NewReader(strings.Replace(string(body), `"extra":{"deep":["x gateway-key",{"n":1}]},`, "", 1)))
 		r.ContentLength = -1
 		s.pismo.Handler().ServeHTTP(w, r)
@@ -193,7 +193,7 @@ func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 			t.Errorf("%s: there are %+v", name, clients)
 		}
 		issued := s.pismo.Counts().Issued
-		wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
+		wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", ""), http.StatusNoContent)
 		get(issued + 1)
 	}
 }

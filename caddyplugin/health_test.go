@@ -159,6 +159,7 @@ func TestHealthCheck_CannotBeForged(t *testing.T) {
 	}
 }
 
+// A check without a token says nothing about the upstream.
 func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 	for _, expected := range []string{"", "health_status 204", "health_status 4xx", "health_body ^fine$"} {
 		t.Run(expected, func(t *testing.T) {
@@ -184,11 +185,11 @@ func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 			s.awaitHealthChecks(1)
 			wantStatus(t, s.get(alice), http.StatusOK)
 			s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
-			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":"organization"}`), http.StatusNoContent)
+			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", `{"account":"organization"}`), http.StatusNoContent)
 			s.awaitLogged("health checks have no token, and count as passed", 1)
 			wantStatus(t, s.get(alice), http.StatusOK) // With the token that there is.
 			s.pismo.Heal()
-			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
+			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", ""), http.StatusNoContent)
 			s.awaitHealthChecks(s.pismo.Counts().Accounts[""].Accepted + 1)
 			wantStatus(t, s.get(alice), http.StatusOK)
 		})
@@ -208,6 +209,7 @@ func (s *fixture) awaitLogged(message string, times int) {
 	}
 }
 
+// These options count answers of the transport as failures of the upstream.
 func TestPassiveHealth_WarnsOfOwnAnswers(t *testing.T) {
 	const bare = "transport pismo {\n account " + alice + "\n}\n"
 	for name, test := range map[string]struct {

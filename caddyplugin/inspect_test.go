@@ -17,11 +17,11 @@ import (
 
 const inspectedAccount = "102681871"
 
-// issue returns a token of the double's, for an account or the organization.
+// issue returns a token of the fake server's, for an account or the organization.
 func issue(t *testing.T, config passporttest.Config, account tokensource.Account) string {
 	t.Helper()
-	double := passporttest.NewUnstarted(t, config)
-	source, err := tokensource.New(tokensource.Config{Issuer: double.Issuer()})
+	fake := passporttest.NewUnstarted(t, config)
+	source, err := tokensource.New(tokensource.Config{Issuer: fake.Issuer()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +142,7 @@ func TestInspect_ShowsUnknownForms(t *testing.T) {
 	}
 }
 
+// The error must not repeat the input.
 func TestInspect_RefusesUnreadableInput(t *testing.T) {
 	const sentinel = "SENTINEL"
 	header := `{"alg":"HS512"}`
@@ -181,6 +182,7 @@ func TestInspect_RefusesUnreadableInput(t *testing.T) {
 	}
 }
 
+// Nor does it show the signature.
 func TestInspect_ShowsNoToken(t *testing.T) {
 	for _, vintage := range []passporttest.TokenFormat{passporttest.TokenFormat2022, passporttest.TokenFormat2025} {
 		token := issue(t, passporttest.Config{TokenFormat: vintage}, accountOfID(t))

@@ -69,7 +69,7 @@ func TestLogFormat_NoAccountInAnyLog(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 	}
-	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":"`+alice+`"}`), http.StatusNoContent)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", `{"account":"`+alice+`"}`), http.StatusNoContent)
 	s.adminSend(http.MethodGet, "/pismo/clients/"+alice, "")
 	files, err := filepath.Glob(s.logs + "*")
 	if err != nil || len(files) != 2 {

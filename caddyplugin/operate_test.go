@@ -23,13 +23,13 @@ func (s *fixture) adminSend(method, path, body string) reply {
 
 // A client is what the admin API says of one.
 type client struct {
-	Name         string         `json:"name"`
-	Accounts     int            `json:"accounts"`
-	Tokens       int            `json:"tokens"`
-	Issuances    int            `json:"issuances"`
-	Failures     map[string]int `json:"failures"`
-	NextExpiry   *time.Time     `json:"next_expiry"`
-	Cooling      int            `json:"cooling_down"`
+	Name          string         `json:"name"`
+	Accounts      int            `json:"accounts"`
+	Tokens        int            `json:"tokens"`
+	Issuances     int            `json:"issuances"`
+	Failures      map[string]int `json:"failures"`
+	NextExpiry    *time.Time     `json:"next_expiry"`
+	Cooling       int            `json:"cooling_down"`
 	CooldownUntil *time.Time     `json:"cooldown_until"`
 	CooldownCause string         `json:"cooldown_cause"`
 }
@@ -85,13 +85,13 @@ func TestAdminAPI_InvalidatesOneOrAll(t *testing.T) {
 		}
 	}
 	both(2)
-	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":"`+alice+`"}`), http.StatusNoContent)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", `{"account":"`+alice+`"}`), http.StatusNoContent)
 	both(3)
-	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":`+bob+`}`), http.StatusNoContent)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", `{"account":`+bob+`}`), http.StatusNoContent)
 	both(4)
-	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", `{"account":"organization"}`), http.StatusNoContent)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", `{"account":"organization"}`), http.StatusNoContent)
 	both(4)
-	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", ""), http.StatusNoContent)
 	both(6)
 	if log := strings.Join(s.log(), "\n"); strings.Contains(log, "account\":") {
 		t.Errorf("an account was logged: %s", log)
@@ -106,18 +106,18 @@ func TestAdminAPI_RefusesInvalidRequests(t *testing.T) {
 		status             int
 	}{
 		{http.MethodPost, "/pismo/clients", "", http.StatusMethodNotAllowed},
-		{http.MethodGet, "/pismo/clients/main/flush", "", http.StatusMethodNotAllowed},
-		{http.MethodPost, "/pismo/clients/other/flush", "", http.StatusNotFound},
+		{http.MethodGet, "/pismo/clients/main/invalidate", "", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/pismo/clients/other/invalidate", "", http.StatusNotFound},
 		{http.MethodPost, "/pismo/clients/main/burn", "", http.StatusNotFound},
 		{http.MethodPost, "/pismo/clients/main", "", http.StatusNotFound},
-		{http.MethodPost, "/pismo/clients/a/b/flush", "", http.StatusNotFound},
-		{http.MethodPost, "/pismo/clients/main/flush", `{}`, http.StatusBadRequest},
-		{http.MethodPost, "/pismo/clients/main/flush", `{"accounts":"1"}`, http.StatusBadRequest},
-		{http.MethodPost, "/pismo/clients/main/flush", `{"account":""}`, http.StatusBadRequest},
-		{http.MethodPost, "/pismo/clients/main/flush", `{"account":null}`, http.StatusBadRequest},
-		{http.MethodPost, "/pismo/clients/main/flush", `{"account":"0` + alice + `"}`, http.StatusBadRequest},
-		{http.MethodPost, "/pismo/clients/main/flush", alice, http.StatusBadRequest},
-		{http.MethodPost, "/pismo/clients/main/flush", `{"account":"` + strings.Repeat("1", 5000) + `"}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/a/b/invalidate", "", http.StatusNotFound},
+		{http.MethodPost, "/pismo/clients/main/invalidate", `{}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/invalidate", `{"accounts":"1"}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/invalidate", `{"account":""}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/invalidate", `{"account":null}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/invalidate", `{"account":"0` + alice + `"}`, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/invalidate", alice, http.StatusBadRequest},
+		{http.MethodPost, "/pismo/clients/main/invalidate", `{"account":"` + strings.Repeat("1", 5000) + `"}`, http.StatusBadRequest},
 	} {
 		r := s.adminSend(test.method, test.path, test.body)
 		wantStatus(t, r, test.status)

@@ -46,6 +46,7 @@ func TestProvision_FaultNamesOptionAndRemedy(t *testing.T) {
 	}
 }
 
+// Credentials that cannot be read fail the configuration.
 func TestProvision_ReadsCredentials(t *testing.T) {
 	for name, test := range map[string]struct{ key, want string }{
 		"no file":     {"{file.$SECRETS/none}", `client main: server_key: file "$SECRETS/none" cannot be read: no such file`},

@@ -106,7 +106,7 @@ func TestLog_OneLinePerChange(t *testing.T) {
 		s.get(alice, withField("X-Account", alice))
 	}
 	s.pismo.Heal()
-	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/flush", ""), http.StatusNoContent)
+	wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", ""), http.StatusNoContent)
 	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.Refuse(passporttest.Refusal{}.Times(6))
 	for range 3 {

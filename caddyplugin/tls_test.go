@@ -96,6 +96,7 @@ func newTLSFixture(t *testing.T, config passporttest.Config) *fixture {
 	return s
 }
 
+// The certificate is replaced when its files are.
 func TestCertificate_ServesBothCalls(t *testing.T) {
 	for _, versions := range []string{"1.1", "1.1 2"} {
 		t.Run(versions, func(t *testing.T) {
@@ -166,7 +167,7 @@ func TestUpstream_IsNamedByCertificate(t *testing.T) {
 			tls_server_name localhost
 		}
 	}`))
-	wantStatus(t, s.get(alice), http.StatusOK) // The double's certificate is for localhost, too.
+	wantStatus(t, s.get(alice), http.StatusOK) // The fake server's certificate is for localhost, too.
 }
 
 // What stands in front of many hosts passes a request on by its Host.

@@ -158,6 +158,7 @@ func TestFromHeader_TakesOneFullMatch(t *testing.T) {
 	}
 }
 
+// A header with hyphens is the twin of a header with underscores.
 func TestFromHeader_UnderscoreNameHasTwin(t *testing.T) {
 	find := fromHeader(t, "X_Account_Id", digits)
 	wantAccount(t, find, inbound(t, "X_account_id", alice), alice)

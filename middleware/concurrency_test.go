@@ -140,11 +140,11 @@ func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s/%d accounts/over %s", test.fault, test.accounts, test.spread), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				double := passporttest.NewUnstarted(t, passporttest.Config{})
-				double.RotateSecret() // What is slow is refused in the end.
-				issuer := double.Issuer()
-				double.RotateSecret()
-				double.FailAlways(test.fault)
+				fake := passporttest.NewUnstarted(t, passporttest.Config{})
+				fake.RotateSecret() // What is slow is refused in the end.
+				issuer := fake.Issuer()
+				fake.RotateSecret()
+				fake.FailAlways(test.fault)
 				m := newMiddleware(t, middleware.Config{
 					Source:  newSource(t, tokensource.Config{Issuer: issuer}),
 					Account: fromHeader(t, "X-Account", digits),
@@ -170,7 +170,7 @@ func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				synctest.Wait()
-				if calls := double.Counts().TokenRequests; calls > test.calls {
+				if calls := fake.Counts().TokenRequests; calls > test.calls {
 					t.Errorf("%d calls in the first second, want at most %d", calls, test.calls)
 				}
 				running.Wait()
@@ -180,6 +180,7 @@ func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 	}
 }
 
+// Tokens are revoked at random meanwhile.
 func TestNewProxy_NeverMixesUpAccounts(t *testing.T) {
 	const accounts, workers, each = 5, 8, 20
 	p := newPlatform(t, passporttest.Config{})

@@ -36,12 +36,13 @@ func newTrackedHandler(handler http.Handler) trackedHandler {
 	return trackedHandler{handler, make(chan any, 100)}
 }
 
+// Another client may wait for the same issuance.
 func TestIssuance_SurvivesClientDisconnect(t *testing.T) {
-	double := passporttest.NewServer(t, passporttest.Config{})
+	fake := passporttest.NewServer(t, passporttest.Config{})
 	waiting := make(chan struct{}, 2)
 	ready := make(chan struct{})
-	passport := double.Issuer()
-	p := newPlatformFor(t, double, tokensource.Config{
+	passport := fake.Issuer()
+	p := newPlatformFor(t, fake, tokensource.Config{
 		Issuer: issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			<-ready
 			return passport.Issue(ctx, account)

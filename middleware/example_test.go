@@ -150,7 +150,7 @@ func ExampleNewReadiness() {
 	// 200 OK
 }
 
-// startFakeServer starts a double of the platform, with a Source for it.
+// startFakeServer starts a fake of the platform, with a Source for it.
 func startFakeServer() (*passporttest.Server, *tokensource.Source) {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {

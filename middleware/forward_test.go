@@ -256,6 +256,7 @@ func TestIssuance_SendsClientNoEarlyHints(t *testing.T) {
 	}
 }
 
+// A client must not forge the addresses that the platform sees.
 func TestNewProxy_DropsForwardedFields(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
@@ -304,6 +305,7 @@ func TestNewProxy_DropsForwardedFields(t *testing.T) {
 	}
 }
 
+// No request line may lead a token to another host.
 func TestNewProxy_RequestLineKeepsTarget(t *testing.T) {
 	elsewhere := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a request has been led elsewhere, with %v", r.Header["Authorization"])

@@ -343,6 +343,7 @@ func TestJWTConfig_KeyErrorVerifiesNothing(t *testing.T) {
 	wantUnauthenticated(t, fromJWT(t, config), "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims()))
 }
 
+// With them, a client could sign its own tokens.
 func TestJWTConfig_RefusesUnsafeAlgorithms(t *testing.T) {
 	for name, algorithms := range map[string][]string{
 		"none":                  {"none"},

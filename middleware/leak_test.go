@@ -46,7 +46,7 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 		mu     sync.Mutex
 		tokens = map[string]bool{} // that the platform has been sent
 	)
-	double := passporttest.NewServer(t, passporttest.Config{
+	fake := passporttest.NewServer(t, passporttest.Config{
 		ServerKey:    leakedKey,
 		ServerSecret: leakedSecret,
 		Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,7 +65,7 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 			}
 		}),
 	})
-	p := newPlatformFor(t, double, tokensource.Config{})
+	p := newPlatformFor(t, fake, tokensource.Config{})
 	logged := new(recorder)
 	account := fromJWT(t, jwtConfig(jwt.SigningMethodHS256, hmacKey))
 	proxy := p.proxy(t, func(c *middleware.ProxyConfig) {
@@ -110,8 +110,8 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	}
 	visit(theirs, "/readyz", "/wrapped", "/", "/refused", "/down", "/half")
 	visit(expired, "/wrapped", "/")
-	double.RevokeAll()
-	double.FailAlways(passporttest.Body(http.StatusUnauthorized, "application/json", `{"message":"`+leakedAnswer+`"}`))
+	fake.RevokeAll()
+	fake.FailAlways(passporttest.Body(http.StatusUnauthorized, "application/json", `{"message":"`+leakedAnswer+`"}`))
 	visit(theirs, "/refused", "/", "/wrapped", "/readyz") // Without a renewal.
 	visit(others, "/refused", "/", "/wrapped")            // Without a token.
 
@@ -134,7 +134,7 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 			}
 		}
 	}
-	check(t, "the platform's address in an answer", strings.Contains(answers.String(), double.Host()), false)
+	check(t, "the platform's address in an answer", strings.Contains(answers.String(), fake.Host()), false)
 	check(t, "tokens were seen", len(tokens) > 1, true)
 	check(t, "something was logged", logged.String() != "", true)
 }

@@ -81,6 +81,7 @@ func TestWrap_SetsAccountAndToken(t *testing.T) {
 	check(t, "status", call(handler, inbound(t)).status, http.StatusNoContent)
 }
 
+// A handler reaches the platform for its client without code of its own.
 func TestWrap_TransportUsesContextAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	client := &http.Client{Transport: p.transport}
@@ -161,6 +162,7 @@ func TestTransport_RefusesForgedAuthorization(t *testing.T) {
 	}
 }
 
+// The spelling of the field's name does not matter.
 func TestAdmit_DropsInboundAuthorization(t *testing.T) {
 	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("ours")})
 	m := newMiddleware(t, middleware.Config{Source: source, Account: middleware.FixedAccount(acct(t, alice))})
@@ -225,6 +227,7 @@ func TestWrap_LeavesInboundUnchanged(t *testing.T) {
 	}
 }
 
+// A request without an account must not act for the organization.
 func TestAccountFunc_ErrorIsForbidden(t *testing.T) {
 	someone := acct(t, alice)
 	for name, account := range map[string]middleware.AccountFunc{

@@ -49,6 +49,7 @@ var answers = []struct {
 	{"made_up", 500, 500, "misconfigured", "misconfigured", false, false},
 }
 
+// A suppressed error has another answer than an error of an attempt.
 func TestProblem_FollowsTokenError(t *testing.T) {
 	for _, test := range answers {
 		for _, suppressed := range []bool{false, true} {

@@ -106,6 +106,7 @@ func TestNewProxy_ReplacesRevokedToken(t *testing.T) {
 	check(t, "payments made", made, 3)
 }
 
+// The client has no part in that token, and cannot mend it.
 func TestNewProxy_Hides401OfItsOwnToken(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(p *fakePlatform)

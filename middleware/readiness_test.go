@@ -58,15 +58,15 @@ func (p *probe) notReady(t *testing.T, name string) {
 
 func TestReadiness_ReadyAfterIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		double := passporttest.NewUnstarted(t, passporttest.Config{})
-		p := newProbe(t, double.Issuer(), 0)
-		check(t, "token requests before", double.Counts().TokenRequests, 0)
+		fake := passporttest.NewUnstarted(t, passporttest.Config{})
+		p := newProbe(t, fake.Issuer(), 0)
+		check(t, "token requests before", fake.Counts().TokenRequests, 0)
 		p.ready(t)
-		check(t, "token requests for the account", double.Counts().Accounts[alice].TokenRequests, 1)
+		check(t, "token requests for the account", fake.Counts().Accounts[alice].TokenRequests, 1)
 		for range 100 {
 			p.ready(t)
 		}
-		check(t, "token requests", double.Counts().TokenRequests, 1)
+		check(t, "token requests", fake.Counts().TokenRequests, 1)
 		check(t, "asked", p.asked.Load(), 1)
 	})
 }
@@ -74,24 +74,24 @@ func TestReadiness_ReadyAfterIssuance(t *testing.T) {
 // With one outage, every instance would be taken out of rotation.
 func TestReadiness_ReadyInOutageWithToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		double := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: 10 * time.Minute})
-		p := newProbe(t, double.Issuer(), 0)
+		fake := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: 10 * time.Minute})
+		p := newProbe(t, fake.Issuer(), 0)
 		if _, err := p.source.Token(t.Context(), acct(t, bob)); err != nil { // Of any account.
 			t.Fatal(err)
 		}
 		p.asked.Store(0)
-		double.FailAlways(passporttest.Status(http.StatusInternalServerError))
-		double.RevokeAll()
-		asked := double.Counts().TokenRequests
+		fake.FailAlways(passporttest.Status(http.StatusInternalServerError))
+		fake.RevokeAll()
+		asked := fake.Counts().TokenRequests
 		for range 9 * 60 {
 			p.ready(t)
 			time.Sleep(time.Second)
 		}
-		check(t, "token requests", double.Counts().TokenRequests, asked)
+		check(t, "token requests", fake.Counts().TokenRequests, asked)
 		check(t, "asked", p.asked.Load(), 0)
 		time.Sleep(time.Minute) // The last token has expired.
 		p.notReady(t, "unavailable")
-		double.Heal()
+		fake.Heal()
 		time.Sleep(10 * time.Second)
 		p.ready(t)
 	})
@@ -101,9 +101,9 @@ func TestReadiness_AsksOncePerInterval(t *testing.T) {
 	for interval, times := range map[time.Duration]int32{0: 6, time.Second: 60, time.Minute: 1, 25 * time.Second: 3} {
 		t.Run(interval.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				double := passporttest.NewUnstarted(t, passporttest.Config{})
-				double.FailAlways(passporttest.Status(http.StatusInternalServerError))
-				p := newProbe(t, double.Issuer(), interval)
+				fake := passporttest.NewUnstarted(t, passporttest.Config{})
+				fake.FailAlways(passporttest.Status(http.StatusInternalServerError))
+				p := newProbe(t, fake.Issuer(), interval)
 				for range 600 {
 					p.notReady(t, "unavailable")
 					time.Sleep(100 * time.Millisecond)
@@ -116,9 +116,9 @@ func TestReadiness_AsksOncePerInterval(t *testing.T) {
 
 func TestReadiness_AwaitsRunningRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		double := passporttest.NewUnstarted(t, passporttest.Config{})
-		double.FailAlways(passporttest.Hang())
-		p := newProbe(t, double.Issuer(), time.Second)
+		fake := passporttest.NewUnstarted(t, passporttest.Config{})
+		fake.FailAlways(passporttest.Hang())
+		p := newProbe(t, fake.Issuer(), time.Second)
 		begin := time.Now()
 		concurrently(90, func(i int) {
 			time.Sleep(time.Duration(i) * 100 * time.Millisecond)
@@ -131,11 +131,11 @@ func TestReadiness_AwaitsRunningRequest(t *testing.T) {
 
 func TestReadiness_ReadyByTokenOfTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		double := passporttest.NewUnstarted(t, passporttest.Config{})
-		double.FailAlways(passporttest.Status(http.StatusInternalServerError))
-		p := newProbe(t, double.Issuer(), time.Hour)
+		fake := passporttest.NewUnstarted(t, passporttest.Config{})
+		fake.FailAlways(passporttest.Status(http.StatusInternalServerError))
+		p := newProbe(t, fake.Issuer(), time.Hour)
 		p.notReady(t, "unavailable")
-		double.Heal()
+		fake.Heal()
 		time.Sleep(30 * time.Second)
 		p.notReady(t, "unavailable") // It does not ask again, and nobody else has.
 		if _, err := p.source.Token(t.Context(), acct(t, bob)); err != nil {
@@ -147,10 +147,10 @@ func TestReadiness_ReadyByTokenOfTraffic(t *testing.T) {
 
 func TestReadiness_ConcurrentProbesIssueOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		double := passporttest.NewUnstarted(t, passporttest.Config{Latency: time.Second})
-		p := newProbe(t, double.Issuer(), 0)
+		fake := passporttest.NewUnstarted(t, passporttest.Config{Latency: time.Second})
+		p := newProbe(t, fake.Issuer(), 0)
 		concurrently(100, func(int) { p.ready(t) })
-		check(t, "token requests", double.Counts().TokenRequests, 1)
+		check(t, "token requests", fake.Counts().TokenRequests, 1)
 		check(t, "asked", p.asked.Load(), 1)
 	})
 }
@@ -168,8 +168,8 @@ func TestReadiness_CanceledProbeHarmsNoOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				double := passporttest.NewUnstarted(t, passporttest.Config{Latency: 2 * time.Second})
-				p := newProbe(t, double.Issuer(), time.Hour)
+				fake := passporttest.NewUnstarted(t, passporttest.Config{Latency: 2 * time.Second})
+				p := newProbe(t, fake.Issuer(), time.Hour)
 				concurrently(2, func(i int) {
 					if i == 1 { // Joins what the other has begun.
 						time.Sleep(time.Millisecond)
@@ -183,7 +183,7 @@ func TestReadiness_CanceledProbeHarmsNoOther(t *testing.T) {
 					check(t, "answered after", time.Since(begin), time.Second)
 				})
 				p.ready(t)
-				check(t, "token requests", double.Counts().TokenRequests, 1)
+				check(t, "token requests", fake.Counts().TokenRequests, 1)
 			})
 		})
 	}
@@ -213,20 +213,20 @@ func TestReadiness_NamesProblem(t *testing.T) {
 }
 
 func TestReadiness_ShowsNoSecret(t *testing.T) {
-	double := passporttest.NewServer(t, passporttest.Config{})
-	p := newProbe(t, double.Issuer(), time.Nanosecond)
+	fake := passporttest.NewServer(t, passporttest.Config{})
+	p := newProbe(t, fake.Issuer(), time.Nanosecond)
 	s := serve(t, p)
 	var seen strings.Builder
 	for _, fail := range []func(){
-		func() { double.FailAlways(passporttest.Status(http.StatusUnauthorized)) },
-		double.Heal,
+		func() { fake.FailAlways(passporttest.Status(http.StatusUnauthorized)) },
+		fake.Heal,
 	} {
 		fail()
 		r := s.get(t, "/readyz")
 		wantNothingOfTheEndpoint(t, r)
 		seen.WriteString(r.body)
 	}
-	for _, secret := range []string{double.ServerKey(), double.ServerSecret(), alice} {
+	for _, secret := range []string{fake.ServerKey(), fake.ServerSecret(), alice} {
 		check(t, "a secret", strings.Contains(seen.String(), secret), false)
 	}
 }

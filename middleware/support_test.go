@@ -31,7 +31,7 @@ const (
 	bob   = "102681872"
 )
 
-// A fakePlatform is the double, with a Source and a Transport for it.
+// A fakePlatform is the fake server, with a Source and a Transport for it.
 type fakePlatform struct {
 	*passporttest.Server
 
@@ -46,20 +46,20 @@ func newPlatform(tb testing.TB, config passporttest.Config) *fakePlatform {
 	return newPlatformFor(tb, passporttest.NewServer(tb, config), tokensource.Config{})
 }
 
-// newPlatformFor makes a platform of a double. The configuration needs no issuer.
-func newPlatformFor(tb testing.TB, double *passporttest.Server, config tokensource.Config) *fakePlatform {
+// newPlatformFor makes a platform of a fake server. The configuration needs no issuer.
+func newPlatformFor(tb testing.TB, fake *passporttest.Server, config tokensource.Config) *fakePlatform {
 	tb.Helper()
-	p := &fakePlatform{Server: double, base: transport.NewBase()}
-	if certificate := double.Certificate(); certificate != nil {
+	p := &fakePlatform{Server: fake, base: transport.NewBase()}
+	if certificate := fake.Certificate(); certificate != nil {
 		p.base.TLSClientConfig.RootCAs = x509.NewCertPool()
 		p.base.TLSClientConfig.RootCAs.AddCert(certificate)
 	}
 	if config.Issuer == nil {
-		config.Issuer = double.Issuer()
+		config.Issuer = fake.Issuer()
 	}
 	p.source = newSource(tb, config)
-	p.transport = newTransport(tb, transport.Config{Source: p.source, Hosts: []string{double.Host()}, Base: p.base})
-	p.target = parseURL(tb, double.URL())
+	p.transport = newTransport(tb, transport.Config{Source: p.source, Hosts: []string{fake.Host()}, Base: p.base})
+	p.target = parseURL(tb, fake.URL())
 	return p
 }
 

@@ -21,7 +21,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A program that logs, in front of a double.
+// A program that logs, in front of a fake server.
 type logging struct {
 	*stage
 	log *journal

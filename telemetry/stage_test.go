@@ -22,7 +22,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A stage is a program with telemetry in front of a double of the platform.
+// A stage is a program with telemetry in front of a fake of the platform.
 type stage struct {
 	*testing.T
 	pismo   *passporttest.Server

@@ -56,6 +56,7 @@ func TestBody_WithGetBodyIsNotCopied(t *testing.T) {
 	}
 }
 
+// A small gzip body can expand to gigabytes.
 func TestRefusal_LimitsGzipExpansion(t *testing.T) {
 	bomb := gzipText(t, strings.Repeat(" ", 8<<20))
 	w := answers401(bomb, "Content-Encoding", "gzip")

@@ -189,6 +189,7 @@ func TestRetry_ReturnsTokenError(t *testing.T) {
 	})
 }
 
+// An unread body would cost the connection.
 func TestRetry_ClosesResponseFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made := &spyFactory{content: "unavailable"}

@@ -142,6 +142,7 @@ func TestBody_IsClosedWithoutToken(t *testing.T) {
 	})
 }
 
+// Any other body streams, and its 401 reaches the caller.
 func TestReplay_NeedsGetBodyOrShortBody(t *testing.T) {
 	synctest.Test(t, replayNeedsGetBodyOrShortBody)
 }

@@ -46,6 +46,7 @@ func newTLSServer(t *testing.T, http2 bool, handler http.HandlerFunc) (*httptest
 	return server, base
 }
 
+// A trailer may be set while the body is read.
 func TestRoundTrip_SendsLateTrailers(t *testing.T) {
 	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
@@ -99,6 +100,7 @@ func TestReplay_WorksOverHTTP2(t *testing.T) {
 	}
 }
 
+// The base may still read the first body when it returns the 401.
 func TestReplay_AfterEarly401OverHTTP2(t *testing.T) {
 	const size = 4 << 20
 	m := &fakeIssuer{}

@@ -218,6 +218,8 @@ func TestBudget_BrokenEndpointStopsNoOther(t *testing.T) {
 	}
 }
 
+// An endpoint that always answers 401 must not stop concurrent requests to
+// others.
 func TestBudget_BrokenEndpointUnderConcurrency(t *testing.T) {
 	m := &fakeIssuer{}
 	w := &fakeBase{}

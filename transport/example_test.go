@@ -16,7 +16,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// The whole of it. In place of the double stands the platform, and in place of
+// The whole of it. In place of the fake server stands the platform, and in place of
 // its issuer a [passport.S2S] with the address and the credentials.
 func Example() {
 	pismo, err := passporttest.Start(passporttest.Config{})
@@ -169,7 +169,7 @@ func ExampleConfig_base() {
 	client.CloseIdleConnections() // And so on.
 }
 
-// start starts the double, and makes a client of it that has no account.
+// start starts the fake server, and makes a client of it that has no account.
 func start() (*passporttest.Server, *http.Client) {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// These tests run against the double of the platform.
+// These tests run against the fake server of the platform.
 
 // transportTo returns a Transport with its tokens from pismo.
 func transportTo(t *testing.T, pismo *passporttest.Server, base http.RoundTripper) *transport.Transport {
@@ -86,6 +86,7 @@ func TestRoundTrip_NoRefusalDueToExpiry(t *testing.T) {
 	}
 }
 
+// Each documented refusal is tested on the operation that documents it.
 func TestReplay_FollowsDocumentedRefusals(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{
 		Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }),

@@ -160,6 +160,7 @@ func TestHosts_RefusesForeignHostHeader(t *testing.T) {
 	}
 }
 
+// A program can build a URL that url.Parse would refuse.
 func TestHosts_RefusesMalformedURL(t *testing.T) {
 	for _, u := range []*url.URL{
 		nil,

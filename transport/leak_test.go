@@ -35,6 +35,7 @@ func (d *printRecorder) add(values ...any) {
 	}
 }
 
+// Hooks, Classify, errors and responses must show neither.
 func TestTransport_ShowsNoTokenOrAccount(t *testing.T) {
 	account := acct(t, sentinels[1])
 	failure := errors.New("of the base")

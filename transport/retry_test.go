@@ -35,6 +35,7 @@ func payment(tb testing.TB, method string) *http.Request {
 	return req
 }
 
+// A retry that is not allowed could execute a payment twice.
 func TestRetry_DependsOnMethodAndFailure(t *testing.T) {
 	const attempts = 3
 	safe := map[string]bool{"": true, http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true}
@@ -353,6 +354,7 @@ func TestRetry_DoesNotFollowRedirects(t *testing.T) {
 	})
 }
 
+// A host that fails must not cost other hosts their connections.
 func TestRetry_KeepsIdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, answer := range []func(sentRequest) (*http.Response, error){

@@ -33,6 +33,7 @@ func TestRetryGroup_ReplaysOnce(t *testing.T) {
 	wantIssued(t, m, 2)
 }
 
+// An attempt that fails without a replay leaves the replay to the next attempt.
 func TestRetryGroup_KeepsUnusedReplay(t *testing.T) {
 	m := &fakeIssuer{}
 	var statuses []int

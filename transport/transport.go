@@ -92,7 +92,7 @@ func (t *Transport) send(out *http.Request) (*http.Response, error) {
 	case resp == nil:
 		return nil, errNoResponse
 	case resp.Body == nil:
-		resp.Body = http.NoBody // As http.Client does for doubles that leave it out.
+		resp.Body = http.NoBody // As http.Client does for fakes that leave it out.
 	}
 	return resp, nil
 }

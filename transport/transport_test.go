@@ -185,6 +185,7 @@ func TestAuthorization_OfCallerIsRefused(t *testing.T) {
 	}
 }
 
+// The transport replaces the middleware's token by the current one.
 func TestContextToken_HeaderIsReplaced(t *testing.T) {
 	m, w := &fakeIssuer{}, &fakeBase{}
 	w.answer = m.answer
@@ -271,7 +272,7 @@ type closingBase struct {
 
 func (c closingBase) CloseIdleConnections() { *c.closed++ }
 
-// Doubles that people write leave the Body out; http.Client puts one in.
+// Fakes that people write leave the Body out; http.Client puts one in.
 func TestBase_MayReturnNilBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusServiceUnavailable} {

@@ -205,6 +205,8 @@ func TestRefusal_BusinessAnswerIsUnchanged(t *testing.T) {
 	}
 }
 
+// A payment is not replayed on a refusal that no rule recognizes, but its token
+// is renewed.
 func TestUnrecognized_RenewsForNextRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}

@@ -175,6 +175,7 @@ func TestVerdict_FollowsFirstMatchingRule(t *testing.T) {
 	}
 }
 
+// A safe method gets TokenRefused where another gets Unrecognized.
 func TestUnrecognized_ReplaysOnlySafeMethods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for method, want := range map[string]transport.Verdict{
@@ -292,6 +293,7 @@ func TestClassify_OverridesVerdict(t *testing.T) {
 	})
 }
 
+// Refusal.Complete tells whether Body is the whole body.
 func TestClassify_SeesDecodedBody(t *testing.T) {
 	for _, test := range []struct {
 		name     string

@@ -11,6 +11,7 @@ import (
 // password is "hiccup", hashed with little effort: it guards nothing.
 const password = "$2a$04$k7xxmIC4NrbYFXT2wUqEfe1Mh8KFG67sfih33dicJ3eWN.MvPgOLS"
 
+// A client's Authorization must not reach the platform.
 func TestAuthorization_PlatformSeesOnlyOurs(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})

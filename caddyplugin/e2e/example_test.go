@@ -83,7 +83,7 @@ func TestExample_HasSecretsOfFakeServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(source), `"`+strings.TrimSpace(string(secret))+`"`) {
-			t.Errorf("%s is not the double's", name)
+			t.Errorf("%s is not the fake server's", name)
 		}
 	}
 }
@@ -91,6 +91,7 @@ func TestExample_HasSecretsOfFakeServer(t *testing.T) {
 // caddyfiles matches the Caddyfiles in Markdown.
 var caddyfiles = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
 
+// They are formatted as caddy fmt does it.
 func TestCaddyfile_ShownOnesAdapt(t *testing.T) {
 	t.Parallel()
 	shown := map[string]string{}

@@ -39,6 +39,7 @@ func TestStart_RefusesUnlistedUpstream(t *testing.T) {
 	}
 }
 
+// The old configuration goes on serving.
 func TestReload_RefusesUnlistedUpstream(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})

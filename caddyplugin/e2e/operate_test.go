@@ -41,7 +41,7 @@ func (c *server) status(tb testing.TB) status {
 // invalidate has the only client forget tokens.
 func (c *server) invalidate(tb testing.TB, body string) {
 	tb.Helper()
-	status, answer, err := c.adminRequest(http.MethodPost, "/pismo/clients/main/flush", body, "Content-Type", "application/json")
+	status, answer, err := c.adminRequest(http.MethodPost, "/pismo/clients/main/invalidate", body, "Content-Type", "application/json")
 	if err != nil || status != http.StatusNoContent {
 		tb.Fatalf("status %d, error %v: %s", status, err, answer)
 	}
@@ -129,6 +129,7 @@ func lines(text, word string) string {
 	return strings.Join(found, "")
 }
 
+// The end of the outage is one line more.
 func TestLog_OneWarningPerOutage(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -181,6 +182,7 @@ func TestPassiveHealth_WarnsOfOwnAnswers(t *testing.T) {
 	}
 }
 
+// Nor does it show the signature.
 func TestInspect_ShowsNoToken(t *testing.T) {
 	t.Parallel()
 	token := newPlatform(t, passporttest.Config{}).token(t, alice)

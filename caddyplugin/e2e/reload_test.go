@@ -43,6 +43,7 @@ func isClosedBeforeAnswer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
+// No request may fail meanwhile.
 func TestReload_UnderLoadKeepsTokens(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})

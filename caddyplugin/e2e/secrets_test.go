@@ -53,17 +53,17 @@ func TestSecretFile_IsReadForEachIssuance(t *testing.T) {
 func TestCertificate_RotatesAtHandshake(t *testing.T) {
 	t.Parallel()
 	theirs, ours := newAuthority(t), newAuthority(t)
-	double, err := passporttest.New(passporttest.Config{})
+	fake, err := passporttest.New(passporttest.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(double.Close)
+	t.Cleanup(fake.Close)
 
 	var shown shownCertificates
 	front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		shown.note(r)
 		w.Header().Set("Connection", "close")
-		double.Handler().ServeHTTP(w, r)
+		fake.Handler().ServeHTTP(w, r)
 	}))
 	certFile, keyFile := theirs.issue(t, t.TempDir(), "the platform")
 	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -83,12 +83,12 @@ func TestCertificate_RotatesAtHandshake(t *testing.T) {
 		global: block("pismo", block("client main", "base_url "+front.URL, "server_key {env.PISMO_SERVER_KEY}", "server_secret {env.PISMO_SERVER_SECRET}",
 			"client_certificate "+certFile+" "+keyFile, "trusted_ca_certs "+trust)),
 		sites: site(address, pismoProxy(front.URL, block("transport pismo", "tls_trust_pool file "+trust))),
-		env:   fakePlatform{double}.env(),
+		env:   fakePlatform{fake}.env(),
 	})
 	to := newClient(t, address, 1)
 	for _, name := range []string{"the first", "the second", "the third"} {
 		ours.issue(t, dir, name)
-		double.RevokeAll()
+		fake.RevokeAll()
 		check(t, "status", to.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 		check(t, "shown to the token endpoint", shown.last("/passport/v2/s2s/access-token"), name)
 		check(t, "shown to the upstream", shown.last("/v1/accounts/"+alice), name)

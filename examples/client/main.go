@@ -4,7 +4,7 @@
 //	go run ./examples/client
 //
 // Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
-// PISMO_SERVER_SECRET_FILE) in the environment it talks to a double of the
+// PISMO_SERVER_SECRET_FILE) in the environment it talks to a fake of the
 // platform, in its own process.
 package main
 

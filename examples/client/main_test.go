@@ -9,22 +9,23 @@ import (
 )
 
 func TestRead_GetsAccount(t *testing.T) {
-	double := passporttest.NewServer(t, passporttest.Config{})
-	if err := read(platform.FromFakeServer(double), "102681871", "/v1/accounts/102681871"); err != nil {
+	fake := passporttest.NewServer(t, passporttest.Config{})
+	if err := read(platform.FromFakeServer(fake), "102681871", "/v1/accounts/102681871"); err != nil {
 		t.Fatal(err)
 	}
-	if n := double.Counts().Accounts["102681871"].Accepted; n != 1 {
-		t.Errorf("the double has let %d requests through for the account, want 1", n)
+	if n := fake.Counts().Accounts["102681871"].Accepted; n != 1 {
+		t.Errorf("the fake server has let %d requests through for the account, want 1", n)
 	}
 }
 
+// Nothing is sent before the refusal.
 func TestRead_RefusesInvalidAccount(t *testing.T) {
-	double := passporttest.NewServer(t, passporttest.Config{})
-	err := read(platform.FromFakeServer(double), "0102681871", "/v1/accounts/102681871")
+	fake := passporttest.NewServer(t, passporttest.Config{})
+	err := read(platform.FromFakeServer(fake), "0102681871", "/v1/accounts/102681871")
 	if err == nil || !strings.Contains(err.Error(), "-account") {
 		t.Errorf("got %v, want the name of the flag", err)
 	}
-	if n := double.Counts().TokenRequests; n != 0 {
+	if n := fake.Counts().TokenRequests; n != 0 {
 		t.Errorf("%d tokens were asked for", n)
 	}
 }

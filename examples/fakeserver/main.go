@@ -1,4 +1,4 @@
-// Double is a double of Pismo, by itself: the token endpoint and a small
+// Fakeserver is a fake of Pismo, by itself: the token endpoint and a small
 // resource API behind it, on a fixed loopback port, for curl and for programs
 // in any language.
 //
@@ -22,12 +22,12 @@ import (
 // elsewhere.
 const (
 	serverKey    = "5d8252ea2e6729223f30d477d79a5c3cb45f8e03"
-	serverSecret = "not-a-secret-only-for-the-double"
+	serverSecret = "not-a-secret-only-for-the-fake-server"
 )
 
 func main() {
 	var config passporttest.Config
-	flags := flag.NewFlagSet("double", flag.ContinueOnError)
+	flags := flag.NewFlagSet("fakeserver", flag.ContinueOnError)
 	flags.StringVar(&config.Addr, "addr", "127.0.0.1:8481", "the loopback `address` to listen on")
 	flags.DurationVar(&config.Lifetime, "lifetime", 10*time.Minute, "how long tokens live")
 	flags.DurationVar(&config.Latency, "latency", 0, "how long the token endpoint takes")
@@ -38,7 +38,7 @@ func main() {
 	})
 }
 
-// run runs the double until ctx is done.
+// run runs the fake server until ctx is done.
 func run(ctx context.Context, config passporttest.Config) error {
 	config.ServerKey, config.ServerSecret = serverKey, serverSecret
 	server, err := passporttest.Start(config)
@@ -51,7 +51,7 @@ func run(ctx context.Context, config passporttest.Config) error {
 	return nil
 }
 
-const usage = `A double of Pismo listens on %[1]s. Stop it with Ctrl-C.
+const usage = `A fake of Pismo listens on %[1]s. Stop it with Ctrl-C.
 
 Get a token for account 102681871, and use it:
 

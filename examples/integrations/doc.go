@@ -1,5 +1,5 @@
 // Package integrations has the recipes of docs/with-other-libraries.md, and the
-// tests that run them with the real libraries, against a double of the platform.
+// tests that run them with the real libraries, against a fake of the platform.
 //
 //	go -C examples/integrations test ./...
 //

@@ -47,13 +47,13 @@ func must[T any](value T, err error) func(*testing.T) T {
 	}
 }
 
-// newSource returns a Source of tokens of the double.
+// newSource returns a Source of tokens of the fake server.
 func newSource(t *testing.T, pismo *passporttest.Server) *tokensource.Source {
 	t.Helper()
 	return must(tokensource.New(tokensource.Config{Issuer: pismo.Issuer()}))(t)
 }
 
-// newTransport returns a transport to the double.
+// newTransport returns a transport to the fake server.
 func newTransport(t *testing.T, pismo *passporttest.Server, edits ...func(*transport.Config)) *transport.Transport {
 	t.Helper()
 	config := transport.Config{Source: newSource(t, pismo), Hosts: []string{pismo.Host()}}
@@ -119,7 +119,7 @@ func get(t *testing.T, url string) (status int, body string) {
 	return resp.StatusCode, read(t, resp)
 }
 
-// newProxy returns a proxy to the double, and what it logs.
+// newProxy returns a proxy to the fake server, and what it logs.
 func newProxy(t *testing.T, pismo *passporttest.Server, account middleware.AccountFunc) (http.Handler, *logged) {
 	t.Helper()
 	logged := new(logged)

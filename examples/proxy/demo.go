@@ -22,26 +22,26 @@ import (
 // expire. All others live longer than the demo takes on any machine.
 const shortLifetime = 5 * time.Second
 
-// A demoServers is a double of the platform with a proxy in front of it.
+// A demoServers is a fake of the platform with a proxy in front of it.
 type demoServers struct {
 	fake  *passporttest.Server
 	proxy *httptest.Server
 }
 
-// startDemoServers sets a stage up. The tokens of its double live for that long; 0
+// startDemoServers sets a stage up. The tokens of its fake server live for that long; 0
 // means
 // 10 minutes.
 func startDemoServers(log *slog.Logger, login *login, count *eventCounters, lifetime time.Duration) (*demoServers, error) {
-	double, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
+	fake, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
 	if err != nil {
 		return nil, err
 	}
-	handler, err := newProxy(log, platform.FromFakeServer(double), login, newEvents(log, count))
+	handler, err := newProxy(log, platform.FromFakeServer(fake), login, newEvents(log, count))
 	if err != nil {
-		double.Close()
+		fake.Close()
 		return nil, err
 	}
-	return &demoServers{double, httptest.NewServer(handler)}, nil
+	return &demoServers{fake, httptest.NewServer(handler)}, nil
 }
 
 func (s *demoServers) close() {
@@ -72,7 +72,7 @@ type stepCounts struct{ requests, issuances, replays, passed, failures int }
 const asNeeded = -1
 
 // demo walks through what the proxy does, and checks the figures of each step.
-// It always talks to a double, and listens on a port that is free.
+// It always talks to a fake server, and listens on a port that is free.
 func demo(log *slog.Logger, accounts map[string]string) error {
 	w := &demonstration{log: log, login: newLogin(accounts), counters: new(eventCounters)}
 	var err error
@@ -258,7 +258,7 @@ func (t *stepCounts) add(other stepCounts) {
 }
 
 // printTable prints the table. It fails if a figure is not what it has to be, or if
-// the doubles have counted another number of tokens than the proxy.
+// the fake servers have counted another number of tokens than the proxy.
 func (w *demonstration) printTable(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(t, "\nstep\trequests\tissuances\treplays\t401 passed on\tfailures\t\t")
@@ -277,7 +277,7 @@ func (w *demonstration) printTable(out io.Writer) error {
 		return err
 	}
 	if made := w.fake.Counts().Issued + w.shortLived.fake.Counts().Issued; made != issued {
-		return fmt.Errorf("the doubles have issued %d tokens, the proxies have seen %d", made, issued)
+		return fmt.Errorf("the fake servers have issued %d tokens, the proxies have seen %d", made, issued)
 	}
 	if wrong {
 		return errors.New("the figures are not as they must be")

@@ -5,7 +5,7 @@
 //	go run ./examples/proxy -demo    walks through it, and checks the figures
 //
 // Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
-// PISMO_SERVER_SECRET_FILE) in the environment it starts a double of the
+// PISMO_SERVER_SECRET_FILE) in the environment it starts a fake of the
 // platform, and stands in front of that.
 //
 // Its two users, alice and bob, have an account each, and reach nothing else.
@@ -128,7 +128,7 @@ Log in as alice, whose account is %[3]s, and read it:
 `
 
 const usageFake = `
-Behind it is a double of Pismo, with tokens of one minute. A payment; bob's
+Behind it is a fake of Pismo, with tokens of one minute. A payment; bob's
 account, which is not hers; a 401 that is a business answer; nobody at all:
 
   curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/payments -d '{"amount":100}'
@@ -138,7 +138,7 @@ account, which is not hers; a 401 that is a business answer; nobody at all:
 
 Revoke every token of Pismo's, and see the next request healed:
 
-  curl -X POST http://%[1]s/double/revoke
+  curl -X POST http://%[1]s/fake/revoke
   curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/accounts/%[2]s
 
 `

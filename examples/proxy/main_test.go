@@ -83,9 +83,9 @@ func TestServe_EndsWithItsContext(t *testing.T) {
 // Who logs in with a browser, or forgets -X POST, must not be told that a token
 // is missing.
 func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
-	double := passporttest.NewServer(t, passporttest.Config{})
+	fake := passporttest.NewServer(t, passporttest.Config{})
 	accounts := map[string]string{alice: "102681871", bob: "102681872"}
-	proxy, err := newProxy(discardLogger, platform.FromFakeServer(double), newLogin(accounts), newEvents(discardLogger, new(eventCounters)))
+	proxy, err := newProxy(discardLogger, platform.FromFakeServer(fake), newLogin(accounts), newEvents(discardLogger, new(eventCounters)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,10 +99,10 @@ func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
 		{http.MethodGet, "/login/alice", http.StatusMethodNotAllowed, "curl -X POST " + server.URL + "/login/alice"},
 		{http.MethodPut, "/login/alice", http.StatusMethodNotAllowed, "use POST"},
 		{http.MethodHead, "/login/alice", http.StatusMethodNotAllowed, ""},
-		{http.MethodGet, "/double/revoke", http.StatusMethodNotAllowed, "use POST"},
+		{http.MethodGet, "/fake/revoke", http.StatusMethodNotAllowed, "use POST"},
 		{http.MethodPost, "/login/carol", http.StatusNotFound, "alice and bob"},
 		{http.MethodPost, "/login/alice", http.StatusOK, "."},
-		{http.MethodPost, "/double/revoke", http.StatusOK, "revoked"},
+		{http.MethodPost, "/fake/revoke", http.StatusOK, "revoked"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), test.method, server.URL+test.path, nil)
 		if err != nil {

@@ -43,7 +43,7 @@ func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events e
 	mux.Handle("/", proxy)
 	mux.Handle("/login/{user}", onlyPOST(login))
 	if pismo.FakeServer != nil {
-		mux.Handle("/double/revoke", onlyPOST(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mux.Handle("/fake/revoke", onlyPOST(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			pismo.FakeServer.RevokeAll()
 			_, _ = fmt.Fprintln(w, "every token is revoked")
 		})))

@@ -100,6 +100,7 @@ func (s *otlpReceiver) takeMetrics(body []byte) {
 	}
 }
 
+// The backend gets spans and metrics, and no secret.
 func TestExport_ReachesBackend(t *testing.T) {
 	sink := newOTLPReceiver(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)

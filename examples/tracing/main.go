@@ -4,7 +4,7 @@
 //
 //	go run -C examples/tracing .
 //
-// It is an authenticating proxy with telemetry in front of a double of the
+// It is an authenticating proxy with telemetry in front of a fake of the
 // platform, all in this process. It exits with 0 only if the traces are as they
 // have to be.
 //

@@ -17,7 +17,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newAuthenticated returns a transport to the double, over a base.
+// newAuthenticated returns a transport to the fake server, over a base.
 func newAuthenticated(t *testing.T, pismo *passporttest.Server, base http.RoundTripper) *transport.Transport {
 	t.Helper()
 	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer()})

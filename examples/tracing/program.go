@@ -33,7 +33,7 @@ const (
 	query   = "reference=2026-11"
 )
 
-// A program is a proxy with telemetry, and the double behind it.
+// A program is a proxy with telemetry, and the fake server behind it.
 type program struct {
 	fake          *passporttest.Server
 	proxy         *httptest.Server
@@ -47,15 +47,15 @@ type program struct {
 }
 
 func newProgram(ctx context.Context, config passporttest.Config) (*program, error) {
-	double, err := passporttest.Start(config)
+	fake, err := passporttest.Start(config)
 	if err != nil {
 		return nil, err
 	}
-	p := &program{fake: double, base: transport.NewBase()}
+	p := &program{fake: fake, base: transport.NewBase()}
 	if err := p.export(ctx); err != nil {
 		return nil, errors.Join(err, p.close(ctx))
 	}
-	handler, err := p.handler(platform.FromFakeServer(double))
+	handler, err := p.handler(platform.FromFakeServer(fake))
 	if err != nil {
 		return nil, errors.Join(err, p.close(ctx))
 	}

@@ -33,8 +33,8 @@ func (s trailerBody) Read(p []byte) (int, error) {
 // otelhttp clones a request before its body is read, and with it the map that
 // the body writes its trailers to.
 func TestBeneath_KeepsTrailersOfOtelhttp(t *testing.T) {
-	double := passporttest.NewServer(t, passporttest.Config{})
-	source, err := tokensource.New(tokensource.Config{Issuer: double.Issuer()})
+	fake := passporttest.NewServer(t, passporttest.Config{})
+	source, err := tokensource.New(tokensource.Config{Issuer: fake.Issuer()})
 	if err != nil {
 		t.Fatal(err)
 	}

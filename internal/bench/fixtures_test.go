@@ -49,7 +49,7 @@ func (i *issuer) Issue(ctx context.Context, _ tokensource.Account) (tokensource.
 	return tokensource.Grant{Token: value, ExpiresIn: i.lifetime}, nil
 }
 
-// newPassport returns the issuer that people have, for a double.
+// newPassport returns the issuer that people have, for a fake server.
 func newPassport(pismo *passporttest.Server) *passport.S2S {
 	return &passport.S2S{
 		BaseURL:     pismo.URL(),

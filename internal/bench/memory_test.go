@@ -18,7 +18,7 @@ import (
 const uploadSize = 100 << 20
 
 // A body that cannot be had again streams through, whether or not its length is
-// known. What the double needs to receive it counts in. That retryablehttp
+// known. What the fake server needs to receive it counts in. That retryablehttp
 // reads the body first shows that the measurement would notice.
 func BenchmarkStream(b *testing.B) {
 	for _, upload := range []struct {
@@ -59,7 +59,7 @@ func newStreaming(tb testing.TB, pismo *passporttest.Server) http.RoundTripper {
 }
 
 // newBuffering returns go-retryablehttp over what authorizes in its stead, for
-// a token of x/oauth2's the double would refuse.
+// a token of x/oauth2's the fake server would refuse.
 func newBuffering(tb testing.TB, pismo *passporttest.Server) http.RoundTripper {
 	tb.Helper()
 	client := retryablehttp.NewClient()

@@ -127,6 +127,7 @@ func TestClientCertificate_KeepsLastGoodPair(t *testing.T) {
 	}
 }
 
+// A repair may leave size and time of the files as they were.
 func TestClientCertificate_NoticesSilentRepair(t *testing.T) {
 	synctest.Test(t, silentRepairIsNoticed)
 }
@@ -256,6 +257,7 @@ func TestClientCertificate_ZeroValueFails(t *testing.T) {
 	}
 }
 
+// No handshake may get a certificate with the key of another.
 func TestClientCertificate_ConcurrentHandshakes(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)

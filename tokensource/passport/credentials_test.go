@@ -90,6 +90,7 @@ func TestCredentials_AreReadForEachIssuance(t *testing.T) {
 	}
 }
 
+// A file with any other control character is refused.
 func TestFile_StripsOneLineBreak(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	for content, want := range map[string]string{

@@ -11,6 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
+// A redirect would send the secret to another address.
 func TestS2S_NeverFollowsRedirects(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, location := range []string{"/other", "elsewhere", "http://%zz", ""} {

@@ -74,6 +74,7 @@ func s2sWithSentinels(baseURL string) *passport.S2S {
 	}
 }
 
+// fmt calls no method of a value in an unexported field.
 func TestCredentials_HiddenInUnexportedFields(t *testing.T) {
 	s := s2sWithSentinels("https://sandbox.pismolabs.io")
 	s.Header, s.Fields = nil, nil
@@ -183,6 +184,7 @@ func TestGrant_PrintsNoToken(t *testing.T) {
 	wantNoSentinel(t, "pointer", &grant)
 }
 
+// Nor do they hold a part of the answer.
 func TestS2S_ErrorsHoldNoSecret(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -126,6 +126,7 @@ func TestS2S_SendsPunctuationUnchanged(t *testing.T) {
 	}
 }
 
+// It does so before it reads the credentials.
 func TestS2S_RefusesUnsupportedAccounts(t *testing.T) {
 	external, err := tokensource.ExternalAccountID("5512990-642")
 	if err != nil {
@@ -190,6 +191,7 @@ func (f *unstableValue) MarshalJSON() ([]byte, error) {
 	return []byte("1"), nil
 }
 
+// A value may encode differently each time, after its validation too.
 func TestFields_UnstableEncodingIsNotSent(t *testing.T) {
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Client = unusableClient(t)

@@ -67,6 +67,7 @@ func TestValidate_ReportsEveryFault(t *testing.T) {
 	}
 }
 
+// Such an address could send the secret in the clear or to another host.
 func TestBaseURL_RefusesUnsafe(t *testing.T) {
 	for base, reason := range map[string]string{
 		"":                                                          "is not set",
@@ -177,6 +178,7 @@ func TestFields_RefuseDuplicates(t *testing.T) {
 	}
 }
 
+// A variable or a file may be filled after the configuration is checked.
 func TestValidate_AllowsMissingCredentials(t *testing.T) {
 	for name, credentials := range map[string]passport.Credentials{
 		"environment": passport.EnvCredentials("PISMOAUTH_TEST_NO_KEY", "PISMOAUTH_TEST_NO_SECRET"),

@@ -69,7 +69,7 @@ func TestLedger_SurvivesARevocation(t *testing.T) {
 	}
 }
 
-// A service of one's own against the double: three requests, one token.
+// A service of one's own against the fake server: three requests, one token.
 func Example() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package passporttest is a double of the Pismo platform: its Passport API,
+// Package passporttest is a fake of the Pismo platform: its Passport API,
 // which hands out tokens, and a small resource API behind it, which takes
 // nothing but those tokens. It is for tests, examples and demonstrations.
 //
@@ -8,7 +8,7 @@
 //	pismo := passporttest.NewServer(t, passporttest.Config{})
 //	service := NewService(pismo.URL(), pismo.ServerKey(), pismo.ServerSecret())
 //
-// and then asks the double what it saw ([Server.Counts], [Server.Deliveries]),
+// and then asks the fake server what it saw ([Server.Counts], [Server.Deliveries]),
 // takes tokens back ([Server.Revoke], [Server.RotateSecret]), or has it fail
 // as Pismo, or what stands in front of it, can fail ([Server.Fail],
 // [Server.Refuse]). A program uses [Start]. A test inside of a testing/synctest
@@ -35,17 +35,17 @@
 //
 // # How far to trust it
 //
-// What Pismo documents, the double does as documented: the token request and
+// What Pismo documents, the fake server does as documented: the token request and
 // its answers, and the refusals that [DocumentedCases] lists with the operations
 // they are documented for. It is stricter than Pismo may be, so that a wrong
 // client is found: it refuses token requests with fields that the schema does
 // not have, and takes only one form of Authorization. Pismo documents neither
-// what the refusal of an expired token looks like (the double sends an empty
+// what the refusal of an expired token looks like (the fake server sends an empty
 // 401; see Config.TokenRefusal), nor what the answers 400, 405, 413 and 415 of
 // the token endpoint look like, nor whether a new token revokes an older one
 // (here it does not). The resource API is made up; only its manners are Pismo's.
 //
-// The double is no place for real credentials or data, and listens on loopback
+// The fake server is no place for real credentials or data, and listens on loopback
 // addresses only.
 package passporttest
 
@@ -72,7 +72,7 @@ type Config struct {
 	// of one second whose iat is rounded down might live for no time at all.
 	Lifetime time.Duration
 
-	// ClockSkew is how far the double's clock is ahead of the local one;
+	// ClockSkew is how far the fake server's clock is ahead of the local one;
 	// negative, how far it is behind. It applies to the claims iat and exp, to
 	// the Date of answers, and to the check whether a token has expired.
 	ClockSkew time.Duration
@@ -112,15 +112,15 @@ type Config struct {
 	// It must be a loopback address.
 	Addr string
 
-	// TLS has the double speak https, with a certificate of its own that
+	// TLS has the fake server speak https, with a certificate of its own that
 	// Server.Client trusts.
 	TLS bool
 
-	// ClientCAs has the double demand a client certificate that one of them
+	// ClientCAs has the fake server demand a client certificate that one of them
 	// has signed. Needs TLS.
 	ClientCAs *x509.CertPool
 
-	// HTTP2 has the double offer HTTP/2 beside HTTP/1.1. Needs TLS.
+	// HTTP2 has the fake server offer HTTP/2 beside HTTP/1.1. Needs TLS.
 	HTTP2 bool
 
 	// Logger is told of failed TLS handshakes and of a Resource that panics.

@@ -38,7 +38,7 @@ type Refusal struct {
 	Header http.Header
 	// ContentType and Body are those of the answer.
 	ContentType, Body string
-	// Kind is what the refusal is about. The double makes no use of it.
+	// Kind is what the refusal is about. The fake server makes no use of it.
 	Kind RefusalKind
 
 	method, path string  // what it is for; "" is everything

@@ -35,7 +35,7 @@ func fetchAccount(t *testing.T, s *passporttest.Server, client *http.Client) int
 }
 
 // The loop of a first test passes for as long as anybody likes, if each round
-// takes as long as the double says.
+// takes as long as the fake server says.
 func TestServer_RevocationsInALoop(t *testing.T) {
 	for name, config := range map[string]passporttest.Config{
 		"default": {}, "opaque": {Opaque: true, Lifetime: time.Minute}, "a minute": {Lifetime: time.Minute}, "a day": {Lifetime: 24 * time.Hour},

@@ -15,7 +15,7 @@ import (
 )
 
 // RoundTripper returns a transport whose every request, whatever its URL, ends
-// at the double, without a network: for tests in testing/synctest bubbles,
+// at the fake server, without a network: for tests in testing/synctest bubbles,
 // where goroutines may wait for nothing else. It waits on channels and timers
 // only, and honours the request's context.
 //

@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A Server is the double. Make one with [NewServer], [NewUnstarted], [Start]
+// A Server is the fake server. Make one with [NewServer], [NewUnstarted], [Start]
 // or [New]. Its methods are safe for concurrent use.
 type Server struct {
 	config      Config
@@ -120,7 +120,7 @@ func (s *Server) Host() string {
 	return s.site.host
 }
 
-// Client returns an HTTP client that trusts the double's certificate, and knows
+// Client returns an HTTP client that trusts the fake server's certificate, and knows
 // nothing of tokens. Where a client certificate is demanded, clone its
 // transport, which is an [*http.Transport] if the Server listens, and set one.
 func (s *Server) Client() *http.Client {
@@ -130,7 +130,7 @@ func (s *Server) Client() *http.Client {
 	return s.site.client
 }
 
-// Issuer returns an issuer that has the tokens from the double, with the
+// Issuer returns an issuer that has the tokens from the fake server, with the
 // credentials as they are now: after RotateSecret it is one with a wrong secret.
 func (s *Server) Issuer() *passport.S2S {
 	return &passport.S2S{
@@ -141,7 +141,7 @@ func (s *Server) Issuer() *passport.S2S {
 	}
 }
 
-// Handler returns the double as a handler, for a server of the caller's own.
+// Handler returns the fake server as a handler, for a server of the caller's own.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 // Close ends the listener, every connection and every request, those that hang
@@ -178,7 +178,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 
-	// By the double's clock, as the claims of its tokens are.
+	// By the fake server's clock, as the claims of its tokens are.
 	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	w.Header().Set("X-Cid", correlationID(r))
 	r = r.WithContext(ctx)
@@ -198,7 +198,7 @@ func correlationID(r *http.Request) string {
 	return newUUID()
 }
 
-// now is the time by the double's clock.
+// now is the time by the fake server's clock.
 func (s *Server) now() time.Time { return time.Now().Add(s.config.ClockSkew) }
 
 // pause waits for d. If the request ends before, so does its handler.

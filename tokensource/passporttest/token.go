@@ -12,13 +12,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A Token is what the double knows about a token that it issued.
+// A Token is what the fake server knows about a token that it issued.
 type Token struct {
 	// Account is the id of the account it is for; "" is the organization.
 	Account string
 	// Serial is its number among the tokens of the Server, from 1.
 	Serial uint64
-	// Issued and Expires are by the double's clock.
+	// Issued and Expires are by the fake server's clock.
 	Issued, Expires time.Time
 }
 
@@ -45,7 +45,7 @@ const (
 	ReasonScheme RefusalReason = "scheme"
 	// ReasonUnknown: the token is not one that this Server issued.
 	ReasonUnknown RefusalReason = "unknown"
-	// ReasonExpired: the token has expired by the double's clock.
+	// ReasonExpired: the token has expired by the fake server's clock.
 	ReasonExpired RefusalReason = "expired"
 	// ReasonRevoked: the token was revoked.
 	ReasonRevoked RefusalReason = "revoked"

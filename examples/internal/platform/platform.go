@@ -1,5 +1,5 @@
 // Package platform chooses what the examples talk to: the real platform if the
-// environment names it, and a double of it, in this process, if not.
+// environment names it, and a fake of it, in this process, if not.
 package platform
 
 import (
@@ -34,14 +34,14 @@ type Platform struct {
 const checkTime = 10 * time.Second
 
 // FromEnvironment returns the platform that the environment names, if its
-// credentials can be read. If it names none, it starts a double, as config
+// credentials can be read. If it names none, it starts a fake server, as config
 // says; the caller has to close it.
 func FromEnvironment(config passporttest.Config) (*Platform, error) {
 	base := os.Getenv(baseURLVar)
 	if base == "" {
 		for _, name := range []string{keyVar, secretVar, secretFileVar} {
 			if os.Getenv(name) != "" {
-				return nil, fmt.Errorf("%s is set, but %s is not: set it to the platform's URL, or unset %[1]s to use a double", name, baseURLVar)
+				return nil, fmt.Errorf("%s is set, but %s is not: set it to the platform's URL, or unset %[1]s to use a fake server", name, baseURLVar)
 			}
 		}
 		return startFake(config)
@@ -79,7 +79,7 @@ func startFake(config passporttest.Config) (*Platform, error) {
 	return FromFakeServer(server), nil
 }
 
-// FromFakeServer returns the platform that a double is.
+// FromFakeServer returns the platform that a fake server is.
 func FromFakeServer(server *passporttest.Server) *Platform {
 	return &Platform{
 		URL: &url.URL{Scheme: "http", Host: server.Host()},
@@ -91,7 +91,7 @@ func FromFakeServer(server *passporttest.Server) *Platform {
 	}
 }
 
-// Close stops the double, if there is one.
+// Close stops the fake server, if there is one.
 func (p *Platform) Close() {
 	if p.FakeServer != nil {
 		p.FakeServer.Close()

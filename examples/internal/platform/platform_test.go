@@ -67,7 +67,7 @@ func TestFromEnvironment_TakesThePlatformOrADouble(t *testing.T) {
 	}
 	defer p.Close()
 	if p.FakeServer == nil || p.URL.Host != p.FakeServer.Host() {
-		t.Errorf("without variables it is %v, want a double", p.URL)
+		t.Errorf("without variables it is %v, want a fake server", p.URL)
 	}
 	t.Setenv("PISMO_BASE_URL", "https://sandbox.pismolabs.io")
 	t.Setenv("PISMO_SERVER_KEY", "key")

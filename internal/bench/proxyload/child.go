@@ -16,7 +16,7 @@ import (
 // play it too.
 const (
 	roleVariable = "PROXYLOAD_ROLE"
-	roleDouble   = "double"
+	roleFake     = "fake"
 	roleProxy    = "proxy"
 	roleLoad     = "load"
 )
@@ -33,7 +33,7 @@ type line struct {
 // play plays a role until the line ends.
 func play(name string, in io.Reader, out io.Writer) error {
 	l := line{json.NewDecoder(in), json.NewEncoder(out)}
-	roles := map[string]func(line) error{roleDouble: playDouble, roleProxy: playProxy, roleLoad: playLoad}
+	roles := map[string]func(line) error{roleFake: playDouble, roleProxy: playProxy, roleLoad: playLoad}
 	part, ok := roles[name]
 	if !ok {
 		return fmt.Errorf("there is no role %q", name)

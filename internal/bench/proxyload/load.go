@@ -147,7 +147,7 @@ func (c *client) makeRequests(left *atomic.Int64) ([]time.Duration, error) {
 	return times, nil
 }
 
-// answer is what the double says of the account.
+// answer is what the fake server says of the account.
 const answer = `{"account_id":` + account + `,"status":"NORMAL"}`
 
 func (c *client) makeRequest() error {

@@ -5,8 +5,8 @@
 //
 //	go -C internal/bench run ./proxyload
 //
-// Behind all of them is the double's resource API, in front of them a generator
-// of load with 16 and with 128 connections. The proxy, the double and the
+// Behind all of them is the fake server's resource API, in front of them a generator
+// of load with 16 and with 128 connections. The proxy, the fake server and the
 // generator are processes of their own, so that the time the system charges to
 // the proxy is that of the proxy. In each round they are new, and the variants
 // take turns of 2,000 requests in changing order; a ratio is the median of those

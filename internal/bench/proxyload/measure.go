@@ -41,13 +41,13 @@ type setting struct {
 
 // run returns the samples of every setting, one of each round.
 func (s series) run(ctx context.Context) (_ map[setting][]sample, err error) {
-	double, err := spawn(ctx, roleDouble)
+	fake, err := spawn(ctx, roleFake)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, double.stop()) }()
+	defer func() { err = errors.Join(err, fake.stop()) }()
 	var p platform
-	if err := double.ask(struct{}{}, &p); err != nil {
+	if err := fake.ask(struct{}{}, &p); err != nil {
 		return nil, err
 	}
 	results := map[setting][]sample{}

@@ -56,7 +56,7 @@ func TestEveryVariantIsMeasuredInEveryRound(t *testing.T) {
 // A comparison of variants that do different things would be none.
 func TestEveryVariantSendsTheSame(t *testing.T) {
 	var sent string
-	double := passporttest.NewServer(t, passporttest.Config{
+	fake := passporttest.NewServer(t, passporttest.Config{
 		Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			token, _ := passporttest.TokenFromContext(r.Context())
 			r.Header.Del("Authorization")    // Each has a token of its own,
@@ -67,7 +67,7 @@ func TestEveryVariantSendsTheSame(t *testing.T) {
 	})
 	var first string
 	for _, v := range library.variants {
-		handler, err := v.handler(platform{double.URL(), double.ServerKey(), double.ServerSecret()})
+		handler, err := v.handler(platform{fake.URL(), fake.ServerKey(), fake.ServerSecret()})
 		if err != nil {
 			t.Fatal(err)
 		}

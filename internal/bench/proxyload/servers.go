@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A platform is where the double is, and how to get tokens from it.
+// A platform is where the fake server is, and how to get tokens from it.
 type platform struct{ URL, ServerKey, ServerSecret string }
 
 // account is the account that all requests are for.
@@ -22,16 +22,16 @@ const account = "102681871"
 // playDouble is the platform.
 func playDouble(l line) error {
 	// Nobody renews a token during a run: a static one could not be.
-	double, err := passporttest.Start(passporttest.Config{Lifetime: 24 * time.Hour})
+	fake, err := passporttest.Start(passporttest.Config{Lifetime: 24 * time.Hour})
 	if err != nil {
 		return err
 	}
-	defer double.Close()
+	defer fake.Close()
 	for {
 		if err := l.Decode(&struct{}{}); err != nil {
 			return err
 		}
-		if err := l.Encode(platform{double.URL(), double.ServerKey(), double.ServerSecret()}); err != nil {
+		if err := l.Encode(platform{fake.URL(), fake.ServerKey(), fake.ServerSecret()}); err != nil {
 			return err
 		}
 	}

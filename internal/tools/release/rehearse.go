@@ -114,7 +114,7 @@ func (h *rehearsal) prepare(ctx context.Context) error {
 }
 
 // consume compiles the program of the README in a module of its own, and runs it
-// against a double of the platform.
+// against a fake of the platform.
 func (h *rehearsal) consume(ctx context.Context) error {
 	readme, err := os.ReadFile(filepath.Join(h.dir, "README.md"))
 	if err != nil {
