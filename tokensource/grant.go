@@ -144,9 +144,12 @@ func isDigits(s string) bool {
 // padding, as some gateways write it.
 func isB64Token(s string) bool {
 	for segment := range strings.SplitSeq(s, ".") {
-		segment = strings.TrimRight(segment, "=")
-		for i := range len(segment) {
-			switch c := segment[i]; {
+		text := strings.TrimRight(segment, "=")
+		if text == "" && segment != "" {
+			return false
+		}
+		for i := range len(text) {
+			switch c := text[i]; {
 			case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
 			case strings.IndexByte("-_~+/", c) >= 0:
 			default:
@@ -154,5 +157,5 @@ func isB64Token(s string) bool {
 			}
 		}
 	}
-	return strings.Trim(s, "=") != ""
+	return s != ""
 }
