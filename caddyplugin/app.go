@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	_ "github.com/pismoauth/pismoauth/caddyplugin/inspect" // The command "caddy pismo inspect".
 )
 
 func init() {
