@@ -100,7 +100,7 @@ func (a *App) provisionClient(ctx caddy.Context, name string) error {
 		return err
 	}
 	a.clientRefs[name] = client
-	if err := client.metrics.register(ctx.GetMetricsRegistry(), name); err != nil {
+	if err := client.metrics.Register(ctx.GetMetricsRegistry(), name); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	return checkReadable(ctx, client.issuer)

@@ -25,7 +25,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.send(req, in)
 	if err == nil && isTokenRefusal(resp) {
 		_ = resp.Body.Close() // Nobody is to see it.
-		t.client.report.noteTokenRefused()
+		t.client.report.TokenRefused()
 		resp, err = nil, middleware.ErrTokenRefused
 	}
 	in.failure = err
@@ -102,7 +102,7 @@ func (t *Transport) authorize(out *http.Request) (*http.Response, error) {
 func (t *Transport) answerError(req *http.Request, err error) *http.Response {
 	problem := middleware.ProblemOf(err)
 	if problem.Status == http.StatusInternalServerError {
-		t.client.report.noteRequestUnsent(dialAddress(req.Context()), err)
+		t.client.report.RequestUnsent(dialAddress(req.Context()), remedyOf(err))
 	}
 	resp := synthesize(problem, req)
 	if t.Errors == errorsHandle {

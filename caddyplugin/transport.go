@@ -149,7 +149,7 @@ func (t *Transport) provisionTransports(ctx caddy.Context) error {
 		Source:        t.client.source,
 		Hosts:         hosts,
 		Base:          t.base,
-		Hooks:         t.client.metrics.telemetry.TransportHooks(),
+		Hooks:         t.client.metrics.Telemetry.TransportHooks(),
 		MaxAttempts:   1, // reverse_proxy tries again as it is told to.
 		MaxReplayBody: t.MaxReplayBody,
 	})
