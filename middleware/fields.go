@@ -66,12 +66,16 @@ func dropOptions(header http.Header, name string, drop func(option string) bool)
 
 // forwardingFields are the fields in which proxies say where a request comes from and
 // where it was to go, and begin the names of others of their kind. What a
-// client claims in them is not passed on.
+// client claims in them is not passed on. Nor are the fields that override the path
+// or the method of a request for some servers: a router's pattern bounds both, and
+// a GET is sent again where a payment is not.
 var forwardingFields = []string{
 	"Forwarded",
 	"X-Forwarded",
-	"X-Original-Url", // This and the next override the path for some servers.
+	"X-Original-Url",
 	"X-Rewrite-Url",
+	"X-Http-Method", // also X-HTTP-Method-Override
+	"X-Method-Override",
 }
 
 // framingFields are the fields of one connection, and those that end a message

@@ -56,8 +56,9 @@ type ProxyConfig struct {
 // whose target could be read as another path is answered 400, see
 // [ErrInvalidTarget]. X-Forwarded-For, -Host and -Proto are set to what this
 // program has seen. What a client claims in any X-Forwarded field, in
-// Forwarded, X-Original-URL or X-Rewrite-URL is dropped, also with underscores
-// for hyphens. An Upgrade to HTTP or TLS, which would be a tunnel, is ignored.
+// Forwarded, X-Original-URL or X-Rewrite-URL is dropped, and so is another method
+// in X-HTTP-Method, X-HTTP-Method-Override or X-Method-Override; also with
+// underscores for hyphens. An Upgrade to HTTP or TLS, which would be a tunnel, is ignored.
 //
 // The platform's answers pass unchanged, also a 401 or 403 that is an answer of
 // its business. Only a 401 that was due to our token, and could not be healed,
