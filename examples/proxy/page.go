@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -101,6 +102,9 @@ func (p *page) watch(proxy http.Handler) http.Handler {
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		completed := false
 		defer func() {
+			if errors.Is(r.Context().Err(), context.Canceled) {
+				return // The caller has left, and sees no outcome.
+			}
 			if !completed { // The proxy has aborted the answer.
 				status.status = http.StatusBadGateway
 			}
