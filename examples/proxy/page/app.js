@@ -64,8 +64,8 @@ function showChart(seconds, total) {
   seconds.forEach((second, x) => {
     let y = 120;
     for (const kind of kinds) {
-      const height = (second[kind] / top) * 115;
-      if (!height) continue;
+      if (!second[kind]) continue;
+      const height = Math.max(2, (second[kind] / top) * 112);
       y -= height;
       const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
       bar.setAttribute("class", kind);
@@ -76,9 +76,8 @@ function showChart(seconds, total) {
       bars.push(bar);
     }
   });
-  const chart = byId("chart");
-  chart.replaceChildren(...bars);
-  chart.setAttribute("aria-label", `${sum(seconds[seconds.length - 1])} requests in the last second, at most ${Math.max(...seconds.map(sum))} in a second of the last minute`);
+  byId("chart").replaceChildren(...bars);
+  setText(byId("rate"), `${number(sum(seconds[seconds.length - 1]))} in the last second, at most ${number(Math.max(...seconds.map(sum)))} in one second.`);
 }
 
 function showAccounts(accounts) {
