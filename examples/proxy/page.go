@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,9 +23,9 @@ import (
 // server misbehave. A nil page shows nothing: there is none for the real
 // platform.
 //
-// It shows the ids of accounts, which no program should do. Here they are made
-// up: the page exists for the fake server only. It never shows a token or a
-// secret.
+// It shows the ids of accounts, which no other program should do. Here they are
+// made up, or those of the flags: the page exists for the fake server only, on
+// loopback. It never shows a token or a secret.
 type page struct {
 	fake    *passporttest.Server
 	login   *login
@@ -158,7 +159,7 @@ func onlyLoopback(next http.Handler) http.Handler {
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); host != "localhost" && (err != nil || !ip.IsLoopback()) {
 			http.Error(w, "the page is for this machine only; use the address that the program has printed", http.StatusMisdirectedRequest)
 			return
 		}

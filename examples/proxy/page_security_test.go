@@ -88,6 +88,11 @@ func TestPage_RefusesOtherOrigins(t *testing.T) {
 	if got := f.page.snapshot(time.Now()).Rotations; got != 2 {
 		t.Errorf("the secret was rotated %d times", got)
 	}
+	for _, host := range []string{"localhost", "localhost:1", "127.0.0.2", "[::1]", "[::1]:8480"} {
+		if resp, _ := f.do(t, http.MethodGet, "/", func(r *http.Request) { r.Host = host }); resp.StatusCode != http.StatusOK {
+			t.Errorf("Host %q: status %d", host, resp.StatusCode)
+		}
+	}
 	for _, host := range []string{"example.com", "10.0.0.1", "localhost.example.com:80"} {
 		if resp, _ := f.do(t, http.MethodGet, "/page/events", func(r *http.Request) { r.Host = host }); resp.StatusCode != http.StatusMisdirectedRequest {
 			t.Errorf("Host %q: status %d", host, resp.StatusCode)

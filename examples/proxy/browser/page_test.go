@@ -189,7 +189,7 @@ func TestPage_TellsScreenReaders(t *testing.T) {
 			t.Errorf("a %s has no name", role)
 		}
 	}
-	if found["button"] != 8 || found["status"] != 1 || found["progressbar"] != 2 || found["main"] != 1 || found["region"] < 6 {
+	if found["button"] != 8 || found["status"] != 1 || found["progressbar"] != 2 || found["main"] != 1 || found["region"] < 6 || !strings.Contains(eval[string](t, f, `document.querySelector("[aria-live]").textContent`), "tokens issued: 1;") {
 		t.Errorf("got %v", found)
 	}
 	noComplaints(t, f)

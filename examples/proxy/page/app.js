@@ -50,7 +50,7 @@ function showBurst(burst) {
   setText(byId("burst-issuances"), number(burst.issuances));
   setText(byId("burst-failed"), number(burst.failed));
   proof.dataset.result = burst.failed ? "bad" : "good";
-  setText(byId("burst-text"), `${burst.revoked ? "Their token was revoked on the way. " : ""}All were answered within ${ms(burst.took)}.`);
+  setText(byId("burst-text"), `${burst.revoked ? "Their token was revoked on the way. " : ""}${number(burst.refused)} were refused; tokens issued: ${burst.issuances}; errors for callers: ${number(burst.failed)}. All were answered within ${ms(burst.took)}.`);
 }
 
 const kinds = ["served", "healed", "answered", "failed"];
