@@ -82,7 +82,7 @@ type clientStatus struct {
 
 func statusOf(client *clientRef) clientStatus {
 	status := client.source.Status()
-	issuances, failures := client.report.counts()
+	issuances, failures := client.report.Counts()
 	return clientStatus{
 		Name:          client.name,
 		Accounts:      status.Accounts,
@@ -140,7 +140,7 @@ func (*adminAPI) invalidate(w http.ResponseWriter, r *http.Request) error {
 	default:
 		client.source.Invalidate(account)
 	}
-	client.report.reset()
+	client.report.Reset()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	_ "github.com/pismoauth/pismoauth/caddyplugin/inspect" // The command "caddy pismo inspect".
 )
 
 func init() {
@@ -98,7 +100,7 @@ func (a *App) provisionClient(ctx caddy.Context, name string) error {
 		return err
 	}
 	a.clientRefs[name] = client
-	if err := client.metrics.register(ctx.GetMetricsRegistry(), name); err != nil {
+	if err := client.metrics.Register(ctx.GetMetricsRegistry(), name); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	return checkReadable(ctx, client.issuer)

@@ -118,48 +118,50 @@ var transportOptions = []string{
 	"read_timeout", "write_timeout", "response_header_timeout", "max_response_header",
 }
 
+// unmarshalOption parses an option of a client.
 func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
-	switch d.Val() {
-	case "base_url":
-		return c.unmarshalBaseURL(d)
-	case "hosts":
-		return unmarshalHosts(d, &c.Hosts)
-	case "server_key":
-		return unmarshalSecret(d, &c.ServerKey)
-	case "server_secret":
-		return unmarshalSecret(d, &c.ServerSecret)
-	case "secret_field":
-		return setOnce(d, &c.SecretField)
-	case "header":
-		return c.unmarshalHeader(d)
-	case "field":
-		return c.unmarshalField(d)
-	case "bare":
-		c.Bare = true
-		return noArguments(d)
-	case "client_certificate":
-		if !d.AllArgs(&c.ClientCertificateFile, &c.ClientCertificateKeyFile) {
-			return d.ArgErr()
-		}
-		return nil
-	case "trusted_ca_certs":
-		c.TrustedCACerts = append(c.TrustedCACerts, d.RemainingArgs()...)
-		if len(c.TrustedCACerts) == 0 {
-			return d.ArgErr()
-		}
-		return nil
-	case "issue_timeout":
-		return unmarshalDuration(d, &c.IssueTimeout)
-	case "max_accounts":
-		return unmarshalCount(d, &c.MaxAccounts)
-	case "max_issuances":
-		return unmarshalCount(d, &c.MaxIssuances)
-	case "dangerously_allow_http":
-		c.DangerouslyAllowHTTP = true
-		return noArguments(d)
-	default:
+	parse, ok := map[string]func(*caddyfile.Dispenser) error{
+		"base_url":               c.unmarshalBaseURL,
+		"hosts":                  func(d *caddyfile.Dispenser) error { return unmarshalHosts(d, &c.Hosts) },
+		"server_key":             func(d *caddyfile.Dispenser) error { return unmarshalSecret(d, &c.ServerKey) },
+		"server_secret":          func(d *caddyfile.Dispenser) error { return unmarshalSecret(d, &c.ServerSecret) },
+		"secret_field":           func(d *caddyfile.Dispenser) error { return setOnce(d, &c.SecretField) },
+		"header":                 c.unmarshalHeader,
+		"field":                  c.unmarshalField,
+		"bare":                   func(d *caddyfile.Dispenser) error { return unmarshalSwitch(d, &c.Bare) },
+		"client_certificate":     c.unmarshalCertificate,
+		"trusted_ca_certs":       c.unmarshalTrustedCACerts,
+		"issue_timeout":          func(d *caddyfile.Dispenser) error { return unmarshalDuration(d, &c.IssueTimeout) },
+		"max_accounts":           func(d *caddyfile.Dispenser) error { return unmarshalCount(d, &c.MaxAccounts) },
+		"max_issuances":          func(d *caddyfile.Dispenser) error { return unmarshalCount(d, &c.MaxIssuances) },
+		"dangerously_allow_http": func(d *caddyfile.Dispenser) error { return unmarshalSwitch(d, &c.DangerouslyAllowHTTP) },
+	}[d.Val()]
+	if !ok {
 		return d.Errf("unrecognized option %s of a client", d.Val())
 	}
+	return parse(d)
+}
+
+// unmarshalSwitch parses an option without arguments, which switches something
+// on.
+func unmarshalSwitch(d *caddyfile.Dispenser, on *bool) error {
+	*on = true
+	return noArguments(d)
+}
+
+func (c *Client) unmarshalCertificate(d *caddyfile.Dispenser) error {
+	if !d.AllArgs(&c.ClientCertificateFile, &c.ClientCertificateKeyFile) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (c *Client) unmarshalTrustedCACerts(d *caddyfile.Dispenser) error {
+	c.TrustedCACerts = append(c.TrustedCACerts, d.RemainingArgs()...)
+	if len(c.TrustedCACerts) == 0 {
+		return d.ArgErr()
+	}
+	return nil
 }
 
 func (c *Client) unmarshalBaseURL(d *caddyfile.Dispenser) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/observe"
 	"github.com/pismoauth/pismoauth/internal/base"
 	"github.com/pismoauth/pismoauth/internal/loopback"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
@@ -24,7 +25,7 @@ import (
 // describes: its resolver, its proxy, and what it trusts. The modules in it live
 // as long as that configuration.
 type endpoint struct {
-	tracing
+	observe.Tracing
 
 	http    *reverseproxy.HTTPTransport
 	options string // as JSON
@@ -47,7 +48,7 @@ func newEndpoint(ctx caddy.Context, config *Client, certificate *passport.Client
 	if err := config.checkNetworkProxy(options.Transport); err != nil {
 		return nil, err
 	}
-	return &endpoint{newTracing(connections(options, certificate)), options, string(raw)}, nil
+	return &endpoint{observe.NewTracing(connections(options, certificate)), options, string(raw)}, nil
 }
 
 // connections returns what token requests go out over. The copy of Caddy's

@@ -92,16 +92,16 @@ func (t *Transport) sendHealthCheck(req *http.Request) (*http.Response, error) {
 	switch {
 	case err == nil && isTokenRefusal(resp):
 		_ = resp.Body.Close() // Nobody is to see it.
-		t.client.report.noteTokenRefused()
+		t.client.report.TokenRefused()
 		return t.health.passResponse(req), nil
 	case err == nil:
-		t.client.report.noteHealthCheckSent()
+		t.client.report.HealthCheckSent()
 		return resp, nil
 	case isUnsent(err):
-		t.client.report.noteRequestUnsent(dialAddress(req.Context()), err)
+		t.client.report.RequestUnsent(dialAddress(req.Context()), remedyOf(err))
 		return nil, err
 	case isOwnFailure(err) && !errors.Is(err, context.Canceled):
-		t.client.report.noteHealthCheckUnsent(err)
+		t.client.report.HealthCheckUnsent(err)
 		return t.health.passResponse(req), nil
 	default:
 		return nil, err
@@ -118,7 +118,7 @@ func (t *Transport) sendBareHealthCheck(out *http.Request) (*http.Response, erro
 		return resp, err
 	}
 	_ = resp.Body.Close() // It says no more than its status.
-	t.client.report.noteHealthCheckRefused(resp.StatusCode)
+	t.client.report.HealthCheckRefused(resp.StatusCode)
 	return t.health.passResponse(out), nil
 }
 

@@ -122,9 +122,16 @@ func (t *Transport) checkUpstream(dial string) error {
 		to.scheme = "https"
 	}
 	scheme, host := t.verifiedTarget(to, caddy.NewReplacer())
-	switch err := t.authorized.Accepts(&url.URL{Scheme: scheme, Host: host}); {
-	case err == nil:
-		return nil
+	if err := t.authorized.Accepts(&url.URL{Scheme: scheme, Host: host}); err != nil {
+		return t.refusedUpstream(dial, to, scheme, host, err)
+	}
+	return nil
+}
+
+// refusedUpstream returns the error for an upstream that the transport does not
+// accept, with the option that mends it.
+func (t *Transport) refusedUpstream(dial string, to target, scheme, host string, err error) error {
+	switch {
 	case to.scheme == "https" && t.TLS.InsecureSkipVerify:
 		return &optionError{"tls_insecure_skip_verify", fmt.Errorf("anybody could be upstream %s, and would get the token; use tls_trust_pool, or tls_server_name", dial)}
 	case scheme == "http" && host == "":

@@ -59,37 +59,43 @@ const caddyModulePath = "github.com/caddyserver/caddy/v2"
 func (n *largeNumbers) add(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Interface:
-		if !v.IsNil() {
-			n.add(v.Elem())
-		}
+		n.add(v.Elem())
 	case reflect.Float64:
-		if number := v.Float(); number >= firstInexactInteger {
-			n.texts[strconv.FormatFloat(number, 'f', -1, 64)] = true
-		}
+		n.addFloat(v.Float())
 	case reflect.Pointer:
 		if key := (seenPointer{v.Type(), v.UnsafePointer()}); !v.IsNil() && !n.seen[key] {
 			n.seen[key] = true
 			n.add(v.Elem())
 		}
 	case reflect.Slice, reflect.Array:
-		for i := range v.Len() {
-			if v.Type().Elem().Kind() == reflect.Uint8 {
-				return // Text.
+		if v.Type().Elem().Kind() != reflect.Uint8 { // Text has none.
+			for _, element := range v.Seq2() {
+				n.add(element)
 			}
-			n.add(v.Index(i))
 		}
 	case reflect.Map:
-		for _, key := range v.MapKeys() {
-			n.add(v.MapIndex(key))
+		for _, value := range v.Seq2() {
+			n.add(value)
 		}
 	case reflect.Struct:
-		if !strings.HasPrefix(v.Type().PkgPath(), caddyModulePath) {
-			return
-		}
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				n.add(v.Field(i))
-			}
+		n.addFields(v)
+	}
+}
+
+func (n *largeNumbers) addFloat(number float64) {
+	if number >= firstInexactInteger {
+		n.texts[strconv.FormatFloat(number, 'f', -1, 64)] = true
+	}
+}
+
+// addFields adds the numbers in the exported fields of a struct of Caddy's.
+func (n *largeNumbers) addFields(v reflect.Value) {
+	if !strings.HasPrefix(v.Type().PkgPath(), caddyModulePath) {
+		return
+	}
+	for i := range v.NumField() {
+		if v.Type().Field(i).IsExported() {
+			n.add(v.Field(i))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/observe"
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
@@ -28,8 +29,8 @@ type sharedClient struct {
 	name    string
 	source  *tokensource.Source
 	issuer  *passport.S2S
-	report  *report
-	metrics *metrics
+	report  *observe.Report
+	metrics *observe.Metrics
 
 	settings activeList[*clientSettings]
 
@@ -53,18 +54,18 @@ func newSharedClient(name string, config *Client) (*sharedClient, error) {
 	if c.issuer, err = config.issuer(c); err != nil {
 		return nil, err
 	}
-	c.report = newReport(c.logger)
-	if c.metrics, err = newMetrics(); err != nil {
+	c.report = observe.NewReport(c.logger)
+	if c.metrics, err = observe.NewMetrics(); err != nil {
 		return nil, err
 	}
 	c.source, err = tokensource.New(tokensource.Config{
 		Issuer: revisedIssuer{c.issuer, c},
-		Hooks:  tokensource.JoinHooks(c.metrics.telemetry.SourceHooks(), c.report.hooks()),
+		Hooks:  tokensource.JoinHooks(c.metrics.Telemetry.SourceHooks(), c.report.Hooks()),
 	})
 	if err != nil {
 		return nil, optionErrorsOf(err)
 	}
-	return c, c.metrics.observe(c.source)
+	return c, c.metrics.ObserveSource(c.source)
 }
 
 // addSettings has the client use what a configuration provides.
@@ -124,9 +125,9 @@ func (c *sharedClient) CloseIdleConnections() {
 // Destruct implements [caddy.Destructor]. Requests that are still running have
 // the tokens until they end.
 func (c *sharedClient) Destruct() error {
-	c.report.stop()
+	c.report.Stop()
 	c.CloseIdleConnections()
-	return c.metrics.stop()
+	return c.metrics.Stop()
 }
 
 // revisedIssuer is an issuer whose revision changes with the way to the token

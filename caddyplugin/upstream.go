@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/observe"
 	"github.com/pismoauth/pismoauth/transport"
 )
 
@@ -23,10 +24,10 @@ type dialKey struct{}
 
 // baseTransport is what really sends requests. It gives them back the address that
 // is dialed: above it they have the host that TLS proves.
-type baseTransport struct{ tracing }
+type baseTransport struct{ observe.Tracing }
 
 func newBase(connections http.RoundTripper) baseTransport {
-	return baseTransport{newTracing(connections)}
+	return baseTransport{observe.NewTracing(connections)}
 }
 
 // RoundTrip sends a request, which is a copy made for it.
@@ -37,7 +38,7 @@ func (b baseTransport) RoundTrip(out *http.Request) (*http.Response, error) {
 	// Without it, net/http would send a payment that has an idempotency key
 	// again by itself. reverse_proxy does not have it either.
 	out.GetBody = nil
-	return b.tracing.RoundTrip(out)
+	return b.Tracing.RoundTrip(out)
 }
 
 // pinVerifiedHost gives a request the URL of the host that its upstream is proved to be, and

@@ -141,8 +141,10 @@ func (w *monitoredServer) outage() {
 // then on, queries are about the scrape that has it.
 func (w *monitoredServer) awaitScrape() {
 	w.Helper()
-	raw := totals(w.metrics.get(w, "/metrics").body)
+	var raw map[string]float64
 	await(w, "Prometheus has scraped the last values", func() bool {
+		// Anew each time: cooldowns end while the test waits.
+		raw = totals(w.metrics.get(w, "/metrics").body)
 		w.at = time.Time{}
 		last := w.number(w, "max(timestamp(pismo_token_cached))")
 		if math.IsNaN(last) {

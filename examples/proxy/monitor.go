@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,8 @@ const (
 	shownTraces    = 6
 
 	// ordinaryInterval is the time between two shown traces of requests that
-	// nothing happened to.
+	// nothing happened to. The next takes the place of the last: it must not
+	// push out those with something to see.
 	ordinaryInterval = 3 * time.Second
 )
 
@@ -137,6 +139,7 @@ func (m *monitor) ended(t *trace, status int) {
 			return
 		}
 		m.ordinary = now
+		m.traces = slices.DeleteFunc(m.traces, func(t *trace) bool { return !t.special() })
 	}
 	for _, shown := range m.traces {
 		if shown.like(t) {

@@ -285,3 +285,18 @@ attempt 2: status 200`
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// Ordinary requests are the most. They must not push out the others.
+func TestMonitor_KeepsOneOrdinaryTrace(t *testing.T) {
+	f := newPageFixture(t)
+	f.read(t, alice)
+	for range 2 * shownTraces {
+		f.page.monitor.mu.Lock()
+		f.page.monitor.ordinary = time.Time{}
+		f.page.monitor.mu.Unlock()
+		f.read(t, alice)
+	}
+	if s := f.page.snapshot(time.Now()); len(s.Traces) != 2 || s.Traces[1].Spans[0].Detail != "issued, serial 1" {
+		t.Errorf("got %+v", s.Traces)
+	}
+}

@@ -1,4 +1,4 @@
-package caddyplugin
+package inspect
 
 import (
 	"bytes"

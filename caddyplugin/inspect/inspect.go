@@ -1,4 +1,6 @@
-package caddyplugin
+// Package inspect adds the command "caddy pismo inspect", which prints what a
+// token says of itself. It is registered when the package is imported.
+package inspect
 
 import (
 	"bufio"

@@ -1,4 +1,6 @@
-package caddyplugin
+// Package observe tells operators what a client of the plugin does: by log lines
+// for changes of state, by metrics, and by spans.
+package observe
 
 import (
 	"context"
@@ -10,16 +12,16 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A report is what there is to say of a shared client. The log gets a warning
+// A Report is what there is to say of a shared client. The log gets a warning
 // when something begins to fail and a line when it is over, however many
 // requests that concerns; the admin API gets the counts.
-type report struct {
+type Report struct {
 	logger func() *zap.Logger
 
 	issuanceFailing     *condition // token issuance is failing
 	healthChecksBare    *condition // health checks have no token
 	accountRejected     recurring  // an account is given no token
-	tokenRefused        recurring  // an upstream refuses tokens that are new
+	refused             recurring  // an upstream refuses tokens that are new
 	misconfigured       recurring  // the configuration keeps a request from being sent
 	healthChecksRefused recurring  // health checks are refused for want of a token
 
@@ -28,29 +30,29 @@ type report struct {
 	failures  map[tokensource.ErrorKind]uint64
 }
 
-// newReport returns a report that logs to the logger of the moment.
-func newReport(logger func() *zap.Logger) *report {
-	r := &report{logger: logger, failures: map[tokensource.ErrorKind]uint64{}}
+// NewReport returns a report that logs to the logger of the moment.
+func NewReport(logger func() *zap.Logger) *Report {
+	r := &Report{logger: logger, failures: map[tokensource.ErrorKind]uint64{}}
 	r.issuanceFailing = newCondition(func() { r.logger().Info("token issuance recovered") })
 	r.healthChecksBare = newCondition(func() { r.logger().Info("health checks have a token again") })
 	return r
 }
 
-// reset has the log say anew what fails and what works: an operator has
+// Reset has the log say anew what fails and what works: an operator has
 // intervened.
-func (r *report) reset() {
+func (r *Report) Reset() {
 	r.issuanceFailing.reset()
 	r.healthChecksBare.reset()
 }
 
-// stop ends what the report waits for.
-func (r *report) stop() {
+// Stop ends what the Report waits for.
+func (r *Report) Stop() {
 	r.issuanceFailing.stop()
 	r.healthChecksBare.stop()
 }
 
-// hooks are told of issuances.
-func (r *report) hooks() tokensource.Hooks {
+// Hooks are told of issuances.
+func (r *Report) Hooks() tokensource.Hooks {
 	return tokensource.Hooks{
 		Issue: func(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 			return issue, r.issuanceEnded
@@ -59,7 +61,7 @@ func (r *report) hooks() tokensource.Hooks {
 }
 
 // issuanceEnded notes the end of an issuance.
-func (r *report) issuanceEnded(result tokensource.IssueResult) {
+func (r *Report) issuanceEnded(result tokensource.IssueResult) {
 	err, failed := result.Err.(*tokensource.Error) //nolint:errorlint // It is one, by the contract of the hook.
 	r.count(err)
 	switch {
@@ -75,7 +77,7 @@ func (r *report) issuanceEnded(result tokensource.IssueResult) {
 }
 
 // count counts an issuance, and its failure, if it has one.
-func (r *report) count(err *tokensource.Error) {
+func (r *Report) count(err *tokensource.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.issuances++
@@ -84,44 +86,44 @@ func (r *report) count(err *tokensource.Error) {
 	}
 }
 
-// counts returns how many issuances there were, and how many failed.
-func (r *report) counts() (issuances uint64, failures map[tokensource.ErrorKind]uint64) {
+// Counts returns how many issuances there were, and how many failed.
+func (r *Report) Counts() (issuances uint64, failures map[tokensource.ErrorKind]uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.issuances, maps.Clone(r.failures)
 }
 
-// noteTokenRefused notes that an upstream has refused a token that could not be replaced
-// by a better one.
-func (r *report) noteTokenRefused() {
-	if r.tokenRefused.begin() {
+// TokenRefused notes that an upstream has refused a token that could not be
+// replaced by a better one.
+func (r *Report) TokenRefused() {
+	if r.refused.begin() {
 		r.logger().Warn("the platform refuses a token, and renewing it does not help")
 	}
 }
 
-// noteRequestUnsent notes that a request to an upstream was not sent because of what is
-// configured. The client is not told why.
-func (r *report) noteRequestUnsent(upstream string, err error) {
+// RequestUnsent notes that a request to an upstream was not sent because of a fault
+// in the configuration, and what mends it. The client is not told why.
+func (r *Report) RequestUnsent(upstream, remedy string) {
 	if r.misconfigured.begin() {
 		r.logger().Warn("a request is not sent, for a fault in the configuration",
-			zap.String("upstream", upstream), zap.String("error", remedyOf(err)))
+			zap.String("upstream", upstream), zap.String("error", remedy))
 	}
 }
 
-// noteHealthCheckUnsent notes that a health check was not sent for want of a token, and
+// HealthCheckUnsent notes that a health check was not sent for want of a token, and
 // passed.
-func (r *report) noteHealthCheckUnsent(err error) {
+func (r *Report) HealthCheckUnsent(err error) {
 	if r.healthChecksBare.begin() {
 		r.logger().Warn("health checks have no token, and count as passed", zap.Error(err))
 	}
 }
 
-// noteHealthCheckSent notes that a health check was sent with a token.
-func (r *report) noteHealthCheckSent() { r.healthChecksBare.end() }
+// HealthCheckSent notes that a health check was sent with a token.
+func (r *Report) HealthCheckSent() { r.healthChecksBare.end() }
 
-// noteHealthCheckRefused notes that an upstream refused a health check without a token,
+// HealthCheckRefused notes that an upstream refused a health check without a token,
 // which passed.
-func (r *report) noteHealthCheckRefused(status int) {
+func (r *Report) HealthCheckRefused(status int) {
 	if r.healthChecksRefused.begin() {
 		r.logger().Info("health checks are sent without a token; the upstream refuses them, and they count as passed; to check more, set health_account", zap.Int("status", status))
 	}

@@ -1,4 +1,4 @@
-package caddyplugin
+package observe
 
 import (
 	"net/http"
@@ -10,24 +10,25 @@ import (
 	"github.com/pismoauth/pismoauth/telemetry"
 )
 
-// tracing gives each sending a span, where there is one to be its parent, and has
+// Tracing gives each sending a span, where there is one to be its parent, and has
 // the upstream know it as the parent of its own: the traceparent that the
 // directive tracing puts into the client's request is that of Caddy's span for
 // it.
 //
 // The provider is that of the span in the context, and the propagators those of
 // the directive tracing, which sets neither globally.
-type tracing struct {
+type Tracing struct {
 	plain  http.RoundTripper
 	traced http.RoundTripper
 }
 
-func newTracing(plain http.RoundTripper) tracing {
-	return tracing{plain, otelhttp.NewTransport(telemetry.AnnotateSpans(plain), otelhttp.WithPropagators(autoprop.NewTextMapPropagator()))}
+// NewTracing returns a Tracing that sends requests over plain.
+func NewTracing(plain http.RoundTripper) Tracing {
+	return Tracing{plain, otelhttp.NewTransport(telemetry.AnnotateSpans(plain), otelhttp.WithPropagators(autoprop.NewTextMapPropagator()))}
 }
 
 // RoundTrip sends a request.
-func (t tracing) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t Tracing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if isTraced(req) {
 		return t.traced.RoundTrip(req)
 	}
@@ -35,7 +36,7 @@ func (t tracing) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections closes them, if the transport beneath can.
-func (t tracing) CloseIdleConnections() {
+func (t Tracing) CloseIdleConnections() {
 	if plain, ok := t.plain.(interface{ CloseIdleConnections() }); ok {
 		plain.CloseIdleConnections()
 	}

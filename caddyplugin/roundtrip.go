@@ -1,0 +1,159 @@
+package caddyplugin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/pismoauth/pismoauth/internal/requesttarget"
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// RoundTrip sends a request with the token of its account. What fails for a
+// reason of ours is a response, unless the client has gone; errors are those of
+// the transport beneath.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.health.isHealthCheck(req) {
+		return t.sendHealthCheck(req)
+	}
+	in := requestStateOf(req.Context())
+	resp, err := t.send(req, in)
+	if err == nil && isTokenRefusal(resp) {
+		_ = resp.Body.Close() // Nobody is to see it.
+		t.client.report.TokenRefused()
+		resp, err = nil, middleware.ErrTokenRefused
+	}
+	in.failure = err
+	switch {
+	case err == nil:
+		resp.Request = req
+		sendHeadAtOnce(resp)
+		return resp, nil
+	case clientGone(req.Context()) && !errors.Is(err, errBodyUnreadable): // A server that waits no longer for a body has gone, too.
+		return nil, context.Canceled // As reverse_proxy expects it, whatever the transport beneath makes of it.
+	case !isOwnFailure(err):
+		return nil, err
+	default:
+		return t.answerError(req, err), nil
+	}
+}
+
+// sendHeadAtOnce has reverse_proxy send the head of a 401 before its body, as it
+// does with responses of an unknown length. A 401 whose body stalls has been held
+// up by the transport already. The header Content-Length stays.
+func sendHeadAtOnce(resp *http.Response) {
+	if resp.StatusCode == http.StatusUnauthorized && resp.ContentLength > 0 {
+		resp.ContentLength = -1
+	}
+}
+
+// clientGone reports whether the client of a request has left.
+func clientGone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
+// send sends a request with the token of its account.
+func (t *Transport) send(req *http.Request, in *requestState) (*http.Response, error) {
+	if err := checkRequest(req); err != nil {
+		return nil, err
+	}
+	switch {
+	case req.Method == http.MethodConnect: // reverse_proxy makes a WebSocket's a GET.
+		return nil, middleware.ErrMethodNotProxied
+	case !requesttarget.Unambiguous(req): // There may be no pismo_auth in front.
+		return nil, middleware.ErrInvalidTarget
+	}
+	ctx, err := t.withAccount(req.Context())
+	if err != nil {
+		return nil, err
+	}
+	out := req.WithContext(transport.ContextWithRetryGroup(ctx, in.retryGroupOf(t)))
+	var body *clientBody
+	if out.Body != nil && out.Body != http.NoBody {
+		body = &clientBody{ReadCloser: out.Body}
+		out.Body = body
+	}
+	resp, err := t.authorize(out)
+	switch {
+	case err != nil && body.err() != nil:
+		return nil, body.err()
+	case errors.Is(err, transport.ErrRequestTarget):
+		return nil, middleware.ErrInvalidTarget // It is the client who has written it.
+	}
+	return resp, err
+}
+
+// authorize sends a request, which is a copy, with a token for the account in
+// its context.
+func (t *Transport) authorize(out *http.Request) (*http.Response, error) {
+	to := &dialTarget{url: *out.URL, host: out.Host}
+	t.setScheme(&to.url)
+	out = withoutField(out.WithContext(context.WithValue(out.Context(), dialKey{}, to)), "Authorization")
+	if err := t.pinVerifiedHost(out, to); err != nil {
+		return nil, err
+	}
+	return t.authorized.RoundTrip(out)
+}
+
+// answerError answers a request that failed for a reason of ours.
+func (t *Transport) answerError(req *http.Request, err error) *http.Response {
+	problem := middleware.ProblemOf(err)
+	if problem.Status == http.StatusInternalServerError {
+		t.client.report.RequestUnsent(dialAddress(req.Context()), remedyOf(err))
+	}
+	resp := synthesize(problem, req)
+	if t.Errors == errorsHandle {
+		resp.Header.Set(failureField, t.health.mark)
+	}
+	return resp
+}
+
+// errOtherClient is the failure of a request that pismo_auth has authenticated
+// with another client than that of the transport.
+var errOtherClient = tokensource.NewError(tokensource.ErrMisconfigured,
+	errors.New("pismo_auth and the transport name two clients"))
+
+// withAccount returns a context with the account that a request is for: that of
+// pismo_auth, or the transport's own.
+func (t *Transport) withAccount(ctx context.Context) (context.Context, error) {
+	if authenticated, ok := ctx.Value(clientKey{}).(*sharedClient); ok && authenticated != t.client.sharedClient {
+		return nil, errOtherClient
+	}
+	_, known := tokensource.AccountFromContext(ctx)
+	switch {
+	case !known && ctx.Value(caddyhttp.VarsCtxKey) == nil:
+		return nil, transport.ErrNoAccount // It is no client's, and no health check.
+	case !t.account.isSet():
+		return ctx, nil
+	}
+	account, err := t.account.accountFor(replacerOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if before, ok := tokensource.AccountFromContext(ctx); ok && before != account {
+		return nil, transport.ErrAccountConflict
+	}
+	return tokensource.ContextWithAccount(ctx, account), nil
+}
+
+// setScheme sets the scheme of the URL that is dialed, as reverse_proxy leaves
+// it to its transport.
+func (t *Transport) setScheme(dial *url.URL) { t.SetScheme(&http.Request{URL: dial}) }
+
+// isOwnFailure reports whether a request failed for a reason of ours.
+func isOwnFailure(err error) bool {
+	var token *tokensource.Error
+	var unsent transport.UnsentError
+	var denial middleware.AuthError
+	return errors.As(err, &token) || errors.As(err, &unsent) || errors.As(err, &denial) ||
+		errors.Is(err, middleware.ErrTokenRefused) || errors.Is(err, errBodyUnreadable)
+}
+
+// isTokenRefusal reports whether a response is a 401 that speaks of our token.
+func isTokenRefusal(resp *http.Response) bool {
+	verdict, ok := transport.VerdictOf(resp)
+	return ok && verdict == transport.TokenRefused
+}
