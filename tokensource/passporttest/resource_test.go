@@ -31,7 +31,7 @@ func TestResource_BadAuthorizationIsEmpty401(t *testing.T) {
 		"scheme only":    {[]string{"Bearer"}, passporttest.ReasonScheme},
 		"basic":          {[]string{"Basic " + good}, passporttest.ReasonScheme},
 		"two spaces":     {[]string{"Bearer  " + good}, passporttest.ReasonUnknown},
-		"of another":    {[]string{"Bearer " + other}, passporttest.ReasonUnknown},
+		"of another":     {[]string{"Bearer " + other}, passporttest.ReasonUnknown},
 		"altered":        {[]string{"Bearer " + altered}, passporttest.ReasonUnknown},
 		"without an end": {[]string{"Bearer " + good[:len(good)-1]}, passporttest.ReasonUnknown},
 	} {

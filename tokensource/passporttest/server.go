@@ -95,8 +95,8 @@ func forTest(tb testing.TB, config Config, start func(Config) (*Server, error)) 
 	return s
 }
 
-// unstartedHost is a name that never resolves (RFC 6761, section 6.4). So a client
-// of an unstarted Server fails if it does not use the RoundTripper.
+// unstartedHost is a name that never resolves (RFC 6761, section 6.4). So a
+// client of an unstarted Server fails if it does not use the RoundTripper.
 const unstartedHost = "passporttest.invalid"
 
 // URL returns the base URL, without a slash at the end. The URL of a Server that
