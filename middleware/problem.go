@@ -16,7 +16,7 @@ import (
 )
 
 // typePrefix is where the types of problems are documented.
-const typePrefix = "https://github.com/pismoauth/pismoauth#"
+const typePrefix = "https://github.com/pismoauth/pismoauth/blob/main/docs/errors.md#"
 
 // A Problem is the answer to a request that failed (RFC 9457). It is made of
 // constants: what went wrong in detail is for the operator, and not for
