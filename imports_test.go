@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/answer":            {},
 	"internal/backoff":           {},
 	"internal/base":              {},
+	"internal/hooks":             {},
 	"internal/loopback":          {},
 	"internal/lru":               {},
 	"internal/leaktest":          {},
