@@ -38,10 +38,10 @@ type Server struct {
 // [Server.RoundTripper], and its Client uses the latter. The caller closes it.
 // Errors are of type [*tokensource.ConfigError], joined by errors.Join.
 func New(config Config) (*Server, error) {
-	config, err := config.withDefaults()
-	if err != nil {
+	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	config = config.withDefaults()
 	s := &Server{config: config, ledger: newLedger()}
 	s.credentials.set(config.ServerKey, config.ServerSecret)
 	s.life, s.end = context.WithCancel(context.Background())
