@@ -106,6 +106,7 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 			r.Out.URL.User = nil // A client may put one into its target.
 			dropForwardingFields(r.Out)
 			r.SetXForwarded()
+			passTrailer(r)
 			if config.Rewrite != nil {
 				config.Rewrite(r)
 			}
@@ -173,7 +174,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	dropOptions(out.Header, "Upgrade", opensTunnel)
 	if out.Body != nil && out.Body != http.NoBody {
-		out.Body = &inboundBody{ReadCloser: out.Body, left: out.ContentLength}
+		out.Body = &inboundBody{ReadCloser: out.Body, left: out.ContentLength, trailer: r.Trailer}
 	}
 	p.serve(w, out)
 }
@@ -183,7 +184,16 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // that ends too early is of the program's making: a server reports it otherwise.
 type inboundBody struct {
 	io.ReadCloser
-	left int64 // how many bytes are to come; negative if that is not known
+	left              int64       // how many bytes are to come; negative if that is not known
+	trailer, outgoing http.Header // the client's, and where it goes; nil if nowhere
+}
+
+// passTrailer has the trailer of a client's request be sent. The ReverseProxy has
+// copied the names, before there were values.
+func passTrailer(r *httputil.ProxyRequest) {
+	if body, ok := r.In.Body.(*inboundBody); ok {
+		body.outgoing = r.Out.Trailer
+	}
 }
 
 var errBodyRead error = &misuseError{"the request's body is shorter than its ContentLength; " +
@@ -199,6 +209,10 @@ func (b *inboundBody) Read(buffer []byte) (int, error) {
 		err = UnreadableBody(err)
 	case known && b.left > 0:
 		err = errBodyRead
+	default:
+		for name := range b.outgoing {
+			b.outgoing[name] = b.trailer[name]
+		}
 	}
 	return n, err
 }
