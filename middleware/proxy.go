@@ -97,10 +97,13 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 	if config.ErrorLog == nil {
 		config.ErrorLog = log.New(m.failures, "", 0)
 	}
-	p := &proxy{Middleware: m, forward: httputil.ReverseProxy{
-		Transport:  config.Transport,
-		BufferPool: new(bufferPool),
-		ErrorLog:   config.ErrorLog,
+	p := &proxy{Middleware: m}
+	p.forward = httputil.ReverseProxy{
+		Transport:      config.Transport,
+		BufferPool:     new(bufferPool),
+		ErrorLog:       config.ErrorLog,
+		ModifyResponse: p.checkResponse,
+		ErrorHandler:   forwardError,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(config.Target)
 			r.Out.URL.User = nil // A client may put one into its target.
@@ -111,7 +114,7 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 				config.Rewrite(r)
 			}
 		},
-	}}
+	}
 	return p, nil
 }
 

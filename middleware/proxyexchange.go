@@ -11,11 +11,11 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A proxyExchange is one request on its way through a proxy. A ReverseProxy tells
-// its functions nothing that would let them keep state for a request, and so
-// each exchange has its own. It is what the ReverseProxy writes to.
+// A proxyExchange is one request on its way through a proxy: what the ReverseProxy
+// writes to. Its functions find it by that, as they are told nothing else that is
+// of one request.
 type proxyExchange struct {
-	*Middleware
+	*proxy
 	http.ResponseWriter // the client's
 
 	headPassed bool        // the head of the response was passed on
@@ -35,22 +35,31 @@ const (
 
 // serve forwards a request that was let in, and answers it.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
-	x := &proxyExchange{Middleware: p.Middleware, ResponseWriter: w}
-	forward := p.forward
-	forward.ModifyResponse, forward.ErrorHandler = x.checkResponse, x.forwardError
+	x := &proxyExchange{proxy: p, ResponseWriter: w}
 	if _, asked := r.Header["Upgrade"]; asked {
-		if !hijackable(w) {
-			p.answerError(w, r, &upgradeError{w})
-			return
-		}
-		w = upgradeWriter{x}
-	} else {
-		w = x
+		x.serveUpgrade(r)
+		return
 	}
 	defer x.finish()
-	forward.ServeHTTP(w, r)
+	p.forward.ServeHTTP(x, r)
 	x.bodyPassed = true
 }
+
+// serveUpgrade serves a request to switch protocols.
+func (x *proxyExchange) serveUpgrade(r *http.Request) {
+	if !hijackable(x.ResponseWriter) {
+		x.answerError(x.ResponseWriter, r, &upgradeError{x.ResponseWriter})
+		return
+	}
+	forward := x.forward
+	forward.ModifyResponse = x.checkUpgrade
+	defer x.finish()
+	forward.ServeHTTP(upgradeWriter{x}, r)
+	x.bodyPassed = true
+}
+
+// exchange returns x, for whoever has a ResponseWriter that embeds it.
+func (x *proxyExchange) exchange() *proxyExchange { return x }
 
 // WriteHeader passes an informational response on to the server's own
 // ResponseWriter, past everything that would take it for the response: echo and
@@ -58,6 +67,7 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 // Where the server's own cannot be reached, it is left out.
 func (x *proxyExchange) WriteHeader(status int) {
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		x.headPassed = status >= http.StatusOK
 		x.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -86,16 +96,24 @@ func (x *proxyExchange) FlushError() (err error) {
 func (x *proxyExchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // checkResponse decides whether a response is passed on: not a 401 that speaks of our
-// token.
-func (x *proxyExchange) checkResponse(resp *http.Response) error {
+// token, nor a switch of protocols that nobody has asked for.
+func (p *proxy) checkResponse(resp *http.Response) error {
 	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
 		return ErrTokenRefused
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		x.switched = resp.Body
-	} else {
-		x.headPassed = true
+		return upstreamInvalid
 	}
+	p.failures.requestPassed(resp.Request.Context())
+	return nil
+}
+
+// checkUpgrade is checkResponse where somebody has asked for another protocol.
+func (x *proxyExchange) checkUpgrade(resp *http.Response) error {
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return x.checkResponse(resp)
+	}
+	x.switched = resp.Body
 	x.failures.requestPassed(resp.Request.Context())
 	return nil
 }
@@ -103,7 +121,8 @@ func (x *proxyExchange) checkResponse(resp *http.Response) error {
 // forwardError answers a request that was not, or not successfully, forwarded. The
 // ReverseProxy leaves open a connection that the platform has upgraded, if the
 // client's cannot be.
-func (x *proxyExchange) forwardError(_ http.ResponseWriter, r *http.Request, err error) {
+func forwardError(w http.ResponseWriter, r *http.Request, err error) {
+	x := w.(interface{ exchange() *proxyExchange }).exchange()
 	if x.switched != nil {
 		_ = x.switched.Close() // Nobody will use it.
 		switch x.hijacked {
