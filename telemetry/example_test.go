@@ -97,5 +97,5 @@ func ExampleLogger() {
 	for range 100 {
 		_, _ = source.Token(context.Background(), tokensource.Organization())
 	}
-	// Output: level=WARN msg="issuance fails" reason=cold scope=organization attempts=1 error_type=rate_limited status=429
+	// Output: level=WARN msg="token issuance is failing" reason=cold scope=organization attempts=1 error_type=rate_limited status=429
 }

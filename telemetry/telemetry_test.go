@@ -30,14 +30,14 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// recorded returns a provider, and what it records.
-func recorded() (*sdktrace.TracerProvider, *tracetest.SpanRecorder) {
+// newRecorder returns a provider, and the recorder of its spans.
+func newRecorder() (*sdktrace.TracerProvider, *tracetest.SpanRecorder) {
 	spans := tracetest.NewSpanRecorder()
 	return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), spans
 }
 
-// issueWith has a token issued, by a caller with the context ctx.
-func issueWith(ctx context.Context, hooks tokensource.Hooks, reason tokensource.IssueReason) context.Context {
+// issueToken calls the hooks of an issuance that the caller with ctx started.
+func issueToken(ctx context.Context, hooks tokensource.Hooks, reason tokensource.IssueReason) context.Context {
 	issue, done := hooks.Issue(context.Background(), ctx, tokensource.IssueInfo{Account: tokensource.Organization(), Issuance: 1, Reason: reason})
 	done(tokensource.IssueResult{Serial: 1, Attempts: 1})
 	return issue
@@ -46,12 +46,12 @@ func issueWith(ctx context.Context, hooks tokensource.Hooks, reason tokensource.
 func TestNew_UsesTheCurrentProvider(t *testing.T) {
 	before := otel.GetTracerProvider()
 	defer otel.SetTracerProvider(before)
-	chosen, fromChosen := recorded()
-	callers, fromCallers := recorded()
-	global, fromGlobal := recorded()
+	chosen, fromChosen := newRecorder()
+	callers, fromCallers := newRecorder()
+	global, fromGlobal := newRecorder()
 	found := newTelemetry(t).SourceHooks()
 	fixed := newTelemetry(t, telemetry.WithTracerProvider(chosen)).SourceHooks()
-	otel.SetTracerProvider(global) // After New: what was set then must not stick.
+	otel.SetTracerProvider(global) // New must not keep the provider of before.
 
 	inSpan, span := callers.Tracer("").Start(context.Background(), "request")
 	defer span.End()
@@ -64,12 +64,12 @@ func TestNew_UsesTheCurrentProvider(t *testing.T) {
 		parent trace.SpanID
 	}{
 		{"chosen", fixed, inSpan, fromChosen, span.SpanContext().SpanID()},
-		{"that of the span in the context", found, inSpan, fromCallers, span.SpanContext().SpanID()},
-		{"global, as there is no span", found, context.Background(), fromGlobal, trace.SpanID{}},
-		{"global, as the span is another process's", found, remote, fromGlobal, span.SpanContext().SpanID()},
+		{"of the span in the context", found, inSpan, fromCallers, span.SpanContext().SpanID()},
+		{"global, without a span", found, context.Background(), fromGlobal, trace.SpanID{}},
+		{"global, with a remote span", found, remote, fromGlobal, span.SpanContext().SpanID()},
 	} {
 		n := len(test.spans.Ended())
-		issueWith(test.ctx, test.hooks, tokensource.ReasonCold)
+		issueToken(test.ctx, test.hooks, tokensource.ReasonCold)
 		ended := test.spans.Ended()
 		if len(ended) != n+1 || ended[n].Parent().SpanID() != test.parent {
 			t.Errorf("%s: %d spans, want %d, of the parent %s", test.name, len(ended), n+1, test.parent)
@@ -78,11 +78,11 @@ func TestNew_UsesTheCurrentProvider(t *testing.T) {
 }
 
 func TestNew_ScopeHasTheModulesVersion(t *testing.T) {
-	provider, spans := recorded()
+	provider, spans := newRecorder()
 	reader := sdkmetric.NewManualReader()
 	tel := newTelemetry(t, telemetry.WithVersion("v1.2.3"), telemetry.WithTracerProvider(provider),
 		telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
-	issueWith(t.Context(), tel.SourceHooks(), tokensource.ReasonCold)
+	issueToken(t.Context(), tel.SourceHooks(), tokensource.ReasonCold)
 	if scope := spans.Ended()[0].InstrumentationScope(); scope.Version != "v1.2.3" {
 		t.Errorf("spans are of the scope %+v", scope)
 	}
@@ -100,7 +100,7 @@ func TestNew_ScopeHasTheModulesVersion(t *testing.T) {
 		want string
 	}{
 		{"nothing is known", nil, ""},
-		{"another's program", &debug.BuildInfo{Main: debug.Module{Path: "a.example", Version: "v9"}, Deps: []*debug.Module{{Path: module, Version: "v1.2.3"}}}, "v1.2.3"},
+		{"another program", &debug.BuildInfo{Main: debug.Module{Path: "a.example", Version: "v9"}, Deps: []*debug.Module{{Path: module, Version: "v1.2.3"}}}, "v1.2.3"},
 		{"a program of this module", &debug.BuildInfo{Main: debug.Module{Path: module, Version: "v1.2.3"}}, "v1.2.3"},
 		{"a checkout", &debug.BuildInfo{Main: debug.Module{Path: module, Version: "(devel)"}}, ""},
 	} {
@@ -116,7 +116,7 @@ func TestSpans_SamplerSeesLinks(t *testing.T) {
 	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 	ctx, span := provider.Tracer("").Start(context.Background(), "request")
 	defer span.End()
-	issueWith(ctx, hooks, tokensource.ReasonAhead)
+	issueToken(ctx, hooks, tokensource.ReasonAhead)
 	_, done := hooks.Acquire(ctx, tokensource.AcquireInfo{Account: tokensource.Organization(), Origin: tokensource.OriginJoined, Issuance: 1})
 	done(tokensource.AcquireResult{Serial: 1})
 	want := []string{"request 0", "pismo.token.issue 1", "pismo.token.acquire 1"}
@@ -135,7 +135,7 @@ func (s *sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingR
 func (*sampler) Description() string { return "" }
 
 func TestSpans_TokenEndpointGetsNoBaggage(t *testing.T) {
-	provider, _ := recorded()
+	provider, _ := newRecorder()
 	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 	member, err := baggage.NewMember("account", aliceID)
 	if err != nil {
@@ -146,7 +146,7 @@ func TestSpans_TokenEndpointGetsNoBaggage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, reason := range []tokensource.IssueReason{tokensource.ReasonCold, tokensource.ReasonAhead} {
-		issue := issueWith(baggage.ContextWithBaggage(context.Background(), bag), hooks, reason)
+		issue := issueToken(baggage.ContextWithBaggage(context.Background(), bag), hooks, reason)
 		if baggage.FromContext(issue).Len() != 0 || !trace.SpanContextFromContext(issue).IsValid() {
 			t.Errorf("%s: the issuance has the caller's baggage, or no span", reason)
 		}
@@ -154,11 +154,11 @@ func TestSpans_TokenEndpointGetsNoBaggage(t *testing.T) {
 }
 
 func TestSpans_EndInOrder(t *testing.T) {
-	enact(t, scenario{play: func(s *stage) {
+	runScenario(t, scenario{run: func(s *fixture) {
 		s.want(s.read("first request"), http.StatusOK)
 		s.pismo.RevokeAll()
 		s.want(s.read("request"), http.StatusOK)
-	}}, func(s *stage) {
+	}}, func(s *fixture) {
 		order := s.spans.Ended()[3:]
 		var names []string
 		for i, span := range order {
@@ -175,9 +175,9 @@ func TestSpans_EndInOrder(t *testing.T) {
 
 func TestMetrics_AccountsMakeNoSeries(t *testing.T) {
 	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
-	s := newStage(t, pismo, pismo.RoundTripper())
+	s := newFixture(t, pismo, pismo.RoundTripper())
 	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters), telemetry.WithTracerProvider(tracenoop.NewTracerProvider()))
-	source, err := tokensource.New(tokensource.Config{Issuer: mint{}, Hooks: tel.SourceHooks()})
+	source, err := tokensource.New(tokensource.Config{Issuer: staticIssuer{}, Hooks: tel.SourceHooks()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,16 +201,16 @@ func TestMetrics_AccountsMakeNoSeries(t *testing.T) {
 	}
 }
 
-// A mint issues tokens from nothing.
-type mint struct{}
+// A staticIssuer issues the token "x" without a network.
+type staticIssuer struct{}
 
-func (mint) Issue(context.Context, tokensource.Account) (tokensource.Grant, error) {
+func (staticIssuer) Issue(context.Context, tokensource.Account) (tokensource.Grant, error) {
 	return tokensource.Grant{Token: tokensource.NewSecret("x")}, nil
 }
 
 func TestMetrics_AtMost200Series(t *testing.T) {
 	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
-	s := newStage(t, pismo, pismo.RoundTripper())
+	s := newFixture(t, pismo, pismo.RoundTripper())
 	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters), telemetry.WithTracerProvider(tracenoop.NewTracerProvider()))
 	source, requests := tel.SourceHooks(), tel.TransportHooks()
 	org := tokensource.Organization()
@@ -242,7 +242,7 @@ func TestMetrics_AtMost200Series(t *testing.T) {
 		t.Errorf("%d series", series)
 	}
 	if strings.Contains(s.renderMetrics(), "made up") {
-		t.Error("what a user made up has become a series")
+		t.Error("an invented value made a series")
 	}
 }
 
@@ -271,13 +271,13 @@ func TestMetrics_NameEveryErrorKind(t *testing.T) {
 		t.Fatalf("only %d kinds were found", len(kinds))
 	}
 	for _, kind := range kinds {
-		provider, spans := recorded()
+		provider, spans := newRecorder()
 		hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 		_, done := hooks.Acquire(context.Background(), tokensource.AcquireInfo{Account: tokensource.Organization(), Origin: tokensource.OriginJoined})
 		done(tokensource.AcquireResult{Err: tokensource.NewError(kind, nil)})
-		told := render(spans.Ended()[0].Attributes())
-		if named := strings.Contains(told, "error.type="+string(kind)); named != (kind != tokensource.ErrCanceled) {
-			t.Errorf("%s is told as %s", kind, told)
+		attributes := render(spans.Ended()[0].Attributes())
+		if named := strings.Contains(attributes, "error.type="+string(kind)); named != (kind != tokensource.ErrCanceled) {
+			t.Errorf("%s has the attributes %s", kind, attributes)
 		}
 	}
 }
@@ -293,15 +293,15 @@ func TestSpans_LinkMemoryIsBounded(t *testing.T) {
 		done(tokensource.IssueResult{Serial: info.Issuance})
 	}
 	if grown := heap() - before; grown > 1<<20 {
-		t.Errorf("50,000 issuances take %d bytes", grown)
+		t.Errorf("50,000 issuances need %d bytes", grown)
 	}
 	runtime.KeepAlive(hooks)
 }
 
 func TestSpans_OldIssuanceIsNotLinked(t *testing.T) {
-	provider, spans := recorded()
+	provider, spans := newRecorder()
 	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
-	issueWith(context.Background(), hooks, tokensource.ReasonCold) // Number 1.
+	issueToken(context.Background(), hooks, tokensource.ReasonCold) // Number 1.
 	for _, test := range []struct {
 		number uint64
 		links  int
@@ -315,9 +315,9 @@ func TestSpans_OldIssuanceIsNotLinked(t *testing.T) {
 	}
 }
 
-func TestRegister_SourcesAddUp(t *testing.T) {
+func TestObserveSource_SourcesAddUp(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
-	s := newStage(t, pismo, http.DefaultTransport) // It observes a Source of its own.
+	s := newFixture(t, pismo, http.DefaultTransport) // The fixture observes its own Source.
 	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters))
 	second := newSource(t, pismo, tokensource.Hooks{})
 	registration, err := tel.ObserveSource(second)
@@ -347,7 +347,7 @@ func TestRegister_SourcesAddUp(t *testing.T) {
 		t.Errorf("%d tokens are cached after one Source is gone, want 1", n)
 	}
 	if _, err := tel.ObserveSource(nil); err == nil {
-		t.Error("a nil Source can be observed")
+		t.Error("ObserveSource accepts a nil Source")
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
@@ -355,7 +355,7 @@ func TestRegister_SourcesAddUp(t *testing.T) {
 func TestMetrics_DurationIsTheWholeWait(t *testing.T) {
 	for _, sc := range scenarios {
 		if sc.name == "token endpoint hangs" {
-			enact(t, sc, func(s *stage) {
+			runScenario(t, sc, func(s *fixture) {
 				for _, m := range s.collect() {
 					data, ok := m.Data.(metricdata.Histogram[float64])
 					for _, p := range data.DataPoints {
@@ -375,11 +375,11 @@ func TestMetrics_DurationIsTheWholeWait(t *testing.T) {
 			return
 		}
 	}
-	t.Error("the scenario is gone")
+	t.Error("the scenario is missing")
 }
 
 func TestSpans_BackgroundRenewalIsARoot(t *testing.T) {
-	provider, spans := recorded()
+	provider, spans := newRecorder()
 	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
 	anothers, other := provider.Tracer("").Start(t.Context(), "span of another hook")
 	callers, request := provider.Tracer("").Start(t.Context(), "request")
