@@ -42,7 +42,8 @@ func (s *fixture) wantAcquisitions(wantGot, wantFailed int64) {
 func (s *fixture) transport() *transport.Transport { return s.client.Transport.(*transport.Transport) }
 
 // A middleware and a transport call Token for one request. If a success counted
-// twice and a failure once, half of all requests failing would look like a third.
+// twice and a failure once, half of all requests failing would look like a
+// third.
 func TestAcquisitions_CountAProxyRequestOnce(t *testing.T) {
 	fixed := middleware.FixedAccount(alice(t))
 	for name, handler := range map[string]func(*fixture) http.Handler{

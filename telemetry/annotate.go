@@ -99,8 +99,8 @@ func redactURL(u *url.URL) string {
 	return bare.String()
 }
 
-// isWord reports whether a segment of a path is a word, such as accounts, oauth2
-// or v1: it begins with a letter, and has at most one digit.
+// isWord reports whether a segment of a path is a word, such as accounts,
+// oauth2 or v1: it begins with a letter, and has at most one digit.
 func isWord(segment string) bool {
 	digits := 0
 	for i, r := range segment {

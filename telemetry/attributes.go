@@ -34,8 +34,8 @@ const (
 )
 
 // other replaces a value that is not known. OpenTelemetry uses it so for
-// error.type. A value that an issuer or a Classify function invents must not make
-// a series.
+// error.type. A value that an issuer or a Classify function invents must not
+// make a series.
 const other = "_OTHER"
 
 // The known values. [other] replaces every other value.

@@ -24,8 +24,8 @@
 //
 // All spans are of the kind INTERNAL and have no events. Links are set when a
 // span starts, so that a sampler sees them. A failed span has the status Error,
-// with error.type and a constant description. The span of a caller who leaves has
-// not failed.
+// with error.type and a constant description. The span of a caller who leaves
+// has not failed.
 //
 //	pismo.token.issue    One issuance. Its parent is the span of the caller that
 //	                     started it, which may be a pismo.token.renew. An issuance
@@ -84,15 +84,15 @@
 // ([tokensource.ContextWithToken]) is a repeated call, and counts only if it
 // fails. A caller who leaves does not count.
 //
-// Counters begin at zero, for each set of attributes listed here. So Prometheus's
-// rate and increase show everything that is counted after the first collection;
-// they do not show how a series begins. Histograms cannot begin at zero: use the
-// counters for alerts.
+// Counters begin at zero, for each set of attributes listed here. So
+// Prometheus's rate and increase show everything that is counted after the
+// first collection; they do not show how a series begins. Histograms cannot
+// begin at zero: use the counters for alerts.
 //
 // # HTTP spans
 //
-// otelhttp, or another library, makes the spans of HTTP requests. The layers from
-// the outside in:
+// otelhttp, or another library, makes the spans of HTTP requests. The layers
+// from the outside in:
 //
 //	otelhttp.NewHandler        of a proxy or a server
 //	middleware                 finds the account
@@ -104,9 +104,9 @@
 //
 // Above the Transport, otelhttp would see neither the replay nor the 401 before
 // it. Beneath otelhttp, the context has the span of exactly this attempt, which
-// is why [AnnotateSpans] is there. Issuances are requests of their own; the same
-// two layers in passport.S2S.Client make their HTTP spans. Pass otelhttp the
-// propagators that you want, with otelhttp.WithPropagators. The global
+// is why [AnnotateSpans] is there. Issuances are requests of their own; the
+// same two layers in passport.S2S.Client make their HTTP spans. Pass otelhttp
+// the propagators that you want, with otelhttp.WithPropagators. The global
 // propagators mostly send baggage too, which may tell the platform what your
 // services know of a customer; propagation.TraceContext does not.
 //
@@ -114,9 +114,9 @@
 // context to the platform and to the token endpoint; see [WithPropagators].
 //
 // The spans and the metrics of this package never have an account, a tenant, a
-// key, a token, a body, or a part of a URL. otelhttp's url.full has the path and
-// the query of a request, which name accounts; AnnotateSpans removes them. This
-// package cannot change the spans of servers: otelhttp.NewHandler's have
+// key, a token, a body, or a part of a URL. otelhttp's url.full has the path
+// and the query of a request, which name accounts; AnnotateSpans removes them.
+// This package cannot change the spans of servers: otelhttp.NewHandler's have
 // url.path.
 //
 // A link has no target if the issuance's trace was not sampled. The caller that
@@ -125,8 +125,8 @@
 // # Reading order
 //
 // telemetry.go makes a [Telemetry]. source.go and transport.go have its hooks,
-// links.go the spans that others link to, attributes.go the names and the values
-// of attributes, and metrics.go and zero.go the instruments. log.go has the
-// [Logger], failures.go and loggedserials.go what it remembers. annotate.go and
-// propagate.go have the RoundTrippers.
+// links.go the spans that others link to, attributes.go the names and the
+// values of attributes, and metrics.go and zero.go the instruments. log.go has
+// the [Logger], failures.go and loggedserials.go what it remembers. annotate.go
+// and propagate.go have the RoundTrippers.
 package telemetry

@@ -18,7 +18,8 @@ import (
 )
 
 // A program with its own TracerProvider. Where otelhttp is at hand, it wraps
-// what AnnotateSpans returns: otelhttp.NewTransport(telemetry.AnnotateSpans(…)).
+// what AnnotateSpans returns:
+// otelhttp.NewTransport(telemetry.AnnotateSpans(…)).
 func ExampleNew() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {

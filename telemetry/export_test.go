@@ -1,6 +1,7 @@
 package telemetry
 
-// WithVersion sets the version of the scope. The build of a test has no version.
+// WithVersion sets the version of the scope. The build of a test has no
+// version.
 func WithVersion(version string) Option { return func(c *config) { c.version = version } }
 
 // Version returns the version of this module in a program.

@@ -109,10 +109,10 @@ func (f *failures) begin(account tokensource.Account, now time.Time) *failureSer
 	return s
 }
 
-// end ends the series of an account whose issuance has succeeded, and the series
-// of all accounts. It returns the number of failures in the ended series that
-// were logged, and the beginning of the first. A series that is flapping ends
-// only when recoveryTime has passed since its last failure.
+// end ends the series of an account whose issuance has succeeded, and the
+// series of all accounts. It returns the number of failures in the ended series
+// that were logged, and the beginning of the first. A series that is flapping
+// ends only when recoveryTime has passed since its last failure.
 func (f *failures) end(account tokensource.Account) (count int, since time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -113,8 +113,8 @@ func (s *fixture) joinHooks() tokensource.Hooks {
 	}
 }
 
-// read reads alice's account, in a server span of the given name. It returns the
-// status, or 0 for an error.
+// read reads alice's account, in a server span of the given name. It returns
+// the status, or 0 for an error.
 func (s *fixture) read(name string) int {
 	return s.send(s.Context(), name, http.MethodGet, "/v1/accounts/"+aliceID+"?"+sentinelQuery, nil)
 }
@@ -141,8 +141,8 @@ func (s *fixture) send(ctx context.Context, name, method, path string, body io.R
 	return resp.StatusCode
 }
 
-// start runs do on another goroutine. The returned function waits for the result
-// of do.
+// start runs do on another goroutine. The returned function waits for the
+// result of do.
 func (s *fixture) start(do func() int) (wait func() int) {
 	result := make(chan int, 1)
 	go func() { result <- do() }()
@@ -197,8 +197,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// httpSpans makes spans as otelhttp does. This module does not require otelhttp;
-// the examples do. A span ends with the body.
+// httpSpans makes spans as otelhttp does. This module does not require
+// otelhttp; the examples do. A span ends with the body.
 type httpSpans struct {
 	tracer trace.Tracer
 	base   http.RoundTripper

@@ -24,8 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden file, and the table in docs/telemetry.md")
 
-// golden has the spans and the metrics of each scenario. A line that begins with
-// a number is a span:
+// golden has the spans and the metrics of each scenario. A line that begins
+// with a number is a span:
 //
 //	#2 name | kind | parent | links | status | attributes
 //
@@ -62,7 +62,8 @@ func TestTelemetry_MatchesTheGoldenFile(t *testing.T) {
 	compare(t, string(want), got.String())
 }
 
-// withoutZeros leaves out the counters at zero. The first scenario has them all.
+// withoutZeros leaves out the counters at zero. The first scenario has them
+// all.
 func withoutZeros(metrics string) string {
 	var b strings.Builder
 	for line := range strings.Lines(metrics) {
@@ -111,7 +112,8 @@ func runScenario(t *testing.T, sc scenario, look func(*fixture)) {
 }
 
 // tree returns the spans, each after its parent, and the children of one parent
-// in the order of their starts. Spans of different traces may start in any order.
+// in the order of their starts. Spans of different traces may start in any
+// order.
 func (s *fixture) tree() []sdktrace.ReadOnlySpan {
 	started := s.spans.Started()
 	if len(s.spans.Ended()) != len(started) {
@@ -178,8 +180,8 @@ func status(span sdktrace.ReadOnlySpan) string {
 	return fmt.Sprintf("%s %q", span.Status().Code, span.Status().Description)
 }
 
-// render returns attributes in the order of their keys. It leaves out values that
-// differ from run to run.
+// render returns attributes in the order of their keys. It leaves out values
+// that differ from run to run.
 func render(attributes []attribute.KeyValue) string {
 	var all []string
 	for _, a := range attributes {

@@ -6,8 +6,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// maxIssuances is how many issuances the hooks of a Source remember. By default,
-// callers can wait for at most 1,040 issuances at once.
+// maxIssuances is how many issuances the hooks of a Source remember. By
+// default, callers can wait for at most 1,040 issuances at once.
 const maxIssuances = 2048
 
 // issuanceSpans are the spans of the last issuances, by number. The zero value

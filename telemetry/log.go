@@ -10,15 +10,15 @@ import (
 )
 
 // A Logger logs changes of state of one [tokensource.Source] and of the
-// transports that use it. It is for programs without a tracing backend, and for programs
-// whose logs must tell the same. It needs neither a [Telemetry] nor
+// transports that use it. It is for programs without a tracing backend, and for
+// programs whose logs must tell the same. It needs neither a [Telemetry] nor
 // OpenTelemetry. Make it with [NewLogger]; the zero Logger logs nothing. Its
 // methods may be called concurrently.
 //
-// A Logger writes a line for a change of state, and not for a request. A thousand
-// requests that are refused together make one line. An outage makes a line when
-// it begins, and a line when it ends. An endpoint that keeps failing and
-// recovering makes one further line.
+// A Logger writes a line for a change of state, and not for a request. A
+// thousand requests that are refused together make one line. An outage makes a
+// line when it begins, and a line when it ends. An endpoint that keeps failing
+// and recovering makes one further line.
 //
 //	DEBUG  token issued                     each token; reason says why, lifetime how long
 //	                                        the token is valid
@@ -37,10 +37,10 @@ import (
 //	WARN   401 not recognized               to a request that must not be sent twice; the
 //	                                        token is renewed for the next request
 //
-// A Logger does not log business answers of the platform, whatever their status,
-// nor retries. No line has an account, a key, a token, a URL or a part of a body.
-// The attribute scope is the kind of the account, and serial is the number of the
-// token in its Source.
+// A Logger does not log business answers of the platform, whatever their
+// status, nor retries. No line has an account, a key, a token, a URL or a part
+// of a body. The attribute scope is the kind of the account, and serial is the
+// number of the token in its Source.
 //
 // A Logger calls its slog.Handler with the context of the event, so that the
 // handler can add trace ids: join the Logger's hooks after those of a
@@ -55,8 +55,8 @@ type Logger struct {
 	replaced, notReplaced, again, unrecognized loggedSerials
 }
 
-// NewLogger returns a Logger that writes to log. If log is nil, the Logger has no
-// hooks, like a nil Logger and the zero Logger.
+// NewLogger returns a Logger that writes to log. If log is nil, the Logger has
+// no hooks, like a nil Logger and the zero Logger.
 func NewLogger(log *slog.Logger) *Logger { return &Logger{log: log} }
 
 // SourceHooks returns the hooks for [tokensource.Config].
@@ -101,8 +101,8 @@ func (l *Logger) issue(issue, _ context.Context, info tokensource.IssueInfo) (co
 	}
 }
 
-// failed logs a failure. It does not log a suppressed issuance: the Source was in
-// cooldown when the issuance was to begin, and the cause is logged already.
+// failed logs a failure. It does not log a suppressed issuance: the Source was
+// in cooldown when the issuance was to begin, and the cause is logged already.
 func (l *Logger) failed(ctx context.Context, account tokensource.Account, err error, attributes []slog.Attr) {
 	if e := sourceError(err); e != nil && e.Suppressed {
 		return
@@ -119,8 +119,8 @@ func (l *Logger) failed(ctx context.Context, account tokensource.Account, err er
 	l.log.LogAttrs(ctx, level, message, append(attributes, describeError(err)...)...)
 }
 
-// levelOf returns the level of a failure: ERROR if an operator has to repair the
-// cause.
+// levelOf returns the level of a failure: ERROR if an operator has to repair
+// the cause.
 func levelOf(kind tokensource.ErrorKind) slog.Level {
 	switch kind {
 	case tokensource.ErrCredentialsRejected, tokensource.ErrAccountMismatch, tokensource.ErrMalformedResponse,
@@ -176,8 +176,8 @@ func (l *Logger) refused(ctx context.Context, info transport.RefusedInfo) (conte
 	}
 }
 
-// refusalLine returns the level and the message of the line for a 401. It returns
-// false if there is no line to log.
+// refusalLine returns the level and the message of the line for a 401. It
+// returns false if there is no line to log.
 func (l *Logger) refusalLine(info transport.RefusedInfo, result transport.RefusedResult) (level slog.Level, message string, ok bool) {
 	switch {
 	case info.Verdict == transport.Unrecognized:

@@ -79,8 +79,8 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 	return i, i.beginAtZero()
 }
 
-// acquired counts a request that found no token in the cache. It does not count a
-// request whose caller has left.
+// acquired counts a request that found no token in the cache. It does not count
+// a request whose caller has left.
 func (i *instruments) acquired(ctx context.Context, from tokensource.TokenOrigin, err error) {
 	if _, failed := errorType(err); err != nil && !failed {
 		return

@@ -9,9 +9,9 @@ import (
 )
 
 // WithPropagators sets the propagators of [Telemetry.Propagate]. The default,
-// also with nil, is propagation.TraceContext: a request carries its trace context and
-// nothing else. The global propagators mostly send baggage too, which may tell
-// the platform what your services know of a customer.
+// also with nil, is propagation.TraceContext: a request carries its trace
+// context and nothing else. The global propagators mostly send baggage too,
+// which may tell the platform what your services know of a customer.
 func WithPropagators(propagators propagation.TextMapPropagator) Option {
 	return func(c *config) { c.propagators = propagators }
 }

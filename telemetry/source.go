@@ -12,8 +12,8 @@ import (
 )
 
 // SourceHooks returns hooks for one [tokensource.Source]. Call it once for each
-// Source: the hooks remember the last 2,048 issuances of that Source, with a few
-// hundred bytes each. The hooks of a nil or zero Telemetry do nothing.
+// Source: the hooks remember the last 2,048 issuances of that Source, with a
+// few hundred bytes each. The hooks of a nil or zero Telemetry do nothing.
 func (t *Telemetry) SourceHooks() tokensource.Hooks {
 	if t.isZero() {
 		return tokensource.Hooks{}
@@ -28,8 +28,8 @@ type source struct {
 	issuances *issuanceSpans
 }
 
-// acquire is called for each call of Token. For a cached token it only adds to a
-// counter, because every request takes this path.
+// acquire is called for each call of Token. For a cached token it only adds to
+// a counter, because every request takes this path.
 //
 // A request counts once, although a middleware, a transport and each retry call
 // Token. A repeated call counts only if it fails: the metric must show the
@@ -57,8 +57,9 @@ func (s *source) acquire(ctx context.Context, info tokensource.AcquireInfo) (con
 	}
 }
 
-// renew is called for each call of Renew. It records the wait only. The transport
-// makes the span of the renewal, since it knows the outcome of the request.
+// renew is called for each call of Renew. It records the wait only. The
+// transport makes the span of the renewal, since it knows the outcome of the
+// request.
 func (s *source) renew(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
 	ctx = orBackground(ctx)
 	var from tokensource.TokenOrigin
@@ -76,9 +77,9 @@ func (s *source) renew(ctx context.Context, info tokensource.RenewInfo) (context
 	return ctx, func(result tokensource.RenewResult) { done(result.Serial, result.Err) }
 }
 
-// wait reports a caller who does not get a token at once. The caller that started
-// the issuance is the parent of its span. Every other caller, one in cooldown
-// included, gets a span with a link to the issuance.
+// wait reports a caller who does not get a token at once. The caller that
+// started the issuance is the parent of its span. Every other caller, one in
+// cooldown included, gets a span with a link to the issuance.
 func (s *source) wait(ctx context.Context, account tokensource.Account, from tokensource.TokenOrigin, issuance uint64) (context.Context, func(uint64, error)) {
 	began := time.Now()
 	if from == tokensource.OriginIssued {
@@ -95,10 +96,11 @@ func (s *source) wait(ctx context.Context, account tokensource.Account, from tok
 	}
 }
 
-// issue is called when an issuance begins. The span of the issuance is a child of
-// the caller's span if the caller waits for it. Otherwise it begins a new trace,
-// because the caller's request may end long before. The issuance gets only the
-// span of the caller's context: the token endpoint must not get its baggage.
+// issue is called when an issuance begins. The span of the issuance is a child
+// of the caller's span if the caller waits for it. Otherwise it begins a new
+// trace, because the caller's request may end long before. The issuance gets
+// only the span of the caller's context: the token endpoint must not get its
+// baggage.
 func (s *source) issue(issue, caller context.Context, info tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 	issue, caller = orBackground(issue), orBackground(caller)
 	began := time.Now()
@@ -133,9 +135,9 @@ func setAnswer(span trace.Span, err error) {
 	}
 }
 
-// maxCorrelationID is the maximum length in bytes of a correlation id in a span.
-// The id comes from an endpoint. An exporter drops a whole batch for a string
-// that is not UTF-8.
+// maxCorrelationID is the maximum length in bytes of a correlation id in a
+// span. The id comes from an endpoint. An exporter drops a whole batch for a
+// string that is not UTF-8.
 const maxCorrelationID = 128
 
 // endSpan ends a span with its token, or with its error.

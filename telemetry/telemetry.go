@@ -19,9 +19,9 @@ const ScopeName = "github.com/pismoauth/pismoauth/telemetry"
 const module = "github.com/pismoauth/pismoauth"
 
 // A Telemetry makes the spans and the metrics of a [tokensource.Source] and a
-// [transport.Transport]. Make it with [New]; a program needs one. The hooks of a
-// nil or zero Telemetry do nothing. Its methods may be called concurrently. It
-// needs no Close.
+// [transport.Transport]. Make it with [New]; a program needs one. The hooks of
+// a nil or zero Telemetry do nothing. Its methods may be called concurrently.
+// It needs no Close.
 type Telemetry struct {
 	fixedTracer trace.Tracer // nil: the provider is looked up for each span
 	scope       []trace.TracerOption
@@ -40,23 +40,24 @@ type config struct {
 }
 
 // WithTracerProvider makes provider the provider of all spans. By default, also
-// with nil, a span comes from the provider of the span in the request's context,
-// and from the global provider if the context has no span. That provider is
-// looked up for each span. So the default works in Caddy, which has a provider
-// per configuration and never sets the global one, and in a program that sets
-// the global provider late.
+// with nil, a span comes from the provider of the span in the request's
+// context, and from the global provider if the context has no span. That
+// provider is looked up for each span. So the default works in Caddy, which has
+// a provider per configuration and never sets the global one, and in a program
+// that sets the global provider late.
 func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(c *config) { c.tracers = provider }
 }
 
-// WithMeterProvider makes provider the provider of all metrics. The default, also
-// with nil, is the global provider.
+// WithMeterProvider makes provider the provider of all metrics. The default,
+// also with nil, is the global provider.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(c *config) { c.meters = provider }
 }
 
 // New returns a Telemetry. It does not use the network. It fails if the
-// MeterProvider cannot make an instrument; the error names each such instrument.
+// MeterProvider cannot make an instrument; the error names each such
+// instrument.
 func New(opts ...Option) (*Telemetry, error) {
 	c := config{version: version(debug.ReadBuildInfo())}
 	for _, option := range opts {
@@ -86,8 +87,8 @@ func New(opts ...Option) (*Telemetry, error) {
 	return t, nil
 }
 
-// isZero reports whether t was not made by New. A program that ignores the error
-// of New must not lose a payment.
+// isZero reports whether t was not made by New. A program that ignores the
+// error of New must not lose a payment.
 func (t *Telemetry) isZero() bool { return t == nil || t.instruments == nil }
 
 // version returns the version of this module in a program. It returns "" if the

@@ -17,8 +17,8 @@ import (
 // until its next addition: rate() and increase() would not show the first
 // failure of each kind, nor an outage between two scrapes.
 //
-// The first collection adds the zeros. Before, the global MeterProvider may drop
-// them, because the program has not set its own provider yet.
+// The first collection adds the zeros. Before, the global MeterProvider may
+// drop them, because the program has not set its own provider yet.
 func (i *instruments) beginAtZero() error {
 	var once sync.Once
 	_, err := i.meter.RegisterCallback(func(ctx context.Context, _ metric.Observer) error {
