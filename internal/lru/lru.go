@@ -1,9 +1,29 @@
-// Package lru is a concurrent map with a bound, from which roughly the least
-// recently used entries fall out.
+// Package lru is a concurrent map with a bound. When the map is full, an
+// insertion evicts one of the least recently used entries.
 //
-// Look-ups take no lock and write nothing, because they are on the path of
-// every request; entries keep the time of their own last use. Only an insertion
-// looks for something to remove: there is no timer and no goroutine.
+// Look-ups take no lock and write nothing, because every request does one. An
+// entry keeps the time of its own last use. Only an insertion evicts entries:
+// there is no timer and no goroutine.
+//
+// The benchmarks BenchmarkMap… of internal/bench compare it with otter, and with
+// an xsync.Map in the place of its table, for 100,000 entries. Medians of ten
+// alternated runs on two processors:
+//
+//	                              lru    xsync    otter    otter, no idle bound
+//	look-up, in parallel         48 ns    82 ns   470 ns   187 ns
+//	insertion with an eviction  0.43 µs  0.61 µs  2.50 µs  1.91 µs
+//	memory per entry              69 B     66 B    106 B     89 B
+//	misses at four times the
+//	accounts that fit           23.2 %   23.2 %   21.0 %   21.3 %
+//
+// The machine was busy, and times varied several-fold. otter is clearly slower
+// and larger, and cannot keep an entry that refuses to be evicted; it chooses
+// better what to evict. The difference to xsync is less clear. In 40 further
+// pairs of runs, look-ups in parallel were 1.3 times as fast as with xsync
+// (quartiles 0.9 and 2.0), and on one processor 1.6 times (1.2 and 3.4);
+// insertions took the same time (ratios 0.95 and 0.99). The table stays because
+// every request does a look-up, the other differences are small, and xsync would
+// be one more requirement for every user of the module.
 package lru
 
 import (

@@ -10,8 +10,9 @@ import (
 // before it sets the value, and the value makes the slot visible. A removed
 // entry leaves a tombstone until the table is full and is rebuilt.
 //
-// A sync.Map would do, but takes half as long again for a look-up, and four
-// times the memory accesses among 100,000 entries.
+// A sync.Map would also work. Its look-ups among 100,000 entries take half as
+// long again, with four times the memory accesses. The package comment has the
+// figures of an xsync.Map.
 type table[K comparable, E any] struct {
 	slots []tableSlot[K, E] // their number is a power of two
 	used  int               // slots with a key; for the writer only
