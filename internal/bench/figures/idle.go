@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// A quiet tells whether anybody else uses the processors. Where somebody does,
-// a comparison is none: a contended lock looks good when only one processor is
-// left, and so does code that does not scale.
-type quiet struct {
-	alone time.Duration // the shortest time that one goroutine took for its share
+// An idleDetector finds out whether other processes use the processors. If they
+// do, a comparison is not valid: a contended lock, and code that does not
+// scale, look better with fewer processors.
+type idleDetector struct {
+	alone time.Duration // the shortest time of one goroutine for its work
 }
 
 const (
-	share     = 5_000_000 // rounds of work for each goroutine; some milliseconds
-	disturbed = 1.25      // times as long: somebody else is working
-	pause     = 50 * time.Millisecond
+	roundsOfWork   = 5_000_000 // of each goroutine; they take some milliseconds
+	disturbedRatio = 1.25      // slower by this factor: other processes are working
+	pause          = 50 * time.Millisecond
 )
 
-// wait waits until the processors are free, or patience has run out, and
-// reports whether they are.
-func (q *quiet) wait(ctx context.Context, patience time.Duration) bool {
+// wait waits until the processors are idle, at most for patience. It reports
+// whether they are idle.
+func (q *idleDetector) wait(ctx context.Context, patience time.Duration) bool {
 	for end := time.Now().Add(patience); ; {
-		if q.now() {
+		if q.idle() {
 			return true
 		}
 		if time.Now().After(end) || ctx.Err() != nil {
@@ -34,31 +34,31 @@ func (q *quiet) wait(ctx context.Context, patience time.Duration) bool {
 	}
 }
 
-// now reports whether as many goroutines as there are processors get done with
-// their shares as fast as one ever did with its own.
-func (q *quiet) now() bool {
+// idle reports whether a goroutine per processor does its work as fast as a
+// single goroutine.
+func (q *idleDetector) idle() bool {
 	for range 3 {
 		if took := spin(1); q.alone == 0 || took < q.alone {
 			q.alone = took
 		}
 	}
-	return float64(spin(runtime.NumCPU())) < disturbed*float64(q.alone)
+	return float64(spin(runtime.NumCPU())) < disturbedRatio*float64(q.alone)
 }
 
-// spin returns how long n goroutines take for the same work each.
+// spin returns how long n goroutines need for the same work each.
 func spin(n int) time.Duration {
 	start := time.Now()
 	var all sync.WaitGroup
 	for range n {
 		all.Go(func() {
 			x := uint64(time.Now().Nanosecond()) | 1
-			for range share {
+			for range roundsOfWork {
 				x ^= x << 13
 				x ^= x >> 7
 				x ^= x << 17
 			}
 			if x == 0 {
-				panic("not reached: xorshift has no zero") // The work must not be optimized away.
+				panic("unreachable: xorshift has no zero") // The compiler must not remove the work.
 			}
 		})
 	}
