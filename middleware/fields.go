@@ -68,12 +68,17 @@ func dropOptions(header http.Header, name string, drop func(option string) bool)
 
 // forwardingFields are the fields in which proxies state a request's origin and
 // original target. Each is also the beginning of other such names, as
-// X-Forwarded-For. The proxy does not pass on a client's values.
+// X-Forwarded-For. The proxy does not pass on a client's values. The same holds
+// for the fields that override the path or the method of a request for some
+// servers: a router's pattern bounds both, and a GET is sent again where a payment
+// is not.
 var forwardingFields = []string{
 	"Forwarded",
 	"X-Forwarded",
-	"X-Original-Url", // Some servers take the path from this field.
-	"X-Rewrite-Url",  // Some servers take the path from this field.
+	"X-Original-Url",
+	"X-Rewrite-Url",
+	"X-Http-Method", // also X-HTTP-Method-Override
+	"X-Method-Override",
 }
 
 // framingFields are the fields of one connection, and the fields that determine

@@ -18,7 +18,8 @@ import (
 // 400; see [ErrInvalidTarget]. The proxy sets X-Forwarded-For, -Host and -Proto
 // from the connection and the request. It drops the client's own X-Forwarded
 // fields, Forwarded, X-Original-URL and X-Rewrite-URL, also with underscores for
-// hyphens. It ignores an Upgrade to HTTP or TLS, which would be a tunnel.
+// hyphens. It drops another method in X-HTTP-Method, X-HTTP-Method-Override or
+// X-Method-Override, too. It ignores an Upgrade to HTTP or TLS, which would be a tunnel.
 //
 // The platform's answers pass unchanged, including a 401 or 403 that answers the
 // request itself. Only a 401 that was caused by the proxy's token, and that

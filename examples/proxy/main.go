@@ -2,7 +2,8 @@
 // request has a token of the proxy's login. The outbound request has a token of
 // Pismo.
 //
-//	go run ./examples/proxy          starts the proxy, and prints commands to try
+//	go run ./examples/proxy          starts the proxy, and prints commands to try;
+//	                                 with the fake below, a page shows live events
 //	go run ./examples/proxy -demo    demonstrates the proxy, and checks its figures
 //
 // Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
@@ -81,17 +82,22 @@ func serve(ctx context.Context, log *slog.Logger, addr string, accounts map[stri
 		return cli.Listening(addr, err)
 	}
 	defer func() { _ = listener.Close() }()
-	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute})
+	fmt.Println("Starting the proxy …")
+	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute, Latency: 20 * time.Millisecond})
 	if err != nil {
 		return err
 	}
 	defer pismo.Close()
-	proxy, err := newProxy(log, pismo, newLogin(accounts), newEvents(log, new(eventCounters)))
+	login := newLogin(accounts)
+	page := newPage(pismo.FakeServer, login)
+	proxy, err := newProxy(log, pismo, login, newEvents(log, new(eventCounters)), page)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
 	printUsage(listener.Addr(), pismo, accounts)
+	stopTraffic := page.startTraffic(ctx)
+	defer stopTraffic()
 
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
@@ -115,6 +121,9 @@ func listen(addr string) (net.Listener, error) {
 }
 
 func printUsage(addr net.Addr, pismo *platform.Platform, accounts map[string]string) {
+	if pismo.FakeServer != nil {
+		fmt.Printf("Watch it at http://%s/\n\n", addr)
+	}
 	fmt.Printf(usage, addr, pismo.URL, accounts[alice])
 	if pismo.FakeServer != nil {
 		fmt.Printf(usageFake, addr, accounts[alice], accounts[bob])

@@ -47,14 +47,19 @@ func control(c rune) bool { return c < 0x20 || c == 0x7f }
 // hasDotSegment reports whether a path has a segment that is "." or "..", for
 // any server: some take a backslash for a slash (WHATWG's URL parsing, and
 // Cloudflare's normalization), some drop what follows a semicolon (servlets),
-// and one that decodes a path before it parses it ends it at a question mark or
-// a number sign.
+// some drop spaces around a name (Windows), some take a character that is
+// compatible with one of these for it (Unicode's forms NFKC and NFKD), and one
+// that decodes a path before it parses it ends it at a question mark or a number
+// sign.
 func hasDotSegment(path string) bool {
+	if strings.ContainsFunc(path, notASCII) {
+		path = compatible.Replace(path)
+	}
 	if !strings.Contains(path, ".") {
 		return false
 	}
 	for segment := range strings.FieldsFuncSeq(path, endsSegment) {
-		if segment == "." || segment == ".." {
+		if segment = strings.TrimSpace(segment); segment == "." || segment == ".." {
 			return true
 		}
 	}
@@ -62,6 +67,17 @@ func hasDotSegment(path string) bool {
 }
 
 func endsSegment(c rune) bool { return strings.ContainsRune(`/\;?#`, c) }
+
+func notASCII(c rune) bool { return c >= utf8.RuneSelf }
+
+// compatible replaces the characters that Unicode calls compatible with those of
+// dot segments, and the strokes that the code pages of Windows map to a slash. A
+// name may have them, but a name of dots alone has no other reason to.
+var compatible = strings.NewReplacer(
+	"\u2024", ".", "\u2025", "..", "\ufe52", ".", "\uff0e", ".", "\uff61", ".",
+	"\uff0f", "/", "\u2044", "/", "\u2215", "/", "\ufe68", `\`, "\uff3c", `\`, "\u2216", `\`,
+	"\ufe54", ";", "\uff1b", ";", "\u037e", ";", "\ufe56", "?", "\uff1f", "?", "\ufe5f", "#", "\uff03", "#",
+)
 
 // unescape decodes what is percent-encoded in a path. Unlike url.PathUnescape
 // it leaves what is not well-formed as it is, because another server may.
