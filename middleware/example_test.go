@@ -87,7 +87,7 @@ func ExampleNewProxy() {
 	// Output:
 	// 200 OK {"account_id":102681871,"status":"NORMAL"}
 	// 401 Unauthorized {"code": "WCAC0001", "message": "Account not authorized"}
-	// 401 Unauthorized {"type":"https://github.com/pismoauth/pismoauth#unauthenticated","title":"Unauthorized","status":401,"detail":"The request does not carry valid credentials."}
+	// 401 Unauthorized {"type":"https://github.com/pismoauth/pismoauth/blob/main/docs/errors.md#unauthenticated","title":"Unauthorized","status":401,"detail":"The request does not carry valid credentials."}
 }
 
 // A program behind a gateway that sets a header, and takes it from every

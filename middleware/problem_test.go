@@ -136,7 +136,7 @@ func TestProblems_AreDistinctConstants(t *testing.T) {
 		types[p.Type], details[p.Detail] = true, true
 		check(t, p.Type+": title", p.Title, http.StatusText(p.Status))
 		check(t, p.Type+": is an error", p.Status >= 400 && p.Status < 600, true)
-		check(t, p.Type+": has a name", regexp.MustCompile(`^https://github\.com/pismoauth/pismoauth#[a-z]+(-[a-z]+)*$`).MatchString(p.Type), true)
+		check(t, p.Type+": has a name", regexp.MustCompile(`^https://github\.com/pismoauth/pismoauth/blob/main/docs/errors\.md#[a-z]+(-[a-z]+)*$`).MatchString(p.Type), true)
 		check(t, p.Type+": is a sentence", strings.HasSuffix(p.Detail, "."), true)
 		check(t, p.Type+": RetryAfter", p.RetryAfter, 0)
 	}
@@ -334,18 +334,18 @@ func TestProblem_OfPanickingIssuer(t *testing.T) {
 	}
 }
 
-// The README lists the type of each problem, and no other.
-func TestProblems_AreListedInReadme(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+// The page on errors lists the type of each problem, and no other.
+func TestProblems_AreListedInTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../docs/errors.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	listed := map[string]bool{}
-	for _, found := range regexp.MustCompile("`#([a-z]+(?:-[a-z]+)*)`").FindAllSubmatch(readme, -1) {
+	for _, found := range regexp.MustCompile("`#([a-z]+(?:-[a-z]+)*)`").FindAllSubmatch(page, -1) {
 		listed[string(found[1])] = true
 	}
 	if len(listed) == 0 {
-		t.Fatal("the README lists none")
+		t.Fatal("the page lists none")
 	}
 	for _, p := range middleware.Problems() {
 		_, name, _ := strings.Cut(p.Type, "#")

@@ -377,7 +377,7 @@ func wantProblem(tb testing.TB, r reply, status int, name string) {
 		return
 	}
 	check(tb, "status", r.status, status)
-	check[any](tb, "type", fields["type"], "https://github.com/pismoauth/pismoauth#"+name)
+	check[any](tb, "type", fields["type"], "https://github.com/pismoauth/pismoauth/blob/main/docs/errors.md#"+name)
 	check[any](tb, "status in the body", fields["status"], float64(status))
 	check(tb, "Content-Type", r.header.Get("Content-Type"), "application/problem+json")
 	check(tb, "Cache-Control", r.header.Get("Cache-Control"), "no-store")

@@ -106,7 +106,7 @@ func list(set map[string]bool) string {
 	return strings.Join(slices.Sorted(maps.Keys(set)), ", ")
 }
 
-// table returns the contract as it stands in the README.
+// table returns the contract as it stands in the page.
 func table(t *testing.T) string {
 	spans, metrics := contract(t)
 	var b strings.Builder
@@ -124,27 +124,27 @@ func table(t *testing.T) string {
 }
 
 const (
-	readme     = "../README.md"
+	page       = "../docs/telemetry.md"
 	tableBegin = "<!-- made from telemetry/testdata/golden.txt: go test ./telemetry -update -->\n"
 	tableEnd   = "<!-- end -->"
 )
 
 func TestContract_TableIsTheGoldenFiles(t *testing.T) {
-	text, err := os.ReadFile(readme)
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, ok := strings.Cut(string(text), tableBegin)
 	got, after, ok2 := strings.Cut(rest, tableEnd)
 	if !ok || !ok2 {
-		t.Fatal("the README has no place for the table")
+		t.Fatal("the page has no place for the table")
 	}
 	if claim := fmt.Sprintf("each of %d situations", len(scenarios)); !strings.Contains(before, claim) {
-		t.Errorf("the README does not say %q", claim)
+		t.Errorf("the page does not say %q", claim)
 	}
 	want := table(t)
 	if *update {
-		if err := os.WriteFile(readme, []byte(before+tableBegin+want+tableEnd+after), 0o600); err != nil {
+		if err := os.WriteFile(page, []byte(before+tableBegin+want+tableEnd+after), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -22,7 +22,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden file, and the table in the README")
+var update = flag.Bool("update", false, "rewrite the golden file, and the table in docs/telemetry.md")
 
 // golden holds what telemetry tells of each scenario. A line that begins with a
 // number is a span:

@@ -3,6 +3,8 @@ package tokensource
 import (
 	"context"
 	"time"
+
+	"github.com/pismoauth/pismoauth/internal/hooks"
 )
 
 // Hooks are called at what happens in a [Source]; any may be nil. They are meant
@@ -157,48 +159,22 @@ type RenewResult struct {
 // the context that the one before it returned.
 func JoinHooks(a, b Hooks) Hooks {
 	return Hooks{
-		Acquire: joinHook(a.Acquire, b.Acquire),
-		Renew:   joinHook(a.Renew, b.Renew),
+		Acquire: hooks.Join(a.Acquire, b.Acquire),
+		Renew:   hooks.Join(a.Renew, b.Renew),
 		Issue:   joinIssue(a.Issue, b.Issue),
 	}
 }
 
-func joinHook[I, R any](a, b func(context.Context, I) (context.Context, func(R))) func(context.Context, I) (context.Context, func(R)) {
-	if a == nil || b == nil {
-		return either(a, b, a == nil)
-	}
-	return func(ctx context.Context, info I) (context.Context, func(R)) {
-		ctx, doneA := a(ctx, info)
-		ctx, doneB := b(ctx, info)
-		return ctx, joinDone(doneA, doneB)
-	}
-}
-
 func joinIssue(a, b func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult))) func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult)) {
-	if a == nil || b == nil {
-		return either(a, b, a == nil)
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
 	}
 	return func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult)) {
 		issue, doneA := a(issue, caller, info)
 		issue, doneB := b(issue, caller, info)
-		return issue, joinDone(doneA, doneB)
+		return issue, hooks.JoinFuncs(doneB, doneA)
 	}
-}
-
-// joinDone ends in the reverse order, as nested calls do.
-func joinDone[R any](a, b func(R)) func(R) {
-	if a == nil || b == nil {
-		return either(a, b, a == nil)
-	}
-	return func(result R) {
-		b(result)
-		a(result)
-	}
-}
-
-func either[T any](a, b T, second bool) T {
-	if second {
-		return b
-	}
-	return a
 }

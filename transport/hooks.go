@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pismoauth/pismoauth/internal/hooks"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -77,27 +78,7 @@ type RetryInfo struct {
 // the context that the one before it returned; what they return is called in
 // the reverse order, as nested calls end.
 func JoinHooks(a, b Hooks) Hooks {
-	return Hooks{Refused: joinRefused(a.Refused, b.Refused), Retry: joinRetry(a.Retry, b.Retry)}
-}
-
-func joinRefused(a, b func(context.Context, RefusedInfo) (context.Context, func(RefusedResult))) func(context.Context, RefusedInfo) (context.Context, func(RefusedResult)) {
-	if a == nil {
-		return b
-	}
-	if b == nil {
-		return a
-	}
-	return func(ctx context.Context, info RefusedInfo) (context.Context, func(RefusedResult)) {
-		ctx, doneA := a(ctx, info)
-		ctx, doneB := b(ctx, info)
-		return ctx, func(result RefusedResult) {
-			for _, done := range []func(RefusedResult){doneB, doneA} {
-				if done != nil {
-					done(result)
-				}
-			}
-		}
-	}
+	return Hooks{Refused: hooks.Join(a.Refused, b.Refused), Retry: joinRetry(a.Retry, b.Retry)}
 }
 
 func joinRetry(a, b func(context.Context, RetryInfo)) func(context.Context, RetryInfo) {

@@ -100,15 +100,18 @@ func TestCaddyfile_ShownOnesAdapt(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown["the example"] = string(example)
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, found := range caddyfiles.FindAllStringSubmatch(string(readme), -1) {
-		shown["README.md: "+found[1]] = found[1]
-	}
-	if len(shown) < 2 {
-		t.Error("there is no Caddyfile in the README")
+	for _, page := range []string{"README.md", "docs/caddy.md"} {
+		text, err := os.ReadFile(filepath.Join(root, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := caddyfiles.FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("there is no Caddyfile in %s", page)
+		}
+		for _, block := range found {
+			shown[page+": "+block[1]] = block[1]
+		}
 	}
 	for name, text := range shown {
 		file := filepath.Join(t.TempDir(), "Caddyfile")

@@ -1,4 +1,4 @@
-// Package bench holds the benchmarks behind the figures in the README: our
+// Package bench holds the benchmarks behind the figures in docs/benchmarks.md: our
 // packages next to the ones people use without them, doing the same work on the
 // same machine in the same run. It has nothing but tests; the command figures
 // runs them and prints the table.

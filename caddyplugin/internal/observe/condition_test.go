@@ -34,20 +34,20 @@ func TestCondition_Flapping(t *testing.T) {
 
 func TestCondition_EndsAfterQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ended := false
-		c := newCondition(func() { ended = true })
+		var ended atomic.Bool
+		c := newCondition(func() { ended.Store(true) })
 		c.end() // Nothing has failed yet.
 		if !c.begin() || c.begin() {
 			t.Fatal("it begins once")
 		}
 		time.Sleep(time.Hour) // Nothing works, and nothing is tried.
 		synctest.Wait()
-		if ended {
+		if ended.Load() {
 			t.Fatal("it ended by itself")
 		}
 		c.end()
 		synctest.Wait()
-		if !ended {
+		if !ended.Load() {
 			t.Error("after an hour, the first success is not the end")
 		}
 	})
@@ -57,27 +57,27 @@ func TestCondition_EndsAfterQuiet(t *testing.T) {
 // fewer.
 func TestCondition_BacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lines := 0
-		c := newCondition(func() { lines++ })
+		var lines atomic.Int32
+		c := newCondition(func() { lines.Add(1) })
 		for range 120 {
 			if c.begin() {
-				lines++
+				lines.Add(1)
 			}
 			c.end()
 			time.Sleep(time.Minute)
 			synctest.Wait()
 		}
-		if lines > 10 {
-			t.Errorf("%d lines in two hours", lines)
+		if n := lines.Load(); n > 10 {
+			t.Errorf("%d lines in two hours", n)
 		}
 		time.Sleep(relapseFactor * maxQuietPeriod)
 		synctest.Wait()
-		before := lines
+		before := lines.Load()
 		c.begin()
 		c.end()
 		time.Sleep(minQuietPeriod)
 		synctest.Wait()
-		if lines != before+1 || c.quietPeriod != minQuietPeriod {
+		if lines.Load() != before+1 || c.quietPeriod != minQuietPeriod {
 			t.Error("after a long time, it does not begin anew")
 		}
 		c.stop()

@@ -1,4 +1,4 @@
-// Figures prints the table of figures in the README: what must be, what was
+// Figures prints the table of figures in docs/benchmarks.md: what must be, what was
 // measured, and whether that is met.
 //
 //	go -C internal/bench run ./figures

@@ -54,7 +54,7 @@ const (
 
 var noAllocations = absolute(exactly, 0, "allocs/op", "allocations")
 
-// table is the table of README.md, and what has to be so.
+// table is the table of docs/benchmarks.md, and what has to be so.
 var table = []row{
 	{
 		what: "`ForAccount(acct).Token(ctx)`, fresh, against x/oauth2 `ReuseTokenSource`",

@@ -120,15 +120,15 @@ func (h *rehearsal) consume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	program, err := wrap(string(readme))
+	program, err := readmeProgram(string(readme))
 	if err != nil {
 		return err
 	}
 	dir := filepath.Join(h.scratch, "consumer")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "readme"), 0o755); err != nil {
 		return err
 	}
-	for name, text := range map[string]string{"main.go": consumer, "readme.go": program} {
+	for name, text := range map[string]string{"main.go": consumer, "readme/main.go": program} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return err
 		}
@@ -138,7 +138,8 @@ func (h *rehearsal) consume(ctx context.Context) error {
 		{"go", "get", h.root + "/transport@" + h.version},
 		{"go", "mod", "tidy"},
 		{"go", "build", "-o", "consumer", "."},
-		{filepath.Join(dir, "consumer")},
+		{"go", "build", "-o", "program", "./readme"},
+		{filepath.Join(dir, "consumer"), "program", filepath.Join(dir, "program")},
 	})
 }
 
@@ -155,7 +156,7 @@ func (h *rehearsal) caddy(ctx context.Context) error {
 		binary := filepath.Join(h.scratch, "caddy")
 		return h.all(ctx, h.scratch, [][]string{
 			{"xcaddy", "build", caddyVersion, "--output", binary, "--with", path.Join(h.root, m.dir) + "@" + h.version},
-			{filepath.Join(h.scratch, "consumer", "consumer"), binary},
+			{filepath.Join(h.scratch, "consumer", "consumer"), "caddy", binary},
 		})
 	}
 	return fmt.Errorf("no published module requires %s", caddyPath)
@@ -186,38 +187,23 @@ func (h *rehearsal) run(ctx context.Context, dir, name string, args ...string) e
 	return fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, output)
 }
 
-// block matches the first block of Go in Markdown.
-var block = regexp.MustCompile("(?s)```go\n(.*?)```")
+// block matches the first program in Markdown.
+var block = regexp.MustCompile("(?s)```go\n(package main\n.*?)```")
 
-// wrap makes a function, readme, of the README's first block of Go. It talks to
-// the platform at base instead of Pismo's.
-func wrap(readme string) (string, error) {
+// readmeProgram returns the program of the README. It takes the address of the
+// platform from the environment.
+func readmeProgram(readme string) (string, error) {
 	found := block.FindStringSubmatch(readme)
 	if found == nil {
-		return "", errors.New("README.md has no block of Go")
+		return "", errors.New("README.md has no program in Go")
 	}
-	body := strings.NewReplacer(
-		`"https://sandbox.pismolabs.io/…"`, `base+"/v1/accounts/102681871"`,
-		`"https://sandbox.pismolabs.io"`, `base`,
-		`"sandbox.pismolabs.io"`, `host`,
+	program := strings.NewReplacer(
+		`"https://sandbox.pismolabs.io/`, `os.Getenv("PISMO_BASE_URL")+"/`,
+		`"https://sandbox.pismolabs.io"`, `os.Getenv("PISMO_BASE_URL")`,
+		`"sandbox.pismolabs.io"`, `os.Getenv("PISMO_HOST")`,
 	).Replace(found[1])
-	if strings.Contains(body, "pismolabs") {
-		return "", errors.New("the README's program names the platform in a way that the rehearsal cannot replace; see wrap")
+	if strings.Contains(program, "pismolabs") {
+		return "", errors.New("the README's program names the platform in a way that the rehearsal cannot replace; see readmeProgram")
 	}
-	return readmeHead + body + "\treturn resp, err\n}\n", nil
+	return program, nil
 }
-
-const readmeHead = `package main
-
-import (
-	"context"
-	"net/http"
-	"time"
-
-	"github.com/pismoauth/pismoauth/tokensource"
-	"github.com/pismoauth/pismoauth/tokensource/passport"
-	"github.com/pismoauth/pismoauth/transport"
-)
-
-func readme(ctx context.Context, base, host string) (*http.Response, error) {
-`

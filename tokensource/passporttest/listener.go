@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// A site is where a Server listens.
-type site struct {
+// A listener is the HTTP server of a Server that listens, with its client.
+type listener struct {
 	host        string
 	server      *http.Server
 	client      *http.Client
@@ -27,15 +27,16 @@ type site struct {
 	connections sync.WaitGroup
 }
 
-// readHeaderTimeout is how long a client may take to send a request's header. It
-// counts from the connection's beginning, and net/http's clients keep what they
-// dialed in vain: were it shorter than the 90 s after which most of them give
-// such a connection up, a payment could meet one that is just being closed.
+// readHeaderTimeout bounds the time from the beginning of a connection to the end
+// of the first request's header. The clients of net/http keep unused connections
+// that they have dialed, most of them for 90 s. The timeout is longer than that,
+// so that the server does not close a connection on which a client just sends a
+// payment.
 const readHeaderTimeout = 2 * time.Minute
 
-// open begins to listen.
-func (s *Server) open() (*site, error) {
-	listener, err := net.Listen("tcp", s.config.Addr) //nolint:noctx // Binding a loopback address does not block.
+// listen returns a listener that serves s.
+func (s *Server) listen() (*listener, error) {
+	socket, err := net.Listen("tcp", s.config.Addr) //nolint:noctx // Binding a loopback address does not block.
 	if err != nil {
 		return nil, fmt.Errorf("passporttest: %w", err)
 	}
@@ -43,51 +44,51 @@ func (s *Server) open() (*site, error) {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(s.config.HTTP2)
 	transport := &http.Transport{Protocols: protocols, MaxIdleConnsPerHost: 100}
-	at := &site{host: listener.Addr().String(), client: &http.Client{Transport: transport}}
-	at.server = &http.Server{
+	l := &listener{host: socket.Addr().String(), client: &http.Client{Transport: transport}}
+	l.server = &http.Server{
 		Handler:           s.Handler(),
 		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelWarn),
-		ConnState:         at.track,
+		ConnState:         l.trackConnection,
 	}
 	if s.config.TLS {
-		if err := at.secure(s.config.ClientCAs, transport); err != nil {
-			_ = listener.Close()
+		if err := l.useTLS(s.config.ClientCAs, transport); err != nil {
+			_ = socket.Close()
 			return nil, fmt.Errorf("passporttest: %w", err)
 		}
 	}
-	at.serving.Go(func() {
-		if at.certificate != nil {
-			_ = at.server.ServeTLS(listener, "", "") // It always ends with ErrServerClosed.
+	l.serving.Go(func() {
+		if l.certificate != nil {
+			_ = l.server.ServeTLS(socket, "", "") // It always ends with ErrServerClosed.
 		} else {
-			_ = at.server.Serve(listener)
+			_ = l.server.Serve(socket)
 		}
 	})
-	return at, nil
+	return l, nil
 }
 
-// track counts the connections, each of which is a goroutine.
-func (at *site) track(_ net.Conn, state http.ConnState) {
+// trackConnection counts the open connections, each of which has a goroutine.
+func (l *listener) trackConnection(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		at.connections.Add(1)
+		l.connections.Add(1)
 	case http.StateClosed, http.StateHijacked:
-		at.connections.Done()
+		l.connections.Done()
 	case http.StateActive, http.StateIdle:
 	}
 }
 
-// close ends the listener and the connections, and waits until they are gone.
-func (at *site) close() {
-	_ = at.server.Close()
-	at.serving.Wait()
-	at.connections.Wait()
-	at.client.CloseIdleConnections()
+// close closes the listener and its connections, and waits for their goroutines.
+func (l *listener) close() {
+	_ = l.server.Close()
+	l.serving.Wait()
+	l.connections.Wait()
+	l.client.CloseIdleConnections()
 }
 
-// secure gives the server a certificate that the transport trusts.
-func (at *site) secure(clientCAs *x509.CertPool, transport *http.Transport) error {
+// useTLS gives the server a certificate that transport trusts.
+func (l *listener) useTLS(clientCAs *x509.CertPool, transport *http.Transport) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -108,28 +109,28 @@ func (at *site) secure(clientCAs *x509.CertPool, transport *http.Transport) erro
 	if err != nil {
 		return err
 	}
-	if at.certificate, err = x509.ParseCertificate(der); err != nil {
+	if l.certificate, err = x509.ParseCertificate(der); err != nil {
 		return err
 	}
-	at.server.TLSConfig = &tls.Config{
+	l.server.TLSConfig = &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
 	}
 	if clientCAs != nil {
-		at.server.TLSConfig.ClientCAs = clientCAs
-		at.server.TLSConfig.ClientAuth = tls.RequireAndVerifyClientCert
+		l.server.TLSConfig.ClientCAs = clientCAs
+		l.server.TLSConfig.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(at.certificate)
+	roots.AddCert(l.certificate)
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	return nil
 }
 
-// Certificate returns the certificate of a Server with TLS, which is its own
-// authority, and nil for any other.
+// Certificate returns the self-signed certificate of a Server with TLS, and nil
+// for any other Server.
 func (s *Server) Certificate() *x509.Certificate {
-	if s.site == nil {
+	if s.listener == nil {
 		return nil
 	}
-	return s.site.certificate
+	return s.listener.certificate
 }

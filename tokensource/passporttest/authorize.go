@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// serveResource looks at the token, and then serves the request or refuses it.
+// serveResource checks the token of a request to the resource API, and serves or
+// refuses the request.
 func (s *Server) serveResource(w http.ResponseWriter, r *http.Request) {
-	token, reason := s.verify(r)
+	token, reason := s.authorize(r)
 	refusal, refused := s.refusalOf(r, token, reason)
-	s.tally.note(func(c *Counts) { c.request(token, reason, refused) })
+	s.requests.count(func(c *Counts) { c.addResourceRequest(token, reason, refused) })
 	switch {
 	case !refused:
 		s.api.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, token)))
 	case s.config.Resource != nil, r.URL.Path == uploadsPath, r.Method == http.MethodGet, r.Method == http.MethodHead:
 		if r.ContentLength < 0 && r.ProtoMajor == 1 {
-			// net/http would wait for a body whose length it does not know.
+			// net/http would wait for a body of unknown length.
 			w.Header().Set("Connection", "close")
 		}
 		refusal.write(w)
@@ -27,8 +28,8 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refusalOf returns what the request is answered instead of being served, if
-// it is.
+// refusalOf returns the refusal of a request, and whether there is one. The
+// token of the request has to be refused for reason, if reason is not "".
 func (s *Server) refusalOf(r *http.Request, token Token, reason RefusalReason) (Refusal, bool) {
 	switch reason {
 	case "":
@@ -46,8 +47,9 @@ func (s *Server) refusalOf(r *http.Request, token Token, reason RefusalReason) (
 	return Refusal{}, false
 }
 
-// verify returns the token of the request, and why it is refused, if it is.
-func (s *Server) verify(r *http.Request) (Token, RefusalReason) {
+// authorize returns the token of a request. The reason is not "" if the token
+// must be refused.
+func (s *Server) authorize(r *http.Request) (token Token, reason RefusalReason) {
 	fields := r.Header["Authorization"]
 	switch {
 	case len(fields) == 0:
@@ -63,15 +65,15 @@ func (s *Server) verify(r *http.Request) (Token, RefusalReason) {
 	case hasScheme:
 		value = credentials
 	}
-	token, reason := s.ledger.find(value, s.now())
-	if reason == "" && s.config.Resource == nil && !token.reaches(r.URL.Path) {
+	token, reason = s.tokens.find(value, s.now())
+	if reason == "" && s.config.Resource == nil && !token.allows(r.URL.Path) {
 		reason = ReasonAccount
 	}
 	return token, reason
 }
 
-// reaches reports whether a path of the resource API is in the token's reach.
-func (t Token) reaches(path string) bool {
+// allows reports whether the token gives access to a path of the resource API.
+func (t Token) allows(path string) bool {
 	if t.Account == "" {
 		return true
 	}

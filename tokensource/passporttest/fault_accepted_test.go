@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// oddities are the answers that a client should take.
-func oddities() []passporttest.Fault {
+// acceptedFaults returns the unusual answers that a client should accept.
+func acceptedFaults() []passporttest.Fault {
 	return []passporttest.Fault{
 		passporttest.ByteOrderMark(), passporttest.Gzip("gzip"), passporttest.Gzip(""), passporttest.Gzip("UTF-8"),
 		passporttest.Mislabelled("gzip"), passporttest.Mislabelled("UTF-8"), passporttest.Mislabelled("br"),
@@ -24,12 +24,12 @@ func oddities() []passporttest.Fault {
 	}
 }
 
-func TestFault_OddAnswersTaken(t *testing.T) {
-	for _, fault := range oddities() {
+func TestFault_UnusualAnswersAccepted(t *testing.T) {
+	for _, fault := range acceptedFaults() {
 		t.Run(fault.String(), func(t *testing.T) {
-			inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+			forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 				s.FailAlways(fault)
-				tok, err := source(t, s).Token(t.Context(), account(t, "1"))
+				tok, err := newSource(t, s).Token(t.Context(), account(t, "1"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -40,13 +40,13 @@ func TestFault_OddAnswersTaken(t *testing.T) {
 	}
 }
 
-func TestFault_OddAnswersOnTheWire(t *testing.T) {
+func TestFault_UnusualAnswersOnTheWire(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	fetch := func(fault passporttest.Fault) (http.Header, []byte) {
 		s.Fail(fault)
-		r := asking(t, s, "1")
+		r := newTokenRequest(t, s, "1")
 		r.Header.Set("Accept-Encoding", "identity")
-		a, err := try(t, s.Client(), r)
+		a, err := send(t, s.Client(), r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,22 +81,22 @@ func TestFault_OddAnswersOnTheWire(t *testing.T) {
 func TestFault_SameToken(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.FailAlways(passporttest.SameToken())
-	first := token(t, s, "1")
-	check(t, "the token of another account is another", token(t, s, "2") == first, false)
+	first := newToken(t, s, "1")
+	check(t, "token of another account is the same", newToken(t, s, "2") == first, false)
 	s.Revoke("1")
-	check(t, "same token", token(t, s, "1"), first)
+	check(t, "same token", newToken(t, s, "1"), first)
 	check(t, "issued", s.Counts().Issued, 2)
 	s.Heal()
-	check(t, "the next is another", token(t, s, "1") == first, false)
+	check(t, "next token is the same", newToken(t, s, "1") == first, false)
 }
 
-func TestFault_OddAnswersNeedGoodRequests(t *testing.T) {
-	for _, fault := range oddities() {
+func TestFault_UnusualNeedsValidRequest(t *testing.T) {
+	for _, fault := range acceptedFaults() {
 		s := passporttest.NewServer(t, passporttest.Config{})
-		wrong := asking(t, s, "1")
+		wrong := newTokenRequest(t, s, "1")
 		s.RotateSecret()
 		s.Fail(fault)
-		a, err := try(t, s.Client(), wrong)
+		a, err := send(t, s.Client(), wrong)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,14 +104,15 @@ func TestFault_OddAnswersNeedGoodRequests(t *testing.T) {
 	}
 }
 
-// Tokens and Date have to agree on the time, or every token would have expired.
+// Date and the claims of the tokens come from one clock. Otherwise a client would
+// take every token for expired.
 func TestConfig_ClockSkewOfDate(t *testing.T) {
 	for _, skew := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour} {
-		inBothWays(t, func() passporttest.Config { return passporttest.Config{ClockSkew: skew} }, func(t *testing.T, s *passporttest.Server) {
-			a := ask(t, s, "1")
+		forEachServer(t, func() passporttest.Config { return passporttest.Config{ClockSkew: skew} }, func(t *testing.T, s *passporttest.Server) {
+			a := requestToken(t, s, "1")
 			_, c := claims(t, a.field(t, "token").(string))
 			date, err := http.ParseTime(a.header.Get("Date"))
-			if apart := time.Unix(whole(t, c["iat"]), 0).Sub(date); err != nil || apart < 0 || apart > 5*time.Second {
+			if apart := time.Unix(integer(t, c["iat"]), 0).Sub(date); err != nil || apart < 0 || apart > 5*time.Second {
 				t.Errorf("skew %v: Date %v and iat are %v apart (%v)", skew, date, apart, err)
 			}
 		})
@@ -122,6 +123,6 @@ func TestServer_DateInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{})
 		time.Sleep(time.Hour)
-		check(t, "Date", ask(t, s, "1").header.Get("Date"), time.Now().UTC().Format(http.TimeFormat))
+		check(t, "Date", requestToken(t, s, "1").header.Get("Date"), time.Now().UTC().Format(http.TimeFormat))
 	})
 }
