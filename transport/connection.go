@@ -24,6 +24,8 @@ type connection struct {
 	http2             atomic.Bool  // The request was written to one that speaks it.
 	hasIdempotencyKey atomic.Bool  // net/http takes the request for one that can be repeated.
 	resendPrevented   atomic.Bool
+
+	trace httptrace.ClientTrace // in this allocation
 }
 
 // errMayBeExecuted is the error of a request whose connection broke, where
@@ -37,11 +39,12 @@ func (x *exchange) traceConnection(ctx context.Context) context.Context {
 	c := new(connection)
 	c.hasIdempotencyKey.Store(x.req.Method == http.MethodTrace)
 	x.connection = c
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	c.trace = httptrace.ClientTrace{
 		GetConn:          func(string) { c.requested.Store(true) },
 		GotConn:          c.gotConn,
 		WroteHeaderField: c.wroteField,
-	})
+	}
+	return httptrace.WithClientTrace(ctx, &c.trace)
 }
 
 // gotConn notes a connection, and sees that net/http does not send the request
