@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"examples/fakeserver":        {"examples/internal/", "tokensource/passporttest"},
 	"examples/proxy":             {"examples/internal/", "middleware", "telemetry", "tokensource", "tokensource/passporttest", "transport", "github.com/golang-jwt/jwt/v5"},
 	"examples/internal/cli":      {},
-	"examples/internal/platform": {"tokensource/passport", "tokensource/passporttest"},
+	"examples/internal/platform": {"tokensource", "tokensource/passport", "tokensource/passporttest"},
 	"internal/answer":            {},
 	"internal/backoff":           {},
 	"internal/base":              {},

@@ -124,6 +124,10 @@ func TestNewProxy_DropsTheTwinsOfFields(t *testing.T) {
 		"X_Original_Url: /admin",
 		"x-rewrite-url: /admin",
 		"X_Rewrite_URL: /admin",
+		"X-HTTP-Method-Override: evil",
+		"x_http_method_override: evil",
+		"X-HTTP-Method: evil",
+		"X-Method-Override: evil",
 		"Proxy_Authorization: Basic evil",
 		"Proxy-Authorization: Basic evil",
 		"Proxy_Connection: evil",
@@ -133,7 +137,7 @@ func TestNewProxy_DropsTheTwinsOfFields(t *testing.T) {
 	}
 	kept := []string{
 		"X-Account-Id: kept", "X_Account_Id: kept", "Idempotency-Key: kept", "X-Idempotency-Key: kept",
-		"X_Custom: kept", "X-Forward: kept", "X-Real-Ip: kept", "Te: trailers",
+		"X_Custom: kept", "X-Forward: kept", "X-Method: kept", "X-Real-Ip: kept", "Te: trailers",
 	}
 	check(t, "status", send(t, s, forged, kept).status, http.StatusOK)
 	r := await(t, seen)

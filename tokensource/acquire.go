@@ -66,26 +66,13 @@ func (s *Source) decide(ctx context.Context, account Account) decision {
 	defer e.mu.Unlock()
 	e.touch(now)
 
-	t := e.current.Load()
-	usable := e.usable(now)
-	if t == nil && usable != nil && (e.flight == nil || e.flight.patience <= now.mono) {
-		t = usable // It was out of service for as long as that makes sense.
-		e.current.Store(t)
+	if t := e.serving(now); t != nil {
+		return s.serve(ctx, e, t, now)
 	}
-	switch {
-	case t != nil && !t.stale.passed(now):
-		return decision{token: t, origin: OriginCached}
-	case t != nil && !t.expiring(now):
-		if e.flight == nil && ctx.Err() == nil {
-			// If no renewal may begin now, the token serves all the same.
-			_, _ = s.begin(ctx, e, ReasonAhead, nil, now)
-		}
-		return decision{token: t, origin: OriginStale}
-	case e.flight != nil && usable != nil:
-		return decision{flight: e.flight, origin: OriginJoined, patience: e.flight.patience - now.mono}
-	case e.flight != nil:
-		return decision{flight: e.flight, origin: OriginJoined}
-	case ctx.Err() != nil:
+	if e.flight != nil {
+		return e.join(now)
+	}
+	if ctx.Err() != nil {
 		return decision{err: callerError(ctx), origin: OriginSuppressed}
 	}
 	f, err := s.begin(ctx, e, e.reasonToIssue(now), e.condemned(now), now)
@@ -95,15 +82,17 @@ func (s *Source) decide(ctx context.Context, account Account) decision {
 	return decision{flight: f, origin: OriginIssued}
 }
 
-// reasonToIssue returns why a token is issued for a caller who has none to use.
-func (e *entry) reasonToIssue(now instant) IssueReason {
-	switch {
-	case e.newest == nil || e.invalidated:
-		return ReasonCold
-	case e.condemned(now) != nil:
-		return ReasonRejected
+// serve returns the decision for an entry with a token in service. It begins the
+// renewal of a stale token. The caller holds the entry's lock.
+func (s *Source) serve(ctx context.Context, e *entry, t *Token, now instant) decision {
+	if !t.stale.passed(now) {
+		return decision{token: t, origin: OriginCached}
 	}
-	return ReasonExpired
+	if e.flight == nil && ctx.Err() == nil {
+		// The error does not matter: the stale token is good enough.
+		_, _ = s.begin(ctx, e, ReasonAhead, nil, now)
+	}
+	return decision{token: t, origin: OriginStale}
 }
 
 // waitFor waits for an issuance. If that takes longer than the caller's patience,

@@ -188,57 +188,6 @@ func TestBreaker_KeepsAClosedAccountApart(t *testing.T) {
 	})
 }
 
-// An answer is an answer: an endpoint that rejects an account is not down.
-func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		src := newSource(t, d)
-		token(t, src, acct(t, 1))
-		openBreaker(t, d, src, errDown)
-		time.Sleep(time.Second)
-		d.refuseIf(func(account tokensource.Account) error {
-			if account == acct(t, 666) {
-				return rejected
-			}
-			return nil
-		})
-		wantNoToken(t, src, acct(t, 666), tokensource.ErrAccountRejected)
-		token(t, src, acct(t, 2))
-	})
-}
-
-// While the credentials are rejected, made-up accounts neither end that nor
-// prolong it.
-func TestBreaker_MadeUpTrialProvesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		src := newSource(t, d)
-		real := accts(t, 3)
-		for _, account := range real {
-			token(t, src, account)
-		}
-		time.Sleep(lifetime)
-		d.fail(rejected)
-		for i, account := range real {
-			kind := tokensource.ErrAccountRejected
-			if i == 2 {
-				kind = tokensource.ErrCredentialsRejected
-			}
-			wantNoToken(t, src, account, kind)
-		}
-		for i := range 5 {
-			time.Sleep(time.Second)
-			wantNoToken(t, src, acct(t, 1+i), tokensource.ErrAccountRejected)
-			if e := wantNoToken(t, src, acct(t, 100+i), tokensource.ErrCredentialsRejected); !e.Suppressed {
-				t.Error("a made-up account has closed the breaker")
-			}
-		}
-		time.Sleep(time.Second)
-		d.fail(nil)
-		token(t, src, real[0])
-	})
-}
-
 // Failures of two sorts are no series: the endpoint answers, or it does not.
 func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -272,33 +221,6 @@ func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 		}
 		if token(t, src, granted) != first {
 			t.Error("the trial of another account replaced the token of this one")
-		}
-	})
-}
-
-// A permit that was given before the breaker opened is not that of the trial.
-func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		early, trial := acct(t, 1), acct(t, 2)
-		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
-			switch account {
-			case early: // Began before the breaker opened, ends during the trial.
-				time.Sleep(2 * time.Second)
-				return tokensource.Grant{}, tokensource.NewError(tokensource.ErrMisconfigured, nil)
-			case trial:
-				time.Sleep(3 * time.Second)
-			}
-			return d.Issue(ctx, account)
-		}))
-		go func() { _, _ = src.Token(context.Background(), early) }()
-		synctest.Wait()
-		openBreaker(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Second))
-		time.Sleep(1001 * time.Millisecond)
-		go func() { _, _ = src.Token(context.Background(), trial) }()
-		time.Sleep(1500 * time.Millisecond)
-		if e := wantNoToken(t, src, acct(t, 3), tokensource.ErrRateLimited); !e.Suppressed {
-			t.Error("a second trial began")
 		}
 	})
 }

@@ -47,6 +47,78 @@ func (e *entry) usable(now instant) *Token {
 	return t
 }
 
+// serving returns the token that is in service, and else nil. A refused token
+// returns to service when the patience of its renewal is over. The caller holds
+// the lock.
+func (e *entry) serving(now instant) *Token {
+	t := e.current.Load()
+	if t == nil && (e.flight == nil || e.flight.patience <= now.mono) {
+		t = e.usable(now)
+		e.current.Store(t)
+	}
+	if t == nil || t.expiring(now) {
+		return nil
+	}
+	return t
+}
+
+// join returns the decision to wait for the issuance that is running. The caller
+// holds the lock.
+func (e *entry) join(now instant) decision {
+	d := decision{flight: e.flight, origin: OriginJoined}
+	if e.usable(now) != nil {
+		d.patience = e.flight.patience - now.mono
+	}
+	return d
+}
+
+// inHand returns the token that may be handed out, and else nil.
+func (e *entry) inHand(now instant) *Token {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.usable(now)
+}
+
+// condemned returns the newest token if it could serve but for its refusals. The
+// caller holds the lock.
+func (e *entry) condemned(now instant) *Token {
+	if t := e.newest; t != nil && !e.invalidated && !t.expiring(now) && t.condemned() {
+		return t
+	}
+	return nil
+}
+
+// reasonToIssue returns why a token is issued for a caller who has none to use.
+func (e *entry) reasonToIssue(now instant) IssueReason {
+	switch {
+	case e.newest == nil || e.invalidated:
+		return ReasonCold
+	case e.condemned(now) != nil:
+		return ReasonRejected
+	}
+	return ReasonExpired
+}
+
+// admit reports whether t may become the newest token. A value that the endpoint
+// hands out again is not another token: the one there is keeps its age, and its
+// refusals. That is an error, so that no request is replayed with it. Only an
+// opaque token may begin another life when the first is over: nothing but the
+// endpoint can tell whether it has expired, and the endpoint hands it out. The
+// caller holds the lock.
+func (e *entry) admit(t *Token, now instant) *Error {
+	again := e.newest != nil && e.newest.Reveal() == t.Reveal()
+	over := again && e.newest.end.passed(now)
+	switch {
+	case !again || over && !t.tellsExpiry():
+		return nil
+	case over:
+		return NewError(ErrMalformedResponse, errExpiredAgain)
+	}
+	e.newest.repeated.Store(true)
+	e.invalidated = false
+	return NewError(ErrMalformedResponse, errSameToken)
+}
+
 // settle ends the issuance f: its token becomes the newest. If it has none, a
 // refused token is back in service.
 func (e *entry) settle(f *issuance, now instant) {

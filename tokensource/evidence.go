@@ -75,12 +75,3 @@ func (s *Source) withdraw(t *Token) {
 		e.current.CompareAndSwap(t, nil)
 	}
 }
-
-// condemned returns the newest token if it could serve but for its refusals. The
-// caller holds the lock.
-func (e *entry) condemned(now instant) *Token {
-	if t := e.newest; t != nil && !e.invalidated && !t.expiring(now) && t.condemned() {
-		return t
-	}
-	return nil
-}

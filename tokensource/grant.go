@@ -115,7 +115,7 @@ func (g Grant) lifetime(claims map[string]any) time.Duration {
 	if iat, ok := timeClaim(claims, "iat"); ok && hasExpiry && seconds(exp-iat) > 0 {
 		tell(seconds(exp - iat))
 	}
-	if hasExpiry && !g.Date.IsZero() {
+	if hasExpiry && exp >= minExpiry && !g.Date.IsZero() {
 		tell(seconds(exp - float64(g.Date.UnixNano())/float64(time.Second)))
 	}
 	if !told {
@@ -123,6 +123,11 @@ func (g Grant) lifetime(claims map[string]any) time.Duration {
 	}
 	return shortest
 }
+
+// minExpiry is the beginning of the year 2000 in seconds since 1970. A smaller
+// number is not a date by which a token has expired: it is a life, perhaps, or a
+// date in other units.
+const minExpiry = 946684800
 
 // seconds returns a number of seconds as a duration, which is at most the
 // longest life of a token, however many they are.

@@ -2,27 +2,13 @@ package tokensource
 
 import (
 	"context"
-	"log/slog"
 	"time"
-
-	"github.com/pismoauth/pismoauth/internal/backoff"
 )
-
-// firstAttempts is how often the issuer is asked in the first issuance of a
-// series of failures; in the others it is asked once.
-const firstAttempts = 2
-
-// attemptPause is the longest pause between those attempts; half of it is the
-// shortest.
-const attemptPause = 100 * time.Millisecond
 
 // renewalPatience is how long new callers wait for the renewal of a refused
 // token. After that they get the refused one: refused by one endpoint is not
 // revoked.
 const renewalPatience = time.Second
-
-// hookPatience is how long an issuance waits for its hook.
-const hookPatience = time.Second
 
 // issuingKey marks the context of an issuance with its Source.
 type issuingKey struct{}
@@ -155,150 +141,6 @@ func (s *Source) run(caller context.Context, f *issuance) {
 	s.complete(f, s.issue(ctx, f))
 }
 
-// announce calls the Issue hook. A hook that panics fails the issuance; one that
-// blocks is left behind, and hears nothing of the end.
-func (s *Source) announce(ctx, caller context.Context, f *issuance) (context.Context, *Error) {
-	hook := s.hooks.Issue
-	if hook == nil {
-		return ctx, nil
-	}
-	type observed struct {
-		ctx  context.Context
-		done func(IssueResult)
-	}
-	info := IssueInfo{Account: f.entry.account, Issuance: f.number, Reason: f.reason}
-	a, ok := await(detach(func() observed {
-		ctx, done := hook(ctx, caller, info)
-		return observed{ctx, done}
-	}))
-	switch {
-	case !ok:
-		return ctx, nil
-	case a.panicked != nil:
-		return ctx, NewError(ErrIssuerPanic, Explain("the Issue hook panicked", a.panicked))
-	case a.value.ctx == nil:
-		return ctx, NewError(ErrIssuerPanic, Explain("the Issue hook returned a nil context", nil))
-	}
-	f.observer = a.value.done
-	return a.value.ctx, nil
-}
-
-// observe calls what the Issue hook returned. Those who wait for the issuance go
-// on afterwards, so that a caller who has a token finds it counted. A panic here
-// costs nobody the token that was issued.
-func (f *issuance) observe(result IssueResult) {
-	if f.observer == nil {
-		return
-	}
-	a, ok := await(detach(func() struct{} { f.observer(result); return struct{}{} }))
-	if ok && a.panicked != nil {
-		//nolint:forbidigo // No caller can be told, and a panic must not be silent.
-		slog.Error("pismoauth: the function that an Issue hook returned panicked; the token is not affected", "issuance", f.number)
-	}
-}
-
-// await waits for a hook, and reports whether it answered in time.
-func await[T any](answers <-chan answer[T]) (answer[T], bool) {
-	patience := time.NewTimer(hookPatience)
-	defer patience.Stop()
-	select {
-	case a := <-answers:
-		return a, true
-	case <-patience.C:
-		return answer[T]{}, false
-	}
-}
-
-// An outcome is what an issuance comes to.
-type outcome struct {
-	token    *Token
-	err      *Error
-	asked    int     // how often the issuer was asked
-	permit   *permit // nil if the issuer had no chance, and so nothing is proved
-	revision string  // of the credentials that were used
-}
-
-// issue waits for its turn and for a permit of the breaker, and asks the issuer.
-func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
-	queued := s.now().mono
-	slot, err := f.limits.slots.acquire(ctx)
-	if err != nil {
-		return outcome{err: err}
-	}
-	defer slot.release()
-	permit, err := s.breaker.acquire(s.now().mono, s.revision.current(), f.healthCheck)
-	if err != nil {
-		return outcome{err: err}
-	}
-	for o.asked = 1; ; o.asked++ {
-		o.token, o.revision, o.err = s.ask(ctx, slot, f.entry.account)
-		switch {
-		case o.err == nil:
-		case o.err.Kind == ErrTimeout && ctx.Err() != nil && permit.began-queued > f.limits.timeout/2:
-			// The issuance had spent most of its time waiting for its turn.
-			// That says nothing about the issuer.
-			s.breaker.release(permit)
-			o.err = NewError(ErrOverloaded, ctx.Err())
-			return o
-		case o.asked < f.attempts && !permit.trial && transient(o.err) && s.mayAskAgain(ctx):
-			continue
-		}
-		o.permit = permit
-		return o
-	}
-}
-
-// transient reports whether asking again at once may help.
-func transient(err *Error) bool {
-	return err.Kind == ErrUnavailable || err.Kind == ErrMalformedResponse
-}
-
-// mayAskAgain pauses before another attempt. It reports whether there is time
-// for one, and the endpoint not known by then to fail for every account.
-func (s *Source) mayAskAgain(ctx context.Context) bool {
-	pause := time.NewTimer(backoff.EqualJitter(attemptPause))
-	defer pause.Stop()
-	select {
-	case <-pause.C:
-		return s.breaker.check(s.now().mono, s.revision.current()) == nil
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// ask asks the issuer once, and returns the revision of the credentials too. An
-// issuer that panics, or ends its goroutine, is an error. One that ignores its
-// context is left behind, with the slot it occupies, and its late answer is
-// dropped.
-func (s *Source) ask(ctx context.Context, slot *slot, account Account) (*Token, string, *Error) {
-	type issued struct {
-		grant    Grant
-		revision string
-		err      error
-	}
-	asked := s.now()
-	slot.hold()
-	answers := detach(func() issued {
-		defer slot.release()
-		revision := s.revision.read(ctx)
-		grant, err := s.issuer.Issue(ctx, account)
-		return issued{grant, revision, err}
-	})
-	select {
-	case a := <-answers:
-		switch {
-		case a.panicked != nil:
-			return nil, s.revision.current(), NewError(ErrIssuerPanic, a.panicked)
-		case a.value.err != nil:
-			return nil, a.value.revision, asError(a.value.err)
-		}
-		t, err := s.newToken(account, a.value.grant, asked)
-		return t, a.value.revision, err
-	case <-ctx.Done():
-		return nil, s.revision.current(), NewError(ErrTimeout, ctx.Err())
-	}
-}
-
 // complete ends an issuance. The Issue hook learns of it first, then the entry,
 // then those who wait: whoever has the token finds it counted.
 func (s *Source) complete(f *issuance, o outcome) {
@@ -352,24 +194,4 @@ func (s *Source) cool(e *entry, o outcome, now instant) *Error {
 		wait = max(wait, open.RetryAfter)
 	}
 	return o.err.withRetryAfter(wait)
-}
-
-// admit reports whether t may become the newest token. A value that the endpoint
-// hands out again is not another token: the one there is keeps its age, and its
-// refusals. That is an error, so that no request is replayed with it. Only an
-// opaque token may begin another life when the first is over: nothing but the
-// endpoint can tell whether it has expired, and the endpoint hands it out. The
-// caller holds the lock.
-func (e *entry) admit(t *Token, now instant) *Error {
-	again := e.newest != nil && e.newest.Reveal() == t.Reveal()
-	over := again && e.newest.end.passed(now)
-	switch {
-	case !again || over && !t.tellsExpiry():
-		return nil
-	case over:
-		return NewError(ErrMalformedResponse, errExpiredAgain)
-	}
-	e.newest.repeated.Store(true)
-	e.invalidated = false
-	return NewError(ErrMalformedResponse, errSameToken)
 }

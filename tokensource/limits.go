@@ -1,15 +1,9 @@
 package tokensource
 
 import (
+	"cmp"
 	"errors"
 	"time"
-)
-
-const (
-	defaultMaxAccounts  = 10_000
-	defaultMaxIssuances = 16
-	defaultIssueTimeout = 10 * time.Second
-	queuedPerIssuance   = 64
 )
 
 // Limits are the limits of a [Source] that can be changed while it runs. The
@@ -32,7 +26,8 @@ func (s *Source) SetLimits(l Limits) error {
 	if err := l.Validate(); err != nil {
 		return err
 	}
-	s.entries.SetLimit(orDefault(l.MaxAccounts, defaultMaxAccounts))
+	l = l.withDefaults()
+	s.entries.SetLimit(l.MaxAccounts)
 	for {
 		before := s.limits.Load()
 		if s.limits.CompareAndSwap(before, newLimits(l, before)) {
@@ -56,9 +51,12 @@ func (l *Limits) Validate() error {
 	return errors.Join(faults...)
 }
 
-// limits returns the limits of a configuration.
-func (c *Config) limits() Limits {
-	return Limits{MaxAccounts: c.MaxAccounts, MaxIssuances: c.MaxIssuances, IssueTimeout: c.IssueTimeout}
+// withDefaults returns the limits with a value for each field that is 0.
+func (l Limits) withDefaults() Limits {
+	l.MaxAccounts = cmp.Or(l.MaxAccounts, defaultMaxAccounts)
+	l.MaxIssuances = cmp.Or(l.MaxIssuances, defaultMaxIssuances)
+	l.IssueTimeout = cmp.Or(l.IssueTimeout, defaultIssueTimeout)
+	return l
 }
 
 // limits are the limits that an issuance begins with.
@@ -71,10 +69,7 @@ type limits struct {
 // newLimits returns what l means. It keeps the slots of the limits before, if
 // their number is the same.
 func newLimits(l Limits, before *limits) *limits {
-	next := &limits{
-		timeout:      orDefault(l.IssueTimeout, defaultIssueTimeout),
-		maxIssuances: orDefault(l.MaxIssuances, defaultMaxIssuances),
-	}
+	next := &limits{timeout: l.IssueTimeout, maxIssuances: l.MaxIssuances}
 	if before != nil && before.maxIssuances == next.maxIssuances {
 		next.slots = before.slots
 	} else {

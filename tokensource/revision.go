@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -88,12 +89,10 @@ func (s *Source) revised(caller context.Context) bool {
 	case a := <-answers:
 		return a.value // A panic is no change. The next issuance reports it.
 	case <-caller.Done():
-	case <-ctx.Done(): // Or the question has just been answered.
-	}
-	select {
-	case a := <-answers:
-		return a.value
-	default:
 		return false
+	case <-ctx.Done():
+		// The question was given up, or it has just been answered: the answer
+		// follows its cancel.
+		return errors.Is(ctx.Err(), context.Canceled) && (<-answers).value
 	}
 }

@@ -2,7 +2,6 @@ package tokensource
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -27,30 +26,6 @@ import (
 //     must not reveal a secret.
 type Issuer interface {
 	Issue(ctx context.Context, account Account) (Grant, error)
-}
-
-// Config is how a [Source] is configured. Only Issuer is required.
-type Config struct {
-	_ [0]func() // No unkeyed literals, no comparisons.
-
-	// Issuer obtains the tokens.
-	Issuer Issuer
-
-	// MaxAccounts is how many accounts' tokens are kept; beyond it, those used
-	// least recently are forgotten, roughly. 0 means 10,000. Tokens that were
-	// not used for 15 minutes may be forgotten earlier.
-	MaxAccounts int
-
-	// MaxIssuances is how many issuances run at once, over all accounts; 64
-	// times as many may wait for their turn. 0 means 16.
-	MaxIssuances int
-
-	// IssueTimeout is how long one issuance may take, waiting for its turn
-	// included. 0 means 10 seconds.
-	IssueTimeout time.Duration
-
-	// Hooks are told what happens.
-	Hooks Hooks
 }
 
 const idleAccount = 15 * time.Minute
@@ -82,34 +57,16 @@ func New(config Config) (*Source, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	config = config.withDefaults()
 	s := &Source{
 		issuer:  config.Issuer,
 		hooks:   config.Hooks,
-		entries: lru.New[Account, entry](orDefault(config.MaxAccounts, defaultMaxAccounts), idleAccount),
+		entries: lru.New[Account, entry](config.MaxAccounts, idleAccount),
 		epoch:   time.Now(),
 	}
 	s.limits.Store(newLimits(config.limits(), nil))
 	s.revision.reviser, _ = config.Issuer.(reviser)
 	return s, nil
-}
-
-func (c *Config) validate() error {
-	var faults []error
-	if c.Issuer == nil {
-		faults = append(faults, &ConfigError{"Config.Issuer", "is not set; use a *passport.S2S"})
-	} else if v, ok := c.Issuer.(interface{ Validate() error }); ok {
-		faults = append(faults, v.Validate())
-	}
-	limits := c.limits()
-	faults = append(faults, limits.Validate())
-	return errors.Join(faults...)
-}
-
-func orDefault[T ~int | ~int64](value, byDefault T) T {
-	if value == 0 {
-		return byDefault
-	}
-	return value
 }
 
 // Token returns a token for account that is fit to be sent now.

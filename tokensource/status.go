@@ -58,13 +58,6 @@ func (s *Source) HasToken() bool {
 	return false
 }
 
-// inHand returns the token that may be handed out, and else nil.
-func (e *entry) inHand(now instant) *Token {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.usable(now)
-}
-
 // Invalidate drops the token of an account, and the memory of its failures: the
 // next caller has another issued. It is for an operator who knows that a token
 // is no good, or that a failure is mended. An issuance that is running goes on,

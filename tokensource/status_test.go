@@ -101,3 +101,27 @@ func TestStatus_DescribesTheSource(t *testing.T) {
 		}
 	})
 }
+
+func TestStatus_CountsCooldowns(t *testing.T) {
+	want := func(src *tokensource.Source, what string, accounts int, all bool) {
+		t.Helper()
+		status := src.Status()
+		if everybody := !status.CooldownUntil.IsZero(); status.CoolingDown != accounts || everybody != all {
+			t.Errorf("%s: %d accounts are in cooldown, all is %v; want %d and %v", what, status.CoolingDown, everybody, accounts, all)
+		}
+	}
+	bubble(t, func(t *testing.T) {
+		d := &desk{}
+		src := newSource(t, d)
+		token(t, src, acct(t, 7))
+		want(src, "all is well", 0, false)
+		d.fail(errDown)
+		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
+		want(src, "one account has failed", 1, false)
+		wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
+		wantNoToken(t, src, acct(t, 3), tokensource.ErrUnavailable)
+		want(src, "three have", 3, true)
+		time.Sleep(time.Minute)
+		want(src, "time has passed", 0, false)
+	})
+}

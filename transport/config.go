@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -61,29 +62,16 @@ const (
 	defaultMaxReplayBody = 64 << 10
 )
 
-// New returns a Transport. It contacts no one. Every fault in the
-// configuration is reported, as [*tokensource.ConfigError] values joined by
+// New returns a Transport. It contacts no server. The error reports every fault
+// in the configuration, as [*tokensource.ConfigError] values joined by
 // errors.Join.
 func New(config Config) (*Transport, error) {
-	hosts, faults := newHosts(config.Hosts)
-	if config.Source == nil {
-		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
-	}
-	if len(config.Hosts) == 0 {
-		faults = append(faults, &tokensource.ConfigError{Field: "Config.Hosts", Reason: "is empty; list the hosts that may receive a token"})
-	}
-	if config.MaxAttempts < 0 {
-		faults = append(faults, &tokensource.ConfigError{Field: "Config.MaxAttempts", Reason: "is negative; 1 switches retries off"})
-	}
-	for _, method := range config.RetryMethods {
-		if method == "" {
-			faults = append(faults, &tokensource.ConfigError{Field: "Config.RetryMethods", Reason: "holds an empty method"})
-		}
-	}
-	if err := errors.Join(faults...); err != nil {
+	hosts, err := config.validate()
+	if err != nil {
 		return nil, err
 	}
-	t := &Transport{
+	config = config.withDefaults()
+	return &Transport{
 		source:        config.Source,
 		account:       config.Account,
 		hosts:         hosts,
@@ -94,17 +82,38 @@ func New(config Config) (*Transport, error) {
 		classify:      config.Classify,
 		hooks:         config.Hooks,
 		learned:       new(learnedState),
+	}, nil
+}
+
+// validate returns the hosts of the configuration, or every fault in it.
+func (c *Config) validate() (hosts, error) {
+	hosts, faults := newHosts(c.Hosts)
+	if c.Source == nil {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
 	}
-	if t.base == nil {
-		t.base = NewBase()
+	if len(c.Hosts) == 0 {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Hosts", Reason: "is empty; list the hosts that may receive a token"})
 	}
-	if t.maxAttempts == 0 {
-		t.maxAttempts = defaultMaxAttempts
+	if c.MaxAttempts < 0 {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.MaxAttempts", Reason: "is negative; 1 switches retries off"})
 	}
-	if t.maxReplayBody == 0 {
-		t.maxReplayBody = defaultMaxReplayBody
+	for _, method := range c.RetryMethods {
+		if method == "" {
+			faults = append(faults, &tokensource.ConfigError{Field: "Config.RetryMethods", Reason: "holds an empty method"})
+		}
 	}
-	return t, nil
+	return hosts, errors.Join(faults...)
+}
+
+// withDefaults returns the configuration with a value for each optional field
+// that has a default.
+func (c Config) withDefaults() Config {
+	if c.Base == nil {
+		c.Base = NewBase()
+	}
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, defaultMaxAttempts)
+	c.MaxReplayBody = cmp.Or(c.MaxReplayBody, defaultMaxReplayBody)
+	return c
 }
 
 // NewBase returns a new [http.Transport] sized for one busy host, for

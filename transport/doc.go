@@ -52,8 +52,10 @@
 // background, so that an early revocation heals by the next request.
 //
 // Text is UTF-8 without control characters and without signs of structure: XML is
-// none, and HTML only if it is the page with which a web server says 401. A JSON
-// object that has a timestamp or a path beside its message, but no code, is an
+// none, and HTML only if it is the page with which a web server says 401. JSON in
+// base64 or in percent encoding is not text either. A message is read as text is:
+// one that quotes another answer, or a code of the business, comes from there. A
+// JSON object that has a timestamp or a path beside its message, but no code, is an
 // application's, and falls under rule 5: that application may have refused the
 // request. A body could not be read if it breaks off, is longer than 64 KiB, does
 // not arrive within a second, or has another encoding than gzip or deflate. Nor
@@ -90,6 +92,7 @@
 // transport.go has the way of a request, exchange.go what happens to it on that
 // way. The detours: header.go and body.go for what goes out, recording.go for
 // bodies that come once; connection.go and failure.go for what an error proves,
-// retry.go for when to try again; unauthorized.go for a 401, verdict.go, answer.go
-// and challenge.go for what it means, mark.go for how a proxy learns of that.
+// retry.go for when to try again; unauthorized.go for a 401, verdict.go,
+// errorbody.go and challenge.go for what it means, verdictof.go for how a proxy
+// learns of that.
 package transport

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"net/url"
 	"strings"
 	"unicode"
 )
@@ -37,8 +39,8 @@ func (r *Refusal) parse() errorBody {
 }
 
 // readObject finds the error codes of a JSON object, and of its errors if it is
-// the outermost. It reports whether the object has a message and nothing else.
-// It reads field by field: if a name stands there twice, both values count.
+// the outermost. It reports whether the object has a message in words and nothing
+// else. It reads field by field: if a name stands there twice, both values count.
 func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool) {
 	fields := json.NewDecoder(bytes.NewReader(object))
 	_, _ = fields.Token() // The opening brace; the object is known to be valid.
@@ -50,7 +52,7 @@ func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool)
 		text, isText := jsonString(value)
 		switch strings.ToLower(name.(string)) {
 		case "message":
-			if isText && !onlyMessage {
+			if isText && e.readText(text) && !onlyMessage {
 				onlyMessage = true
 				continue
 			}
@@ -87,10 +89,11 @@ func (e *errorBody) readErrors(value []byte) {
 }
 
 // readText finds the codes of refusals by the business in what is not JSON: XML,
-// forms, JSON with something in front of it. It reports whether the text is a
+// forms, JSON with something in front of it, and messages into which a gateway
+// has put the answer of an application. It reports whether the text is a
 // gateway's: words, or the page with which a web server says 401.
 func (e *errorBody) readText(text string) bool {
-	for word := range strings.FieldsFuncSeq(text, isCodeSeparator) {
+	for word := range strings.FieldsFuncSeq(strings.ToUpper(text), isCodeSeparator) {
 		if verdict, ok := knownCodes[word]; ok && verdict != TokenRefused {
 			e.codes = append(e.codes, word)
 		}
@@ -99,7 +102,18 @@ func (e *errorBody) readText(text string) bool {
 	if strings.HasPrefix(lower, "<!doctype html") || strings.HasPrefix(lower, "<html") {
 		return strings.Contains(lower, "401") || strings.Contains(lower, "unauthorized")
 	}
-	return text[0] != '"' && !strings.ContainsFunc(text, isStructural)
+	return !strings.HasPrefix(text, `"`) && !strings.ContainsFunc(text, isStructural) && !isEncoded(text)
+}
+
+// isEncoded reports whether a text is another one in percent encoding, or JSON in
+// base64, in which an API gateway passes on what it takes for binary.
+func isEncoded(text string) bool {
+	if decoded, err := url.PathUnescape(text); err == nil && decoded != text {
+		return true
+	}
+	text = strings.NewReplacer("-", "+", "_", "/", "=", "").Replace(strings.Join(strings.Fields(text), ""))
+	decoded, err := base64.RawStdEncoding.DecodeString(text)
+	return err == nil && json.Valid(decoded)
 }
 
 // isCodeSeparator reports whether no error code has r.

@@ -103,33 +103,45 @@ func decodableEncodings(values []string) []string {
 	if !slices.ContainsFunc(values, namesUndecodable) {
 		return slices.Clip(values)
 	}
-	var kept, named []string
-	everything, acceptable := "", false
-	for coding := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		coding = strings.Trim(coding, " \t")
-		name := codingName(coding)
-		switch {
-		case name == "*":
-			everything = coding
-		case name != "" && isDecodable(name):
-			kept, named = append(kept, coding), append(named, strings.TrimPrefix(name, "x-"))
-			acceptable = acceptable || !isExcluded(coding)
-		}
-	}
+	kept, wildcard := splitEncodings(values)
 	switch {
-	case everything != "" && isExcluded(everything):
-		kept = append(kept, everything)
-	case everything != "":
-		for _, name := range []string{"gzip", "deflate"} {
-			if !slices.Contains(named, name) {
-				kept, acceptable = append(kept, name+strings.TrimPrefix(everything, "*")), true
-			}
-		}
+	case wildcard == "":
+	case isExcluded(wildcard):
+		kept = append(kept, wildcard)
+	default:
+		kept = expandWildcard(kept, strings.TrimPrefix(wildcard, "*"))
 	}
-	if !acceptable {
-		return []string{"identity"} // What can always be read.
+	if !slices.ContainsFunc(kept, isAcceptable) {
+		return []string{"identity"}
 	}
 	return []string{strings.Join(kept, ", ")}
+}
+
+// splitEncodings returns the elements of Accept-Encoding that name a decodable
+// encoding, and the element for all other encodings, or "".
+func splitEncodings(values []string) (kept []string, wildcard string) {
+	for coding := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		coding = strings.Trim(coding, " \t")
+		switch name := codingName(coding); {
+		case name == "*":
+			wildcard = coding
+		case name != "" && isDecodable(name):
+			kept = append(kept, coding)
+		}
+	}
+	return kept, wildcard
+}
+
+// expandWildcard adds the decodable encodings that kept does not name, each with
+// the given weight.
+func expandWildcard(kept []string, weight string) []string {
+	for _, name := range []string{"gzip", "deflate"} {
+		isNamed := func(coding string) bool { return strings.TrimPrefix(codingName(coding), "x-") == name }
+		if !slices.ContainsFunc(kept, isNamed) {
+			kept = append(kept, name+weight)
+		}
+	}
+	return kept
 }
 
 // namesUndecodable reports whether a value of Accept-Encoding names an encoding
@@ -161,3 +173,5 @@ func isExcluded(coding string) bool {
 	q, err := strconv.ParseFloat(strings.Trim(weight, " \t"), 64)
 	return err == nil && q == 0
 }
+
+func isAcceptable(coding string) bool { return !isExcluded(coding) }

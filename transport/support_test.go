@@ -1,10 +1,8 @@
 package transport_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,83 +16,6 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/transport"
 )
-
-// host is the host that tokens go to in tests without a network.
-const (
-	host   = "sandbox.pismolabs.io"
-	target = "https://" + host + "/v1/payments"
-)
-
-// lifetime is that of a mint's tokens, if nothing else is said.
-const lifetime = 10 * time.Minute
-
-// A fakeIssuer issues tokens, and knows which of them are good.
-type fakeIssuer struct {
-	// before runs in each issuance, whose context it gets. Its error is that
-	// of the issuance. It must not be changed while the mint is in use.
-	before func(context.Context) error
-	life   time.Duration // of its tokens; 0 means lifetime
-
-	mu     sync.Mutex
-	good   map[string]tokensource.Account // by token
-	issued int
-}
-
-func (m *fakeIssuer) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
-	if m.before != nil {
-		if err := m.before(ctx); err != nil {
-			return tokensource.Grant{}, err
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.issued++
-	token := fmt.Sprintf("sentinel-token-%d", m.issued)
-	if m.good == nil {
-		m.good = map[string]tokensource.Account{}
-	}
-	m.good[token] = account
-	return tokensource.Grant{Token: tokensource.NewSecret(token), ExpiresIn: cmp.Or(m.life, lifetime)}, nil
-}
-
-// revoke takes back all tokens there are.
-func (m *fakeIssuer) revoke() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	clear(m.good)
-}
-
-// issuances returns how many tokens were issued.
-func (m *fakeIssuer) issuances() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.issued
-}
-
-// account returns whose token is in a header, and whether it is good.
-func (m *fakeIssuer) account(h http.Header) (tokensource.Account, bool) {
-	values := h.Values("Authorization")
-	if len(values) != 1 {
-		return tokensource.Account{}, false
-	}
-	token, ok := strings.CutPrefix(values[0], "Bearer ")
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	account, good := m.good[token]
-	return account, ok && good
-}
-
-// guard answers 401, without a body, to those who have no good token.
-func (m *fakeIssuer) guard(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := m.account(r.Header); !ok {
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		next(w, r)
-	}
-}
 
 // A roundTripper is a function that is a base.
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -177,15 +98,6 @@ func respond(status int, body string, header ...string) *http.Response {
 // always answers every request alike.
 func always(status int, body string, header ...string) func(sentRequest) (*http.Response, error) {
 	return func(sentRequest) (*http.Response, error) { return respond(status, body, header...), nil }
-}
-
-// answer answers 401, without a body, to those who have no good token, and
-// 200 to others.
-func (m *fakeIssuer) answer(s sentRequest) (*http.Response, error) {
-	if _, ok := m.account(s.header); !ok {
-		return respond(http.StatusUnauthorized, ""), nil
-	}
-	return respond(http.StatusOK, "ok"), nil
 }
 
 func newSource(tb testing.TB, issuer tokensource.Issuer) *tokensource.Source {

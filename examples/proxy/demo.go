@@ -36,7 +36,7 @@ func startDemoServers(log *slog.Logger, login *login, count *eventCounters, life
 	if err != nil {
 		return nil, err
 	}
-	handler, err := newProxy(log, platform.FromFakeServer(fake), login, newEvents(log, count))
+	handler, err := newProxy(log, platform.FromFakeServer(fake), login, newEvents(log, count), nil)
 	if err != nil {
 		fake.Close()
 		return nil, err

@@ -1,7 +1,8 @@
 // Proxy is an authenticating reverse proxy in front of the platform: requests
 // come in with a token of its own, and go out with one of Pismo's.
 //
-//	go run ./examples/proxy          starts it, and prints what to try
+//	go run ./examples/proxy          starts it, and prints what to try; with the
+//	                                 fake below, a page shows live what happens
 //	go run ./examples/proxy -demo    walks through it, and checks the figures
 //
 // Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
@@ -79,17 +80,22 @@ func serve(ctx context.Context, log *slog.Logger, addr string, accounts map[stri
 		return cli.Listening(addr, err)
 	}
 	defer func() { _ = listener.Close() }()
-	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute})
+	fmt.Println("Starting the proxy …")
+	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute, Latency: 20 * time.Millisecond})
 	if err != nil {
 		return err
 	}
 	defer pismo.Close()
-	proxy, err := newProxy(log, pismo, newLogin(accounts), newEvents(log, new(eventCounters)))
+	login := newLogin(accounts)
+	page := newPage(pismo.FakeServer, login)
+	proxy, err := newProxy(log, pismo, login, newEvents(log, new(eventCounters)), page)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
 	printUsage(listener.Addr(), pismo, accounts)
+	stopTraffic := page.startTraffic(ctx)
+	defer stopTraffic()
 
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
@@ -113,6 +119,9 @@ func listen(addr string) (net.Listener, error) {
 }
 
 func printUsage(addr net.Addr, pismo *platform.Platform, accounts map[string]string) {
+	if pismo.FakeServer != nil {
+		fmt.Printf("Watch it at http://%s/\n\n", addr)
+	}
 	fmt.Printf(usage, addr, pismo.URL, accounts[alice])
 	if pismo.FakeServer != nil {
 		fmt.Printf(usageFake, addr, accounts[alice], accounts[bob])

@@ -85,7 +85,7 @@ func TestServe_EndsWithItsContext(t *testing.T) {
 func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	accounts := map[string]string{alice: "102681871", bob: "102681872"}
-	proxy, err := newProxy(discardLogger, platform.FromFakeServer(fake), newLogin(accounts), newEvents(discardLogger, new(eventCounters)))
+	proxy, err := newProxy(discardLogger, platform.FromFakeServer(fake), newLogin(accounts), newEvents(discardLogger, new(eventCounters)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

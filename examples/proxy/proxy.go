@@ -12,13 +12,15 @@ import (
 )
 
 // newProxy returns the proxy: whoever logs in reaches the platform as the
-// account that is theirs.
-func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events events) (http.Handler, error) {
+// account that is theirs. page shows what happens; it may be nil.
+func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events events, page *page) (http.Handler, error) {
+	events = page.join(events)
 	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: events.source})
 	if err != nil {
 		return nil, err
 	}
 	authenticated, err := transport.New(transport.Config{
+		Base:   page.base(),
 		Source: source,
 		Hosts:  []string{pismo.URL.Host},
 		Hooks:  events.transport,
@@ -40,7 +42,8 @@ func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events e
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", proxy)
+	mux.Handle("/", page.watch(proxy))
+	page.routes(mux)
 	mux.Handle("/login/{user}", onlyPOST(login))
 	if pismo.FakeServer != nil {
 		mux.Handle("/fake/revoke", onlyPOST(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

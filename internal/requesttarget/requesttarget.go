@@ -51,14 +51,19 @@ func isControl(c rune) bool { return c < 0x20 || c == 0x7f }
 // hasDotSegment reports whether any server may find a "." or ".." segment in
 // path. Some servers take a backslash for a slash (WHATWG's URL parsing,
 // Cloudflare's normalization). Some ignore the text after a semicolon
-// (servlets). A server that decodes a path before it parses it ends the path at
-// a question mark or a number sign.
+// (servlets). Some ignore spaces around a name (Windows). Some replace
+// characters by those that Unicode calls compatible (NFKC and NFKD). A server
+// that decodes a path before it parses it ends the path at a question mark or a
+// number sign.
 func hasDotSegment(path string) bool {
+	if strings.ContainsFunc(path, notASCII) {
+		path = compatible.Replace(path)
+	}
 	if !strings.Contains(path, ".") {
 		return false
 	}
 	for segment := range strings.FieldsFuncSeq(path, isSeparator) {
-		if segment == "." || segment == ".." {
+		if segment = strings.TrimSpace(segment); segment == "." || segment == ".." {
 			return true
 		}
 	}
@@ -66,6 +71,18 @@ func hasDotSegment(path string) bool {
 }
 
 func isSeparator(c rune) bool { return strings.ContainsRune(`/\;?#`, c) }
+
+func notASCII(c rune) bool { return c >= utf8.RuneSelf }
+
+// compatible replaces the characters that Unicode calls compatible with those of
+// dot segments, and the strokes that the code pages of Windows map to a slash. A
+// name may have these characters, but a name of dots alone has no other reason
+// to have them.
+var compatible = strings.NewReplacer(
+	"\u2024", ".", "\u2025", "..", "\ufe52", ".", "\uff0e", ".", "\uff61", ".",
+	"\uff0f", "/", "\u2044", "/", "\u2215", "/", "\ufe68", `\`, "\uff3c", `\`, "\u2216", `\`,
+	"\ufe54", ";", "\uff1b", ";", "\u037e", ";", "\ufe56", "?", "\uff1f", "?", "\ufe5f", "#", "\uff03", "#",
+)
 
 // unescape decodes the percent-encoded bytes of a path. Unlike
 // url.PathUnescape, it keeps malformed encodings, as another server may.

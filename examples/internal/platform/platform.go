@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
@@ -79,13 +80,19 @@ func startFake(config passporttest.Config) (*Platform, error) {
 	return FromFakeServer(server), nil
 }
 
-// FromFakeServer returns the platform that a fake server is.
+// FromFakeServer returns the platform that a fake server is. Its credentials are
+// read at each issuance, so that a secret that rotates is followed.
 func FromFakeServer(server *passporttest.Server) *Platform {
 	return &Platform{
 		URL: &url.URL{Scheme: "http", Host: server.Host()},
 		Issuer: &passport.S2S{
-			BaseURL:     server.URL(),
-			Credentials: passport.StaticCredentials(server.ServerKey(), server.ServerSecret()),
+			BaseURL: server.URL(),
+			Credentials: passport.Credentials{
+				Key: passport.Literal(server.ServerKey()),
+				Secret: func(ctx context.Context) (tokensource.Secret, error) {
+					return passport.Literal(server.ServerSecret())(ctx)
+				},
+			},
 		},
 		FakeServer: server,
 	}

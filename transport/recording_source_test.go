@@ -1,0 +1,141 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What nobody reads is closed, and not read.
+func TestRecording_ClosesUnreadBody(t *testing.T) {
+	for name, base := range map[string]func(*http.Request) (*http.Response, error){
+		"closed": func(req *http.Request) (*http.Response, error) {
+			return respond(http.StatusOK, ""), req.Body.Close()
+		},
+		"closed twice": func(req *http.Request) (*http.Response, error) {
+			return respond(http.StatusOK, ""), errors.Join(req.Body.Close(), req.Body.Close())
+		},
+		"closed, with an error": func(req *http.Request) (*http.Response, error) {
+			return nil, errors.Join(errors.New("of the base"), req.Body.Close())
+		},
+	} {
+		body := newMonitoredBody(t, "payment")
+		_, _ = trySend(newTransport(t, &fakeIssuer{}, roundTripper(base)), knownLengthRequest(t, target, body, len("payment")))
+		body.wantClosedOnce(t)
+		if n := body.reads.Load(); n > 0 {
+			t.Errorf("%s: it was read %d times", name, n)
+		}
+	}
+}
+
+// A response may come before the body was sent, and the body goes on then.
+func TestRecording_StreamsOnAfterResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := newMonitoredBody(t, "pay")
+		var got []byte
+		done := make(chan error)
+		rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+			go func() {
+				var err error
+				got, err = io.ReadAll(req.Body)
+				done <- errors.Join(err, req.Body.Close())
+			}()
+			return respond(http.StatusOK, ""), nil
+		}))
+		wantStatus(t, send(t, rt, knownLengthRequest(t, target, body, len("payment"))), http.StatusOK)
+		synctest.Wait()
+		if body.closed.Load() > 0 {
+			t.Error("it was closed on its way")
+		}
+		body.pieces <- "ment"
+		close(body.pieces)
+		if err := <-done; err != nil || string(got) != "payment" {
+			t.Errorf("%q arrived, with error %v", got, err)
+		}
+		synctest.Wait()
+		body.wantClosedOnce(t)
+	})
+}
+
+// A base that leaves a body in the middle must not have it read to its end: it
+// may have none.
+func TestRecording_StopsWhenNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := newMonitoredBody(t, "pay")
+		rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+			_, _ = io.ReadFull(req.Body, make([]byte, 3))
+			synctest.Wait()
+			return respond(http.StatusOK, ""), req.Body.Close()
+		}))
+		wantStatus(t, send(t, rt, knownLengthRequest(t, target, body, len("payment"))), http.StatusOK)
+		body.pieces <- "me"
+		synctest.Wait()
+		body.wantClosedOnce(t)
+	})
+}
+
+// What was wrong with a body once is so a second time.
+func TestRecording_NotReplayedIfFaulty(t *testing.T) {
+	failure := errors.New("the client has gone")
+	for name, test := range map[string]struct {
+		content string
+		fail    error
+		sent    int
+	}{
+		"right":    {"payment", nil, 2},
+		"short":    {"pay", nil, 2}, // The base says what is wrong with it.
+		"too long": {"payments", nil, 1},
+		"broken":   {"pay", failure, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var bodies []string
+			rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
+				content, _ := io.ReadAll(req.Body)
+				bodies = append(bodies, string(content))
+				return respond(http.StatusUnauthorized, ""), req.Body.Close()
+			}))
+			body := newMonitoredBody(t, test.content)
+			body.fail = test.fail
+			close(body.pieces)
+			r := send(t, rt, knownLengthRequest(t, target, body, len("payment")))
+			wantStatus(t, r, http.StatusUnauthorized)
+			if len(bodies) != test.sent {
+				t.Errorf("%s: it was sent %d times, want %d", name, len(bodies), test.sent)
+			}
+			for _, content := range bodies {
+				if content != test.content {
+					t.Errorf("%s: %q went out, want %q", name, content, test.content)
+				}
+			}
+			synctest.Wait()
+			body.wantClosedOnce(t)
+		})
+	}
+}
+
+// A caller who leaves is not kept by a body that does not come, however it is
+// sent: net/http waits for it over HTTP/1.
+func TestRecording_KeepsNobodyBeyondDeadline(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		m := &fakeIssuer{}
+		server, base := newTLSServer(t, http2, m.guard(func(_ http.ResponseWriter, r *http.Request) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				panic(http.ErrAbortHandler) // Half a payment gets no answer.
+			}
+		}))
+		rt := newTransport(t, m, base, listing(server))
+		get(t, rt, server.URL)
+		body := newMonitoredBody(t, "pay")
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		req := knownLengthRequest(t, server.URL, body, len("payment")).WithContext(ctx)
+		if r, err := trySend(rt, req); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("HTTP/2 %t: got %+v with error %v, want the deadline's", http2, r, err)
+		}
+		cancel()
+		close(body.pieces) // Else the test would not end.
+	}
+}
