@@ -18,8 +18,8 @@ type tree struct {
 	links    []string
 }
 
-// treesOf returns the traces of spans. The trace without links comes first. The
-// others follow in the order of their start.
+// treesOf returns the traces of spans, sorted by their number of links and then
+// by their start.
 func treesOf(spans []sdktrace.ReadOnlySpan) []*tree {
 	nodes := map[trace.SpanID]*tree{}
 	for _, span := range spans {
@@ -45,7 +45,7 @@ func treesOf(spans []sdktrace.ReadOnlySpan) []*tree {
 	}
 	for _, node := range nodes {
 		for _, link := range node.span.Links() {
-			name := "a span that is not here"
+			name := "a span that is missing"
 			if to, ok := nodes[link.SpanContext.SpanID()]; ok {
 				name = fmt.Sprintf("%s of trace %d", to.span.Name(), numbers[link.SpanContext.TraceID()])
 			}
