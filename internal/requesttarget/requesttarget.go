@@ -51,10 +51,10 @@ func isControl(c rune) bool { return c < 0x20 || c == 0x7f }
 // hasDotSegment reports whether any server may find a "." or ".." segment in
 // path. Some servers take a backslash for a slash (WHATWG's URL parsing,
 // Cloudflare's normalization). Some ignore the text after a semicolon
-// (servlets), or spaces around a name (Windows). Some take a character for one
-// that Unicode calls compatible with it (the forms NFKC and NFKD). A server that
-// decodes a path before it parses it ends the path at a question mark or a number
-// sign.
+// (servlets). Some ignore spaces around a name (Windows). Some replace
+// characters by those that Unicode calls compatible (NFKC and NFKD). A server
+// that decodes a path before it parses it ends the path at a question mark or a
+// number sign.
 func hasDotSegment(path string) bool {
 	if strings.ContainsFunc(path, notASCII) {
 		path = compatible.Replace(path)
@@ -76,7 +76,8 @@ func notASCII(c rune) bool { return c >= utf8.RuneSelf }
 
 // compatible replaces the characters that Unicode calls compatible with those of
 // dot segments, and the strokes that the code pages of Windows map to a slash. A
-// name may have them, but a name of dots alone has no other reason to.
+// name may have these characters, but a name of dots alone has no other reason
+// to have them.
 var compatible = strings.NewReplacer(
 	"\u2024", ".", "\u2025", "..", "\ufe52", ".", "\uff0e", ".", "\uff61", ".",
 	"\uff0f", "/", "\u2044", "/", "\u2215", "/", "\ufe68", `\`, "\uff3c", `\`, "\u2216", `\`,
