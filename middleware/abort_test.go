@@ -195,7 +195,8 @@ func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 	}
 }
 
-// A program that ends in the middle of a response must not complete the response.
+// A program that ends in the middle of a response must not complete the
+// response.
 func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
 	const half = `{"half":`
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
@@ -283,8 +284,8 @@ func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
 	}
 }
 
-// The Flush of gin and echo panics below an http.TimeoutHandler. The panic would
-// become an empty 200, or end the program.
+// The Flush of gin and echo panics below an http.TimeoutHandler. The panic
+// would become an empty 200, or end the program.
 func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "made")

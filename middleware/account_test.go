@@ -196,8 +196,8 @@ func TestFromHeader_LeavesPatternUnchanged(t *testing.T) {
 	check(t, "what it matches", pattern.FindString("12"), "1")
 }
 
-// A client's own field, in any spelling, neither reaches the platform nor selects
-// an account.
+// A client's own field, in any spelling, neither reaches the platform nor
+// selects an account.
 func TestFromHeader_DropsForgedSpellings(t *testing.T) {
 	var seen http.Header
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })})

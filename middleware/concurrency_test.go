@@ -28,8 +28,8 @@ func keepConnections(s *service) *service {
 	return s
 }
 
-// Two thousand requests are for a hundred accounts. The token of each account is
-// revoked twice. Each time several requests meet the revoked token together,
+// Two thousand requests are for a hundred accounts. The token of each account
+// is revoked twice. Each time several requests meet the revoked token together,
 // while requests for the other accounts run. A token is never revoked during a
 // replay: the number of running requests then depends on the machine's speed.
 func TestNewProxy_OneIssuancePerRevocation(t *testing.T) {
@@ -115,8 +115,8 @@ func TestNewProxy_AnswersBurstDuringOutage(t *testing.T) {
 	}
 }
 
-// A thousand requests come within a second of bubble time, for one account or for
-// a thousand.
+// A thousand requests come within a second of bubble time, for one account or
+// for a thousand.
 func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 	for _, test := range []struct {
 		fault           passporttest.Fault

@@ -19,8 +19,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A handler of the program, on the standard mux. Its requests to the platform act
-// for the account that the program's authentication has found.
+// A handler of the program, on the standard mux. Its requests to the platform
+// act for the account that the program's authentication has found.
 func ExampleMiddleware_Wrap() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()
@@ -49,8 +49,8 @@ func ExampleMiddleware_Wrap() {
 	// 200 OK {"account_id":102681871,"status":"NORMAL"}
 }
 
-// A reverse proxy for a mobile app, whose requests have a JWT of the program's own
-// login.
+// A reverse proxy for a mobile app, whose requests have a JWT of the program's
+// own login.
 func ExampleNewProxy() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()
@@ -90,8 +90,8 @@ func ExampleNewProxy() {
 	// 401 Unauthorized {"type":"https://github.com/pismoauth/pismoauth/blob/main/docs/errors.md#unauthenticated","title":"Unauthorized","status":401,"detail":"The request does not carry valid credentials."}
 }
 
-// A program behind a gateway that sets a header field, and removes the field from
-// requests of clients.
+// A program behind a gateway that sets a header field, and removes the field
+// from requests of clients.
 func ExampleFromHeader() {
 	account, err := middleware.FromHeader("X-Verified-Account", regexp.MustCompile(`[0-9]{1,19}`))
 	if err != nil {
@@ -108,9 +108,9 @@ func ExampleFromHeader() {
 	// invalid  true
 }
 
-// Incorrect: the client chooses the path. Every client that requests /accounts/1
-// acts for account 1. First check that the client may act for the account, or
-// take the account from the program's authentication.
+// Incorrect: the client chooses the path. Every client that requests
+// /accounts/1 acts for account 1. First check that the client may act for the
+// account, or take the account from the program's authentication.
 func ExampleFromPath_incorrect() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()

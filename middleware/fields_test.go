@@ -15,8 +15,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A proxy behind Wrap removes the fields that Connection names (RFC 9110, section
-// 7.6.1). A client must not make it remove the program's token.
+// A proxy behind Wrap removes the fields that Connection names (RFC 9110,
+// section 7.6.1). A client must not make it remove the program's token.
 func TestWrap_ConnectionDoesNotTakeTheToken(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
@@ -79,8 +79,8 @@ func TestAdmit_LeavesTheClientsConnectionAlone(t *testing.T) {
 	}
 }
 
-// Authorization is not allowed in a trailer (RFC 9110, section 6.5.1), but a server
-// may read it there.
+// Authorization is not allowed in a trailer (RFC 9110, section 6.5.1), but a
+// server may read it there.
 func TestAdmit_DropsATrailerThatIsAnAuthorization(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	m := newMiddleware(t, middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(t, alice))})
@@ -191,8 +191,8 @@ func TestNewProxy_RewriteSeesWhatTheClientSent(t *testing.T) {
 	check(t, "X-Forwarded-For", await(t, seen), "10.0.0.1, 127.0.0.1")
 }
 
-// A client that speaks HTTP/2 through an upgraded connection chooses the target of
-// every further request (RFC 9113, section 3.1, has withdrawn h2c upgrades).
+// A client that speaks HTTP/2 through an upgraded connection chooses the target
+// of every further request (RFC 9113, section 3.1, has withdrawn h2c upgrades).
 func TestNewProxy_DropsUpgradesThatAreTunnels(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s|%s|%s", r.Header.Get("Upgrade"), r.Header.Get("Connection"), r.Header.Get("Http2-Settings"))

@@ -194,8 +194,8 @@ func TestRewrite_SeesPreparedRequest(t *testing.T) {
 	check(t, "status", s.get(t, "/accounts/"+alice+"?a=b", "Authorization", "Bearer theirs").status, http.StatusOK)
 }
 
-// The answer to a TRACE repeats the outbound request with the proxy's token (RFC
-// 9110, section 9.3.8).
+// The answer to a TRACE repeats the outbound request with the proxy's token
+// (RFC 9110, section 9.3.8).
 func TestNewProxy_RefusesTraceAndConnect(t *testing.T) {
 	p := platformServing(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
 	s := serve(t, p.proxy(t))

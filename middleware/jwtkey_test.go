@@ -25,7 +25,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A temporary is an error with a method Temporary, as some database clients have.
+// A temporary is an error with a method Temporary, as some database clients
+// have.
 type temporary bool
 
 func (t temporary) Error() string   { return "temporary" }
@@ -78,8 +79,8 @@ func TestJWTConfig_KeyOutagesAre503(t *testing.T) {
 	}
 }
 
-// A client chooses the key id of its token. It must not be able to make this server
-// answer 503: a load balancer would take the server out of rotation.
+// A client chooses the key id of its token. It must not be able to make this
+// server answer 503: a load balancer would take the server out of rotation.
 func TestJWTConfig_KeyVerdictsAre401(t *testing.T) {
 	_, unparsed := url.Parse("https://" + strings.Repeat("%", 3) + "/")
 	for name, verdict := range map[string]error{

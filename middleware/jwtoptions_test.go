@@ -157,8 +157,8 @@ func TestJWTConfig_ContradictionsLetNobodyIn(t *testing.T) {
 	}
 }
 
-// A token that is used before it was issued shows that a clock is wrong. Its expiry
-// is then unknown.
+// A token that is used before it was issued shows that a clock is wrong. Its
+// expiry is then unknown.
 func TestFromJWT_RefusesATokenOfTheFuture(t *testing.T) {
 	at := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	for name, test := range map[string]struct {

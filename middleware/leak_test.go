@@ -18,8 +18,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// The sentinels must not show anywhere. They stand in the credentials and in the
-// token endpoint's answers.
+// The sentinels must not show anywhere. They stand in the credentials and in
+// the token endpoint's answers.
 const (
 	leakedKey    = "SENTINELKEY"
 	leakedSecret = "SENTINELSECRET"
@@ -40,8 +40,8 @@ func prints(v any) string {
 	return all.String()
 }
 
-// The test takes every path of a request, and checks the output for the client, the
-// log and the error handler.
+// The test takes every path of a request, and checks the output for the client,
+// the log and the error handler.
 func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	var (
 		mu     sync.Mutex

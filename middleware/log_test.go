@@ -23,8 +23,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An outage makes one line at its beginning and one at its end, for any number of
-// requests, and even if single requests succeed in between.
+// An outage makes one line at its beginning and one at its end, for any number
+// of requests, and even if single requests succeed in between.
 func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool

@@ -15,8 +15,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// wantMisuse checks that a request is answered as a mistake of the program. The log
-// names the mistake, and the answer does not.
+// wantMisuse checks that a request is answered as a mistake of the program. The
+// log names the mistake, and the answer does not.
 func wantMisuse(t *testing.T, find middleware.AccountFunc, r *http.Request, names ...string) {
 	t.Helper()
 	account, err := find(r)
@@ -71,8 +71,8 @@ func TestFromPath_NamesAMissingWildcard(t *testing.T) {
 	}
 }
 
-// A client that leaves a value out of its path makes a mistake of its own. It must
-// not make the program look misconfigured.
+// A client that leaves a value out of its path makes a mistake of its own. It
+// must not make the program look misconfigured.
 func TestFromPath_EmptyWildcardIsForbidden(t *testing.T) {
 	for pattern, wildcard := range map[string]string{
 		"/accounts/{accountID}":          "accountID",
@@ -169,7 +169,8 @@ func TestFixed_ZeroAccountIsAMistake(t *testing.T) {
 	wantMisuse(t, middleware.FixedAccount(tokensource.Account{}), inbound(t), "FixedAccount", "ParseAccountID")
 }
 
-// An AccountFunc of the program that calls one of this package passes on its errors.
+// An AccountFunc of the program that calls one of this package passes on its
+// errors.
 func TestMisuse_ShowsThroughAnotherFunction(t *testing.T) {
 	find := func(r *http.Request) (tokensource.Account, error) {
 		account, err := middleware.FromPath("accountID")(r)
@@ -205,8 +206,8 @@ func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
 	wantPermanent(t, middleware.UnreadableBody(errors.New("broken off")), false)
 }
 
-// A framework's handler may have read the body. The platform must not get a part of
-// the body, and must not be blamed.
+// A framework's handler may have read the body. The platform must not get a
+// part of the body, and must not be blamed.
 func TestMisuse_BodyThatWasReadBefore(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	for name, length := range map[string]int{"all": 7, "a part": 3} {

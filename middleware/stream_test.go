@@ -19,7 +19,8 @@ import (
 // A zeroBody is a body of many bytes that takes no memory.
 type zeroBody struct{ left int64 }
 
-// drops is the repeated content. Its length is no multiple of a buffer's length.
+// drops is the repeated content. Its length is no multiple of a buffer's
+// length.
 var drops = bytes.Repeat([]byte("pismo"), 7919)
 
 func (f *zeroBody) Read(p []byte) (int, error) {
@@ -32,8 +33,8 @@ func (f *zeroBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// uploadRequest returns a request with a body of that size. If announced is set, it
-// has a Content-Length.
+// uploadRequest returns a request with a body of that size. If announced is
+// set, it has a Content-Length.
 func uploadRequest(t *testing.T, s *service, size int64, announced bool) *http.Request {
 	t.Helper()
 	req := s.request(t, http.MethodPut, "/v1/uploads", &zeroBody{size})
@@ -112,7 +113,8 @@ func TestNewProxy_ReplaysAfterEarly401(t *testing.T) {
 	}
 }
 
-// A client that waits for "100 Continue" need not send a body that will be refused.
+// A client that waits for "100 Continue" need not send a body that will be
+// refused.
 func TestNewProxy_RefusalSparesUpload(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
@@ -191,7 +193,8 @@ func TestNewProxy_PassesEarlyResponse(t *testing.T) {
 }
 
 // A slow client must not delay the platform's connection and the client's own
-// answer until the last byte. The body is buffered for a replay while it streams.
+// answer until the last byte. The body is buffered for a replay while it
+// streams.
 func TestNewProxy_DoesNotWaitForTheUpload(t *testing.T) {
 	arrived := make(chan string, 2)
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {

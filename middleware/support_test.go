@@ -147,8 +147,8 @@ func (p *fakePlatform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(
 	return newMiddleware(tb, config).Wrap(next)
 }
 
-// proxy returns a proxy to the platform for alice's account. The edits change the
-// config.
+// proxy returns a proxy to the platform for alice's account. The edits change
+// the config.
 func (p *fakePlatform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) http.Handler {
 	tb.Helper()
 	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.FixedAccount(acct(tb, alice)), Logger: discardLogger}
@@ -260,7 +260,8 @@ func answeringBase(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
 
-// proxyOver returns a proxy that sends its requests to base, and the proxy's log.
+// proxyOver returns a proxy that sends its requests to base, and the proxy's
+// log.
 func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyConfig)) (http.Handler, *recorder) {
 	t.Helper()
 	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("SENTINELTOKEN")})

@@ -13,8 +13,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// dotSegmentTargets are request targets that a server behind the proxy could read
-// as another path than the proxy.
+// dotSegmentTargets are request targets that a server behind the proxy could
+// read as another path than the proxy.
 var dotSegmentTargets = []string{
 	// Targets without a path (RFC 3986, section 3; RFC 9112, section 3.2).
 	"x:https://evil.example/admin",
@@ -205,8 +205,8 @@ func TestTarget_LegitimatePathsPassUnchanged(t *testing.T) {
 	}
 }
 
-// The asterisk form of OPTIONS is about a server and not about a path. By default
-// net/http answers it itself.
+// The asterisk form of OPTIONS is about a server and not about a path. By
+// default net/http answers it itself.
 func TestTarget_AsteriskIsRefused(t *testing.T) {
 	for name, serving := range handlersByMount {
 		p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
@@ -218,7 +218,8 @@ func TestTarget_AsteriskIsRefused(t *testing.T) {
 	}
 }
 
-// StripPrefix can leave a path without a leading slash, and can make a dot segment.
+// StripPrefix can leave a path without a leading slash, and can make a dot
+// segment.
 func TestTarget_IsCheckedAsItIsPassedOn(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
@@ -233,8 +234,9 @@ func TestTarget_IsCheckedAsItIsPassedOn(t *testing.T) {
 	wantProblem(t, s.sendTarget(t, http.MethodGet, "/api/../x"), http.StatusBadRequest, "invalid-target")
 }
 
-// A target in absolute form names a host, a port and a user. The outbound request
-// has none of them, and not the client's Host field, with http and with TLS.
+// A target in absolute form names a host, a port and a user. The outbound
+// request has none of them, and not the client's Host field, with http and with
+// TLS.
 func TestTarget_HostIsTheTargets(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		p := newPlatform(t, passporttest.Config{TLS: secure, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
