@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// serveResource checks the token of a request to the resource API, and serves or
-// refuses the request.
+// serveResource checks the token of a request to the resource API, and serves
+// or refuses the request.
 func (s *Server) serveResource(w http.ResponseWriter, r *http.Request) {
 	token, reason := s.authorize(r)
 	refusal, refused := s.refusalOf(r, token, reason)

@@ -52,8 +52,8 @@ func (s *Server) RotateSecret() string {
 	return secret
 }
 
-// AddCredentials adds a key with its own secret, as Pismo's Control Center does.
-// The other keys stay active until DropCredentials.
+// AddCredentials adds a key with its own secret, as Pismo's Control Center
+// does. The other keys stay active until DropCredentials.
 func (s *Server) AddCredentials() (key, secret string) {
 	key, secret = newServerKey(), newServerSecret()
 	s.credentials.set(key, secret)

@@ -33,11 +33,11 @@ func (r *recorder) addDelivery(d Delivery) {
 // Deliveries returns the deliveries so far, in the order of their arrival: at
 // least the last 10,000. A test uses it to prove that a payment was sent once.
 //
-// A refused request is a delivery too, since the Server reads the body before it
-// sends the refusal. Uploads are the exception, because they may have no end:
-// the Server refuses an upload before it reads the body, as a gateway does, and
-// records no delivery. A Config.Resource reads its bodies itself; the Server
-// records none of them.
+// A refused request is a delivery too, since the Server reads the body before
+// it sends the refusal. Uploads are the exception, because they may have no
+// end: the Server refuses an upload before it reads the body, as a gateway
+// does, and records no delivery. A Config.Resource reads its bodies itself; the
+// Server records none of them.
 func (s *Server) Deliveries() []Delivery {
 	s.requests.mu.Lock()
 	defer s.requests.mu.Unlock()

@@ -9,19 +9,19 @@
 //	service := NewService(pismo.URL(), pismo.ServerKey(), pismo.ServerSecret())
 //
 // The test then reads what the fake server has seen ([Server.Counts],
-// [Server.Deliveries]), revokes tokens ([Server.Revoke], [Server.RotateSecret]),
-// or makes the fake server fail as Pismo and the gateways in front of Pismo can
-// fail ([Server.Fail], [Server.Refuse]). A program uses [Start]. A test in a
-// testing/synctest bubble, where there is no network, uses [NewUnstarted] and
-// [Server.RoundTripper].
+// [Server.Deliveries]), revokes tokens ([Server.Revoke],
+// [Server.RotateSecret]), or makes the fake server fail as Pismo and the
+// gateways in front of Pismo can fail ([Server.Fail], [Server.Refuse]). A
+// program uses [Start]. A test in a testing/synctest bubble, where there is no
+// network, uses [NewUnstarted] and [Server.RoundTripper].
 //
 // # Revoking in a loop
 //
 // Many first tests loop over "revoke, request". The fourth request of such a
-// loop gets a 401: a Source renews refused tokens three times in a row, and then
-// once every [Server.RenewalInterval]. Wait for that interval in each round. It
-// is 10 seconds with the default Config, and takes no time in a testing/synctest
-// bubble:
+// loop gets a 401: a Source renews refused tokens three times in a row, and
+// then once every [Server.RenewalInterval]. Wait for that interval in each
+// round. It is 10 seconds with the default Config, and takes no time in a
+// testing/synctest bubble:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		pismo := passporttest.NewUnstarted(t, passporttest.Config{})

@@ -77,8 +77,8 @@ type DocumentedCase struct {
 	Operations int
 }
 
-// DocumentedCases returns a DocumentedCase for each pair of a documented 401 and
-// a method. A test can so answer each operation with the refusals that it
+// DocumentedCases returns a DocumentedCase for each pair of a documented 401
+// and a method. A test can so answer each operation with the refusals that it
 // documents:
 //
 //	for _, c := range passporttest.DocumentedCases() {

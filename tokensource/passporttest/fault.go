@@ -58,8 +58,8 @@ func (s *Server) FailAlways(fault Fault) {
 	s.faults.always = fault
 }
 
-// Heal ends FailAlways, and drops the remaining faults of [Server.Fail]. It does
-// not affect requests that have met their fault already.
+// Heal ends FailAlways, and drops the remaining faults of [Server.Fail]. It
+// does not affect requests that have met their fault already.
 func (s *Server) Heal() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()

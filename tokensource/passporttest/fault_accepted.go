@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The faults of this file are unusual answers with a valid token, as servers and
-// the gateways in front of them write them. A client should accept them. With
-// [Server.FailAlways] the token endpoint always answers so.
+// The faults of this file are unusual answers with a valid token, as servers
+// and the gateways in front of them write them. A client should accept them.
+// With [Server.FailAlways] the token endpoint always answers so.
 
 // SlowHeaders answers as usual, after d.
 func SlowHeaders(d time.Duration) Fault {
@@ -66,8 +66,8 @@ func ExpiresIn(value string) Fault {
 	})
 }
 
-// WrongDate adds d to the Date of the answer, as a server or a proxy with a wrong
-// clock does. It does not change the claims of the token.
+// WrongDate adds d to the Date of the answer, as a server or a proxy with a
+// wrong clock does. It does not change the claims of the token.
 func WrongDate(d time.Duration) Fault {
 	return newValidRequestFault("date off by "+d.String(), func(s *Server, w http.ResponseWriter, _ *http.Request, request tokenRequest) {
 		w.Header().Set("Date", s.now().Add(d).UTC().Format(http.TimeFormat))

@@ -9,10 +9,10 @@ import (
 // The faults of this file name or serve another account than the one that the
 // client asked for.
 
-// WrongAccount answers with a token for another account; "" is the organization.
-// The answer names that account, and so does the token if Config.TokenFormat has
-// a claim for it. The token is valid: a client that uses it acts for that
-// account.
+// WrongAccount answers with a token for another account; "" is the
+// organization. The answer names that account, and so does the token if
+// Config.TokenFormat has a claim for it. The token is valid: a client that uses
+// it acts for that account.
 func WrongAccount(id string) Fault {
 	return newWrongTokenFault("wrong account", id, func(*grant, tokenRequest) {})
 }
@@ -66,8 +66,8 @@ type waitingAnswer struct {
 	other chan grant // receives the answer to the second request
 }
 
-// exchange returns the answer to the other request. It aborts the handler if ctx
-// is done before there is another request.
+// exchange returns the answer to the other request. It aborts the handler if
+// ctx is done before there is another request.
 func (e *exchanger) exchange(ctx context.Context, own grant) grant {
 	e.mu.Lock()
 	if first := e.waiting; first != nil {

@@ -36,9 +36,9 @@ func Oversized(size int) Fault {
 }
 
 // A Malformation is a way in which an answer has no valid token. A
-// [tokensource.Source] refuses all of them but UndecodableToken, which may be an
-// opaque token, and ExpiresNever, since only the platform decides what an exp
-// means.
+// [tokensource.Source] refuses all of them but UndecodableToken, which may be
+// an opaque token, and ExpiresNever, since only the platform decides what an
+// exp means.
 type Malformation string
 
 // The malformations.
@@ -59,8 +59,8 @@ func Malformations() []Malformation {
 	}
 }
 
-// Malformed answers 201 without a valid token. The resource API accepts no token
-// of such an answer.
+// Malformed answers 201 without a valid token. The resource API accepts no
+// token of such an answer.
 func Malformed(m Malformation) Fault {
 	return newValidRequestFault(string(m), func(s *Server, w http.ResponseWriter, _ *http.Request, request tokenRequest) {
 		token := s.malformedToken(m, request)
@@ -72,7 +72,8 @@ func Malformed(m Malformation) Fault {
 	})
 }
 
-// malformedToken returns a malformed token, which the token store does not have.
+// malformedToken returns a malformed token, which the token store does not
+// have.
 func (s *Server) malformedToken(m Malformation, request tokenRequest) string {
 	claims := s.claims(s.newToken(request.account), request.serverKey)
 	switch m {

@@ -193,7 +193,8 @@ func sortedKeys(m map[string]any) string {
 	return strings.Join(slices.Sorted(maps.Keys(m)), " ")
 }
 
-// integer returns a numeric claim. It fails the test if the claim has a fraction.
+// integer returns a numeric claim. It fails the test if the claim has a
+// fraction.
 func integer(t *testing.T, claim any) int64 {
 	t.Helper()
 	n, err := claim.(json.Number).Int64()

@@ -27,11 +27,11 @@ type listener struct {
 	connections sync.WaitGroup
 }
 
-// readHeaderTimeout bounds the time from the beginning of a connection to the end
-// of the first request's header. The clients of net/http keep unused connections
-// that they have dialed, most of them for 90 s. The timeout is longer than that,
-// so that the server does not close a connection on which a client just sends a
-// payment.
+// readHeaderTimeout bounds the time from the beginning of a connection to the
+// end of the first request's header. The clients of net/http keep unused
+// connections that they have dialed, most of them for 90 s. The timeout is
+// longer than that, so that the server does not close a connection on which a
+// client just sends a payment.
 const readHeaderTimeout = 2 * time.Minute
 
 // listen returns a listener that serves s.
@@ -79,7 +79,8 @@ func (l *listener) trackConnection(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// close closes the listener and its connections, and waits for their goroutines.
+// close closes the listener and its connections, and waits for their
+// goroutines.
 func (l *listener) close() {
 	_ = l.server.Close()
 	l.serving.Wait()

@@ -132,8 +132,9 @@ func (g *grant) setAccount(account string) {
 const maxTokenRequest = 64 << 10
 
 // readTokenRequest reads a token request. It accepts the fields of the schema
-// only, and compares their names exactly: encoding/json would ignore the case of
-// a name, and a misspelt account_id would get a token for the whole organization.
+// only, and compares their names exactly: encoding/json would ignore the case
+// of a name, and a misspelt account_id would get a token for the whole
+// organization.
 func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request) tokenRequest {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenRequest))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {

@@ -24,9 +24,9 @@ const (
 	KindProvider RefusalKind = "provider"
 )
 
-// A Refusal is an answer of the resource API to a request that it does not serve.
-// [Refusals] returns the documented refusals; write a literal for any other. See
-// [Server.Refuse].
+// A Refusal is an answer of the resource API to a request that it does not
+// serve. [Refusals] returns the documented refusals; write a literal for any
+// other. See [Server.Refuse].
 type Refusal struct {
 	// Name is unique among the documented refusals: the code, or a word for a
 	// refusal without a code.
@@ -47,8 +47,8 @@ type Refusal struct {
 	more         int     // how many further requests it refuses after the first
 }
 
-// OnPath returns a copy of r that matches one path only. A pattern that ends in a
-// slash matches all paths below it. A method may precede the path, as in
+// OnPath returns a copy of r that matches one path only. A pattern that ends in
+// a slash matches all paths below it. A method may precede the path, as in
 // "POST /v1/payments".
 func (r Refusal) OnPath(pattern string) Refusal {
 	r.method, r.path = "", pattern
@@ -93,9 +93,9 @@ type refusals struct {
 	script []Refusal
 }
 
-// Refuse makes the Server refuse the next resource requests, each with the first
-// unused refusal that matches it. Only requests with an accepted token get and
-// use up a refusal. The Server does not carry out a refused request.
+// Refuse makes the Server refuse the next resource requests, each with the
+// first unused refusal that matches it. Only requests with an accepted token
+// get and use up a refusal. The Server does not carry out a refused request.
 func (s *Server) Refuse(refusals ...Refusal) {
 	s.refusals.mu.Lock()
 	defer s.refusals.mu.Unlock()

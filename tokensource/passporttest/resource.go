@@ -77,8 +77,8 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, status int) {
 	}
 }
 
-// receive reads the body, and records the delivery. It returns false if the body
-// is too large; the request is answered then.
+// receive reads the body, and records the delivery. It returns false if the
+// body is too large; the request is answered then.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, token Token, status int) (Delivery, bool) {
 	body := r.Body
 	if r.URL.Path != uploadsPath {

@@ -29,8 +29,8 @@ const (
 	renewalsPerLifetime = 60 // of refused tokens
 )
 
-// RenewalInterval returns how long a test has to wait between two revocations so
-// that a [tokensource.Source] recovers from every one of them: a 60th of the
+// RenewalInterval returns how long a test has to wait between two revocations
+// so that a [tokensource.Source] recovers from every one of them: a 60th of the
 // tokens' lifetime as the Source knows it.
 func (s *Server) RenewalInterval() time.Duration {
 	lifetime := s.config.Lifetime

@@ -10,7 +10,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newClient returns a client that authenticates its requests, as a program does.
+// newClient returns a client that authenticates its requests, as a program
+// does.
 func newClient(t *testing.T, s *passporttest.Server) *http.Client {
 	t.Helper()
 	rt, err := transport.New(transport.Config{

@@ -35,8 +35,9 @@ type Server struct {
 }
 
 // New returns a Server that does not listen. Use it through [Server.Handler] or
-// [Server.RoundTripper]; its Client uses the RoundTripper. The caller closes the
-// Server. The error joins a [*tokensource.ConfigError] for each fault of config.
+// [Server.RoundTripper]; its Client uses the RoundTripper. The caller closes
+// the Server. The error joins a [*tokensource.ConfigError] for each fault of
+// config.
 func New(config Config) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -67,8 +68,8 @@ func Start(config Config) (*Server, error) {
 	return s, nil
 }
 
-// NewServer returns a Server that listens until the test ends. It fails the test
-// if the configuration has a fault.
+// NewServer returns a Server that listens until the test ends. It fails the
+// test if the configuration has a fault.
 func NewServer(tb testing.TB, config Config) *Server {
 	tb.Helper()
 	return forTest(tb, config, Start)
@@ -99,8 +100,8 @@ func forTest(tb testing.TB, config Config, start func(Config) (*Server, error)) 
 // client of an unstarted Server fails if it does not use the RoundTripper.
 const unstartedHost = "passporttest.invalid"
 
-// URL returns the base URL, without a slash at the end. The URL of a Server that
-// does not listen works only with its RoundTripper.
+// URL returns the base URL, without a slash at the end. The URL of a Server
+// that does not listen works only with its RoundTripper.
 func (s *Server) URL() string {
 	switch {
 	case s.listener == nil:
@@ -132,8 +133,8 @@ func (s *Server) Client() *http.Client {
 	return s.listener.client
 }
 
-// Issuer returns an issuer that gets its tokens from the fake server. It has the
-// current credentials: RotateSecret makes them wrong.
+// Issuer returns an issuer that gets its tokens from the fake server. It has
+// the current credentials: RotateSecret makes them wrong.
 func (s *Server) Issuer() *passport.S2S {
 	return &passport.S2S{
 		BaseURL:     s.URL(),
@@ -147,9 +148,9 @@ func (s *Server) Issuer() *passport.S2S {
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 // Close ends the listener, every connection and every request, including those
-// that hang. It returns when their goroutines have ended. A Config.Resource must
-// return when the context of its request is done, because Close waits for it. A
-// second Close does nothing.
+// that hang. It returns when their goroutines have ended. A Config.Resource
+// must return when the context of its request is done, because Close waits for
+// it. A second Close does nothing.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -161,8 +162,8 @@ func (s *Server) Close() {
 	s.inflight.Wait()
 }
 
-// beginRequest adds a request to those that Close waits for. It returns false if
-// the Server is closed.
+// beginRequest adds a request to those that Close waits for. It returns false
+// if the Server is closed.
 func (s *Server) beginRequest() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A tokenStore holds the issued tokens. The resource API accepts a token only if
-// the store has it byte for byte, which is stricter than a check of the
+// A tokenStore holds the issued tokens. The resource API accepts a token only
+// if the store has it byte for byte, which is stricter than a check of the
 // signature.
 type tokenStore struct {
 	key []byte // signs the JWTs
@@ -66,8 +66,8 @@ func (s *tokenStore) newestOf(account string) string {
 	return s.newest[account]
 }
 
-// find returns the token with the given value. The reason is not "" if the token
-// must be refused.
+// find returns the token with the given value. The reason is not "" if the
+// token must be refused.
 func (s *tokenStore) find(value string, now time.Time) (token Token, reason RefusalReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,19 +14,19 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// No value that comes from outside makes series, and none makes a hook panic:
-// hooks run within a payment.
-func TestHooks_TakeOddInput(t *testing.T) {
+// No input makes a series, and no input makes a hook panic: hooks run while a
+// payment is sent.
+func TestHooks_AcceptUnexpectedValues(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
-	provider, _ := recorded()
+	provider, _ := newRecorder()
 	tel := newTelemetry(t, nil, telemetry.WithTracerProvider(provider), telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
 	metricsOf(t, reader)
 	var typed *tokensource.Error
 	var zero telemetry.Telemetry
-	oddities := []string{"", "made up", "\xff", strings.Repeat("x", 10_000)}
-	errs := []error{nil, typed, wrong{}, context.Canceled, &tokensource.Error{}}
-	for _, odd := range oddities {
-		errs = append(errs, &tokensource.Error{Kind: tokensource.ErrorKind(odd), CorrelationID: odd, StatusCode: -1})
+	inputs := []string{"", "made up", "\xff", strings.Repeat("x", 10_000)}
+	errs := []error{nil, typed, panickingError{}, context.Canceled, &tokensource.Error{}}
+	for _, input := range inputs {
+		errs = append(errs, &tokensource.Error{Kind: tokensource.ErrorKind(input), CorrelationID: input, StatusCode: -1})
 	}
 	for _, tel := range []*telemetry.Telemetry{tel, nil, &zero} {
 		logger := telemetry.NewLogger(slog.New(slog.DiscardHandler))
@@ -34,20 +34,20 @@ func TestHooks_TakeOddInput(t *testing.T) {
 		requests := transport.JoinHooks(tel.TransportHooks(), logger.TransportHooks())
 		for _, ctx := range []context.Context{nil, t.Context()} {
 			for _, err := range errs {
-				for _, odd := range oddities {
-					_, done1 := source.Issue(ctx, ctx, tokensource.IssueInfo{Reason: tokensource.IssueReason(odd)})
+				for _, input := range inputs {
+					_, done1 := source.Issue(ctx, ctx, tokensource.IssueInfo{Reason: tokensource.IssueReason(input)})
 					done1(tokensource.IssueResult{Err: err, Attempts: -1, Serial: 1 << 63})
 					if source.Acquire != nil {
-						_, done2 := source.Acquire(ctx, tokensource.AcquireInfo{Origin: tokensource.TokenOrigin(odd), Issuance: 1 << 63})
+						_, done2 := source.Acquire(ctx, tokensource.AcquireInfo{Origin: tokensource.TokenOrigin(input), Issuance: 1 << 63})
 						done2(tokensource.AcquireResult{Err: err})
 						_, done3 := source.Renew(ctx, tokensource.RenewInfo{Outcome: tokensource.RenewSuppressed})
 						done3(tokensource.RenewResult{Err: err})
 					}
-					if _, done := requests.Refused(ctx, transport.RefusedInfo{Verdict: transport.Verdict(odd)}); done != nil {
-						done(transport.RefusedResult{Outcome: transport.RefusedOutcome(odd), Err: err})
+					if _, done := requests.Refused(ctx, transport.RefusedInfo{Verdict: transport.Verdict(input)}); done != nil {
+						done(transport.RefusedResult{Outcome: transport.RefusedOutcome(input), Err: err})
 					}
 					if _, done := requests.Refused(ctx, transport.RefusedInfo{Verdict: transport.TokenRefused}); done != nil {
-						done(transport.RefusedResult{Outcome: transport.RefusedOutcome(odd), Err: err})
+						done(transport.RefusedResult{Outcome: transport.RefusedOutcome(input), Err: err})
 					}
 				}
 			}
@@ -56,41 +56,41 @@ func TestHooks_TakeOddInput(t *testing.T) {
 	if lines := metricsOf(t, reader); len(lines) > 200 {
 		t.Errorf("%d series", len(lines))
 	} else if text := strings.Join(lines, "\n"); strings.Contains(text, "made up") {
-		t.Errorf("what was made up has become a series:\n%s", text)
+		t.Errorf("an invented value made a series:\n%s", text)
 	}
 }
 
-// A program that has no logger must not lose a payment to that.
-func TestNewLogger_DoesNothingWithoutALogger(t *testing.T) {
+// A program without a logger must not lose a payment.
+func TestNewLogger_NilLoggerHasNoHooks(t *testing.T) {
 	for _, logger := range []*telemetry.Logger{nil, {}, telemetry.NewLogger(nil)} {
 		source, requests := logger.SourceHooks(), logger.TransportHooks()
 		if source.Issue != nil || source.Acquire != nil || source.Renew != nil || requests.Refused != nil || requests.Retry != nil {
-			t.Error("there are hooks")
+			t.Error("the Logger has hooks, want none")
 		}
 	}
 }
 
-// A wrong error panics when anybody looks at it.
-type wrong struct{}
+// A panickingError panics in all its methods.
+type panickingError struct{}
 
-func (wrong) Error() string { panic("Error") }
-func (wrong) Unwrap() error { panic("Unwrap") }
-func (wrong) As(any) bool   { panic("As") }
-func (wrong) Is(error) bool { panic("Is") }
+func (panickingError) Error() string { panic("Error") }
+func (panickingError) Unwrap() error { panic("Unwrap") }
+func (panickingError) As(any) bool   { panic("As") }
+func (panickingError) Is(error) bool { panic("Is") }
 
-// An identifier that an exporter cannot encode would cost it the whole batch.
-func TestCorrelationID_IsShownOnlyIfPlausible(t *testing.T) {
+// An exporter drops a whole batch for an id that it cannot encode.
+func TestCorrelationID_ImplausibleIsLeftOut(t *testing.T) {
 	for id, want := range map[string]bool{"": false, "b7c6d5e4": true, "\xff": false, strings.Repeat("x", 129): false} {
-		provider, spans := recorded()
+		provider, spans := newRecorder()
 		_, done := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks().Issue(t.Context(), t.Context(), tokensource.IssueInfo{})
 		done(tokensource.IssueResult{Err: &tokensource.Error{Kind: tokensource.ErrUnavailable, CorrelationID: id}})
 		if got := strings.Contains(render(spans.Ended()[0].Attributes()), "pismo.correlation_id"); got != want {
-			t.Errorf("%.10q is shown: %v", id, got)
+			t.Errorf("the id %.10q is in the span: %v", id, got)
 		}
 	}
 }
 
-// A program that goes on without telemetry must be told, but not by a panic.
+// A program without telemetry must get an error, and no panic.
 func TestObserveSource_RefusesAZeroTelemetry(t *testing.T) {
 	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
 	for _, tel := range []*telemetry.Telemetry{nil, {}} {

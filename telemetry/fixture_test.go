@@ -22,20 +22,20 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A stage is a program with telemetry in front of a fake of the platform.
-type stage struct {
+// A fixture is a program with telemetry that uses a fake server.
+type fixture struct {
 	*testing.T
 	pismo   *passporttest.Server
 	network http.RoundTripper
 	source  *tokensource.Source
 	client  *http.Client
-	tracer  trace.Tracer // the program's own
+	tracer  trace.Tracer // of the program
 
 	account tokensource.Account // that requests act for
 
-	joined  chan struct{} // receives for each caller who waits for another's issuance
-	issuing *pause
-	sending *pause
+	joined  chan struct{} // receives for each caller that joins an issuance
+	issuing *blocker
+	sending *blocker
 
 	spans  *tracetest.SpanRecorder
 	meters *sdkmetric.MeterProvider
@@ -44,16 +44,16 @@ type stage struct {
 	observed metric.Registration
 }
 
-// newStage returns a stage, whose requests go out through network.
-func newStage(t *testing.T, pismo *passporttest.Server, network http.RoundTripper) *stage {
-	s := &stage{
+// newFixture returns a fixture that sends its requests through network.
+func newFixture(t *testing.T, pismo *passporttest.Server, network http.RoundTripper) *fixture {
+	s := &fixture{
 		T:       t,
 		account: alice(t),
 		pismo:   pismo,
 		network: network,
 		joined:  make(chan struct{}, 1000),
-		issuing: new(pause),
-		sending: new(pause),
+		issuing: new(blocker),
+		sending: new(blocker),
 		spans:   tracetest.NewSpanRecorder(),
 		reader:  sdkmetric.NewManualReader(),
 	}
@@ -63,16 +63,16 @@ func newStage(t *testing.T, pismo *passporttest.Server, network http.RoundTrippe
 	return s
 }
 
-// build makes the program, which has further hooks.
-func (s *stage) build(source tokensource.Hooks, requests transport.Hooks) {
-	// The tracer is found by the span in the context.
+// build makes the program with further hooks.
+func (s *fixture) build(source tokensource.Hooks, requests transport.Hooks) {
+	// The Telemetry finds the tracer by the span in the context.
 	tel := newTelemetry(s, telemetry.WithMeterProvider(s.meters))
 	issuer := s.pismo.Issuer()
 	issuer.Client = &http.Client{Transport: httpSpans{s.tracer, telemetry.AnnotateSpans(s.issuing.before(s.network))}}
 	var err error
 	s.source, err = tokensource.New(tokensource.Config{
 		Issuer: issuer,
-		Hooks:  tokensource.JoinHooks(tokensource.JoinHooks(tel.SourceHooks(), source), s.watch()),
+		Hooks:  tokensource.JoinHooks(tokensource.JoinHooks(tel.SourceHooks(), source), s.joinHooks()),
 	})
 	if err != nil {
 		s.Fatal(err)
@@ -95,8 +95,8 @@ func (s *stage) build(source tokensource.Hooks, requests transport.Hooks) {
 	s.client = &http.Client{Transport: authenticated}
 }
 
-// watch are hooks that say when somebody has joined an issuance.
-func (s *stage) watch() tokensource.Hooks {
+// joinHooks returns hooks that signal when a caller joins an issuance.
+func (s *fixture) joinHooks() tokensource.Hooks {
 	return tokensource.Hooks{
 		Acquire: func(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
 			if info.Origin == tokensource.OriginJoined {
@@ -113,18 +113,18 @@ func (s *stage) watch() tokensource.Hooks {
 	}
 }
 
-// read reads alice's account, as part of a request of the given name to this
-// program. It returns the status; 0 for an error.
-func (s *stage) read(name string) int {
+// read reads alice's account, in a server span of the given name. It returns
+// the status, or 0 for an error.
+func (s *fixture) read(name string) int {
 	return s.send(s.Context(), name, http.MethodGet, "/v1/accounts/"+aliceID+"?"+sentinelQuery, nil)
 }
 
-// pay makes a payment whose body cannot be sent again.
-func (s *stage) pay(name string) int {
+// pay sends a payment whose body cannot be replayed.
+func (s *fixture) pay(name string) int {
 	return s.send(s.Context(), name, http.MethodPost, "/v1/payments", io.LimitReader(strings.NewReader(sentinelBody), 1000))
 }
 
-func (s *stage) send(ctx context.Context, name, method, path string, body io.Reader) int {
+func (s *fixture) send(ctx context.Context, name, method, path string, body io.Reader) int {
 	ctx, span := s.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
 	ctx = tokensource.ContextWithAccount(ctx, s.account)
@@ -141,41 +141,41 @@ func (s *stage) send(ctx context.Context, name, method, path string, body io.Rea
 	return resp.StatusCode
 }
 
-// start does something on a goroutine of its own. The function it returns waits
-// for the end of that.
-func (s *stage) start(do func() int) (wait func() int) {
+// start runs do on another goroutine. The returned function waits for the
+// result of do.
+func (s *fixture) start(do func() int) (wait func() int) {
 	result := make(chan int, 1)
 	go func() { result <- do() }()
 	return func() int { return <-result }
 }
 
 // want checks a status.
-func (s *stage) want(got, want int) {
+func (s *fixture) want(got, want int) {
 	s.Helper()
 	if got != want {
 		s.Errorf("status %d, want %d", got, want)
 	}
 }
 
-// A pause holds what goes through it, when it is told to.
-type pause struct {
+// A blocker blocks a request that goes through it.
+type blocker struct {
 	mu   sync.Mutex
-	held *held
+	held *heldRequest
 }
 
-type held struct{ arrived, release chan struct{} }
+type heldRequest struct{ arrived, release chan struct{} }
 
-// next holds the next one. The functions it returns wait until it is there, and
-// let it go.
-func (p *pause) next() (arrived, release func()) {
-	h := &held{make(chan struct{}), make(chan struct{})}
+// block blocks the next request. The returned functions wait until that request
+// has arrived, and release it.
+func (p *blocker) block() (arrived, release func()) {
+	h := &heldRequest{make(chan struct{}), make(chan struct{})}
 	p.mu.Lock()
 	p.held = h
 	p.mu.Unlock()
 	return func() { <-h.arrived }, func() { close(h.release) }
 }
 
-func (p *pause) wait() {
+func (p *blocker) wait() {
 	p.mu.Lock()
 	h := p.held
 	p.held = nil
@@ -186,7 +186,7 @@ func (p *pause) wait() {
 	}
 }
 
-func (p *pause) before(next http.RoundTripper) http.RoundTripper {
+func (p *blocker) before(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		p.wait()
 		return next.RoundTrip(req)
@@ -197,8 +197,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// httpSpans makes spans as otelhttp does, which this module does not require; the
-// real one is in the examples. A span ends with the body.
+// httpSpans makes spans as otelhttp does. This module does not require
+// otelhttp; the examples do. A span ends with the body.
 type httpSpans struct {
 	tracer trace.Tracer
 	base   http.RoundTripper
@@ -217,16 +217,16 @@ func (h httpSpans) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode >= 400 {
 		span.SetStatus(codes.Error, "")
 	}
-	resp.Body = &spanned{resp.Body, span}
+	resp.Body = &spanBody{resp.Body, span}
 	return resp, nil
 }
 
-type spanned struct {
+type spanBody struct {
 	io.ReadCloser
 	span trace.Span
 }
 
-func (s *spanned) Read(p []byte) (int, error) {
+func (s *spanBody) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
 	if err == io.EOF {
 		s.span.End()
@@ -234,7 +234,7 @@ func (s *spanned) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *spanned) Close() error {
+func (s *spanBody) Close() error {
 	s.span.End()
 	return s.ReadCloser.Close()
 }

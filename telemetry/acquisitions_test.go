@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// acquisitions returns how many requests got a token, and how many did not.
-func (s *stage) acquisitions() (got, failed int64) {
+// acquisitions returns how many requests got a token, and how many failed.
+func (s *fixture) acquisitions() (got, failed int64) {
 	for _, m := range s.collect() {
 		if m.Name != "pismo.token.acquisitions" {
 			continue
@@ -31,22 +31,23 @@ func (s *stage) acquisitions() (got, failed int64) {
 	return got, failed
 }
 
-func (s *stage) wantAcquisitions(wantGot, wantFailed int64) {
+func (s *fixture) wantAcquisitions(wantGot, wantFailed int64) {
 	s.Helper()
 	if got, failed := s.acquisitions(); got != wantGot || failed != wantFailed {
-		s.Errorf("%d requests have a token and %d do not, want %d and %d", got, failed, wantGot, wantFailed)
+		s.Errorf("%d requests got a token and %d failed, want %d and %d", got, failed, wantGot, wantFailed)
 	}
 }
 
-// transport returns the stage's Transport.
-func (s *stage) transport() *transport.Transport { return s.client.Transport.(*transport.Transport) }
+// transport returns the Transport of the fixture.
+func (s *fixture) transport() *transport.Transport { return s.client.Transport.(*transport.Transport) }
 
-// A middleware and a transport ask for one request. Counted twice when it works
-// and once when it fails, half of all requests failing would look like a third.
-func TestAcquisitions_CountARequestOfAProxyOnce(t *testing.T) {
+// A middleware and a transport call Token for one request. If a success counted
+// twice and a failure once, half of all requests failing would look like a
+// third.
+func TestAcquisitions_CountAProxyRequestOnce(t *testing.T) {
 	fixed := middleware.FixedAccount(alice(t))
-	for name, handler := range map[string]func(*stage) http.Handler{
-		"NewProxy": func(s *stage) http.Handler {
+	for name, handler := range map[string]func(*fixture) http.Handler{
+		"NewProxy": func(s *fixture) http.Handler {
 			target, err := url.Parse(s.pismo.URL())
 			if err != nil {
 				s.Fatal(err)
@@ -57,13 +58,13 @@ func TestAcquisitions_CountARequestOfAProxyOnce(t *testing.T) {
 			}
 			return proxy
 		},
-		"Wrap": func(s *stage) http.Handler {
+		"Wrap": func(s *fixture) http.Handler {
 			m, err := middleware.New(middleware.Config{Source: s.source, Account: fixed})
 			if err != nil {
 				s.Fatal(err)
 			}
 			return m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				for range 3 { // However often the handler asks.
+				for range 3 { // The handler may send several requests.
 					s.want(s.send(r.Context(), "outbound", http.MethodGet, "/v1/accounts/"+aliceID, nil), http.StatusOK)
 				}
 			}))
@@ -73,7 +74,7 @@ func TestAcquisitions_CountARequestOfAProxyOnce(t *testing.T) {
 			pismo := passporttest.NewServer(t, passporttest.Config{})
 			base := transport.NewBase()
 			defer base.CloseIdleConnections()
-			s := newStage(t, pismo, base)
+			s := newFixture(t, pismo, base)
 			h := handler(s)
 			request := func() int {
 				w := httptest.NewRecorder()
@@ -100,21 +101,21 @@ func TestAcquisitions_CountRetriesOnce(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	base := transport.NewBase()
 	defer base.CloseIdleConnections()
-	s := newStage(t, pismo, base)
+	s := newFixture(t, pismo, base)
 	pismo.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable}, passporttest.Refusal{Status: http.StatusServiceUnavailable})
 	s.want(s.read("request"), http.StatusOK)
 	s.wantAcquisitions(1, 0)
-	pismo.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable}, passporttest.Refusal{}) // And is replayed.
+	pismo.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable}, passporttest.Refusal{}) // The 401 is replayed.
 	s.want(s.read("request"), http.StatusOK)
 	s.wantAcquisitions(2, 0)
 }
 
 // The attempts of a load balancer are one request.
-func TestAcquisitions_CountTheAttemptsOfAGroupOnce(t *testing.T) {
+func TestAcquisitions_CountARetryGroupOnce(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	base := transport.NewBase()
 	defer base.CloseIdleConnections()
-	s := newStage(t, pismo, base)
+	s := newFixture(t, pismo, base)
 	for range 2 {
 		ctx := transport.ContextWithRetryGroup(t.Context(), new(transport.RetryGroup))
 		for range 3 {
@@ -124,12 +125,12 @@ func TestAcquisitions_CountTheAttemptsOfAGroupOnce(t *testing.T) {
 	s.wantAcquisitions(2, 0)
 }
 
-// A failure must show, although the request got a token a moment ago.
+// A failure counts although the request got a token before.
 func TestAcquisitions_CountALateFailure(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	base := transport.NewBase()
 	defer base.CloseIdleConnections()
-	s := newStage(t, pismo, base)
+	s := newFixture(t, pismo, base)
 	token, err := s.source.Token(t.Context(), alice(t))
 	if err != nil {
 		t.Fatal(err)
@@ -140,10 +141,10 @@ func TestAcquisitions_CountALateFailure(t *testing.T) {
 	s.wantAcquisitions(1, 1)
 }
 
-// What a request has is no token for another account, nor of another Source.
+// A token of another account or another Source makes no call a repeated one.
 func TestAcquisitions_CountOtherTokens(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
-	s := newStage(t, pismo, http.DefaultTransport)
+	s := newFixture(t, pismo, http.DefaultTransport)
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	another := newSource(t, pismo, tokensource.Hooks{})
 	tokens := map[string]*tokensource.Token{"none": nil}
