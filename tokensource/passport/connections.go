@@ -93,8 +93,4 @@ type unknownTransport struct{ http.RoundTripper }
 
 // Retire closes the idle connections, if the RoundTripper can do that. The
 // connection of a failed exchange is idle, unless others share it.
-func (t unknownTransport) Retire() {
-	if idle, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdle(idle)
-	}
-}
+func (t unknownTransport) Retire() { base.CloseIdleSoon(t.RoundTripper) }
