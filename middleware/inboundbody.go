@@ -6,10 +6,10 @@ import (
 	"net/http/httputil"
 )
 
-// An inboundBody is the body of an inbound request. It marks errors as errors of
-// the client's request: otherwise they would look like the platform's. A body
-// that ends early without an error is a mistake of the program, since a server
-// returns an error then.
+// An inboundBody is the body of an inbound request. It marks errors as errors
+// of the client's request: otherwise they would look like the platform's. A
+// body that ends early without an error is a mistake of the program, since a
+// server returns an error then.
 type inboundBody struct {
 	io.ReadCloser
 	left     int64       // bytes to come; negative if unknown

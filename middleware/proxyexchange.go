@@ -61,10 +61,10 @@ func (x *proxyExchange) serveUpgrade(r *http.Request) {
 func (x *proxyExchange) exchange() *proxyExchange { return x }
 
 // WriteHeader writes an informational response directly to the server's own
-// ResponseWriter. The wrappers of echo and http.TimeoutHandler would take it for
-// the final response and drop the status that follows, so that a refusal would
-// become a 200. If a wrapper hides the server's own ResponseWriter, WriteHeader
-// drops the informational response.
+// ResponseWriter. The wrappers of echo and http.TimeoutHandler would take it
+// for the final response and drop the status that follows, so that a refusal
+// would become a 200. If a wrapper hides the server's own ResponseWriter,
+// WriteHeader drops the informational response.
 func (x *proxyExchange) WriteHeader(status int) {
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
 		x.headPassed = status >= http.StatusOK
@@ -137,8 +137,8 @@ func forwardError(w http.ResponseWriter, r *http.Request, err error) {
 	x.answerError(x.ResponseWriter, r, err)
 }
 
-// finish ensures that a response that breaks off does not look complete, even if
-// a handler in front recovers the panic of the ReverseProxy.
+// finish ensures that a response that breaks off does not look complete, even
+// if a handler in front recovers the panic of the ReverseProxy.
 func (x *proxyExchange) finish() {
 	if x.bodyPassed {
 		return

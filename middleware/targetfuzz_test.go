@@ -13,7 +13,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// pathReadings are the ways in which a server may come to the path that it acts on.
+// pathReadings are the ways in which a server may come to the path that it acts
+// on.
 func pathReadings(escaped string) []string {
 	var all []string
 	for range 4 {
