@@ -4,8 +4,9 @@ import (
 	"context"
 )
 
-// JoinHooks returns hooks that call those of a and then those of b. Each sees
-// the context that the one before it returned.
+// JoinHooks returns hooks that call the hooks of a and then those of b. Each
+// hook gets the context that the previous hook returned. The functions that the
+// hooks return are called in reverse order.
 func JoinHooks(a, b Hooks) Hooks {
 	return Hooks{
 		Acquire: joinHook(a.Acquire, b.Acquire),
@@ -36,7 +37,7 @@ func joinIssue(a, b func(issue, caller context.Context, info IssueInfo) (context
 	}
 }
 
-// joinDone ends in the reverse order, as nested calls do.
+// joinDone calls b before a, as nested calls end.
 func joinDone[R any](a, b func(R)) func(R) {
 	if a == nil || b == nil {
 		return either(a, b, a == nil)
