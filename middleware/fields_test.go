@@ -175,7 +175,23 @@ func TestNewProxy_DropsClaimsFromTheTrailer(t *testing.T) {
 	_, in := s.dial(t, "POST / HTTP/1.1\r\nHost: proxy\r\nTransfer-Encoding: chunked\r\nTrailer: "+names+"\r\n\r\n1\r\nx\r\n0\r\n"+
 		strings.ReplaceAll(names, ", ", ": theirs\r\n")+": theirs\r\n\r\n")
 	check(t, "status", readReply(t, in).status, http.StatusOK)
-	check(t, "trailers", strings.Join(slices.Sorted(maps.Keys(await(t, seen))), " "), "X-Digest")
+	check(t, "trailers", fmt.Sprint(await(t, seen)), "map[X-Digest:[theirs]]")
+}
+
+// A ReverseProxy copies the names of trailers, and never learns their values.
+func TestNewProxy_PassesRequestTrailers(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		seen <- r.Trailer
+	})
+	s := serve(t, p.proxy(t))
+	for _, body := range []string{"1\r\nx\r\n", ""} {
+		_, in := s.dial(t, "POST / HTTP/1.1\r\nHost: proxy\r\nTransfer-Encoding: chunked\r\nTrailer: X-Digest, X-Absent\r\n\r\n"+
+			body+"0\r\nX-Digest: abc\r\nX-Surprise: def\r\nAuthorization: Bearer theirs\r\n\r\n")
+		check(t, "status", readReply(t, in).status, http.StatusOK)
+		check(t, "trailers", fmt.Sprint(await(t, seen)), "map[X-Absent:[] X-Digest:[abc]]")
+	}
 }
 
 // The user's Rewrite still sees what the client sent, and may pass it on.

@@ -1,6 +1,10 @@
 package middleware
 
-import "io"
+import (
+	"io"
+	"net/http"
+	"net/http/httputil"
+)
 
 // An inboundBody is the body of an inbound request. It marks errors as errors of
 // the client's request: otherwise they would look like the platform's. A body
@@ -8,7 +12,16 @@ import "io"
 // returns an error then.
 type inboundBody struct {
 	io.ReadCloser
-	left int64 // bytes to come; negative if unknown
+	left              int64       // bytes to come; negative if unknown
+	trailer, outgoing http.Header // the client's trailer, and that of the forwarded request; nil if there is none
+}
+
+// passTrailer has the trailer of the client's request sent. The ReverseProxy has
+// copied the names of its fields before their values arrived.
+func passTrailer(r *httputil.ProxyRequest) {
+	if body, ok := r.In.Body.(*inboundBody); ok {
+		body.outgoing = r.Out.Trailer
+	}
 }
 
 var errBodyRead error = &misuseError{"the request's body is shorter than its ContentLength; " +
@@ -24,6 +37,10 @@ func (b *inboundBody) Read(buffer []byte) (int, error) {
 		err = UnreadableBody(err)
 	case known && b.left > 0:
 		err = errBodyRead
+	default:
+		for name := range b.outgoing {
+			b.outgoing[name] = b.trailer[name]
+		}
 	}
 	return n, err
 }

@@ -23,49 +23,6 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A roundTripper is a function that is a base.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// answeringBase is a base that answers 200.
-func answeringBase(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
-}
-
-// proxyOver returns a proxy without a network, what its base does, and its log.
-func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyConfig)) (http.Handler, *recorder) {
-	t.Helper()
-	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("SENTINELTOKEN")})
-	logger, logged := newLogger()
-	config := middleware.ProxyConfig{
-		Target:    parseURL(t, "https://sandbox.pismolabs.io"),
-		Transport: newTransport(t, transport.Config{Source: source, Hosts: []string{"sandbox.pismolabs.io"}, Base: base, MaxAttempts: 1}),
-		Account:   middleware.FixedAccount(acct(t, alice)),
-		Logger:    logger,
-	}
-	for _, edit := range edits {
-		edit(&config)
-	}
-	proxy, err := middleware.NewProxy(config)
-	if err != nil {
-		t.Fatal("NewProxy:", err)
-	}
-	return proxy, logged
-}
-
-// summary returns the level, the message and the kind of each line.
-func summary(logged *recorder) string {
-	var all []string
-	for _, line := range logged.lines() {
-		all = append(all, fmt.Sprintf("%v %v %v", line["level"], line["msg"], line["error_type"]))
-	}
-	return strings.Join(all, "; ")
-}
-
 // An outage is one line when it begins and one when it is over, whatever the
 // number of requests, and however often it seems to be over.
 func TestLogger_OneLineForAChangeOfState(t *testing.T) {

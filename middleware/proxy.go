@@ -60,20 +60,24 @@ func NewProxy(config ProxyConfig) (http.Handler, error) {
 	if config.ErrorLog == nil {
 		config.ErrorLog = log.New(m.failures, "", 0)
 	}
-	p := &proxy{Middleware: m, forward: httputil.ReverseProxy{
-		Transport:  config.Transport,
-		BufferPool: new(bufferPool),
-		ErrorLog:   config.ErrorLog,
+	p := &proxy{Middleware: m}
+	p.forward = httputil.ReverseProxy{
+		Transport:      config.Transport,
+		BufferPool:     new(bufferPool),
+		ErrorLog:       config.ErrorLog,
+		ModifyResponse: p.checkResponse,
+		ErrorHandler:   forwardError,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(config.Target)
 			r.Out.URL.User = nil // The client's target may have user information.
 			dropForwardingFields(r.Out)
 			r.SetXForwarded()
+			passTrailer(r)
 			if config.Rewrite != nil {
 				config.Rewrite(r)
 			}
 		},
-	}}
+	}
 	return p, nil
 }
 
@@ -95,7 +99,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	dropOptions(out.Header, "Upgrade", opensTunnel)
 	if out.Body != nil && out.Body != http.NoBody {
-		out.Body = &inboundBody{ReadCloser: out.Body, left: out.ContentLength}
+		out.Body = &inboundBody{ReadCloser: out.Body, left: out.ContentLength, trailer: r.Trailer}
 	}
 	p.serve(w, out)
 }

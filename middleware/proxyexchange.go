@@ -9,11 +9,10 @@ import (
 )
 
 // A proxyExchange is one request and its response in a proxy. It is the
-// ResponseWriter of the ReverseProxy. Each exchange has its own copy of the
-// ReverseProxy, because the functions of a ReverseProxy cannot keep state for a
-// request otherwise.
+// ResponseWriter of the ReverseProxy. The functions of the ReverseProxy find the
+// exchange by it: they have no other state of one request.
 type proxyExchange struct {
-	*Middleware
+	*proxy
 	http.ResponseWriter // the client's
 
 	headPassed bool        // the head of the response was passed on
@@ -33,22 +32,31 @@ const (
 
 // serve forwards an admitted request, and answers it.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
-	x := &proxyExchange{Middleware: p.Middleware, ResponseWriter: w}
-	forward := p.forward
-	forward.ModifyResponse, forward.ErrorHandler = x.checkResponse, x.forwardError
+	x := &proxyExchange{proxy: p, ResponseWriter: w}
 	if _, asked := r.Header["Upgrade"]; asked {
-		if !hijackable(w) {
-			p.answerError(w, r, &upgradeError{w})
-			return
-		}
-		w = upgradeWriter{x}
-	} else {
-		w = x
+		x.serveUpgrade(r)
+		return
 	}
 	defer x.finish()
-	forward.ServeHTTP(w, r)
+	p.forward.ServeHTTP(x, r)
 	x.bodyPassed = true
 }
+
+// serveUpgrade serves a request to switch protocols.
+func (x *proxyExchange) serveUpgrade(r *http.Request) {
+	if !hijackable(x.ResponseWriter) {
+		x.answerError(x.ResponseWriter, r, &upgradeError{x.ResponseWriter})
+		return
+	}
+	forward := x.forward
+	forward.ModifyResponse = x.checkUpgrade
+	defer x.finish()
+	forward.ServeHTTP(upgradeWriter{x}, r)
+	x.bodyPassed = true
+}
+
+// exchange returns x. It is promoted to a ResponseWriter that embeds x.
+func (x *proxyExchange) exchange() *proxyExchange { return x }
 
 // WriteHeader writes an informational response directly to the server's own
 // ResponseWriter. The wrappers of echo and http.TimeoutHandler would take it for
@@ -57,6 +65,7 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 // drops the informational response.
 func (x *proxyExchange) WriteHeader(status int) {
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		x.headPassed = status >= http.StatusOK
 		x.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -85,16 +94,24 @@ func (x *proxyExchange) FlushError() (err error) {
 func (x *proxyExchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // checkResponse passes a response on, unless it is a 401 that was caused by the
-// proxy's own token.
-func (x *proxyExchange) checkResponse(resp *http.Response) error {
+// proxy's own token, or a switch of protocols that the client did not ask for.
+func (p *proxy) checkResponse(resp *http.Response) error {
 	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
 		return ErrTokenRefused
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		x.switched = resp.Body
-	} else {
-		x.headPassed = true
+		return upstreamInvalid
 	}
+	p.failures.requestPassed(resp.Request.Context())
+	return nil
+}
+
+// checkUpgrade is checkResponse for a client that asked for another protocol.
+func (x *proxyExchange) checkUpgrade(resp *http.Response) error {
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return x.checkResponse(resp)
+	}
+	x.switched = resp.Body
 	x.failures.requestPassed(resp.Request.Context())
 	return nil
 }
@@ -102,7 +119,8 @@ func (x *proxyExchange) checkResponse(resp *http.Response) error {
 // forwardError answers a request whose forwarding failed. It also closes an
 // upgraded connection to the platform: the ReverseProxy leaves it open if the
 // client's connection cannot be upgraded.
-func (x *proxyExchange) forwardError(_ http.ResponseWriter, r *http.Request, err error) {
+func forwardError(w http.ResponseWriter, r *http.Request, err error) {
+	x := w.(interface{ exchange() *proxyExchange }).exchange()
 	if x.switched != nil {
 		_ = x.switched.Close()
 		switch x.hijacked {

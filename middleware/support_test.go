@@ -1,20 +1,14 @@
 package middleware_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"io"
-	"log"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -166,161 +160,8 @@ func (p *fakePlatform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfi
 	return proxy
 }
 
-// A service is an HTTP server on loopback that must have nothing to complain
-// about.
-type service struct {
-	*httptest.Server
-
-	log *recorder
-}
-
-// serve starts a service.
-func serve(tb testing.TB, handler http.Handler, edits ...func(*http.Server)) *service {
-	tb.Helper()
-	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(recorder)}
-	s.Config.ErrorLog = log.New(s.log, "", 0)
-	for _, edit := range edits {
-		edit(s.Config)
-	}
-	s.Start()
-	tb.Cleanup(func() {
-		s.Close()
-		if logged := s.log.String(); logged != "" {
-			tb.Errorf("the server logged: %s", logged)
-		}
-	})
-	return s
-}
-
 // discardLogger logs nothing.
 var discardLogger = slog.New(slog.DiscardHandler)
-
-// newLogger returns a logger, and what it logs.
-func newLogger() (*slog.Logger, *recorder) {
-	logged := new(recorder)
-	return slog.New(slog.NewJSONHandler(logged, nil)), logged
-}
-
-// lines returns what was logged, line by line.
-func (r *recorder) lines() []map[string]any {
-	var lines []map[string]any
-	for line := range strings.Lines(r.String()) {
-		var fields map[string]any
-		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			fields = map[string]any{"not JSON": line}
-		}
-		lines = append(lines, fields)
-	}
-	return lines
-}
-
-// recorder are what was written, by whomever.
-type recorder struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(b)
-}
-
-func (r *recorder) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
-
-// A reply is a response that was read to its end.
-type reply struct {
-	status  int
-	header  http.Header
-	trailer http.Header
-	body    string
-}
-
-// send sends a request, and reads the response. It fails the test on an error.
-func (s *service) send(tb testing.TB, req *http.Request) reply {
-	tb.Helper()
-	r, err := s.try(req)
-	if err != nil {
-		tb.Fatalf("%s %s: %v", req.Method, req.URL, err)
-	}
-	return r
-}
-
-// try is send for requests that may fail, and for other goroutines. Redirects
-// are not followed.
-func (s *service) try(req *http.Request) (reply, error) {
-	resp, err := s.Client().Transport.RoundTrip(req)
-	if err != nil {
-		return reply{}, err
-	}
-	body, err := io.ReadAll(resp.Body)
-	r := reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
-	return r, errors.Join(err, resp.Body.Close())
-}
-
-// readReply reads a response from a connection to its end.
-func readReply(tb testing.TB, in *bufio.Reader) reply {
-	tb.Helper()
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil {
-		tb.Fatal("ReadResponse:", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	check(tb, "error of the body", err, nil)
-	return reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
-}
-
-// testTimeout is how long a test waits for what does not come.
-const testTimeout = time.Minute
-
-// request returns a request to the service. Header fields come in pairs of
-// name and value.
-func (s *service) request(tb testing.TB, method, path string, body io.Reader, header ...string) *http.Request {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), testTimeout)
-	tb.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, body)
-	if err != nil {
-		tb.Fatal("NewRequest:", err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Add(header[i], header[i+1])
-	}
-	return req
-}
-
-func (s *service) get(tb testing.TB, path string, header ...string) reply {
-	tb.Helper()
-	return s.send(tb, s.request(tb, http.MethodGet, path, nil, header...))
-}
-
-func (s *service) post(tb testing.TB, path, body string, header ...string) reply {
-	tb.Helper()
-	return s.send(tb, s.request(tb, http.MethodPost, path, strings.NewReader(body), header...))
-}
-
-// call has a handler answer a request without a network.
-func call(handler http.Handler, r *http.Request) reply {
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, r)
-	return reply{status: w.Code, header: w.Result().Header, body: w.Body.String()}
-}
-
-// inbound returns a request as a handler gets it. Header fields come in pairs
-// of name and value.
-func inbound(tb testing.TB, header ...string) *http.Request {
-	tb.Helper()
-	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/", nil)
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Add(header[i], header[i+1])
-	}
-	return r
-}
 
 // An issuerFunc is a function that is an issuer.
 type issuerFunc func(context.Context, tokensource.Account) (tokensource.Grant, error)
@@ -402,4 +243,38 @@ func await[T any](tb testing.TB, from <-chan T) T {
 		tb.Fatal("nothing came")
 		panic("not reached")
 	}
+}
+
+// A roundTripper is a function that is a base.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// answeringBase is a base that answers 200.
+func answeringBase(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+// proxyOver returns a proxy without a network, what its base does, and its log.
+func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyConfig)) (http.Handler, *recorder) {
+	t.Helper()
+	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("SENTINELTOKEN")})
+	logger, logged := newLogger()
+	config := middleware.ProxyConfig{
+		Target:    parseURL(t, "https://sandbox.pismolabs.io"),
+		Transport: newTransport(t, transport.Config{Source: source, Hosts: []string{"sandbox.pismolabs.io"}, Base: base, MaxAttempts: 1}),
+		Account:   middleware.FixedAccount(acct(t, alice)),
+		Logger:    logger,
+	}
+	for _, edit := range edits {
+		edit(&config)
+	}
+	proxy, err := middleware.NewProxy(config)
+	if err != nil {
+		t.Fatal("NewProxy:", err)
+	}
+	return proxy, logged
 }

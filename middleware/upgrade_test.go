@@ -213,3 +213,45 @@ func TestNewProxy_UpgradesThroughWrappers(t *testing.T) {
 type unwrapping struct{ http.ResponseWriter }
 
 func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+func TestNewProxy_PassesUpgrade(t *testing.T) {
+	closed := make(chan struct{})
+	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(closed)
+		check(t, "Upgrade", r.Header.Get("Upgrade"), "echo")
+		conn, both, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello\n")
+		_, _ = io.Copy(conn, both)
+	})
+	s := serve(t, p.proxy(t))
+	conn, in := s.dial(t, "GET / HTTP/1.1\r\nHost: proxy\r\nAuthorization: Bearer theirs\r\nConnection: Upgrade, Authorization\r\nUpgrade: echo\r\n\r\n")
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "status", resp.StatusCode, http.StatusSwitchingProtocols)
+	for _, line := range []string{"hello\n", "one\n", "two\n"} {
+		if line != "hello\n" {
+			_, _ = io.WriteString(conn, line)
+		}
+		got, err := in.ReadString('\n')
+		check(t, "echo", got, line)
+		check(t, "error", err, nil)
+	}
+	_ = conn.Close()
+	await(t, closed) // The platform learns that the client has left.
+}
+
+func TestNewProxy_ReplaysRefusedUpgrade(t *testing.T) {
+	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) })
+	s := serve(t, p.proxy(t))
+	check(t, "status before", s.get(t, "/").status, http.StatusUpgradeRequired)
+	p.RevokeAll()
+	check(t, "status", s.get(t, "/", "Connection", "Upgrade", "Upgrade", "echo").status, http.StatusUpgradeRequired)
+	check(t, "tokens issued", p.Counts().Issued, 2)
+}

@@ -96,7 +96,7 @@ func TestMetrics_AtMost200Series(t *testing.T) {
 // kindsOfError returns the kinds that package tokensource declares.
 func kindsOfError(t *testing.T) (kinds []tokensource.ErrorKind) {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../tokensource/errors.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../tokensource/errorkind.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,12 +20,13 @@ type body struct {
 
 // newBody returns the body of req. One without GetBody, but of a known length
 // up to limit, is recorded while it is sent. Everything else streams once, and is
-// never buffered.
+// never buffered. So does the body of a request with a trailer: whoever reads the
+// body sets the trailer, while another sending would read it.
 func newBody(req *http.Request, limit int64) body {
 	switch {
 	case !hasBody(req):
 		return body{ready: req.Body, empty: true}
-	case req.GetBody != nil || req.ContentLength <= 0 || req.ContentLength > limit:
+	case req.GetBody != nil || req.ContentLength <= 0 || req.ContentLength > limit || req.Trailer != nil:
 		return body{ready: req.Body, get: req.GetBody}
 	}
 	r := newRecording(req)

@@ -43,8 +43,8 @@ type Config struct {
 
 	// MaxReplayBody is how long a body without GetBody may be, in bytes, to be
 	// recorded in memory while it is sent, so that it can be sent again. It
-	// applies only to bodies whose length is known; others stream, and are
-	// sent once. 0 means 64 KiB; a negative value means never.
+	// applies only to bodies whose length is known, of requests without a
+	// trailer; others stream, and are sent once. 0 means 64 KiB; a negative value means never.
 	MaxReplayBody int64
 
 	// Classify may replace the verdict on a 401. It is called with the verdict

@@ -23,8 +23,8 @@
 //   - Give a request body a GetBody, if it can be produced twice:
 //     [net/http.NewRequest] does for bytes.Buffer, bytes.Reader and
 //     strings.Reader. A body without one is recorded while it is sent, if its
-//     length is known and at most 64 KiB. Every other body streams once, and its
-//     request is never sent twice.
+//     length is known and at most 64 KiB, and the request has no trailer. Every
+//     other body streams once, and its request is never sent twice.
 //   - Do not put a client that retries everything around it. What must not be
 //     delivered twice is known here, and not there.
 //   - Do not give the Source's issuer a client that goes through this

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/pismoauth/pismoauth/internal/hooks"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -72,38 +71,4 @@ type RetryInfo struct {
 	// StatusCode is that of the answer that is retried, Err the error.
 	StatusCode int
 	Err        error
-}
-
-// JoinHooks returns hooks that call those of a and then those of b. Each sees
-// the context that the one before it returned; what they return is called in
-// the reverse order, as nested calls end.
-func JoinHooks(a, b Hooks) Hooks {
-	return Hooks{Refused: hooks.Join(a.Refused, b.Refused), Retry: joinRetry(a.Retry, b.Retry)}
-}
-
-func joinRetry(a, b func(context.Context, RetryInfo)) func(context.Context, RetryInfo) {
-	if a == nil {
-		return b
-	}
-	if b == nil {
-		return a
-	}
-	return func(ctx context.Context, info RetryInfo) {
-		a(ctx, info)
-		b(ctx, info)
-	}
-}
-
-type resendKey struct{}
-
-func contextWithResendCount(ctx context.Context, n int) context.Context {
-	return context.WithValue(ctx, resendKey{}, n)
-}
-
-// ResendCount returns how often a request had been sent before, if ctx is the
-// context of a request that a [Transport] hands to its base: 0 the first time.
-// It is what OpenTelemetry calls http.request.resend_count.
-func ResendCount(ctx context.Context) int {
-	n, _ := ctx.Value(resendKey{}).(int)
-	return n
 }

@@ -218,3 +218,14 @@ func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
 	}
 	body.wantClosedOnce(t)
 }
+
+// What reads a body sets the trailer, and a replay would read it meanwhile: the
+// program would end with "concurrent map iteration and map write".
+func TestRecording_NotWithTrailers(t *testing.T) {
+	m, w := &fakeIssuer{}, &fakeBase{answer: always(http.StatusUnauthorized, "")}
+	req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))
+	req.ContentLength = int64(len("payment"))
+	req.Trailer = http.Header{"X-Sum": nil}
+	wantStatus(t, send(t, newTransport(t, m, w), req), http.StatusUnauthorized)
+	wantSent(t, w, 1)
+}

@@ -43,7 +43,7 @@ func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	for addr, want := range map[string]string{
-		taken.Addr().String(): "listens there already",
+		taken.Addr().String(): "another program listens there",
 		"192.0.2.1:8480":      "not a loopback address",
 		":8480":               "not a loopback address",
 		"127.0.0.1":           "missing port",
@@ -100,7 +100,7 @@ func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
 		{http.MethodPut, "/login/alice", http.StatusMethodNotAllowed, "use POST"},
 		{http.MethodHead, "/login/alice", http.StatusMethodNotAllowed, ""},
 		{http.MethodGet, "/fake/revoke", http.StatusMethodNotAllowed, "use POST"},
-		{http.MethodPost, "/login/carol", http.StatusNotFound, "alice and bob"},
+		{http.MethodPost, "/login/carol", http.StatusNotFound, "alice or bob"},
 		{http.MethodPost, "/login/alice", http.StatusOK, "."},
 		{http.MethodPost, "/fake/revoke", http.StatusOK, "revoked"},
 	} {

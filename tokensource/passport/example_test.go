@@ -60,8 +60,8 @@ func ExampleS2S_incorrect() {
 	// Output:
 	// pismoauth: S2S.BaseURL: scheme "http" would send the credentials in the clear; use "https"
 	// pismoauth: S2S.Credentials.Secret: is not set; use StaticCredentials, EnvCredentials or FileCredentials, with arguments that are not empty
-	// pismoauth: S2S.Header["Authorization"]: is not yours to set: it decides how the request is framed, understood or authenticated
-	// pismoauth: S2S.Fields["account_id"]: is a field that S2S sets itself
+	// pismoauth: S2S.Header["Authorization"]: is reserved for the framing, format and authentication of the request; remove it
+	// pismoauth: S2S.Fields["account_id"]: is a field that S2S sets itself; remove it
 	// true
 }
 

@@ -150,10 +150,10 @@ func TestS2S_CertificateErrors(t *testing.T) {
 		"expired":               {"127.0.0.1", time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), false, tls.VersionTLS13, 0, nil, "is valid from 2026-01-01 to 2026-01-02 only"},
 		"unknown authority":     {"127.0.0.1", soon, true, tls.VersionTLS13, 0, nil, "signed by an unknown authority"},
 		"another name":          {"pismo.example", soon, false, tls.VersionTLS13, 0, nil, "for another host name"},
-		"no client certificate": {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, nil, "rejected our client certificate, or misses one"},
-		"a wrong one":           {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, unknown, "rejected our client certificate"},
-		"none, TLS 1.2":         {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, nil, "for want of a client certificate"},
-		"a wrong one, TLS 1.2":  {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, unknown, "rejected our client certificate"},
+		"no client certificate": {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, nil, "rejected the client certificate, or requires one"},
+		"a wrong one":           {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, unknown, "rejected the client certificate"},
+		"none, TLS 1.2":         {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, nil, "perhaps because it requires a client certificate"},
+		"a wrong one, TLS 1.2":  {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, unknown, "rejected the client certificate"},
 		"no common version":     {"127.0.0.1", soon, false, tls.VersionTLS11, 0, nil, "refused the TLS handshake (tls: protocol version not supported)"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -277,7 +277,7 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 		if errors.Is(err, context.Canceled) {
 			t.Errorf("%s: the caller seems to have left: %v", name, err)
 		}
-		wantText(t, err, "pismo.example: given up by the HTTP client")
+		wantText(t, err, "pismo.example: the HTTP client canceled the request")
 	}
 	s := issuer("https://pismo.example")
 	s.Credentials.Key = func(context.Context) (tokensource.Secret, error) { return tokensource.Secret{}, context.Canceled }

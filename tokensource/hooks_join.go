@@ -1,0 +1,31 @@
+package tokensource
+
+import (
+	"context"
+
+	"github.com/pismoauth/pismoauth/internal/hooks"
+)
+
+// JoinHooks returns hooks that call those of a and then those of b. Each sees
+// the context that the one before it returned.
+func JoinHooks(a, b Hooks) Hooks {
+	return Hooks{
+		Acquire: hooks.Join(a.Acquire, b.Acquire),
+		Renew:   hooks.Join(a.Renew, b.Renew),
+		Issue:   joinIssue(a.Issue, b.Issue),
+	}
+}
+
+func joinIssue(a, b func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult))) func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult)) {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult)) {
+		issue, doneA := a(issue, caller, info)
+		issue, doneB := b(issue, caller, info)
+		return issue, hooks.JoinFuncs(doneB, doneA)
+	}
+}
