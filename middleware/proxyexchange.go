@@ -9,8 +9,8 @@ import (
 )
 
 // A proxyExchange is one request and its response in a proxy. It is the
-// ResponseWriter of the ReverseProxy. The functions of the ReverseProxy find the
-// exchange by it: they have no other state of one request.
+// ResponseWriter of the ReverseProxy. The functions of the ReverseProxy get the
+// exchange from the ResponseWriter: they have no other state of a request.
 type proxyExchange struct {
 	*proxy
 	http.ResponseWriter // the client's
@@ -55,7 +55,7 @@ func (x *proxyExchange) serveUpgrade(r *http.Request) {
 	x.bodyPassed = true
 }
 
-// exchange returns x. It is promoted to a ResponseWriter that embeds x.
+// exchange returns x. An upgradeWriter, which embeds x, has this method too.
 func (x *proxyExchange) exchange() *proxyExchange { return x }
 
 // WriteHeader writes an informational response directly to the server's own
