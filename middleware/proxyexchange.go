@@ -9,8 +9,9 @@ import (
 )
 
 // A proxyExchange is one request and its response in a proxy. It is the
-// ResponseWriter of the ReverseProxy. The functions of the ReverseProxy get the
-// exchange from the ResponseWriter: they have no other state of a request.
+// ResponseWriter of the ReverseProxy. The functions of a ReverseProxy cannot keep
+// state for a request otherwise: forwardError finds the exchange by its
+// ResponseWriter.
 type proxyExchange struct {
 	*proxy
 	http.ResponseWriter // the client's
@@ -42,7 +43,8 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 	x.bodyPassed = true
 }
 
-// serveUpgrade serves a request to switch protocols.
+// serveUpgrade serves a request to switch protocols. It uses a copy of the
+// ReverseProxy whose ModifyResponse knows the exchange.
 func (x *proxyExchange) serveUpgrade(r *http.Request) {
 	if !hijackable(x.ResponseWriter) {
 		x.answerError(x.ResponseWriter, r, &upgradeError{x.ResponseWriter})
@@ -94,7 +96,7 @@ func (x *proxyExchange) FlushError() (err error) {
 func (x *proxyExchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // checkResponse passes a response on, unless it is a 401 that was caused by the
-// proxy's own token, or a switch of protocols that the client did not ask for.
+// proxy's own token, or switches protocols for a client that did not ask.
 func (p *proxy) checkResponse(resp *http.Response) error {
 	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
 		return ErrTokenRefused
@@ -106,7 +108,7 @@ func (p *proxy) checkResponse(resp *http.Response) error {
 	return nil
 }
 
-// checkUpgrade is checkResponse for a client that asked for another protocol.
+// checkUpgrade is checkResponse for a client that asked to switch protocols.
 func (x *proxyExchange) checkUpgrade(resp *http.Response) error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return x.checkResponse(resp)

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// The causes of ErrMisconfigured that are found here.
+// Causes of ErrMisconfigured.
 var (
-	errZeroAccount = Explain("the account is not set, use ParseAccountID, or Organization for the whole organization", nil)
-	errOwnIssuer   = Explain("the issuer's own HTTP client asks this Source for a token, give it a client of its own", nil)
-	errNoSuchToken = Explain("the token to renew is nil, or of another Source", nil)
+	errZeroAccount = Explain("the account is not set; use ParseAccountID, or Organization for the whole organization", nil)
+	errOwnIssuer   = Explain("the issuer's HTTP client asks this Source for a token; give the issuer a client without this Source", nil)
+	errNoSuchToken = Explain("the token to renew is nil or belongs to another Source; pass a token of this Source", nil)
 )
 
-// admissible reports whether account can have a token, and the caller is not
-// our own issuer, which would wait for itself.
+// admissible returns an error if account is the zero Account, or if the caller
+// is the Source's own issuer. An issuer would wait for itself.
 func (s *Source) admissible(ctx context.Context, account Account) error {
 	if account == (Account{}) {
 		return NewError(ErrMisconfigured, errZeroAccount)
@@ -24,20 +24,20 @@ func (s *Source) admissible(ctx context.Context, account Account) error {
 	return nil
 }
 
-// A decision says what a caller of Token gets: a token that is there, an issuance
-// to wait for, or an error.
+// A decision is what a caller of Token gets: a token, an issuance to wait for,
+// or an error.
 type decision struct {
 	token  *Token
 	flight *issuance
 	err    error
 	origin TokenOrigin
 
-	// patience is how long the caller waits for the flight if the previous
-	// token can still serve; 0 means as long as it takes.
+	// patience bounds the caller's wait for the flight if the previous
+	// token is still usable. 0 means no bound.
 	patience time.Duration
 }
 
-// acquire is [Source.Token] for a caller who finds no fresh token.
+// acquire implements [Source.Token] for a caller without a fresh token.
 func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 	if err := s.admissible(ctx, account); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
 	return t, err
 }
 
-// decide finds out what a caller of Token gets.
+// decide returns what a caller of Token gets.
 func (s *Source) decide(ctx context.Context, account Account) decision {
 	now := s.now()
 	e := s.entry(account, now)
@@ -95,8 +95,8 @@ func (s *Source) serve(ctx context.Context, e *entry, t *Token, now instant) dec
 	return decision{token: t, origin: OriginStale}
 }
 
-// waitFor waits for an issuance. If that takes longer than the caller's patience,
-// the previous token is back in service, and the issuance goes on.
+// waitFor waits for an issuance. If the wait exceeds the caller's patience, it
+// returns the previous token to service. The issuance continues.
 func (s *Source) waitFor(ctx context.Context, d decision) (*Token, error) {
 	var patience <-chan time.Time
 	if d.patience > 0 {
@@ -118,8 +118,8 @@ func (s *Source) waitFor(ctx context.Context, d decision) (*Token, error) {
 	}
 }
 
-// resume puts the newest token back in service while its renewal goes on. It
-// returns nil if there is none to use.
+// resume returns the newest token to service while its renewal continues. It
+// returns nil if no token is usable.
 func (s *Source) resume(e *entry) *Token {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *Source) resume(e *entry) *Token {
 	return t
 }
 
-// observe calls a hook, which may be nil.
+// observe calls a hook if it is set.
 func observe[I, R any](ctx context.Context, hook func(context.Context, I) (context.Context, func(R)), info I) (context.Context, func(R)) {
 	if hook == nil {
 		return ctx, nil

@@ -6,20 +6,21 @@ import (
 	"sync"
 )
 
-// condemningEndpoints is how many different endpoints have to refuse a token,
-// with none accepting it in between, before it is no longer handed out. One
-// endpoint alone says nothing about a token, however often it refuses.
+// condemningEndpoints is the number of different endpoints that must refuse a
+// token, with none accepting it in between, before the Source stops handing it
+// out. The refusals of one endpoint alone say nothing about a token.
 const condemningEndpoints = 3
 
-// evidence collects which endpoints have refused a token since one accepted it.
+// evidence records the endpoints that have refused a token since an endpoint
+// last accepted it.
 type evidence struct {
 	mu        sync.Mutex
-	endpoints []uint64 // hashes of different ones, at most condemningEndpoints
+	endpoints []uint64 // hashes, at most condemningEndpoints
 }
 
 var endpointSeed = maphash.MakeSeed()
 
-// add notes a refusal, and reports whether it is the one that condemns.
+// add records a refusal. It reports whether this refusal reaches the limit.
 func (e *evidence) add(endpoint string) bool {
 	hash := maphash.String(endpointSeed, endpoint)
 	e.mu.Lock()
@@ -37,13 +38,13 @@ func (e *evidence) condemns() bool {
 	return len(e.endpoints) == condemningEndpoints
 }
 
-// ReportRefused notes that endpoint has answered that it does not accept the
-// token. An endpoint is a host and a path without the ids in it. When three
-// different endpoints have refused a token and none has accepted it in between,
-// its [Source] stops handing it out: callers wait for another token, or get the
-// error why there is none. It issues nothing; [Source.Renew] does.
+// ReportRefused records that endpoint has refused the token. An endpoint is a
+// host and a path without the ids in it. When three different endpoints have
+// refused the token, and none has accepted it in between, its [Source] stops
+// handing it out. New callers then wait for another token, or get the error of
+// its issuance. ReportRefused does not start an issuance. [Source.Renew] does.
 //
-// A transport reports what it sees. Most code has no use for this.
+// A transport calls ReportRefused. Most programs do not need it.
 func (t *Token) ReportRefused(endpoint string) {
 	found := t.evidence.Load()
 	for found == nil {
@@ -55,8 +56,8 @@ func (t *Token) ReportRefused(endpoint string) {
 	}
 }
 
-// ReportAccepted notes that an endpoint has accepted the token, which refutes
-// all refusals before. It costs next to nothing where there were none.
+// ReportAccepted records that an endpoint has accepted the token. This cancels
+// all earlier refusals. It costs next to nothing if there were none.
 func (t *Token) ReportAccepted() {
 	if t.evidence.Load() != nil {
 		t.evidence.Store(nil)

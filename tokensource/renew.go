@@ -2,14 +2,14 @@ package tokensource
 
 import "context"
 
-// Renewals that refusals ask for draw on a budget per account: a burst, and
-// one more with each renewalRefill-th part of the token's lifetime.
+// Each account has a budget for the renewals of refused tokens. The budget
+// holds renewalBurst renewals. It regains one with each renewalRefill-th part
+// of the token's lifetime.
 const (
 	renewalBurst  = 3
 	renewalRefill = 60
 )
 
-// renew is [Source.Renew].
 func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 	if err := s.renewable(ctx, refused); err != nil {
 		return nil, err
@@ -31,7 +31,6 @@ func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 	return t, err
 }
 
-// renewInBackground is [Source.RenewInBackground].
 func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
 	if s.renewable(ctx, refused) != nil {
 		return
@@ -40,14 +39,13 @@ func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
 	e := s.entry(refused.account, now)
 	defer e.mu.Unlock()
 	if e.newest == refused && e.flight == nil {
-		_, _ = s.begin(ctx, e, ReasonSuspected, refused, now) // No one waits for the error.
+		_, _ = s.begin(ctx, e, ReasonSuspected, refused, now) // No caller waits for the error.
 	}
 }
 
-// beginRenewal is [Source.BeginRenewal].
 func (s *Source) beginRenewal(ctx context.Context, refused *Token) {
 	if s.renewable(ctx, refused) == nil {
-		_, _, _, _ = s.replace(ctx, refused) // No one waits for the error.
+		_, _, _, _ = s.replace(ctx, refused) // No caller waits for the error.
 	}
 }
 
@@ -58,12 +56,13 @@ func (s *Source) renewable(ctx context.Context, refused *Token) error {
 	return s.admissible(ctx, refused.account)
 }
 
-// replace finds out what a caller of Renew gets: the token that has replaced
-// the refused one already, an issuance to wait for, or an error.
+// replace returns what a caller of Renew gets: the token that has replaced the
+// refused token, an issuance to wait for, or an error.
 //
-// It takes the refused token out of service for a moment, so that new callers
-// wait for its successor. It does not after a failed renewal: one endpoint that
-// refuses every token must not hold up those who call others.
+// It takes the refused token out of service for a short time, so that new
+// callers wait for the successor. After a failed renewal new callers do not
+// wait: an endpoint that refuses every token must not delay the callers of
+// other endpoints.
 func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance, RenewOutcome, error) {
 	now := s.now()
 	e := s.entry(refused.account, now)

@@ -219,8 +219,9 @@ func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
 	body.wantClosedOnce(t)
 }
 
-// What reads a body sets the trailer, and a replay would read it meanwhile: the
-// program would end with "concurrent map iteration and map write".
+// The reader of a body sets the trailer. A replay would read the trailer at the
+// same time, and the program would end with "concurrent map iteration and map
+// write".
 func TestRecording_NotWithTrailers(t *testing.T) {
 	m, w := &fakeIssuer{}, &fakeBase{answer: always(http.StatusUnauthorized, "")}
 	req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))

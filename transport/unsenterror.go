@@ -24,8 +24,9 @@ const (
 	// Request.Host as its client has set it lets the client choose.
 	ErrHostHeader UnsentError = "the Host of the request is not in Config.Hosts; leave Request.Host empty, as httputil.ProxyRequest.SetURL does"
 	// ErrBodyMissing: the request has a ContentLength, but no Body. net/http
-	// refuses it over HTTP/1.1, and would send it without a body over HTTP/2.
-	ErrBodyMissing UnsentError = "Request.ContentLength is set, but Request.Body is nil; set both or neither"
+	// refuses a nil Body over HTTP/1.1. It would send nothing over HTTP/2, and
+	// for http.NoBody.
+	ErrBodyMissing UnsentError = "Request.ContentLength is set, but Request.Body is nil or http.NoBody; set both or neither"
 	// ErrAuthorizationPresent: the request has credentials of its own.
 	ErrAuthorizationPresent UnsentError = "the request has an Authorization of its own; remove it, or use a client without this transport"
 	// ErrNoAccount: nothing says for which account the request is.

@@ -51,8 +51,8 @@ func isControl(c rune) bool { return c < 0x20 || c == 0x7f }
 // hasDotSegment reports whether any server may find a "." or ".." segment in
 // path. Some servers take a backslash for a slash (WHATWG's URL parsing,
 // Cloudflare's normalization). Some ignore the text after a semicolon
-// (servlets), or spaces around a name (Windows). Some take a character for one
-// that Unicode calls compatible with it (the forms NFKC and NFKD). A server
+// (servlets). Some ignore spaces around a name (Windows). Some replace
+// characters by those that Unicode calls compatible (NFKC and NFKD). A server
 // that decodes a path before it parses it ends the path at a question mark or a
 // number sign.
 func hasDotSegment(path string) bool {
