@@ -67,7 +67,7 @@ var endedContexts = map[string]struct {
 
 // A client must not get an empty 200, which it would take for an executed
 // payment. This holds with and without a handler that recovers the panic.
-func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
+func TestAbort_WaitingClientGetsNoSuccess(t *testing.T) {
 	for name, test := range endedContexts {
 		for protocol, start := range startByProtocol {
 			for around, wrap := range map[string]func(http.Handler) http.Handler{
@@ -118,7 +118,7 @@ func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
 // A request whose client has gone is neither logged nor given to the
 // ErrorHandler. Without a server of net/http, as behind an adapter for another
 // server, no one recovers a panic, and a plain return would answer 200.
-func TestAbort_SetsAStatusBeforeItPanics(t *testing.T) {
+func TestAbort_SetsStatusBeforePanic(t *testing.T) {
 	for name, server := range map[string]any{"beneath a server": new(http.Server), "by itself": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestAbort_SetsAStatusBeforeItPanics(t *testing.T) {
 
 // Half of a response must not look complete, even if a handler recovers the
 // panic.
-func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
+func TestNewProxy_BrokenResponseStaysBroken(t *testing.T) {
 	for length, begin := range map[string]func(http.ResponseWriter){
 		"of unknown length": func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, `{"half":`)
@@ -197,7 +197,7 @@ func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 
 // A program that ends in the middle of a response must not complete the
 // response.
-func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
+func TestNewProxy_ShutdownBreaksResponse(t *testing.T) {
 	const half = `{"half":`
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, half)
@@ -240,7 +240,7 @@ func TestNewProxy_AnswersBehindRecovery(t *testing.T) {
 
 // echo and http.TimeoutHandler take an informational response for the final
 // response. A refusal must not become a 200.
-func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
+func TestNewProxy_EarlyHintsHideNoStatus(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -286,7 +286,7 @@ func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
 
 // The Flush of gin and echo panics below an http.TimeoutHandler. The panic
 // would become an empty 200, or end the program.
-func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
+func TestNewProxy_SurvivesPanickingFlush(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "made")
 		_ = http.NewResponseController(w).Flush() // The proxy flushes, since the length is unknown.

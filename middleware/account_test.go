@@ -248,7 +248,7 @@ var ids = []string{
 	"٣", "１", "𝟙", "1\u200b", "\ufeff1", "½", "Ⅷ", "null", "true", "organization", "1,2", "1;2", "1/2", "..", "[1]", "{}", `"1"`, "NaN", "Infinity", "1e0", "10e-1",
 }
 
-func FuzzOnlyCanonicalDecimalsAreAccounts(f *testing.F) {
+func FuzzFromHeader_RequiresCanonicalID(f *testing.F) {
 	for _, id := range ids {
 		f.Add(id)
 	}
@@ -271,7 +271,7 @@ func FuzzOnlyCanonicalDecimalsAreAccounts(f *testing.F) {
 	})
 }
 
-func FuzzAPathNamesAnAccountInNoOtherForm(f *testing.F) {
+func FuzzFromPath_RequiresCanonicalID(f *testing.F) {
 	for _, id := range ids {
 		f.Add(id)
 		f.Add(url.PathEscape(id))

@@ -81,7 +81,7 @@ func TestAdmit_LeavesTheClientsConnectionAlone(t *testing.T) {
 
 // Authorization is not allowed in a trailer (RFC 9110, section 6.5.1), but a
 // server may read it there.
-func TestAdmit_DropsATrailerThatIsAnAuthorization(t *testing.T) {
+func TestAdmit_DropsAuthorizationTrailer(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	m := newMiddleware(t, middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(t, alice))})
 	r := inbound(t)
@@ -195,7 +195,7 @@ func TestNewProxy_PassesRequestTrailers(t *testing.T) {
 }
 
 // Rewrite sees the client's own fields, and may pass them on.
-func TestNewProxy_RewriteSeesWhatTheClientSent(t *testing.T) {
+func TestRewrite_SeesClientFields(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("X-Forwarded-For") })
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {
@@ -209,7 +209,7 @@ func TestNewProxy_RewriteSeesWhatTheClientSent(t *testing.T) {
 
 // A client that speaks HTTP/2 through an upgraded connection chooses the target
 // of every further request (RFC 9113, section 3.1, has withdrawn h2c upgrades).
-func TestNewProxy_DropsUpgradesThatAreTunnels(t *testing.T) {
+func TestNewProxy_DropsTunnelUpgrades(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s|%s|%s", r.Header.Get("Upgrade"), r.Header.Get("Connection"), r.Header.Get("Http2-Settings"))
 	})

@@ -13,12 +13,13 @@ import (
 type inboundBody struct {
 	io.ReadCloser
 	left     int64       // bytes to come; negative if unknown
-	trailer  http.Header // the client's
-	outgoing http.Header // the trailer of the outgoing request
+	trailer  http.Header // of the client's request; nil if there is none
+	outgoing http.Header // the trailer of the forwarded request; nil if there is none
 }
 
-// passTrailer sends the trailer of the client's request. The ReverseProxy copies
-// the names of the trailer, but the values arrive after the body.
+// passTrailer makes the proxy forward the trailer of the client's request. The
+// ReverseProxy copies only the names of the fields, since their values arrive
+// after the body.
 func passTrailer(r *httputil.ProxyRequest) {
 	if body, ok := r.In.Body.(*inboundBody); ok {
 		body.outgoing = r.Out.Trailer

@@ -116,7 +116,7 @@ func TestFromJWT_InvalidAccountIsForbidden(t *testing.T) {
 	check(t, "and authenticated", errors.Is(err, middleware.ErrUnauthenticated), false)
 }
 
-func FuzzAClaimNamesAnAccountInNoOtherForm(f *testing.F) {
+func FuzzFromJWT_RequiresCanonicalID(f *testing.F) {
 	for _, id := range ids {
 		f.Add(id)
 		f.Add(`"` + id + `"`)

@@ -142,7 +142,7 @@ func TestJWTConfig_NilKeysVerifyNothing(t *testing.T) {
 }
 
 // The key server closes the connection without an answer.
-func TestFromJWT_SurvivesAKeyServerThatIsDown(t *testing.T) {
+func TestFromJWT_KeyServerOutageIs503(t *testing.T) {
 	keys := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	defer keys.Close()
 	config := jwtConfig(jwt.SigningMethodHS256, nil)

@@ -17,7 +17,7 @@ const otherAudience = "https://other.example"
 
 // An option does not replace the requirement of a field, and a field does not
 // replace a stricter option.
-func TestJWTConfig_OptionsHoldBesideTheFields(t *testing.T) {
+func TestJWTConfig_OptionsAddToFields(t *testing.T) {
 	both := []string{jwtAudience, otherAudience}
 	now := time.Now()
 	for name, test := range map[string]struct {
@@ -111,7 +111,7 @@ func TestJWTConfig_OptionsHoldBesideTheFields(t *testing.T) {
 	}
 }
 
-func TestJWTConfig_ValidMethodsNarrowTheAlgorithms(t *testing.T) {
+func TestJWTConfig_OptionsNarrowAlgorithms(t *testing.T) {
 	config := jwtConfig(jwt.SigningMethodHS256, hmacKey)
 	config.Algorithms = []string{"HS256", "HS384"}
 	for name, options := range map[string][]jwt.ParserOption{
@@ -134,7 +134,7 @@ func TestJWTConfig_ValidMethodsNarrowTheAlgorithms(t *testing.T) {
 }
 
 // If a field and an option contradict each other, no token is valid.
-func TestJWTConfig_ContradictionsLetNobodyIn(t *testing.T) {
+func TestJWTConfig_ContradictionDeniesAll(t *testing.T) {
 	for name, options := range map[string][]jwt.ParserOption{
 		"other methods":  {jwt.WithValidMethods([]string{"HS512", "none"})},
 		"no method":      {jwt.WithValidMethods([]string{})},
@@ -159,7 +159,7 @@ func TestJWTConfig_ContradictionsLetNobodyIn(t *testing.T) {
 
 // A token that is used before it was issued shows that a clock is wrong. Its
 // expiry is then unknown.
-func TestFromJWT_RefusesATokenOfTheFuture(t *testing.T) {
+func TestFromJWT_RefusesFutureToken(t *testing.T) {
 	at := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	for name, test := range map[string]struct {
 		iat    any
@@ -241,7 +241,7 @@ func TestFromJWT_RefusesCriticalExtensions(t *testing.T) {
 
 // A client takes a 401 for "log in again". A 401 must be about the client's own
 // token.
-func TestFromJWT_AnswersOfTheWholeWay(t *testing.T) {
+func TestFromJWT_AnswersOnlyToOwnToken(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{
 		Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
 		Account: fromJWT(t, jwtConfig(jwt.SigningMethodHS256, hmacKey)),

@@ -25,7 +25,7 @@ import (
 
 // An outage makes one line at its beginning and one at its end, for any number
 // of requests, and even if single requests succeed in between.
-func TestLogger_OneLineForAChangeOfState(t *testing.T) {
+func TestLogger_LogsStateChangesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
 		proxy, logged := proxyOver(t, func(r *http.Request) (*http.Response, error) {
@@ -74,7 +74,7 @@ func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 
 // Each kind of failure has its own lines: the end of one kind is not the end of
 // another.
-func TestLogger_KindsBeginAndEndApart(t *testing.T) {
+func TestLogger_KindsAreIndependent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
 		proxy, logged := proxyOver(t, func(r *http.Request) (*http.Response, error) {
@@ -108,7 +108,7 @@ func TestLogger_KindsBeginAndEndApart(t *testing.T) {
 }
 
 // The log names each misconfiguration.
-func TestLogger_NamesWhatIsMisconfigured(t *testing.T) {
+func TestLogger_NamesMisconfiguration(t *testing.T) {
 	var failure error
 	proxy, logged := proxyOver(t, func(*http.Request) (*http.Response, error) { return nil, failure })
 	for range 3 {
@@ -131,7 +131,7 @@ func TestLogger_NamesWhatIsMisconfigured(t *testing.T) {
 }
 
 // The number of remembered failures is bounded, and so is the number of lines.
-func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
+func TestLogger_BoundsDistinctFailures(t *testing.T) {
 	n := 0
 	proxy, logged := proxyOver(t, func(*http.Request) (*http.Response, error) {
 		n++
@@ -153,7 +153,7 @@ func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
 }
 
 // Mistakes of clients are not logged: otherwise clients could fill the log.
-func TestLogger_IsNotToldOfClientsFailures(t *testing.T) {
+func TestLogger_IgnoresClientFailures(t *testing.T) {
 	for name, account := range map[string]middleware.AccountFunc{
 		"unauthenticated": denyingAccount(middleware.ErrUnauthenticated),
 		"forbidden":       denyingAccount(middleware.ErrForbidden),
@@ -188,7 +188,7 @@ type failingReader struct{ err error }
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
 // Errors of other packages may hold accounts and tokens.
-func TestLogger_ShowsNothingOfARequest(t *testing.T) {
+func TestLogger_HidesRequest(t *testing.T) {
 	secret := errors.New("SENTINELTOKEN of " + alice)
 	for _, failure := range []error{
 		secret,
@@ -214,7 +214,7 @@ func TestLogger_ShowsNothingOfARequest(t *testing.T) {
 }
 
 // The log says which host could not be reached, and why.
-func TestLogger_TellsTheReasonOfTheNetwork(t *testing.T) {
+func TestLogger_NamesNetworkReason(t *testing.T) {
 	for want, failure := range map[string]error{
 		"connect: connection refused":        &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: fmt.Errorf("connect: %w", syscall.ECONNREFUSED)},
 		"lookup pismo.example: no such host": &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "pismo.example"}},
@@ -226,7 +226,7 @@ func TestLogger_TellsTheReasonOfTheNetwork(t *testing.T) {
 }
 
 // Without a Logger, the current default logger logs failures.
-func TestLogger_IsTheDefaultOne(t *testing.T) {
+func TestLogger_DefaultIsSlogDefault(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	p := newPlatform(t, passporttest.Config{})
@@ -240,7 +240,7 @@ func TestLogger_IsTheDefaultOne(t *testing.T) {
 }
 
 // Failures are logged even if the program has its own ErrorHandler.
-func TestLogger_IsToldBesideAnErrorHandler(t *testing.T) {
+func TestLogger_LogsBesideErrorHandler(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{ServerSecret: "right"})
 	p.FailAlways(passporttest.RateLimited(time.Second))
 	logger, logged := newLogger()
@@ -257,7 +257,7 @@ func TestLogger_IsToldBesideAnErrorHandler(t *testing.T) {
 	check(t, "how long to wait", strings.Contains(fmt.Sprint(line["error"]), "retry after"), false)
 }
 
-func TestLogger_IsToldOfResponsesThatBreakOff(t *testing.T) {
+func TestLogger_LogsBrokenResponses(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		_ = http.NewResponseController(w).Flush()

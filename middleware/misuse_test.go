@@ -208,7 +208,7 @@ func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
 
 // A framework's handler may have read the body. The platform must not get a
 // part of the body, and must not be blamed.
-func TestMisuse_BodyThatWasReadBefore(t *testing.T) {
+func TestMisuse_BodyReadBefore(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	for name, length := range map[string]int{"all": 7, "a part": 3} {
 		logger, logged := newLogger()

@@ -128,7 +128,7 @@ func TestAuthError_HidesJoinedErrors(t *testing.T) {
 	check(t, "Retry-After", r.header.Get("Retry-After"), "")
 }
 
-func TestProblems_AreDistinctConstants(t *testing.T) {
+func TestProblems_AreDistinct(t *testing.T) {
 	problems := middleware.Problems()
 	types, details := map[string]bool{}, map[string]bool{}
 	for _, p := range problems {
@@ -211,7 +211,7 @@ func TestAnswerProblem_HEADHasNoBody(t *testing.T) {
 }
 
 // The page on errors lists the type of each problem, and no other.
-func TestProblems_AreListedInTheDocs(t *testing.T) {
+func TestProblems_MatchDocs(t *testing.T) {
 	page, err := os.ReadFile("../docs/errors.md")
 	if err != nil {
 		t.Fatal(err)

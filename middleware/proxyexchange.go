@@ -57,7 +57,7 @@ func (x *proxyExchange) serveUpgrade(r *http.Request) {
 	x.bodyPassed = true
 }
 
-// exchange returns x. It finds x in the ResponseWriters that embed it.
+// exchange returns x. An upgradeWriter, which embeds x, has this method too.
 func (x *proxyExchange) exchange() *proxyExchange { return x }
 
 // WriteHeader writes an informational response directly to the server's own

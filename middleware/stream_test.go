@@ -195,7 +195,7 @@ func TestNewProxy_PassesEarlyResponse(t *testing.T) {
 // A slow client must not delay the platform's connection and the client's own
 // answer until the last byte. The body is buffered for a replay while it
 // streams.
-func TestNewProxy_DoesNotWaitForTheUpload(t *testing.T) {
+func TestNewProxy_AnswersBeforeUploadEnds(t *testing.T) {
 	arrived := make(chan string, 2)
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		first := make([]byte, 4)

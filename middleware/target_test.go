@@ -157,7 +157,7 @@ func withPathPrefix(prefix string, next http.Handler) http.Handler {
 }
 
 // A client must not choose a path outside that of the proxy.
-func TestTarget_OtherPathsAreRefused(t *testing.T) {
+func TestTarget_DotSegmentsAreRefused(t *testing.T) {
 	for name, serving := range handlersByMount {
 		t.Run(name, func(t *testing.T) {
 			p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
@@ -183,7 +183,7 @@ func TestTarget_OtherPathsAreRefused(t *testing.T) {
 }
 
 // The check must not refuse legitimate requests.
-func TestTarget_LegitimatePathsPassUnchanged(t *testing.T) {
+func TestTarget_CleanPathPassesUnchanged(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
 	proxied := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/only/below/here") }))
@@ -220,7 +220,7 @@ func TestTarget_AsteriskIsRefused(t *testing.T) {
 
 // StripPrefix can leave a path without a leading slash, and can make a dot
 // segment.
-func TestTarget_IsCheckedAsItIsPassedOn(t *testing.T) {
+func TestTarget_IsCheckedInForwardedForm(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
 	proxy := p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/v1/statements") })
@@ -237,7 +237,7 @@ func TestTarget_IsCheckedAsItIsPassedOn(t *testing.T) {
 // A target in absolute form names a host, a port and a user. The outbound
 // request has none of them, and not the client's Host field, with http and with
 // TLS.
-func TestTarget_HostIsTheTargets(t *testing.T) {
+func TestTarget_HostIsConfigured(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		p := newPlatform(t, passporttest.Config{TLS: secure, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "%s %s %s", r.Host, r.RequestURI, r.Header.Get("X-Forwarded-Host"))
@@ -264,7 +264,7 @@ func TestTarget_HostIsTheTargets(t *testing.T) {
 }
 
 // The URL of a request that net/http has not parsed may hold anything.
-func TestTarget_OfAnotherServerIsChecked(t *testing.T) {
+func TestTarget_UnparsedURLIsChecked(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{
 		Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
 		Account: middleware.FixedAccount(acct(t, alice)),

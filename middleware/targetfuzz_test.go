@@ -55,7 +55,7 @@ func decodeLeniently(p string) string {
 
 // Whatever a client sends, each server behind the proxy that reads the path in
 // its own way stays below the path of the target.
-func FuzzTarget_StaysBelowThePathOfTheProxy(f *testing.F) {
+func FuzzTarget_StaysBelowProxyPath(f *testing.F) {
 	for _, target := range append(dotSegmentTargets, cleanTargets...) {
 		f.Add(target)
 	}

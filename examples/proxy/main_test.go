@@ -83,7 +83,7 @@ func TestServe_EndsWithItsContext(t *testing.T) {
 
 // A login without POST, as from a browser, must not be answered with an error
 // about a missing token.
-func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
+func TestLogin_RequiresPOST(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	accounts := map[string]string{alice: "102681871", bob: "102681872"}
 	proxy, err := newProxy(discardLogger, platform.FromFakeServer(fake), newLogin(accounts), newEvents(discardLogger, new(eventCounters)), nil)

@@ -291,7 +291,7 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 
 // A client that authenticates token requests with the same Source would wait
 // for itself. The Source reports this, and the error must not become an outage.
-func TestS2S_ClientThatAsksItself(t *testing.T) {
+func TestS2S_SelfAuthenticatingClient(t *testing.T) {
 	s := issuer("https://pismo.example")
 	inner := tokensource.NewError(tokensource.ErrMisconfigured, nil)
 	s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, inner })}

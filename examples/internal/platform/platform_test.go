@@ -11,7 +11,7 @@ import (
 )
 
 // Each fault is found before the first request. The error names the variable.
-func TestFromEnvironment_NamesWhatIsMissing(t *testing.T) {
+func TestFromEnvironment_NamesMissingVariable(t *testing.T) {
 	const url = "https://sandbox.pismolabs.io"
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
