@@ -113,6 +113,9 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	out.Header = header
 	out.Body = content
 	out.GetBody = x.getBody()
+	if x.body.recording != nil {
+		out.Trailer = nil // It is empty, and the reader of the body may change it.
+	}
 	if out.URL.Scheme == "http" && !x.transport.isHostHeaderListed(out) {
 		out.Host = "" // The target's, and not one that a proxy's client chose.
 	}
