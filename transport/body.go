@@ -20,13 +20,15 @@ type body struct {
 
 // newBody returns the body of req. A body without GetBody is recorded while it
 // is sent if its length is known and at most limit. Every other body streams
-// once, and is never buffered. So does the body of a request with a trailer: the
-// reader of the body sets the trailer, while another sending would read it.
+// once, and is never buffered. So does the body of a request that announces a
+// trailer: the reader of the body sets the trailer, while another sending would
+// read it. An empty Trailer announces none. Caddy's reverse_proxy makes one for
+// every request with a body, and [exchange.outgoing] leaves it out.
 func newBody(req *http.Request, limit int64) body {
 	switch {
 	case !hasBody(req):
 		return body{ready: req.Body, empty: true}
-	case req.GetBody != nil || req.ContentLength <= 0 || req.ContentLength > limit || req.Trailer != nil:
+	case req.GetBody != nil || req.ContentLength <= 0 || req.ContentLength > limit || len(req.Trailer) > 0:
 		return body{ready: req.Body, get: req.GetBody}
 	}
 	r := newRecording(req)

@@ -114,6 +114,9 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	out.Header = header
 	out.Body = content
 	out.GetBody = x.getBody()
+	if x.body.recording != nil {
+		out.Trailer = nil // It is empty, and the reader of the body may change it.
+	}
 	if out.URL.Scheme == "http" && !x.transport.isHostHeaderListed(out) {
 		out.Host = "" // A client of a proxy may have chosen it.
 	}
