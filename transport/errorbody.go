@@ -7,18 +7,19 @@ import (
 	"unicode"
 )
 
-// An errorBody is what a body of an error says, in whichever of the platform's
-// forms: {code,message,details}, {error_code,message}, {message},
+// An errorBody is the information in the body of an error, in any of the
+// platform's forms: {code,message,details}, {error_code,message}, {message},
 // {correlationId,errors[]}.
 type errorBody struct {
-	// fromGateway says that the body is empty, a text, or a message and nothing
-	// else: a gateway refuses a token so. A timestamp or a path beside the
-	// message is the sign of an application, which may have refused the request.
+	// fromGateway means that the body is empty, a text, or a message and
+	// nothing else. Gateways refuse a token with such bodies. A timestamp
+	// or a path beside the message indicates an application, which may have
+	// refused the request.
 	fromGateway bool
 	codes       []string // in capitals
 }
 
-// parse reads the body, if it is complete.
+// parse reads the body if it is complete.
 func (r *Refusal) parse() errorBody {
 	var e errorBody
 	body := bytes.TrimSpace(bytes.TrimPrefix(r.Body, []byte("\ufeff")))
@@ -30,15 +31,15 @@ func (r *Refusal) parse() errorBody {
 		e.fromGateway = e.readObject(body, true)
 	case json.Valid(body):
 		e.readErrors(body)
-	case body[0] != '{' && body[0] != '[': // JSON that breaks off may have lost its code.
+	case body[0] != '{' && body[0] != '[': // Truncated JSON may have lost its code.
 		e.fromGateway = e.readText(string(body))
 	}
 	return e
 }
 
-// readObject finds the error codes of a JSON object, and of its errors if it is
-// the outermost. It reports whether the object has a message and nothing else.
-// It reads field by field: if a name stands there twice, both values count.
+// readObject collects the error codes of a JSON object, and those of its errors
+// if outermost is true. It reports whether the object has a message and nothing
+// else. It reads field by field, so that both values of a repeated name count.
 func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool) {
 	fields := json.NewDecoder(bytes.NewReader(object))
 	_, _ = fields.Token() // The opening brace; the object is known to be valid.
@@ -66,14 +67,15 @@ func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool)
 	return onlyMessage && others == 0
 }
 
-// jsonString returns a JSON string, and whether value is one; null is an empty one.
-// A number is no code that is known.
+// jsonString returns a JSON string, and whether value is a JSON string. It
+// returns "" for null.
 func jsonString(value []byte) (text string, ok bool) {
 	err := json.Unmarshal(value, &text)
 	return text, err == nil
 }
 
-// readErrors finds the error codes of an object, or of those of an array.
+// readErrors collects the error codes of an object, or of the objects in an
+// array.
 func (e *errorBody) readErrors(value []byte) {
 	var elements []json.RawMessage
 	if json.Unmarshal(value, &elements) != nil {
@@ -86,9 +88,9 @@ func (e *errorBody) readErrors(value []byte) {
 	}
 }
 
-// readText finds the codes of refusals by the business in what is not JSON: XML,
-// forms, JSON with something in front of it. It reports whether the text is a
-// gateway's: words, or the page with which a web server says 401.
+// readText collects the codes of business refusals from a body that is not
+// JSON, such as XML, a form, or JSON with a prefix. It reports whether the text
+// comes from a gateway: words, or the HTML page of a web server for 401.
 func (e *errorBody) readText(text string) bool {
 	for word := range strings.FieldsFuncSeq(text, isCodeSeparator) {
 		if verdict, ok := knownCodes[word]; ok && verdict != TokenRefused {
@@ -102,17 +104,17 @@ func (e *errorBody) readText(text string) bool {
 	return text[0] != '"' && !strings.ContainsFunc(text, isStructural)
 }
 
-// isCodeSeparator reports whether no error code has r.
+// isCodeSeparator reports whether r cannot be part of an error code.
 func isCodeSeparator(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
-// isStructural reports whether r is a sign of structure: of JSON, of XML, or of
-// what is no text at all.
+// isStructural reports whether r is a sign of JSON, of XML, or of binary data.
 func isStructural(r rune) bool {
 	return strings.ContainsRune("{}[]<>", r) || !unicode.IsPrint(r) && !unicode.IsSpace(r)
 }
 
-// verdict returns what the codes say, and whether they say anything. If they
-// contradict each other, nothing is replayed.
+// verdict returns the verdict that the codes imply, and whether they imply one.
+// If the codes contradict each other, a verdict other than TokenRefused wins,
+// so that nothing is replayed.
 func (e *errorBody) verdict() (verdict Verdict, ok bool) {
 	for _, code := range e.codes {
 		if known, ok := knownCodes[code]; ok && known != TokenRefused {
