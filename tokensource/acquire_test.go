@@ -22,7 +22,7 @@ func TestToken_ThousandCallersOneIssuance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: tt.latency}
+				d := &fakeIssuer{latency: tt.latency}
 				src := newSource(t, d)
 				one := src.ForAccount(acct(t, 1))
 				all := together(1000, tt.pause, func(i int) (*tokensource.Token, error) {
@@ -42,7 +42,7 @@ func TestToken_ThousandCallersOneIssuance(t *testing.T) {
 
 func TestToken_KeptWhileFresh(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		for range 400 {
 			token(t, src, acct(t, 1))
@@ -54,7 +54,7 @@ func TestToken_KeptWhileFresh(t *testing.T) {
 
 func TestToken_UnusedAccountIsNotRenewed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		token(t, src, acct(t, 1))
 		time.Sleep(24 * time.Hour)
@@ -64,7 +64,7 @@ func TestToken_UnusedAccountIsNotRenewed(t *testing.T) {
 
 func TestToken_CallersShareAFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 50 * time.Millisecond}
+		d := &fakeIssuer{latency: 50 * time.Millisecond}
 		d.fail(errDown)
 		src := newSource(t, d)
 		all := together(20, 0, func(int) (*tokensource.Token, error) {
@@ -86,7 +86,7 @@ func TestToken_CallersShareAFailure(t *testing.T) {
 
 func TestToken_CancelEndsOnlyOneWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 200 * time.Millisecond}
+		d := &fakeIssuer{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
 		all := together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
 			ctx := t.Context()
@@ -109,7 +109,7 @@ func TestToken_CancelEndsOnlyOneWait(t *testing.T) {
 
 func TestToken_IssuanceOutlivesItsCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 200 * time.Millisecond}
+		d := &fakeIssuer{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -136,7 +136,7 @@ func TestToken_HonoursTheDeadline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: 400 * time.Millisecond}
+				d := &fakeIssuer{latency: 400 * time.Millisecond}
 				src := newSource(t, d)
 				refused := token(t, src, acct(t, 1))
 
@@ -155,7 +155,7 @@ func TestToken_HonoursTheDeadline(t *testing.T) {
 
 func TestToken_ReturnsTheCancelCause(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{latency: time.Second})
+		src := newSource(t, &fakeIssuer{latency: time.Second})
 		reason := errors.New("the client went away")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Millisecond, func() { cancel(reason) })
@@ -191,7 +191,7 @@ func TestToken_CancelDuringCompletionIsSafe(t *testing.T) {
 // an error can be sent.
 func TestToken_IsNeverExpired(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 2 * time.Second, lifetime: 20 * time.Second}
+		d := &fakeIssuer{latency: 2 * time.Second, lifetime: 20 * time.Second}
 		src := newSource(t, d)
 		account := acct(t, 1)
 		var callers sync.WaitGroup
@@ -221,7 +221,7 @@ func TestToken_IsNeverExpired(t *testing.T) {
 }
 
 func TestToken_ZeroAccountFails(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	var zero tokensource.Account
 	wantNoToken(t, src, zero, tokensource.ErrMisconfigured)
@@ -236,7 +236,7 @@ func TestToken_ZeroAccountFails(t *testing.T) {
 }
 
 func TestToken_Organization(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	if tok := token(t, src, tokensource.Organization()); tok.Account() != tokensource.Organization() {
 		t.Errorf("the token is for %v", tok.Account())

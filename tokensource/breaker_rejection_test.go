@@ -18,9 +18,9 @@ var rejected = failure(tokensource.ErrAccountRejected, 401, 0)
 // A wrong secret has to be called so, to the callers and to the hooks, however
 // many accounts a program uses.
 func TestBreaker_NamesWrongCredentials(t *testing.T) {
-	for name, before := range map[string]func(*desk, *tokensource.Source, []tokensource.Account){
-		"from the beginning": func(*desk, *tokensource.Source, []tokensource.Account) {},
-		"when they expire": func(_ *desk, src *tokensource.Source, accounts []tokensource.Account) {
+	for name, before := range map[string]func(*fakeIssuer, *tokensource.Source, []tokensource.Account){
+		"from the beginning": func(*fakeIssuer, *tokensource.Source, []tokensource.Account) {},
+		"when they expire": func(_ *fakeIssuer, src *tokensource.Source, accounts []tokensource.Account) {
 			for range 2 {
 				for _, account := range accounts {
 					_, _ = src.Token(context.Background(), account)
@@ -43,7 +43,7 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 							}
 						}
 					}}
-					d := &desk{}
+					d := &fakeIssuer{}
 					src := newSource(t, d, func(c *tokensource.Config) { c.Hooks = hooks })
 					accounts := accts(t, n)
 					before(d, src, accounts)
@@ -72,7 +72,7 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 // had tokens with the old one, and others had none.
 func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		issuer := revise(d, "right")
 		src := newSource(t, issuer)
 		for _, account := range accts(t, 50) {
@@ -87,7 +87,7 @@ func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 		wantNoToken(t, src, acct(t, 3), tokensource.ErrCredentialsRejected)
 	})
 	bubble(t, func(t *testing.T) { // One account of many is in use.
-		d := &desk{}
+		d := &fakeIssuer{}
 		issuer := revise(d, "right")
 		src := newSource(t, issuer)
 		for _, account := range accts(t, 50) {
@@ -107,7 +107,7 @@ func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 // What was under way when the breaker opened is understood as it is.
 func TestBreaker_NamesLateRejections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		d.fail(rejected)
 		src := newSource(t, d)
 		for i, g := range together(16, time.Millisecond, func(i int) (*tokensource.Token, error) {
@@ -125,7 +125,7 @@ func TestBreaker_NamesLateRejections(t *testing.T) {
 // New credentials are tried by everyone at once, and not by one on trial.
 func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		issuer := revise(d, "wrong")
 		src := newSource(t, issuer)
 		openBreaker(t, d, src, tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
@@ -149,7 +149,7 @@ func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 // Whoever can make up account ids must not be able to keep tokens from others.
 func TestBreaker_IgnoresMadeUpAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		real := accts(t, 3)
 		token(t, src, real[0])
@@ -173,7 +173,7 @@ func TestBreaker_IgnoresMadeUpAccounts(t *testing.T) {
 // A closed account is rejected for good, which says nothing of the others.
 func TestBreaker_KeepsAClosedAccountApart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		token(t, src, acct(t, 1))
 		token(t, src, acct(t, 2))
@@ -191,7 +191,7 @@ func TestBreaker_KeepsAClosedAccountApart(t *testing.T) {
 // Failures of two sorts are no series: the endpoint answers, or it does not.
 func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		d.fail(failure(tokensource.ErrRateLimited, 429, 0))
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
@@ -208,7 +208,7 @@ func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
 // to either.
 func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		granted := acct(t, 1)
 		first := token(t, src, granted)
@@ -255,7 +255,7 @@ func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
 // down, nor the place of the one that tries whether the endpoint is back.
 func TestContextWithHealthCheck_CountsForNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		check := func() error {
 			_, err := src.Token(tokensource.ContextWithHealthCheck(t.Context()), tokensource.Organization())

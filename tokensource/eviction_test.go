@@ -18,7 +18,7 @@ func maxAccounts(n int) func(*tokensource.Config) {
 
 func TestMaxAccounts_BoundsTheAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d, maxAccounts(100))
 		for _, account := range accts(t, 1000) {
 			token(t, src, account)
@@ -31,7 +31,7 @@ func TestMaxAccounts_BoundsTheAccounts(t *testing.T) {
 
 func TestMaxAccounts_HoldsAgainAfterARush(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxAccounts(10))
 		accounts := accts(t, 500)
 		together(len(accounts), 0, func(i int) (*tokensource.Token, error) {
@@ -46,7 +46,7 @@ func TestMaxAccounts_HoldsAgainAfterARush(t *testing.T) {
 
 func TestEviction_KeepsAccountsInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{lifetime: time.Hour}
+		d := &fakeIssuer{lifetime: time.Hour}
 		src := newSource(t, d, maxAccounts(100))
 		hot := accts(t, 20)
 		for i := range 400 {
@@ -66,7 +66,7 @@ func TestEviction_KeepsAccountsInUse(t *testing.T) {
 // token: at most one in eight, because eviction looks at eight.
 func TestEviction_BeginsWithoutTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{lifetime: time.Hour}
+		d := &fakeIssuer{lifetime: time.Hour}
 		known := accts(t, 50)
 		src := newSource(t, d, maxAccounts(100))
 		for _, account := range known {
@@ -91,7 +91,7 @@ func TestEviction_BeginsWithoutTokens(t *testing.T) {
 
 func TestEviction_DropsIdleAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{lifetime: time.Hour})
+		src := newSource(t, &fakeIssuer{lifetime: time.Hour})
 		for _, account := range accts(t, 8) {
 			token(t, src, account)
 		}
@@ -110,7 +110,7 @@ func TestEviction_DropsIdleAccounts(t *testing.T) {
 
 func TestEviction_AccountSourceSurvives(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 10 * time.Millisecond, lifetime: time.Hour}
+		d := &fakeIssuer{latency: 10 * time.Millisecond, lifetime: time.Hour}
 		src := newSource(t, d, maxAccounts(1))
 		one := src.ForAccount(acct(t, 1))
 		first, err := one.Token(t.Context())
@@ -141,7 +141,7 @@ func TestEviction_AccountSourceSurvives(t *testing.T) {
 
 func TestEviction_SparesRunningIssuances(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxAccounts(1))
 		together(10, 20*time.Millisecond, func(i int) (*tokensource.Token, error) {
 			if i%2 == 0 {
@@ -199,7 +199,7 @@ func TestEviction_OneIssuanceAtATime(t *testing.T) {
 }
 
 func TestEviction_CallerStartsAgain(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	one, other := acct(t, 1), acct(t, 2)
 	src.PlantEvicted(one)

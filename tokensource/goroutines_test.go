@@ -45,7 +45,7 @@ const inBubble = "synctest bubble"
 
 func TestSource_GoroutinesEndWithTheIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &desk{latency: time.Hour} // The issuer hangs, but heeds its context.
+		d := &fakeIssuer{latency: time.Hour} // The issuer hangs, but heeds its context.
 		src := newSource(t, d)
 		for i := range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -66,7 +66,7 @@ func TestSource_GoroutinesEndWithTheIssuance(t *testing.T) {
 
 func TestSource_AtRestHasNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		src := newSource(t, &desk{})
+		src := newSource(t, &fakeIssuer{})
 		token(t, src, acct(t, 1))
 		synctest.Wait()
 		if left := ours(inBubble); len(left) > 0 {

@@ -82,7 +82,7 @@ func wantNothingOf(t *testing.T, err *tokensource.Error, token string) {
 
 func TestGrant_InvalidKeepsTheTokenInService(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		var answer tokensource.Issuer = d
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			return answer.Issue(ctx, account)

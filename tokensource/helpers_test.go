@@ -14,10 +14,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// lifetime is that of the tokens of a desk which does not say otherwise.
+// lifetime is that of the tokens of a fakeIssuer that does not say otherwise.
 const lifetime = 600 * time.Second
 
-// errDown is what a desk answers while its endpoint is down.
+// errDown is what a fakeIssuer answers while its endpoint is down.
 var errDown = tokensource.NewError(tokensource.ErrUnavailable, errors.New("connection refused"))
 
 // An issuerFunc is an Issuer.
@@ -30,7 +30,7 @@ func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tok
 // A desk is an Issuer that stands for a token endpoint: it takes its time,
 // grants tokens that name their account and a number, or refuses, and remembers
 // who asked when.
-type desk struct {
+type fakeIssuer struct {
 	latency  time.Duration
 	lifetime time.Duration // 600 s if 0
 
@@ -46,7 +46,7 @@ type deskCall struct {
 	at      time.Time
 }
 
-func (d *desk) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+func (d *fakeIssuer) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 	d.mu.Lock()
 	d.calls = append(d.calls, deskCall{account, time.Now()})
 	number := len(d.calls)
@@ -79,8 +79,8 @@ func (d *desk) Issue(ctx context.Context, account tokensource.Account) (tokensou
 	return opaque(tokenFor(account)+strconv.Itoa(number), life), nil
 }
 
-// fail makes the desk answer everybody with err; nil makes it grant again.
-func (d *desk) fail(err error) {
+// fail makes the fakeIssuer answer everybody with err; nil makes it grant again.
+func (d *fakeIssuer) fail(err error) {
 	if err == nil {
 		d.refuseIf(nil)
 		return
@@ -88,20 +88,20 @@ func (d *desk) fail(err error) {
 	d.refuseIf(func(tokensource.Account) error { return err })
 }
 
-func (d *desk) refuseIf(refuse func(tokensource.Account) error) {
+func (d *fakeIssuer) refuseIf(refuse func(tokensource.Account) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.refuse = refuse
 }
 
-// asked returns how often the desk was asked.
-func (d *desk) asked() int {
+// asked returns how often the fakeIssuer was asked.
+func (d *fakeIssuer) asked() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.calls)
 }
 
-func (d *desk) askedFor(account tokensource.Account) int {
+func (d *fakeIssuer) askedFor(account tokensource.Account) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0
@@ -113,8 +113,8 @@ func (d *desk) askedFor(account tokensource.Account) int {
 	return n
 }
 
-// askedBetween returns how often the desk was asked in a span of time.
-func (d *desk) askedBetween(from, to time.Time) int {
+// askedBetween returns how often the fakeIssuer was asked in a span of time.
+func (d *fakeIssuer) askedBetween(from, to time.Time) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0
@@ -229,8 +229,8 @@ func wantKind(t testing.TB, err error, kind tokensource.ErrorKind) *tokensource.
 	return e
 }
 
-// wantAsked fails the test unless the desk was asked so often.
-func wantAsked(t testing.TB, d *desk, times int) {
+// wantAsked fails the test unless the fakeIssuer was asked so often.
+func wantAsked(t testing.TB, d *fakeIssuer, times int) {
 	t.Helper()
 	if got := d.asked(); got != times {
 		t.Fatalf("the issuer was asked %d times, want %d", got, times)

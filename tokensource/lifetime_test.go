@@ -30,7 +30,7 @@ func TestLifetime_ShortOnesAgeAlike(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{lifetime: tt.life}
+				d := &fakeIssuer{lifetime: tt.life}
 				src := newSource(t, d)
 				account := acct(t, 1)
 				start := time.Now()
@@ -77,7 +77,7 @@ func TestLifetime_ShortOnesAgeAlike(t *testing.T) {
 
 func TestLifetime_RenewalsAreSpread(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		accounts := accts(t, 200)
 		start := time.Now()
@@ -130,7 +130,7 @@ func TestLifetime_IgnoresTheLocalClock(t *testing.T) {
 func TestLifetime_CountsFromBeforeTheRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		start := time.Now()
-		src := newSource(t, &desk{latency: 5 * time.Second})
+		src := newSource(t, &fakeIssuer{latency: 5 * time.Second})
 		if tok := token(t, src, acct(t, 1)); !tok.Expiry().Equal(start.Add(lifetime)) {
 			t.Errorf("the token expires %v after the request", tok.Expiry().Sub(start))
 		}
@@ -139,7 +139,7 @@ func TestLifetime_CountsFromBeforeTheRequest(t *testing.T) {
 
 func TestLifetime_ExpiredOnArrivalIsAnError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{lifetime: 2 * time.Second, latency: 1801 * time.Millisecond})
+		src := newSource(t, &fakeIssuer{lifetime: 2 * time.Second, latency: 1801 * time.Millisecond})
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrMalformedResponse)
 	})
 }

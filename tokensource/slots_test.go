@@ -20,7 +20,7 @@ func TestSlots_SixteenIssuancesAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: 100 * time.Millisecond}
+				d := &fakeIssuer{latency: 100 * time.Millisecond}
 				src := newSource(t, d, maxIssuances(tt.configured))
 				accounts := accts(t, 100)
 				all := together(len(accounts), 0, func(i int) (*tokensource.Token, error) {
@@ -39,7 +39,7 @@ func TestSlots_SixteenIssuancesAtOnce(t *testing.T) {
 
 func TestSlots_FullQueueIsOverloaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxIssuances(1))
 		accounts := accts(t, 1+64+1)
 		served := make(chan error, len(accounts))
@@ -69,7 +69,7 @@ func TestSlots_FullQueueIsOverloaded(t *testing.T) {
 
 func TestSlots_FullQueueKeepsTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d, maxIssuances(1))
 		first := token(t, src, acct(t, 1))
 		time.Sleep(500 * time.Second)
@@ -116,7 +116,7 @@ func TestSlots_LongWaitIsOverloaded(t *testing.T) {
 // that is the queue's fault, and says nothing about the endpoint.
 func TestSlots_LongQueueIsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 190 * time.Millisecond}
+		d := &fakeIssuer{latency: 190 * time.Millisecond}
 		src := newSource(t, d)
 		accounts := accts(t, 1000)
 		all := together(len(accounts), 0, func(i int) (*tokensource.Token, error) {
