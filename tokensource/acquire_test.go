@@ -90,7 +90,7 @@ func TestToken_CancelEndsOnlyOneWait(t *testing.T) {
 		src := newSource(t, d)
 		all := together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
 			ctx := t.Context()
-			if i == 0 { // The one who causes the issuance is the one who leaves.
+			if i == 0 { // The caller that starts the issuance leaves.
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithCancel(ctx)
 				time.AfterFunc(10*time.Millisecond, cancel)
@@ -167,8 +167,8 @@ func TestToken_ReturnsTheCancelCause(t *testing.T) {
 	})
 }
 
-// Whoever leaves at the very moment at which the issuance ends must not look at
-// what is being written; the race detector watches.
+// A caller that leaves when the issuance ends must not read a field that is
+// being written. The race detector checks this.
 func TestToken_CancelDuringCompletionIsSafe(t *testing.T) {
 	src := newSource(t, issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
 		runtime.Gosched()
@@ -187,8 +187,8 @@ func TestToken_CancelDuringCompletionIsSafe(t *testing.T) {
 	}
 }
 
-// Whatever the endpoint does and however callers come by, what they get without
-// an error can be sent.
+// Every token that Token returns without an error can be sent, whatever the
+// endpoint and the callers do.
 func TestToken_IsNeverExpired(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 2 * time.Second, lifetime: 20 * time.Second}

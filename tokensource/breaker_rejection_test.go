@@ -11,8 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// rejected is what Passport answers for a wrong secret and for a wrong account
-// alike.
+// rejected is Passport's answer to a wrong secret and to a wrong account alike.
 var rejected = failure(tokensource.ErrAccountRejected, 401, 0)
 
 // A wrong secret has to be called so, to the callers and to the hooks, however
@@ -68,8 +67,8 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 	}
 }
 
-// A secret that was replaced by a wrong one is a wrong secret, although accounts
-// had tokens with the old one, and others had none.
+// If a wrong secret replaces a correct secret, the credentials are wrong,
+// although some accounts had tokens with the old secret.
 func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -104,7 +103,8 @@ func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 	})
 }
 
-// What was under way when the breaker opened is understood as it is.
+// Issuances that began before the breaker opened are interpreted like later
+// ones.
 func TestBreaker_NamesLateRejections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 100 * time.Millisecond}
@@ -122,7 +122,7 @@ func TestBreaker_NamesLateRejections(t *testing.T) {
 	})
 }
 
-// New credentials are tried by everyone at once, and not by one on trial.
+// With new credentials all accounts issue at once, without a trial.
 func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 100 * time.Millisecond}
@@ -203,9 +203,9 @@ func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
 	})
 }
 
-// Two issuances at once for one account, and an older token in place of a newer
-// one: an endpoint that hangs for one account and refuses others must not lead
-// to either.
+// An endpoint that hangs for one account and rejects others must not cause two
+// issuances at once for one account, or replace a newer token by an older
+// token.
 func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -225,8 +225,8 @@ func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 	})
 }
 
-// A call that had little time left, because its issuance had waited long for its
-// turn, says nothing about the endpoint. One that had most of it does.
+// A call that had little time left, because its issuance had waited long for a
+// slot, says nothing about the endpoint. A call that had most of the time does.
 func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
 	for queued, want := range map[time.Duration]tokensource.ErrorKind{
 		4900 * time.Millisecond: tokensource.ErrTimeout,
@@ -251,8 +251,8 @@ func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
 	}
 }
 
-// Health checks ask for a token of their own. They must not take the accounts
-// down, nor the place of the one that tries whether the endpoint is back.
+// Health checks ask for a token of their own. They must not open the breaker
+// for the accounts, and must not take the place of the trial.
 func TestContextWithHealthCheck_CountsForNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}

@@ -99,8 +99,8 @@ func TestBreaker_OrganizationOpensItAtOnce(t *testing.T) {
 	})
 }
 
-// Health checks and readiness probes ask for the organization's token, which not
-// every key may have.
+// Health checks and readiness probes ask for the organization's token. Some
+// keys are not valid for the organization.
 func TestBreaker_OrganizationAfterSuccess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}

@@ -138,8 +138,8 @@ func TestBreaker_SuccessfulTrialClosesIt(t *testing.T) {
 	})
 }
 
-// A trial that fails when another issuance has opened the Source meanwhile is
-// one account's failure, and no more.
+// If another issuance has opened the breaker before the trial fails, the
+// trial's failure counts as the failure of one account.
 func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -173,8 +173,8 @@ func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 	})
 }
 
-// All places are taken by calls that were left behind, until it is too late for
-// the one on trial.
+// Calls that were left behind occupy all slots, until it is too late for the
+// trial.
 func TestBreaker_LateTrialIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: time.Second}

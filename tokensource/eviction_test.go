@@ -35,7 +35,7 @@ func TestMaxAccounts_HoldsAgainAfterARush(t *testing.T) {
 		src := newSource(t, d, maxAccounts(10))
 		accounts := accts(t, 500)
 		together(len(accounts), 0, func(i int) (*tokensource.Token, error) {
-			return src.Token(t.Context(), accounts[i]) // Nobody can be evicted now.
+			return src.Token(t.Context(), accounts[i]) // No account can be evicted now.
 		})
 		token(t, src, acct(t, 1))
 		if src.Status().Accounts > 10 {
@@ -62,8 +62,8 @@ func TestEviction_KeepsAccountsInUse(t *testing.T) {
 	})
 }
 
-// Somebody who makes up account numbers pushes out few accounts that have a
-// token: at most one in eight, because eviction looks at eight.
+// A client with made-up account numbers evicts few accounts that have a token:
+// at most one in eight, because eviction looks at eight.
 func TestEviction_BeginsWithoutTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{lifetime: time.Hour}
@@ -155,8 +155,8 @@ func TestEviction_SparesRunningIssuances(t *testing.T) {
 	})
 }
 
-// An account that is evicted and comes back, over and over, on real threads: for
-// the race detector, for deadlocks, and for the one issuance at a time.
+// Evicts and reloads one account again and again on real threads. The test
+// detects races, deadlocks, and two issuances at once.
 func TestEviction_OneIssuanceAtATime(t *testing.T) {
 	accounts := accts(t, 16)
 	var atWork sync.Map // of Account to *atomic.Int64

@@ -15,8 +15,8 @@ func refuse(tok *tokensource.Token, endpoints int) {
 	}
 }
 
-// All tokens were revoked while the token endpoint is down: to send thousands of
-// requests with a refused token helps no one.
+// All tokens were revoked while the token endpoint is down. Thousands of
+// requests with a refused token help no caller.
 func TestReportRefused_StopsARevokedToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}

@@ -67,8 +67,8 @@ func TestGrant_InvalidTokensAreRejected(t *testing.T) {
 	}
 }
 
-// wantNothingOf fails the test if an error shows anything of the token it is
-// about, in any form.
+// wantNothingOf fails the test if an error shows any part of the token, in any
+// form.
 func wantNothingOf(t *testing.T, err *tokensource.Error, token string) {
 	t.Helper()
 	wantHidden(t, "the error", err, sentinel)

@@ -14,10 +14,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// lifetime is that of the tokens of a fakeIssuer that does not say otherwise.
+// lifetime is the lifetime of tokens of a fakeIssuer without its own lifetime.
 const lifetime = 600 * time.Second
 
-// errDown is what a fakeIssuer answers while its endpoint is down.
+// errDown is the error of a fakeIssuer whose endpoint is down.
 var errDown = tokensource.NewError(tokensource.ErrUnavailable, errors.New("connection refused"))
 
 // An issuerFunc is an Issuer.
@@ -27,9 +27,9 @@ func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tok
 	return f(ctx, account)
 }
 
-// A desk is an Issuer that stands for a token endpoint: it takes its time,
-// grants tokens that name their account and a number, or refuses, and remembers
-// who asked when.
+// A fakeIssuer is an Issuer that simulates a token endpoint. It has a latency.
+// It grants tokens that name their account and a number, or refuses. It records
+// the time and the account of each call.
 type fakeIssuer struct {
 	latency  time.Duration
 	lifetime time.Duration // 600 s if 0
@@ -136,8 +136,8 @@ func opaque(value string, life time.Duration) tokensource.Grant {
 	return tokensource.Grant{Token: tokensource.NewSecret(value), ExpiresIn: life}
 }
 
-// jwtOf returns a JWT with the given JSON as its claims. Nobody verifies the
-// signature, so it needs none that is valid.
+// jwtOf returns a JWT with the given JSON as its claims. The signature is
+// invalid, because no code verifies it.
 func jwtOf(claims string) string { return segments(`{"alg":"HS512","typ":"JWT"}`, claims, "signature") }
 
 // segments returns the parts base64url-encoded, with dots between them.
@@ -237,15 +237,16 @@ func wantAsked(t testing.TB, d *fakeIssuer, times int) {
 	}
 }
 
-// A got is what one of several callers got, and how long it waited.
+// A got is the result of one of several callers, and how long the caller
+// waited.
 type got struct {
 	token  *tokensource.Token
 	err    error
 	waited time.Duration
 }
 
-// together calls ask n times at once, each a pause after the one before, and
-// returns what they got in that order.
+// together calls ask n times concurrently, each call a pause after the
+// previous. It returns the results in that order.
 func together(n int, pause time.Duration, ask func(i int) (*tokensource.Token, error)) []got {
 	all := make([]got, n)
 	var callers sync.WaitGroup
@@ -284,9 +285,9 @@ func between(t testing.TB, what string, d, low, high time.Duration) {
 	}
 }
 
-// bubble runs a test on a clock of its own. When it is over, all that the Source
-// started must end by itself within IssueTimeout, or the test fails: synctest
-// takes a goroutine that stays blocked for a deadlock.
+// bubble runs a test on a fake clock. Afterwards all goroutines of the Source
+// must end within IssueTimeout. Otherwise the test fails: synctest treats a
+// goroutine that stays blocked as a deadlock.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -90,7 +90,7 @@ func TestJoinHooks_Nests(t *testing.T) {
 	type key struct{}
 	var lines []string
 	named := func(name string) tokensource.Hooks {
-		// The context tells who has come before.
+		// The context carries the values of the previous hook.
 		begin := func(ctx context.Context, what string) context.Context {
 			path, _ := ctx.Value(key{}).(string)
 			lines = append(lines, fmt.Sprintf("%s %s after %q", name, what, path))

@@ -14,8 +14,8 @@ func issueHooks(hook issueHook) func(*tokensource.Config) {
 	return func(c *tokensource.Config) { c.Hooks.Issue = hook }
 }
 
-// An issuance runs on a goroutine of its own, where no server recovers a panic:
-// it would end the program, and leave those who wait waiting.
+// An issuance runs on a goroutine of its own, where no server recovers a panic.
+// A panic would end the program, and the callers would wait forever.
 func TestHooks_PanicFailsTheIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &fakeIssuer{}, issueHooks(func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
@@ -76,8 +76,9 @@ func TestHooks_BlockedHookHoldsNoCaller(t *testing.T) {
 	}
 }
 
-// Whoever has a token finds it counted and logged: a caller that arrives while the
-// hook is still busy waits for the hook as those do who waited for the issuance.
+// A caller with a token finds the issuance counted and logged. A caller that
+// arrives while the hook is running waits for the hook, like the callers that
+// waited for the issuance.
 func TestHooks_IssueEndsBeforeTheTokenIsSeen(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T, *tokensource.Source){
 		"a first token":      func(*testing.T, *tokensource.Source) {},

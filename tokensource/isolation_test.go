@@ -56,8 +56,8 @@ func TestIsolation_AccountsKeepTheirTokens(t *testing.T) {
 	})
 }
 
-// An endpoint that mixes its answers up, as one behind a broken cache does,
-// gives nobody another's token: it gives an error.
+// An endpoint that mixes up its responses, for example behind a broken cache,
+// must cause errors. No caller may get another account's token.
 func TestIsolation_MixedUpAnswersFail(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		accounts := accts(t, 2)

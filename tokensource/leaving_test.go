@@ -41,8 +41,8 @@ func TestToken_StartsNothingForACallerWhoLeft(t *testing.T) {
 	})
 }
 
-// context.Canceled means that the caller has left. A proxy answers nothing then,
-// so it must not be true of a cancellation somewhere else.
+// context.Canceled means that the caller has left. A proxy then sends no
+// response. So a cancellation elsewhere must not match context.Canceled.
 func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 	foreign := map[string]error{
 		"bare":         context.Canceled,

@@ -160,8 +160,9 @@ func TestLifetime_IsOneHourAtMost(t *testing.T) {
 	}
 }
 
-// The shortest life counts. What makes no sense counts as absent, and costs no
-// token: every wrong number here was seen in a real token or answer.
+// The shortest lifetime counts. Invalid numbers count as absent and do not
+// invalidate the token. Every invalid number here was seen in a real token or
+// response.
 func TestLifetime_IsTheShortestThatIsTold(t *testing.T) {
 	at := time.Unix(1700000000, 0)
 	jwt := func(claims string) tokensource.Grant { return opaque(jwtOf(claims), 0) }
@@ -214,8 +215,8 @@ func TestLifetime_IsTheShortestThatIsTold(t *testing.T) {
 	}
 }
 
-// padded returns a JWT with padding in its segments, as one big load balancer
-// writes them.
+// padded returns a JWT with padding in its segments, as a widespread load
+// balancer writes it.
 func padded(jwt string) string {
 	segments := strings.Split(jwt, ".")
 	for i, segment := range segments {

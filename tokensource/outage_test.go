@@ -9,8 +9,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// The figures of a minute without a token endpoint: one account, 100 requests a
-// second, a valid token in hand for the first part.
+// A minute without a token endpoint: one account, 100 requests a second, and a
+// valid token for the first part.
 func TestOutage_MinuteWithAToken(t *testing.T) {
 	for name, account := range map[string]tokensource.Account{
 		"account": acct(t, 1), "organization": tokensource.Organization(),

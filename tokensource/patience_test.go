@@ -26,8 +26,8 @@ func (h *hanging) Issue(ctx context.Context, account tokensource.Account) (token
 	return grant, err
 }
 
-// One endpoint answers 401 to everything while the token endpoint hangs. Those
-// who call other endpoints with the same good token must hardly notice.
+// One endpoint answers 401 to everything while the token endpoint hangs.
+// Callers of other endpoints with the same valid token must hardly notice.
 func TestToken_ServesWhileRenewalsHang(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		issuer := &hanging{}

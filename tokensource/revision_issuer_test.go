@@ -91,7 +91,7 @@ func TestRevision_CanceledCallerDoesNotWait(t *testing.T) {
 	})
 }
 
-// As one that reads the credentials from a file system that hangs.
+// The issuer reads its credentials from a file system that hangs.
 func TestRevision_IgnoredContextHoldsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -128,8 +128,8 @@ func TestRevision_IgnoredContextHoldsNobody(t *testing.T) {
 	})
 }
 
-// As passport.S2S does it with a vault that is slow, or hangs: what it tells when
-// its time is up is no news of the credentials.
+// passport.S2S behaves so with a vault that is slow or hangs. A revision that
+// it returns after the timeout is no news of the credentials.
 func TestRevision_TimeoutIsNoChange(t *testing.T) {
 	for _, latency := range []time.Duration{100 * time.Millisecond, time.Hour} {
 		bubble(t, func(t *testing.T) {
@@ -160,7 +160,8 @@ func TestRevision_TimeoutIsNoChange(t *testing.T) {
 	}
 }
 
-// An outage that takes the vault along: the credentials can be read now and then.
+// The outage affects the vault too: the credentials can be read only now and
+// then.
 func TestRevision_UnknownNowAndThenIsNoStorm(t *testing.T) {
 	for _, accounts := range []int{1, 1000} {
 		t.Run(strconv.Itoa(accounts), func(t *testing.T) {
@@ -226,7 +227,7 @@ func TestRevision_PanicIsNoChange(t *testing.T) {
 	})
 }
 
-// revisedBy is an issuer with a revision that a function tells.
+// revisedBy is an issuer whose revision comes from a function.
 type revisedBy struct {
 	tokensource.Issuer
 

@@ -100,8 +100,8 @@ func TestSlots_LongWaitIsOverloaded(t *testing.T) {
 		}), maxIssuances(1))
 		wantNoToken(t, src, hung, tokensource.ErrTimeout)
 
-		// The issuer that was left behind still has its place: what ignores
-		// its context must not be started over and over.
+		// The abandoned call still has its slot: an issuer that ignores
+		// its context must not be called again and again.
 		start := time.Now()
 		wantNoToken(t, src, acct(t, 2), tokensource.ErrOverloaded)
 		between(t, "the wait", time.Since(start), 10*time.Second, 10*time.Second)
@@ -111,9 +111,9 @@ func TestSlots_LongWaitIsOverloaded(t *testing.T) {
 	})
 }
 
-// A thousand accounts come at once, and a healthy endpoint takes 12.5 s for all
-// of them. Who gets its turn in the last moment has no time left to be answered:
-// that is the queue's fault, and says nothing about the endpoint.
+// A thousand accounts arrive at once, and a healthy endpoint takes 12.5 s for
+// all of them. The last issuances get a slot too late for a response. The queue
+// causes that timeout, which says nothing about the endpoint.
 func TestSlots_LongQueueIsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 190 * time.Millisecond}
