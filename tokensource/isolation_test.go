@@ -109,7 +109,7 @@ func TestIsolation_SourcesShareNothing(t *testing.T) {
 			t.Error("the Sources share a token")
 		}
 
-		// Nor the cooldown of the account, nor that of the Source, nor a budget.
+		// The Sources share no cooldown, no breaker and no budget either.
 		one.fail(failure(tokensource.ErrCredentialsRejected, 401, 0))
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
 		wantNotRenewed(t, src, a, tokensource.ErrCredentialsRejected)
