@@ -79,7 +79,8 @@ func (d *fakeIssuer) Issue(ctx context.Context, account tokensource.Account) (to
 	return opaque(tokenFor(account)+strconv.Itoa(number), life), nil
 }
 
-// fail makes the fakeIssuer answer everybody with err; nil makes it grant again.
+// fail makes the fakeIssuer answer all calls with err. With nil it grants
+// again.
 func (d *fakeIssuer) fail(err error) {
 	if err == nil {
 		d.refuseIf(nil)

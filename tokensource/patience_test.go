@@ -10,8 +10,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// hanging is a fakeIssuer whose endpoint can hang: it accepts a request and never
-// answers.
+// hanging is a fakeIssuer whose endpoint can hang: it accepts a request and
+// never answers.
 type hanging struct {
 	fakeIssuer
 	hangs atomic.Bool

@@ -19,13 +19,13 @@ const (
 	target = "https://" + host + "/v1/payments"
 )
 
-// lifetime is that of a mint's tokens, if nothing else is said.
+// lifetime is the default lifetime of a fakeIssuer's tokens.
 const lifetime = 10 * time.Minute
 
 // A fakeIssuer issues tokens, and knows which of them are good.
 type fakeIssuer struct {
 	// before runs in each issuance, whose context it gets. Its error is that
-	// of the issuance. It must not be changed while the mint is in use.
+	// of the issuance. It must not be changed while the fakeIssuer is in use.
 	before func(context.Context) error
 	life   time.Duration // of its tokens; 0 means lifetime
 

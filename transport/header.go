@@ -132,8 +132,8 @@ func splitEncodings(values []string) (kept []string, wildcard string) {
 	return kept, wildcard
 }
 
-// expandWildcard adds the decodable encodings that kept does not name, each with
-// the given weight.
+// expandWildcard adds the decodable encodings that kept does not name, each
+// with the given weight.
 func expandWildcard(kept []string, weight string) []string {
 	for _, name := range []string{"gzip", "deflate"} {
 		isNamed := func(coding string) bool { return strings.TrimPrefix(codingName(coding), "x-") == name }
