@@ -68,11 +68,11 @@ const (
 // in the configuration, as [*tokensource.ConfigError] values joined by
 // errors.Join.
 func New(config Config) (*Transport, error) {
-	hosts, err := config.validate()
-	if err != nil {
+	if err := config.validate(); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
+	hosts, _ := newHosts(config.Hosts) // validate has reported the faults.
 	return &Transport{
 		source:        config.Source,
 		account:       config.Account,
@@ -87,9 +87,9 @@ func New(config Config) (*Transport, error) {
 	}, nil
 }
 
-// validate returns the hosts of the configuration, or every fault in it.
-func (c *Config) validate() (hosts, error) {
-	hosts, faults := newHosts(c.Hosts)
+// validate returns every fault in the configuration, joined by errors.Join.
+func (c *Config) validate() error {
+	_, faults := newHosts(c.Hosts)
 	if c.Source == nil {
 		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
 	}
@@ -104,7 +104,7 @@ func (c *Config) validate() (hosts, error) {
 			faults = append(faults, &tokensource.ConfigError{Field: "Config.RetryMethods", Reason: "holds an empty method"})
 		}
 	}
-	return hosts, errors.Join(faults...)
+	return errors.Join(faults...)
 }
 
 // withDefaults returns the configuration with a value for each optional field
