@@ -30,7 +30,7 @@ func TestProvision_FaultNamesOptionAndRemedy(t *testing.T) {
 		"a header without value":         {"header X-Gateway {env.PISMO_NO_SUCH_VARIABLE}", proxy, "client main: header: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
 		"plain HTTP through a proxy":     {"", "pismo_proxy $PISMO {\n account {a}\n transport pismo {\n network_proxy url http://192.0.2.1:3128\n}\n}", "client main: network_proxy: would see the token for upstream $PISMO in the clear; use https://"},
 		"a field of ours":                {"field server_key 1", proxy, `client main: fields["server_key"]: is a field that S2S sets itself`},
-		"a header of net/http's":         {"header Authorization x", proxy, `client main: header["Authorization"]: is not yours to set`},
+		"a header of net/http's":         {"header Authorization x", proxy, `client main: header["Authorization"]: is reserved for`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFixture(t, passporttest.Config{})

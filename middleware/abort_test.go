@@ -1,8 +1,6 @@
 package middleware_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -21,66 +19,6 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// withRecovery is what a framework puts around a handler that may panic, as gin
-// does with gin.Default: it recovers, and sends the status that was set, or
-// 200.
-func withRecovery(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		late := &lateWriter{ResponseWriter: w, status: http.StatusOK}
-		defer late.flushStatus()
-		defer func() { _ = recover() }()
-		next.ServeHTTP(late, r)
-	})
-}
-
-// A lateWriter writes the status with the first byte, or at the end.
-type lateWriter struct {
-	http.ResponseWriter
-	status  int
-	written bool
-}
-
-func (w *lateWriter) WriteHeader(status int) { w.status = status }
-
-func (w *lateWriter) Write(b []byte) (int, error) {
-	w.flushStatus()
-	return w.ResponseWriter.Write(b)
-}
-
-func (w *lateWriter) Flush() {
-	w.flushStatus()
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
-}
-
-func (w *lateWriter) flushStatus() {
-	if !w.written {
-		w.written = true
-		w.ResponseWriter.WriteHeader(w.status)
-	}
-}
-
-// Hijack is not possible any more when something was written.
-func (w *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	w.written = true
-	return w.ResponseWriter.(http.Hijacker).Hijack()
-}
-
-func (w *lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// A loggingWriter is how programs keep a copy of what they answer: without an
-// Unwrap.
-type loggingWriter struct {
-	http.ResponseWriter
-	copied bytes.Buffer
-}
-
-func (w *loggingWriter) Write(b []byte) (int, error) {
-	w.copied.Write(b)
-	return w.ResponseWriter.Write(b)
-}
-
-func (w *loggingWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
-
 // serveHTTP2 is serve over HTTP/2.
 func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
 	t.Helper()
@@ -94,7 +32,7 @@ func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server))
 	return s
 }
 
-// startByProtocol start a service, by protocol.
+// startByProtocol has a function that starts a service for each protocol.
 var startByProtocol = map[string]func(*testing.T, http.Handler, ...func(*http.Server)) *service{
 	"HTTP/1.1": func(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
 		return serve(t, handler, edits...)
@@ -102,8 +40,7 @@ var startByProtocol = map[string]func(*testing.T, http.Handler, ...func(*http.Se
 	"HTTP/2": serveHTTP2,
 }
 
-// endedContexts are the ways to a request whose context ends while its client waits:
-// the program ends, say.
+// endedContexts are the ways to end a request's context while its client waits.
 var endedContexts = map[string]struct {
 	prepare func(p *fakePlatform)
 	handler func(t *testing.T, p *fakePlatform) http.Handler
@@ -128,8 +65,8 @@ var endedContexts = map[string]struct {
 	},
 }
 
-// A client must not take an empty 200 for a payment that was made: not where
-// the panic that aborts its request is recovered, and not where it is not.
+// A client must not get an empty 200, which it would take for an executed
+// payment. This holds with and without a handler that recovers the panic.
 func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
 	for name, test := range endedContexts {
 		for protocol, start := range startByProtocol {
@@ -169,7 +106,7 @@ func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
 					}
 					check(t, "error", got.err, nil)
 					check(t, "status", got.status, http.StatusServiceUnavailable)
-					check(t, "Retry-After", got.header.Get("Retry-After"), "") // It may have been executed.
+					check(t, "Retry-After", got.header.Get("Retry-After"), "") // The request may have been executed.
 					check(t, "Cache-Control", got.header.Get("Cache-Control"), "no-store")
 					check(t, "body", got.body, "")
 				})
@@ -178,9 +115,9 @@ func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
 	}
 }
 
-// Nothing is logged and no handler asked for a client that has gone. Without a
-// server of net/http, as behind an adapter for another one, nobody recovers a
-// panic, and to just return would be a 200.
+// A request whose client has gone is neither logged nor given to the
+// ErrorHandler. Without a server of net/http, as behind an adapter for another
+// server, no one recovers a panic, and a plain return would answer 200.
 func TestAbort_SetsAStatusBeforeItPanics(t *testing.T) {
 	for name, server := range map[string]any{"beneath a server": new(http.Server), "by itself": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -216,8 +153,8 @@ func TestAbort_SetsAStatusBeforeItPanics(t *testing.T) {
 	}
 }
 
-// Half of a response must not look like the whole, however the panic that says
-// so is treated.
+// Half of a response must not look complete, even if a handler recovers the
+// panic.
 func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 	for length, begin := range map[string]func(http.ResponseWriter){
 		"of unknown length": func(w http.ResponseWriter) {
@@ -258,7 +195,8 @@ func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 	}
 }
 
-// The program ends in the middle of a response: that is no end of the response.
+// A program that ends in the middle of a response must not complete the
+// response.
 func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
 	const half = `{"half":`
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
@@ -289,7 +227,7 @@ func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
 	}
 }
 
-// An answer of ours is one through such a framework, too.
+// The proxy's own answers pass such a framework unchanged.
 func TestNewProxy_AnswersBehindRecovery(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
@@ -300,8 +238,8 @@ func TestNewProxy_AnswersBehindRecovery(t *testing.T) {
 	check(t, "body", s.get(t, "/").body, "fine")
 }
 
-// A framework may take an informational response for the response, as echo and
-// http.TimeoutHandler do. A refusal must not become a 200 then.
+// echo and http.TimeoutHandler take an informational response for the final
+// response. A refusal must not become a 200.
 func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
@@ -346,28 +284,12 @@ func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
 	}
 }
 
-// A committing writer lets no status follow on the first, as that of echo.
-type committing struct {
-	http.ResponseWriter
-	committed bool
-}
-
-func (w *committing) WriteHeader(status int) {
-	if !w.committed {
-		w.committed = true
-		w.ResponseWriter.WriteHeader(status)
-	}
-}
-
-func (w *committing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// A Flush may panic where nothing can be flushed, as those of gin and echo do
-// beneath an http.TimeoutHandler. The framework would answer an empty 200 then, or
-// the program would end.
+// The Flush of gin and echo panics below an http.TimeoutHandler. The panic
+// would become an empty 200, or end the program.
 func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "made")
-		_ = http.NewResponseController(w).Flush() // The length is not known, and so the proxy flushes.
+		_ = http.NewResponseController(w).Flush() // The proxy flushes, since the length is unknown.
 		_, _ = io.WriteString(w, " whole")
 	})
 	for _, cause := range []any{"of the writer", http.ErrAbortHandler} {
@@ -375,10 +297,3 @@ func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
 		check(t, "body", s.get(t, "/").body, "made whole")
 	}
 }
-
-type panicking struct {
-	http.ResponseWriter
-	cause any
-}
-
-func (p panicking) Flush() { panic(p.cause) }

@@ -1,6 +1,7 @@
-// Package middleware is the inbound side: it finds out for which account a
-// request is that comes in, makes sure that a token can be had, and has every
-// request that goes out in its name act for that account.
+// Package middleware is the inbound side. It finds the account of each inbound
+// request, makes sure that there is a token for the account, and puts the
+// account into the request's context. Outbound requests that are made with this
+// context act for the account.
 //
 //	Middleware.Wrap(next)   for a handler of your own
 //	NewProxy                a whole reverse proxy to the platform
@@ -8,49 +9,64 @@
 //
 // # Where the account comes from
 //
-// Config.Account is a function of yours, or one of these. Each says for itself
-// what it trusts:
+// Config.Account is a function of the program, or one of the functions below.
+// The comment of each function says what it trusts.
 //
 //   - [FixedAccount]: every request is for one account.
-//   - [FromContext]: your own authentication has put an account in the context.
-//   - [FromPath]: the path names it, and your own authorization has checked it.
-//   - [FromJWT]: a claim of an inbound JWT, which is verified here.
-//   - [FromHeader]: a header, which something in front of this program sets and
-//     no client can.
+//   - [FromContext]: the program's own authentication has put the account into
+//     the context.
+//   - [FromPath]: the path has the account id, and the program's own
+//     authorization has checked it.
+//   - [FromJWT]: a claim of an inbound JWT has the account id. FromJWT verifies
+//     the JWT.
+//   - [FromHeader]: a header field has the account id. A server in front of
+//     this program sets the field, and no client can set it.
 //
 // # Rules of correct use
 //
-//   - Whoever chooses the account chooses whose money moves. Take it from what
-//     your authentication has proved, never from what a client says: not from a
-//     path, a query or a header that nobody has checked.
+//   - The choice of the account decides whose money moves. Take the account
+//     from what your authentication has proved. Never take it from a path, a
+//     query or a header that nobody has checked.
 //   - A request without an account is answered 403. It never acts for the
 //     organization, unless the function returns tokensource.Organization. If
-//     it is the program that has never put an account where it is looked for,
-//     the answer is 500, and the log says what is missing.
+//     the program never puts an account where the function looks for it, the
+//     answer is 500, and the log says what is missing.
 //   - Put a Middleware after your authentication, and before the handler that
-//     talks to the platform.
-//   - An inbound Authorization is for this program, and is dropped. It does not
-//     reach the platform.
-//   - A router's pattern bounds what a client can reach: a target that another
-//     server could read as a path outside of it is answered 400. Check what a
-//     handler of yours makes of path, query and body before it asks the
-//     platform.
-//   - A key server or a session store that is down says nothing about a client.
-//     Return [ErrVerifierUnavailable], and clients stay logged in.
-//   - Use the transport, with the context of the inbound request, for requests
-//     to the platform. The Authorization that Wrap sets is for handlers that
-//     merely forward; a handler that logs its header logs a token.
+//     sends requests to the platform.
+//   - An inbound Authorization is for this program. The Middleware drops it, so
+//     that it does not reach the platform.
+//   - A router's pattern bounds the paths that a client can reach. A target
+//     that another server could read as a path outside the pattern is answered
+//     400. Your handler must check the parts of path, query and body that it
+//     uses in requests to the platform.
+//   - The outage of a key server or a session store says nothing about a
+//     client. Return [ErrVerifierUnavailable], and clients stay logged in.
+//   - Send requests to the platform through the transport, with the context of
+//     the inbound request. The Authorization that Wrap sets is for handlers
+//     that merely forward. A handler that logs its header logs a token.
 //
-// # What a client is answered
+// # Answers to failures
 //
-// Failures are answered as application/problem+json (RFC 9457), each kind with
-// a type and a detail of its own, both constant; see [Problem]. Nothing of what
-// the token endpoint has said is in them.
+// Failures are answered as application/problem+json (RFC 9457). Each kind has
+// its own type and detail, and both are constant; see [Problem]. The answer
+// holds nothing from the token endpoint's answer.
 //
-// # What is logged
+// # Log
 //
-// By default, slog.Default() is told when requests begin to fail for a reason
-// that is not their client's, and when they no longer do: one line each for a
-// kind of failure. Config.Logger says who else is told, or nobody. The errors
-// themselves say with a method Permanent whether to ask again can help.
+// A Middleware logs one line when requests begin to fail for a reason that is
+// not their client's, and one line when they no longer fail. It does so for
+// each kind of failure. Config.Logger selects the logger; the default is
+// slog.Default(). The method Permanent of the errors says whether another
+// attempt can help.
+//
+// # Reading order
+//
+// A request passes middleware.go first: Wrap, Admit, and the search for the
+// account (account.go, pathaccount.go, header.go, jwt.go). The JWT's
+// configuration is in jwtconfig.go, its key in jwtkey.go. fields.go removes
+// header fields. The proxy (proxy.go) handles each request in an exchange
+// (proxyexchange.go), with the body in inboundbody.go and the client's
+// connection in responsewriter.go. Errors are in autherror.go and failures.go,
+// their answers in problem.go and classify.go, their log in failurelog.go and
+// failuretext.go. readiness.go is a probe of its own.
 package middleware

@@ -7,21 +7,21 @@ import (
 )
 
 // ErrTokenRefused is the failure of a proxied request that the platform refused
-// with a 401 because of its token, where neither a renewal nor a replay could
-// help. The client must not take it for a refusal of its own credentials.
+// with a 401 because of its token, and that neither a renewal nor a replay
+// could save. The client must not take it for a refusal of its own credentials.
 var ErrTokenRefused error = tokenRefusedError{}
 
 type tokenRefusedError struct{}
 
 func (tokenRefusedError) Error() string {
-	return "pismoauth: the platform refused the token, and it could not be replaced"
+	return "pismoauth: the platform refused the token, and the proxy could not replace it"
 }
 
 // ErrorType names the error, for OpenTelemetry's error.type.
 func (tokenRefusedError) ErrorType() string { return "token_refused" }
 
-// A condition is what has no error of its own, but an answer. Its value is its
-// name, for telemetry and logs.
+// A condition is an error value that selects a Problem, for failures without an
+// error value of another package. Its value is its name in telemetry and logs.
 type condition string
 
 const (
@@ -29,14 +29,14 @@ const (
 	upstreamTimeout     condition = "upstream_timeout"
 	upstreamUnreachable condition = "upstream_unreachable"
 	upstreamInvalid     condition = "upstream_invalid"
-	upstreamBrokeOff    condition = "upstream_broke_off" // too late for an answer
+	upstreamBrokeOff    condition = "upstream_broke_off" // selects no Problem
 	upgradeUnsupported  condition = "upgrade_unsupported"
 	bodyTooLarge        condition = "body_too_large"
 	bodyTimeout         condition = "body_timeout"
 	bodyUnreadable      condition = "body_unreadable"
 )
 
-// conditions say what they are.
+// conditions holds the text of each condition.
 var conditions = map[condition]string{
 	timedOutBefore:      "in cooldown after a timeout",
 	upstreamTimeout:     "the upstream took too long",
@@ -54,25 +54,26 @@ func (c condition) Error() string { return "pismoauth: " + conditions[c] }
 // ErrorType returns the condition's name, for OpenTelemetry's error.type.
 func (c condition) ErrorType() string { return string(c) }
 
-// An upgradeError is the failure of a request to switch protocols, whose
-// connection the program's own ResponseWriter does not give away.
+// An upgradeError is the failure of a request to switch protocols. The
+// program's own ResponseWriter does not allow to hijack the client's
+// connection.
 type upgradeError struct{ writer http.ResponseWriter }
 
 func (e *upgradeError) Error() string {
 	return fmt.Sprintf("%s: the ResponseWriter %T has neither a Hijack that works nor an Unwrap that leads to one; "+
-		"take what wraps it off the routes with upgrades", upgradeUnsupported.Error(), e.writer)
+		"remove the handler that wraps it from the routes with upgrades", upgradeUnsupported.Error(), e.writer)
 }
 
-// Unwrap returns what decides how the error is answered.
+// Unwrap returns the condition that selects the error's Problem.
 func (e *upgradeError) Unwrap() error { return upgradeUnsupported }
 
 // Permanent returns true: the program has to change.
 func (e *upgradeError) Permanent() bool { return true }
 
 // UnreadableBody returns the error of a request whose body could not be read
-// from its client, because of cause: too large, too slow, or broken off. It is
-// for a proxy of your own, whose transport would take it for the platform's;
-// [ProblemOf] tells the three apart.
+// from the client because of cause. The body was too large, too slow, or broke
+// off; [ProblemOf] distinguishes the three. It is for a proxy of your own,
+// whose transport would otherwise take the error for a failure of the platform.
 func UnreadableBody(cause error) error { return &bodyError{cause} }
 
 type bodyError struct{ cause error }
@@ -87,7 +88,7 @@ func (e *bodyError) ErrorType() string { return e.condition().ErrorType() }
 // Permanent reports whether the same request would fail again.
 func (e *bodyError) Permanent() bool { return e.condition() == bodyTooLarge }
 
-// condition returns what decides how the error is answered.
+// condition returns the condition that selects the error's Problem.
 func (e *bodyError) condition() condition {
 	var tooLarge *http.MaxBytesError
 	switch {

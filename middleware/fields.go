@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// dropAuthorization takes the client's Authorization off a request, whose
-// header must be a copy. It belongs to this program, whether it comes in the
-// header or in a trailer. Connection must not name the field either: a proxy
-// behind us would take ours off (RFC 9110, section 7.6.1).
+// dropAuthorization removes the client's Authorization from header and trailer
+// of a request. The request's header must be a copy. It also removes the
+// option Authorization from Connection: otherwise a proxy behind this program
+// would remove the program's own Authorization (RFC 9110, section 7.6.1).
 func dropAuthorization(r *http.Request) {
 	for name := range r.Header {
-		switch { // Not every map is canonical.
+		switch { // The program can put a name into the map that is not canonical.
 		case isAuthorization(name):
 			delete(r.Header, name)
 		case strings.EqualFold(name, "Connection"):
@@ -23,7 +23,8 @@ func dropAuthorization(r *http.Request) {
 	}
 	for name := range r.Trailer {
 		if isAuthorization(name) {
-			trailer := maps.Clone(r.Trailer) // The reader of the body writes into that of the client's request.
+			// The reader of the body writes into the original map.
+			trailer := maps.Clone(r.Trailer)
 			maps.DeleteFunc(trailer, func(name string, _ []string) bool { return isAuthorization(name) })
 			r.Trailer = trailer
 			return
@@ -33,15 +34,16 @@ func dropAuthorization(r *http.Request) {
 
 func isAuthorization(field string) bool { return strings.EqualFold(field, "Authorization") }
 
-// namesAuthorization reports whether an option of Connection names
-// Authorization, also for a proxy that trims more than spaces and tabs.
+// namesAuthorization reports whether an option of Connection is Authorization.
+// An option that only contains the word counts too, since a proxy may trim more
+// than spaces and tabs.
 func namesAuthorization(option string) bool {
 	return strings.Contains(strings.ToLower(option), "authorization")
 }
 
-// dropOptions takes options off a field that is a list of them, separated by
-// commas, and the field if none is left. The values of the field are not
-// changed, but replaced.
+// dropOptions removes options from a field that is a comma-separated list. It
+// removes the field if no option is left. It replaces the slice of values and
+// does not change the old slice.
 func dropOptions(header http.Header, name string, drop func(option string) bool) {
 	var kept []string
 	dropped := false
@@ -64,19 +66,24 @@ func dropOptions(header http.Header, name string, drop func(option string) bool)
 	}
 }
 
-// forwardingFields are the fields in which proxies say where a request comes from and
-// where it was to go, and begin the names of others of their kind. What a
-// client claims in them is not passed on.
+// forwardingFields are the fields in which proxies state a request's origin and
+// original target. Each is also the beginning of other such names, as
+// X-Forwarded-For. The proxy does not pass on a client's values. The same holds
+// for the fields that override the path or the method of a request for some
+// servers: a router's pattern bounds both, and a GET is sent again where a
+// payment is not.
 var forwardingFields = []string{
 	"Forwarded",
 	"X-Forwarded",
-	"X-Original-Url", // This and the next override the path for some servers.
+	"X-Original-Url",
 	"X-Rewrite-Url",
+	"X-Http-Method", // also X-HTTP-Method-Override
+	"X-Method-Override",
 }
 
-// framingFields are the fields of one connection, and those that end a message
-// (RFC 9110, section 7.6.1; RFC 9112, section 6). httputil.ReverseProxy takes
-// care of them in this spelling only.
+// framingFields are the fields of one connection, and the fields that determine
+// where a message ends (RFC 9110, section 7.6.1; RFC 9112, section 6).
+// httputil.ReverseProxy removes them in this spelling only.
 var framingFields = []string{
 	"Connection",
 	"Content-Length",
@@ -90,9 +97,10 @@ var framingFields = []string{
 	"Upgrade",
 }
 
-// dropForwardingFields takes off a request what its client claims of its way, and the
-// fields that another program may take for one of the connection, because they
-// differ in underscores for hyphens. None of either belongs into a trailer.
+// dropForwardingFields removes the forwarding fields of a request. It also
+// removes the fields whose names differ from a framing field only in
+// underscores for hyphens: another program may take them for the framing field.
+// It removes both kinds from the trailer too.
 func dropForwardingFields(r *http.Request) {
 	maps.DeleteFunc(r.Header, func(name string, _ []string) bool {
 		return isForwarding(name) || isFraming(name) && !slices.Contains(framingFields, name)
@@ -113,8 +121,8 @@ func isFraming(name string) bool {
 	return slices.ContainsFunc(framingFields, func(field string) bool { return sameFieldName(name, field) })
 }
 
-// sameFieldName reports whether two names of fields are the same for programs that do
-// not tell hyphens from underscores, as CGI does not (RFC 3875, section
+// sameFieldName reports whether two field names are equal for a program that
+// does not distinguish hyphens from underscores, such as CGI (RFC 3875, section
 // 4.1.18).
 func sameFieldName(a, b string) bool {
 	if len(a) != len(b) {
@@ -138,10 +146,11 @@ func foldFieldByte(c byte) byte {
 	return c
 }
 
-// opensTunnel reports whether an option of Upgrade is another version of HTTP
-// or TLS, or not printable: whoever speaks HTTP through a connection that was
-// handed over chooses every target after the first. A server may ignore an
-// Upgrade (RFC 9110, section 7.8), and the request goes on without it.
+// opensTunnel reports whether an option of Upgrade is a version of HTTP or TLS,
+// or not printable. A client that speaks HTTP through an upgraded connection
+// chooses the target of every further request, unchecked. A server may ignore
+// an Upgrade (RFC 9110, section 7.8), so the proxy forwards the request without
+// it.
 func opensTunnel(protocol string) bool {
 	name, _, _ := strings.Cut(strings.ToLower(protocol), "/")
 	return strings.HasPrefix(name, "h2") || name == "http" || name == "tls" ||

@@ -4,16 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httptrace"
 	"net/http/httputil"
-	"net/textproto"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -30,7 +24,7 @@ func TestNewProxy_FlushesResponse(t *testing.T) {
 					fmt.Fprintf(w, "data: %d\n", i)
 					_ = http.NewResponseController(w).Flush()
 					select {
-					case <-next: // The client has read it.
+					case <-next: // The client has read the chunk.
 					case <-r.Context().Done():
 						return
 					}
@@ -88,174 +82,6 @@ func TestNewProxy_StreamsUpload(t *testing.T) {
 	check(t, "status", await(t, answered).status, http.StatusCreated)
 }
 
-// dial opens a connection to a service, and sends what is given.
-func (s *service) dial(t *testing.T, send string) (net.Conn, *bufio.Reader) {
-	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(testTimeout))
-	if _, err := io.WriteString(conn, send); err != nil {
-		t.Fatal(err)
-	}
-	return conn, bufio.NewReader(conn)
-}
-
-func TestNewProxy_PassesUpgrade(t *testing.T) {
-	closed := make(chan struct{})
-	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
-		defer close(closed)
-		check(t, "Upgrade", r.Header.Get("Upgrade"), "echo")
-		conn, both, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello\n")
-		_, _ = io.Copy(conn, both)
-	})
-	s := serve(t, p.proxy(t))
-	conn, in := s.dial(t, "GET / HTTP/1.1\r\nHost: proxy\r\nAuthorization: Bearer theirs\r\nConnection: Upgrade, Authorization\r\nUpgrade: echo\r\n\r\n")
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, "status", resp.StatusCode, http.StatusSwitchingProtocols)
-	for _, line := range []string{"hello\n", "one\n", "two\n"} {
-		if line != "hello\n" {
-			_, _ = io.WriteString(conn, line)
-		}
-		got, err := in.ReadString('\n')
-		check(t, "echo", got, line)
-		check(t, "error", err, nil)
-	}
-	_ = conn.Close()
-	await(t, closed) // The platform learns that the client has left.
-}
-
-func TestNewProxy_ReplaysRefusedUpgrade(t *testing.T) {
-	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUpgradeRequired) })
-	s := serve(t, p.proxy(t))
-	check(t, "status before", s.get(t, "/").status, http.StatusUpgradeRequired)
-	p.RevokeAll()
-	check(t, "status", s.get(t, "/", "Connection", "Upgrade", "Upgrade", "echo").status, http.StatusUpgradeRequired)
-	check(t, "tokens issued", p.Counts().Issued, 2)
-}
-
-func TestNewProxy_PassesResponseTrailers(t *testing.T) {
-	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Trailer", "X-Announced")
-		_, _ = io.WriteString(w, "body")
-		w.Header().Set("X-Announced", "one")
-		w.Header().Set(http.TrailerPrefix+"X-Surprise", "two")
-	})
-	r := serve(t, p.proxy(t)).get(t, "/", "Te", "trailers")
-	check(t, "body", r.body, "body")
-	check(t, "an announced trailer", r.trailer.Get("X-Announced"), "one")
-	check(t, "another", r.trailer.Get("X-Surprise"), "two")
-}
-
-// What a client announces at the end of a request is not for the platform: not
-// our word, and not theirs.
-func TestNewProxy_DropsTrailerAuthorization(t *testing.T) {
-	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		check(t, "body", string(body), "payment")
-		check(t, "error", err, nil)
-		check(t, "trailer", strings.Contains(fmt.Sprint(r.Trailer), "theirs"), false)
-		check(t, "Authorization", len(r.Header["Authorization"]), 1)
-	})
-	s := serve(t, p.proxy(t))
-	_, in := s.dial(t, "POST / HTTP/1.1\r\nHost: proxy\r\nTrailer: Authorization\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"+
-		"7\r\npayment\r\n0\r\nAuthorization: Bearer theirs\r\n\r\n")
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, "status", resp.StatusCode, http.StatusOK)
-}
-
-func TestNewProxy_SpeaksHTTP2Upstream(t *testing.T) {
-	p := newPlatform(t, passporttest.Config{TLS: true, HTTP2: true, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		check(t, "protocol", r.ProtoMajor, 2)
-		if r.URL.Path == "/down" {
-			panic(http.ErrAbortHandler)
-		}
-		w.Header().Set("Trailer", "X-Trailer")
-		n, _ := io.Copy(io.Discard, r.Body)
-		fmt.Fprint(w, n)
-		_ = http.NewResponseController(w).Flush() // It has no length: one would leave no room for a trailer.
-		w.Header().Set("X-Trailer", "passes")
-	})})
-	s := serve(t, p.proxy(t))
-	for range 2 { // The second is refused, and healed.
-		r := s.post(t, "/", "payment")
-		check(t, "status", r.status, http.StatusOK)
-		check(t, "body", r.body, "7")
-		check(t, "trailer", r.trailer.Get("X-Trailer"), "passes")
-		p.RevokeAll()
-	}
-	revoked := p.revoke(t)
-	wantProblem(t, s.send(t, uploadRequest(t, s, MiB, false)), http.StatusBadGateway, "token-refused")
-	p.awaitSuccessor(t, revoked)
-	check(t, "body", s.send(t, uploadRequest(t, s, MiB, false)).body, strconv.Itoa(MiB))
-	wantProblem(t, s.post(t, "/down", "payment"), http.StatusBadGateway, "upstream-unreachable")
-	_, in := s.dial(t, "POST / HTTP/1.1\r\nHost: proxy\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n")
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, "status", resp.StatusCode, http.StatusBadRequest)
-}
-
-func TestNewProxy_PassesEarlyHints(t *testing.T) {
-	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Link", "</style.css>; rel=preload")
-		w.WriteHeader(http.StatusEarlyHints)
-		w.Header().Del("Link")
-		w.WriteHeader(http.StatusNoContent)
-	})
-	s := serve(t, p.proxy(t))
-	var hints []string
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
-		hints = append(hints, fmt.Sprint(status, h["Link"]))
-		return nil
-	}}
-	req := s.request(t, http.MethodGet, "/", nil)
-	r := s.send(t, req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
-	check(t, "status", r.status, http.StatusNoContent)
-	check(t, "hints", strings.Join(hints, ", "), "103 [</style.css>; rel=preload]")
-	check(t, "Link of the response", r.header.Get("Link"), "")
-}
-
-// A trace of the inbound request must not see how its token is issued.
-func TestIssuance_SendsClientNoEarlyHints(t *testing.T) {
-	p := newPlatform(t, passporttest.Config{})
-	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Link", "<token>")
-		w.WriteHeader(http.StatusEarlyHints)
-		w.Header().Del("Link")
-		p.Handler().ServeHTTP(w, r)
-	}))
-	defer issuer.Close()
-	hinting := p.Issuer()
-	hinting.BaseURL, hinting.Client = issuer.URL, issuer.Client()
-	q := newPlatformFor(t, p.Server, tokensource.Config{Issuer: hinting})
-	s := serve(t, q.proxy(t))
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
-		t.Error("the client got a hint")
-		return nil
-	}}
-	for range 2 { // The second is refused, and its token renewed on the way.
-		req := s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil)
-		check(t, "status", s.send(t, req.WithContext(httptrace.WithClientTrace(req.Context(), trace))).status, http.StatusOK)
-		p.RevokeAll()
-	}
-}
-
 // A client must not forge the addresses that the platform sees.
 func TestNewProxy_DropsForwardedFields(t *testing.T) {
 	seen := make(chan http.Header, 1)
@@ -276,7 +102,7 @@ func TestNewProxy_DropsForwardedFields(t *testing.T) {
 				"X-Forwarded-For", "7.7.7.7",
 				"X-Forwarded-Host", "evil.example",
 				"X-Forwarded-Proto", "https",
-				"X-Account-Id", "stays", // It is the platform's, and none of our business.
+				"X-Account-Id", "stays", // The field is for the platform.
 				"X-Cid", "stays",
 				"Idempotency-Key", "stays",
 			)
@@ -305,7 +131,7 @@ func TestNewProxy_DropsForwardedFields(t *testing.T) {
 	}
 }
 
-// No request line may lead a token to another host.
+// The request line must not send a token to another host.
 func TestNewProxy_RequestLineKeepsTarget(t *testing.T) {
 	elsewhere := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a request has been led elsewhere, with %v", r.Header["Authorization"])
@@ -328,7 +154,7 @@ func TestNewProxy_RequestLineKeepsTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// "OPTIONS *" is for net/http itself, and gets no further.
+			// net/http answers "OPTIONS *" itself.
 			check(t, "Host", resp.Header.Get("X-Host") == p.Host(), !strings.HasPrefix(line, "OPTIONS"))
 		})
 	}
@@ -368,7 +194,7 @@ func TestRewrite_SeesPreparedRequest(t *testing.T) {
 	check(t, "status", s.get(t, "/accounts/"+alice+"?a=b", "Authorization", "Bearer theirs").status, http.StatusOK)
 }
 
-// A TRACE is answered with the request that was made, which has our token in it
+// The answer to a TRACE repeats the outbound request with the proxy's token
 // (RFC 9110, section 9.3.8).
 func TestNewProxy_RefusesTraceAndConnect(t *testing.T) {
 	p := platformServing(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })

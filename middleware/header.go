@@ -10,32 +10,36 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// FromHeader takes the account id from a header field, which must match pattern
-// from beginning to end. It is for a header that something in front of this
-// program sets, and takes from every client; where clients reach this program
-// past it, each of them can act for every account.
+// FromHeader returns an AccountFunc that takes the account id from a header
+// field. The value must match pattern from beginning to end. FromHeader is for
+// a field that a server in front of this program sets, and removes from the
+// requests of clients. If a client can reach this program without passing that
+// server, the client can act for every account.
 //
-// The field is removed, and with it the one that differs in underscores for
-// hyphens, which other programs may take for the same. A request that has such
-// a twin, or the field more than once, is refused.
+// The function removes the field from the request. It also removes fields whose
+// name differs only in underscores for hyphens: other programs may take them
+// for the same field. A request that has such a field is answered 403, and so
+// is a request that has the field more than once.
 //
-// A name that no request can have, and a pattern that is nil, are faults. Each
-// is reported, as a [*tokensource.ConfigError].
+// FromHeader reports a name that no request can have, and a nil pattern. Each
+// fault is a [*tokensource.ConfigError].
 func FromHeader(name string, pattern *regexp.Regexp) (AccountFunc, error) {
 	var faults []error
 	if reason := fieldNameFault(name); reason != "" {
 		faults = append(faults, &tokensource.ConfigError{Field: "FromHeader: name", Reason: reason})
 	}
 	if pattern == nil {
-		faults = append(faults, &tokensource.ConfigError{Field: "FromHeader: pattern", Reason: "is nil; say what an account id looks like, as [0-9]{1,19}"})
+		faults = append(faults, &tokensource.ConfigError{
+			Field: "FromHeader: pattern", Reason: "is nil; give the form of an account id, as [0-9]{1,19}",
+		})
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
-	// Leftmost-longest, so that an alternative which matches less does not hide
-	// one that matches all.
-	pattern = pattern.Copy() //nolint:staticcheck // SA1019: right where Longest is called on the copy.
+	// Prefer the longest match: otherwise an alternative that matches a part of
+	// the value would hide an alternative that matches the whole.
+	pattern = pattern.Copy() //nolint:staticcheck // SA1019: needed, since Longest changes the copy.
 	pattern.Longest()
 	return func(r *http.Request) (tokensource.Account, error) {
 		values := r.Header[name]
@@ -54,8 +58,8 @@ func FromHeader(name string, pattern *regexp.Regexp) (AccountFunc, error) {
 	}, nil
 }
 
-// fieldNameFault returns why no request has a field of that name, or "". A field's
-// name is a token (RFC 9110, section 5.6.2).
+// fieldNameFault returns the reason why no request has a field of that name, or
+// "". The name of a field is a token (RFC 9110, section 5.6.2).
 func fieldNameFault(name string) string {
 	if name == "" {
 		return "is empty; name the header field that holds the account id"
@@ -72,8 +76,8 @@ func fieldNameFault(name string) string {
 	return ""
 }
 
-// matchesWhole reports whether value matches a pattern that prefers the longest
-// match, from beginning to end.
+// matchesWhole reports whether value matches pattern from beginning to end. The
+// pattern must prefer the longest match.
 func matchesWhole(pattern *regexp.Regexp, value string) bool {
 	at := pattern.FindStringIndex(value)
 	return at != nil && at[0] == 0 && at[1] == len(value)

@@ -15,78 +15,28 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// JWTConfig is how inbound JWTs are verified. Algorithms, Key, Issuer, Audience
-// and one of Claim and ClaimPath are required: there is no default for whom to
-// trust.
-type JWTConfig struct {
-	_ [0]func() // No unkeyed literals, no comparisons.
-
-	// Algorithms are the signing methods that are accepted, as "RS256". The
-	// method "none" never is; nor is a mixture of HMAC with others, because
-	// where a public key is taken for an HMAC secret everybody can sign.
-	Algorithms []string
-
-	// Key returns the key that verifies a token, as for jwt.Parse. An empty
-	// HMAC key and a nil key verify nothing.
-	//
-	// An error of Key is a verdict on the token, as that its key id is unknown,
-	// and answered 401, unless it is an outage, which is answered 503: a key
-	// server that is down must not log every client out. These are outages:
-	// [ErrVerifierUnavailable]; an error of the network or of a context; an
-	// answer that breaks off or is not JSON; and whatever says of itself that
-	// it is a timeout or temporary. fs.ErrNotExist and url.Parse's errors are
-	// none.
-	//
-	// Libraries that fetch keys have errors with a text only for the rest, such
-	// as a status 503 of the key server. And some say "key not found" as long
-	// as they have fetched nothing: github.com/MicahParks/keyfunc does while its
-	// Storage().KeyReadAll is empty. Return ErrVerifierUnavailable for these.
-	Key jwt.Keyfunc
-
-	// Issuer is what the claim iss has to be, and Audience what the claim aud
-	// has to contain: a token for another program is not for this one.
-	Issuer, Audience string
-
-	// Claim is the claim that holds the account id: a string, or an integer.
-	// The name is taken as it is; a dot in it is part of it.
-	Claim string
-
-	// ClaimPath is the way to a claim that is nested in others, from the
-	// outside in: {"app", "account"} for {"app":{"account":"102681871"}}. It is
-	// set instead of Claim.
-	ClaimPath []string
-
-	// Options are further options of the parser, as jwt.WithLeeway. What they
-	// ask for holds in addition to the fields above: a token has to have both
-	// audiences, for one, and options that contradict the fields let nobody in.
-	Options []jwt.ParserOption
-}
-
-// issuedAtLeeway is how far ahead the clock of whoever signs may be, unless
-// jwt.WithLeeway says so. Without it, a token that is used within the second in
-// which it was issued is refused now and again.
+// issuedAtLeeway is the leeway for iat and nbf, unless jwt.WithLeeway sets
+// another: the signer's clock may be that far ahead. Without it, a token that
+// is used within the second in which it was issued is sometimes refused.
 const issuedAtLeeway = 5 * time.Second
 
-// FromJWT returns a function that takes the account id from a claim of the JWT
-// in the request's Authorization, after verifying its signature, its expiry,
-// which it must have, its issuer, its audience and, if it has them, the times
-// from which it is valid and at which it was issued: neither may be in the
-// future. A token whose header has crit is refused: no extension is understood
-// (RFC 7515, section 4.1.11).
+// FromJWT returns an AccountFunc that takes the account id from a claim of the
+// JWT in the request's Authorization. It first verifies the JWT: its signature,
+// issuer and audience, and its expiry, which is required. If the JWT has the
+// claims nbf and iat, neither may be in the future. A JWT whose header has crit
+// is refused, since FromJWT supports no extension (RFC 7515, section 4.1.11).
 //
-// A request without a valid token fails with [ErrUnauthenticated], so that the
-// client renews its own; one whose token names no account with [ErrForbidden];
-// one whose token cannot be verified at the moment with
-// [ErrVerifierUnavailable]. Every fault in the configuration is reported.
+// A request without a valid JWT fails with [ErrUnauthenticated], so that the
+// client gets a new JWT. A request whose JWT names no account fails with
+// [ErrForbidden]. A request whose JWT cannot be verified at the moment fails
+// with [ErrVerifierUnavailable]. FromJWT reports every fault of the
+// configuration.
 func FromJWT(config JWTConfig) (AccountFunc, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	config = config.withDefaults()
 	v := newVerifier(config)
-	path := config.ClaimPath
-	if len(path) == 0 {
-		path = []string{config.Claim}
-	}
 	return func(r *http.Request) (tokensource.Account, error) {
 		encoded, ok := bearerToken(r)
 		if !ok {
@@ -99,7 +49,7 @@ func FromJWT(config JWTConfig) (AccountFunc, error) {
 		case err != nil:
 			return tokensource.Account{}, errors.Join(ErrUnauthenticated, err)
 		}
-		id := claimAt(claims, path)
+		id := claimAt(claims, config.ClaimPath)
 		if id == nil {
 			return tokensource.Account{}, ErrForbidden
 		}
@@ -123,8 +73,9 @@ func claimAt(claims map[string]any, path []string) any {
 type verifier struct {
 	key    jwt.Keyfunc
 	parser *jwt.Parser
-	// Each has to accept the claims: one has what the fields ask for, the other
-	// what the options do. In one validator, the one would replace the other.
+	// Each validator has to accept the claims. The first has the requirements of
+	// JWTConfig's fields, the second those of the options. A single validator
+	// would have only one of the two audiences, for example.
 	validators []*jwt.Validator
 }
 
@@ -135,7 +86,7 @@ func newVerifier(config JWTConfig) *verifier {
 		parser: jwt.NewParser(slices.Concat(config.Options, []jwt.ParserOption{
 			jwt.WithValidMethods(config.allowedAlgorithms()),
 			jwt.WithJSONNumber(),
-			jwt.WithoutClaimsValidation(), // That is for the validators.
+			jwt.WithoutClaimsValidation(), // The validators do that.
 		})...),
 		validators: []*jwt.Validator{
 			jwt.NewValidator(slices.Concat(config.Options, []jwt.ParserOption{
@@ -167,14 +118,14 @@ func (v *verifier) verify(encoded string) (jwt.MapClaims, error) {
 	return claims, nil
 }
 
-// isDate reports whether a number of seconds is one that time can hold.
+// isDate reports whether the package time can represent a number of seconds.
 func isDate(seconds json.Number) bool {
 	f, err := seconds.Float64()
 	return err == nil && math.Abs(f) < 1<<53
 }
 
-// bearerToken returns the token of the request's only Authorization: the scheme and
-// one or more spaces stand before it (RFC 6750, section 2.1).
+// bearerToken returns the token of the request's only Authorization. The scheme
+// and one or more spaces precede the token (RFC 6750, section 2.1).
 func bearerToken(r *http.Request) (string, bool) {
 	values := r.Header["Authorization"]
 	if len(values) != 1 {

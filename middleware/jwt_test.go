@@ -5,23 +5,16 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
-	"maps"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/pismoauth/pismoauth/middleware"
-	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -30,84 +23,6 @@ const (
 	jwtAudience = "https://proxy.example"
 	jwtClaim    = "account"
 )
-
-// rsaKey is a key pair for all tests: it takes a while to make one.
-var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
-
-// hmacKey is a secret of full length.
-var hmacKey = []byte("0123456789abcdef0123456789abcdef")
-
-// jwtConfig is a configuration that lacks nothing.
-func jwtConfig(method jwt.SigningMethod, key any) middleware.JWTConfig {
-	return middleware.JWTConfig{
-		Algorithms: []string{method.Alg()},
-		Key:        func(*jwt.Token) (any, error) { return key, nil },
-		Issuer:     jwtIssuer,
-		Audience:   jwtAudience,
-		Claim:      jwtClaim,
-	}
-}
-
-// goodClaims are those of a token that is accepted, but for what edits change.
-func goodClaims(edits ...func(jwt.MapClaims)) jwt.MapClaims {
-	claims := jwt.MapClaims{
-		"iss":    jwtIssuer,
-		"aud":    jwtAudience,
-		"exp":    time.Now().Add(time.Hour).Unix(),
-		jwtClaim: alice,
-	}
-	for _, edit := range edits {
-		edit(claims)
-	}
-	return claims
-}
-
-// with sets a claim; nil removes it.
-func with(name string, value any) func(jwt.MapClaims) {
-	return func(claims jwt.MapClaims) {
-		claims[name] = value
-		if value == nil {
-			delete(claims, name)
-		}
-	}
-}
-
-// sign returns a JWT.
-func sign(tb testing.TB, method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
-	tb.Helper()
-	token, err := jwt.NewWithClaims(method, claims).SignedString(key)
-	if err != nil {
-		tb.Fatal("SignedString:", err)
-	}
-	return token
-}
-
-func fromJWT(tb testing.TB, config middleware.JWTConfig) middleware.AccountFunc {
-	tb.Helper()
-	find, err := middleware.FromJWT(config)
-	if err != nil {
-		tb.Fatal("FromJWT:", err)
-	}
-	return find
-}
-
-// wantUnauthenticated checks that a request with these values of Authorization
-// is not let in.
-func wantUnauthenticated(t *testing.T, find middleware.AccountFunc, authorization ...string) {
-	t.Helper()
-	r := inbound(t)
-	r.Header["Authorization"] = authorization
-	account, err := find(r)
-	if !errors.Is(err, middleware.ErrUnauthenticated) || account != (tokensource.Account{}) {
-		t.Errorf("got account %q and error %v, want it unauthenticated", account.ID(), err)
-	}
-}
 
 func TestFromJWT_ReturnsVerifiedAccount(t *testing.T) {
 	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -135,90 +50,6 @@ func TestFromJWT_ReturnsVerifiedAccount(t *testing.T) {
 			wantAccount(t, find, inbound(t, "Authorization", scheme+token), alice)
 		}
 	}
-}
-
-func TestFromJWT_RefusesUnverifiableToken(t *testing.T) {
-	key := rsaKey()
-	publicPEM := publicKeyPEM(t, key)
-	good := sign(t, jwt.SigningMethodRS256, key, goodClaims())
-	parts := strings.Split(good, ".")
-	another, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := base64.RawURLEncoding.EncodeToString
-	forged := encode([]byte(`{"iss":"` + jwtIssuer + `","aud":"` + jwtAudience + `","exp":99999999999,"account":"` + bob + `"}`))
-	rs256 := func(edits ...func(jwt.MapClaims)) string {
-		return sign(t, jwt.SigningMethodRS256, key, goodClaims(edits...))
-	}
-	find := fromJWT(t, jwtConfig(jwt.SigningMethodRS256, key.Public()))
-	wantAccount(t, find, inbound(t, "Authorization", "Bearer "+good), alice)
-
-	for name, token := range map[string]string{
-		"another's signature":             sign(t, jwt.SigningMethodRS256, another, goodClaims()),
-		"no signature":                    parts[0] + "." + parts[1] + ".",
-		"other claims":                    parts[0] + "." + forged + "." + parts[2],
-		"alg none":                        sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, goodClaims()),
-		"alg None":                        encode([]byte(`{"alg":"None","typ":"JWT"}`)) + "." + forged + ".",
-		"alg nOnE with a signature":       encode([]byte(`{"alg":"nOnE"}`)) + "." + forged + "." + parts[2],
-		"no alg":                          encode([]byte(`{"typ":"JWT"}`)) + "." + parts[1] + "." + parts[2],
-		"alg a number":                    encode([]byte(`{"alg":1}`)) + "." + parts[1] + "." + parts[2],
-		"the public key as HMAC secret":   sign(t, jwt.SigningMethodHS256, publicPEM, goodClaims()),
-		"its DER as HMAC secret":          sign(t, jwt.SigningMethodHS256, publicKeyDER(t, key), goodClaims()),
-		"an algorithm not listed":         sign(t, jwt.SigningMethodRS512, key, goodClaims()),
-		"a padding not listed":            sign(t, jwt.SigningMethodPS256, key, goodClaims()),
-		"expired":                         rs256(with("exp", time.Now().Add(-time.Second).Unix())),
-		"no exp":                          rs256(with("exp", nil)),
-		"exp null":                        rs256(with("exp", json.RawMessage("null"))),
-		"exp 0":                           rs256(with("exp", 0)),
-		"exp a string":                    rs256(with("exp", "99999999999")),
-		"not valid yet":                   rs256(with("nbf", time.Now().Add(time.Hour).Unix())),
-		"another issuer":                  rs256(with("iss", "https://login.example.evil")),
-		"no issuer":                       rs256(with("iss", nil)),
-		"a list of issuers":               rs256(with("iss", []string{jwtIssuer})),
-		"another audience":                rs256(with("aud", "https://other.example")),
-		"other audiences":                 rs256(with("aud", []string{"https://other.example", jwtAudience + "/"})),
-		"no audience":                     rs256(with("aud", nil)),
-		"an empty audience":               rs256(with("aud", []string{})),
-		"claims that are null":            parts[0] + "." + encode([]byte("null")) + "." + parts[2],
-		"claims that are a list":          parts[0] + "." + encode([]byte("[]")) + "." + parts[2],
-		"two parts":                       parts[0] + "." + parts[1],
-		"four parts":                      good + "." + parts[2],
-		"encrypted, five parts":           good + "." + parts[1] + "." + parts[2],
-		"not base64":                      parts[0] + ".*." + parts[2],
-		"empty":                           "",
-		"another token after it":          good + ", Bearer " + good,
-		"a key of its own in the header":  signWithHeader(t, another, map[string]any{"jwk": map[string]any{"kty": "oct", "k": "AA"}}),
-		"a reference to a key of its own": signWithHeader(t, another, map[string]any{"jku": "https://evil.example/keys", "kid": "../../dev/null"}),
-	} {
-		t.Run(name, func(t *testing.T) { wantUnauthenticated(t, find, "Bearer "+token) })
-	}
-}
-
-// signWithHeader returns a token with a header of the attacker's, signed with their key.
-func signWithHeader(t *testing.T, attacker *rsa.PrivateKey, header map[string]any) string {
-	t.Helper()
-	token := jwt.NewWithClaims(jwt.SigningMethodRS256, goodClaims())
-	maps.Copy(token.Header, header)
-	signed, err := token.SignedString(attacker)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signed
-}
-
-func publicKeyDER(t *testing.T, key *rsa.PrivateKey) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}
-
-func publicKeyPEM(t *testing.T, key *rsa.PrivateKey) []byte {
-	t.Helper()
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: publicKeyDER(t, key)})
 }
 
 func TestFromJWT_RequiresOneBearerToken(t *testing.T) {
@@ -319,8 +150,7 @@ func TestJWTConfig_OptionsMayAddLeeway(t *testing.T) {
 	wantAccount(t, fromJWT(t, config), inbound(t, "Authorization", "Bearer "+token), alice)
 }
 
-// Everybody knows the empty secret, which is what a variable holds that nobody
-// has set.
+// An unset variable holds the empty secret, which everybody knows.
 func TestJWTConfig_EmptyKeyVerifiesNothing(t *testing.T) {
 	forged := "Bearer " + sign(t, jwt.SigningMethodHS256, []byte{}, goodClaims())
 	for name, key := range map[string]any{
@@ -343,38 +173,8 @@ func TestJWTConfig_KeyErrorVerifiesNothing(t *testing.T) {
 	wantUnauthenticated(t, fromJWT(t, config), "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims()))
 }
 
-// With them, a client could sign its own tokens.
-func TestJWTConfig_RefusesUnsafeAlgorithms(t *testing.T) {
-	for name, algorithms := range map[string][]string{
-		"none":                  {"none"},
-		"none among others":     {"RS256", "none"},
-		"unknown":               {"RS257"},
-		"of another case":       {"rs256"},
-		"empty":                 {""},
-		"HMAC with RSA":         {"RS256", "HS256"},
-		"HMAC with ECDSA":       {"HS512", "ES256"},
-		"HMAC with EdDSA":       {"HS256", "HS384", "EdDSA"},
-		"HMAC with RSA and PSS": {"PS256", "RS256", "HS256"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			config := jwtConfig(jwt.SigningMethodHS256, hmacKey)
-			config.Algorithms = algorithms
-			_, err := middleware.FromJWT(config)
-			var fault *tokensource.ConfigError
-			if !errors.As(err, &fault) || fault.Field != "JWTConfig.Algorithms" {
-				t.Errorf("got %v, want a fault of Algorithms", err)
-			}
-		})
-	}
-	for _, algorithms := range [][]string{{"HS256", "HS384", "HS512"}, {"RS256", "ES256", "PS512", "EdDSA"}} {
-		config := jwtConfig(jwt.SigningMethodHS256, hmacKey)
-		config.Algorithms = algorithms
-		fromJWT(t, config)
-	}
-}
-
-// The whole way: each client reaches what is theirs, and the platform never
-// sees what they came with.
+// Each client reaches its own account, and the platform never gets the client's
+// JWT.
 func TestFromJWT_ClientReachesOnlyItsAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {

@@ -23,51 +23,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A roundTripper is a function that is a base.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// answeringBase is a base that answers 200.
-func answeringBase(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
-}
-
-// proxyOver returns a proxy without a network, what its base does, and its log.
-func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyConfig)) (http.Handler, *recorder) {
-	t.Helper()
-	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("SENTINELTOKEN")})
-	logger, logged := newLogger()
-	config := middleware.ProxyConfig{
-		Target:    parseURL(t, "https://sandbox.pismolabs.io"),
-		Transport: newTransport(t, transport.Config{Source: source, Hosts: []string{"sandbox.pismolabs.io"}, Base: base, MaxAttempts: 1}),
-		Account:   middleware.FixedAccount(acct(t, alice)),
-		Logger:    logger,
-	}
-	for _, edit := range edits {
-		edit(&config)
-	}
-	proxy, err := middleware.NewProxy(config)
-	if err != nil {
-		t.Fatal("NewProxy:", err)
-	}
-	return proxy, logged
-}
-
-// summary returns the level, the message and the kind of each line.
-func summary(logged *recorder) string {
-	var all []string
-	for _, line := range logged.lines() {
-		all = append(all, fmt.Sprintf("%v %v %v", line["level"], line["msg"], line["error_type"]))
-	}
-	return strings.Join(all, "; ")
-}
-
-// An outage is one line when it begins and one when it is over, whatever the
-// number of requests, and however often it seems to be over.
+// An outage makes one line at its beginning and one at its end, for any number
+// of requests, and even if single requests succeed in between.
 func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
@@ -88,7 +45,7 @@ func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 		}
 		const begun = "WARN requests fail upstream_unreachable"
 		check(t, "in the outage", summary(logged), begun)
-		for range 50 { // Now this, now that, is still an outage.
+		for range 50 { // Two kinds of failure alternate during an outage.
 			down.Store(!down.Load())
 			call(proxy, inbound(t))
 			time.Sleep(time.Second)
@@ -115,8 +72,8 @@ func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 	})
 }
 
-// Each kind of failure has lines of its own: that one is over does not mean
-// that another is.
+// Each kind of failure has its own lines: the end of one kind is not the end of
+// another.
 func TestLogger_KindsBeginAndEndApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
@@ -150,7 +107,7 @@ func TestLogger_KindsBeginAndEndApart(t *testing.T) {
 	})
 }
 
-// A wrong configuration is named, and so is each other one.
+// The log names each misconfiguration.
 func TestLogger_NamesWhatIsMisconfigured(t *testing.T) {
 	var failure error
 	proxy, logged := proxyOver(t, func(*http.Request) (*http.Response, error) { return nil, failure })
@@ -173,7 +130,7 @@ func TestLogger_NamesWhatIsMisconfigured(t *testing.T) {
 	}
 }
 
-// What is remembered is bounded, and so is what is logged.
+// The number of remembered failures is bounded, and so is the number of lines.
 func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
 	n := 0
 	proxy, logged := proxyOver(t, func(*http.Request) (*http.Response, error) {
@@ -186,7 +143,7 @@ func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
 	check(t, "few lines", len(logged.lines()) < 100, true)
 
 	proxy, logged = proxyOver(t, func(*http.Request) (*http.Response, error) {
-		n++ // As in the texts of net, which have a port of the moment.
+		n++ // Texts of the package net hold a port, which changes.
 		return nil, &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: n}, Err: syscall.ECONNRESET}
 	})
 	for range 1000 {
@@ -195,7 +152,7 @@ func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
 	check(t, "lines", len(logged.lines()), 1)
 }
 
-// What a client does wrong is no news, or clients fill the log.
+// Mistakes of clients are not logged: otherwise clients could fill the log.
 func TestLogger_IsNotToldOfClientsFailures(t *testing.T) {
 	for name, account := range map[string]middleware.AccountFunc{
 		"unauthenticated": denyingAccount(middleware.ErrUnauthenticated),
@@ -230,7 +187,7 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// Errors come from anywhere, with accounts and tokens in them.
+// Errors of other packages may hold accounts and tokens.
 func TestLogger_ShowsNothingOfARequest(t *testing.T) {
 	secret := errors.New("SENTINELTOKEN of " + alice)
 	for _, failure := range []error{
@@ -256,7 +213,7 @@ func TestLogger_ShowsNothingOfARequest(t *testing.T) {
 	}
 }
 
-// What an operator needs to know first: who could not be reached, and why.
+// The log says which host could not be reached, and why.
 func TestLogger_TellsTheReasonOfTheNetwork(t *testing.T) {
 	for want, failure := range map[string]error{
 		"connect: connection refused":        &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: fmt.Errorf("connect: %w", syscall.ECONNREFUSED)},
@@ -268,8 +225,7 @@ func TestLogger_TellsTheReasonOfTheNetwork(t *testing.T) {
 	}
 }
 
-// Failures are logged although nobody has asked for it, by the default logger
-// of the moment.
+// Without a Logger, the current default logger logs failures.
 func TestLogger_IsTheDefaultOne(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)
@@ -283,7 +239,7 @@ func TestLogger_IsTheDefaultOne(t *testing.T) {
 	check(t, "log", summary(logged), "WARN requests fail unavailable")
 }
 
-// Whoever answers failures otherwise has them logged all the same.
+// Failures are logged even if the program has its own ErrorHandler.
 func TestLogger_IsToldBesideAnErrorHandler(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{ServerSecret: "right"})
 	p.FailAlways(passporttest.RateLimited(time.Second))

@@ -10,44 +10,74 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Config is how a [Middleware] is configured. Source and Account are required.
+// Config is the configuration of a [Middleware]. Source and Account are
+// required.
 type Config struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 
-	// Source has the tokens. It should be the one of the transport that the
-	// handlers use.
+	// Source provides the tokens. Use the Source of the transport through which
+	// the handlers send their requests.
 	Source *tokensource.Source
 
-	// Account says for which account a request is.
+	// Account finds the account of a request.
 	Account AccountFunc
 
 	// ErrorHandler answers requests that are not passed on. Nil means
 	// [AnswerProblem].
 	ErrorHandler ErrorHandler
 
-	// Logger is told when requests begin to fail for a reason that is not
-	// theirs, and when they no longer do: one line each for a kind of failure,
-	// however many requests fail. Answers below 500 are no such failures. No
-	// line holds an account, a token or a secret. Nil means slog.Default();
+	// Logger gets one line when requests begin to fail for a reason that is not
+	// their client's, and one line when they no longer fail. The number of
+	// lines does not depend on the number of requests. Each kind of failure has
+	// its own lines. Answers below 500 are not logged. No line holds an
+	// account, a token or a secret. Nil means slog.Default();
 	// slog.New(slog.DiscardHandler) logs nothing.
 	Logger *slog.Logger
 }
 
-// An ErrorHandler answers a request that failed with err: [ErrInvalidTarget];
-// an error of an [AccountFunc], such as [ErrUnauthenticated] and
-// [ErrForbidden]; a [*tokensource.Error]; or, in a proxy,
-// [ErrMethodNotProxied], [ErrTokenRefused], an error of the transport, or one of
-// reading the request's body. [ProblemOf] tells what they come to. In a proxy,
-// r may be the request as it was to go out.
+// validate reports every fault of c.
+func (c *Config) validate() error {
+	var faults []error
+	if c.Source == nil {
+		faults = append(faults, &tokensource.ConfigError{
+			Field: "Config.Source", Reason: "is not set; use tokensource.New",
+		})
+	}
+	if c.Account == nil {
+		faults = append(faults, &tokensource.ConfigError{
+			Field:  "Config.Account",
+			Reason: "is not set; use FromContext, FromJWT, FromPath, FromHeader or FixedAccount",
+		})
+	}
+	return errors.Join(faults...)
+}
+
+// withDefaults returns c with a value for each field that is not set. A nil
+// Logger stays nil: the default logger can change while the program runs.
+func (c Config) withDefaults() Config {
+	if c.ErrorHandler == nil {
+		c.ErrorHandler = AnswerProblem
+	}
+	return c
+}
+
+// An ErrorHandler answers a request that failed with err. The error is
+// [ErrInvalidTarget], a [*tokensource.Error], or an error of an [AccountFunc],
+// such as [ErrUnauthenticated] and [ErrForbidden]. In a proxy it can also be
+// [ErrMethodNotProxied], [ErrTokenRefused], an error of the transport, or an
+// error of reading the request's body. [ProblemOf] returns the default answer
+// to an error. In a proxy, r can be the outbound request.
 //
-// It is not called for a client that has gone: the status is 503 then, and the
-// connection is aborted with http.ErrAbortHandler. A context can be canceled
-// while somebody still waits, by a server that shuts down or that has lost
-// patience with a slow upload; and to just return would be a 200.
+// It is not called if the request's context is canceled, since the client has
+// gone. The status is 503 then, and the connection is aborted with
+// http.ErrAbortHandler. A server can cancel a context while its client still
+// waits: because the server shuts down, or because an upload took too long. A
+// handler that simply returns would then answer 200.
 type ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
-// A Middleware authenticates what handlers do in the name of those who call
-// them. Make one with [New]. It is safe for concurrent use.
+// A Middleware finds the account of each inbound request and gets a token for
+// it, so that the handlers behind it act for that account. Make a Middleware
+// with [New]. It is safe for concurrent use.
 type Middleware struct {
 	source   *tokensource.Source
 	account  AccountFunc
@@ -55,42 +85,31 @@ type Middleware struct {
 	failures *failureLog
 }
 
-// New returns a Middleware. It contacts no one. Every fault in the
-// configuration is reported, as [*tokensource.ConfigError] values joined by
-// errors.Join.
+// New returns a Middleware. It sends no requests. It reports every fault of the
+// configuration, as [*tokensource.ConfigError] values joined by errors.Join.
 func New(config Config) (*Middleware, error) {
-	var faults []error
-	if config.Source == nil {
-		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
-	}
-	if config.Account == nil {
-		faults = append(faults, &tokensource.ConfigError{Field: "Config.Account", Reason: "is not set; use FromContext, FromJWT, FromPath, FromHeader or FixedAccount"})
-	}
-	if err := errors.Join(faults...); err != nil {
+	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	m := &Middleware{
+	config = config.withDefaults()
+	return &Middleware{
 		source:   config.Source,
 		account:  config.Account,
 		fail:     config.ErrorHandler,
 		failures: newFailureLog(config.Logger),
-	}
-	if m.fail == nil {
-		m.fail = AnswerProblem
-	}
-	return m, nil
+	}, nil
 }
 
-// Wrap returns a handler that passes requests on to next, each with the account
-// that it is for in its context, and with a token in its Authorization, in
-// place of whatever was there. Requests made with that context through a
-// transport act for that account.
+// Wrap returns a handler that passes requests on to next. Each request has its
+// account in its context, and a token in its Authorization, in place of the
+// client's. Requests that next makes with that context through a transport act
+// for the account.
 //
-// A request that [Middleware.Admit] does not let in is answered and not passed
-// on.
+// If [Middleware.Admit] fails, the handler answers the request itself and does
+// not call next.
 //
-// It is what routers call a middleware: chi and gorilla/mux take it in
-// r.Use(m.Wrap).
+// Wrap has the signature of a middleware for routers. With chi and gorilla/mux,
+// write r.Use(m.Wrap).
 func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		admitted, token, err := m.Admit(r)
@@ -104,15 +123,17 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Admit finds the account that r is for, and makes sure that there is a token
-// for it. It is Wrap without the Authorization, for callers with error handling
-// of their own: nothing is answered and nothing is logged.
+// Admit finds the account of r and gets a token for it. Admit is for callers
+// with their own error handling: unlike Wrap, it sets no Authorization, answers
+// nothing and logs nothing.
 //
-// It returns a copy of r that carries account and token in its context and has no
-// Authorization, neither in its header nor in its trailer, and the token. It
-// does not change r. Errors are those that an [ErrorHandler] gets, and
-// [ErrInvalidTarget]: what a router matched bounds a request only if nobody
-// behind it reads another path.
+// It returns a copy of r and the token. The copy has account and token in its
+// context, and no Authorization in its header or trailer. Admit does not change
+// r.
+//
+// The errors are those that an [ErrorHandler] gets. [ErrInvalidTarget] is one
+// of them: the pattern that a router has matched bounds a request only if no
+// other server can read another path in its target.
 func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, error) {
 	if !requesttarget.Unambiguous(r) {
 		return nil, nil, ErrInvalidTarget
@@ -131,16 +152,15 @@ func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, 
 		return nil, nil, err
 	}
 	dropAuthorization(out)
-	// With the token in the context, hooks count a request once that asks the
-	// Source again in its transport.
+	// The transport asks the Source again. With the token in the context, hooks
+	// count the request once.
 	ctx := tokensource.ContextWithToken(tokensource.ContextWithAccount(r.Context(), account), token)
 	*out = *out.WithContext(ctx) // One copy on the heap, not two.
 	return out, token, nil
 }
 
-// findAccount returns the account that a request is for. Its errors are denials,
-// and mistakes of the program that this package has found: what else a function
-// of the user's says keeps nobody from 403.
+// findAccount returns the account of a request. Its error is an AuthError or a
+// misuseError. Any other error from the AccountFunc becomes ErrForbidden.
 func (m *Middleware) findAccount(r *http.Request) (tokensource.Account, error) {
 	account, err := m.account(r)
 	if err != nil {
@@ -152,7 +172,8 @@ func (m *Middleware) findAccount(r *http.Request) (tokensource.Account, error) {
 	return account, nil
 }
 
-// asAuthError returns err as a denial, unless it is a mistake of the program.
+// asAuthError returns err if it is an AuthError or a misuseError. It joins any
+// other error with ErrForbidden.
 func asAuthError(err error) error {
 	if _, ok := errors.AsType[AuthError](err); ok {
 		return err
@@ -173,19 +194,22 @@ func (m *Middleware) answerError(w http.ResponseWriter, r *http.Request, err err
 	m.fail(w, r, err)
 }
 
-// clientGone reports whether a request's client has left, and waits for no answer. A
-// deadline that has passed is another matter: somebody waits to be told.
-func clientGone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
+// clientGone reports whether a request's client has gone. A passed deadline
+// does not count: the client still waits for an answer.
+func clientGone(r *http.Request) bool {
+	return errors.Is(r.Context().Err(), context.Canceled)
+}
 
-// abort ends a request whose client has gone. If it has not, it must not take
-// the end for a success. So there is a status before the panic: a server drops
-// it with the connection, but a framework that recovers from panics, or that is
-// not a server of net/http, sends what was written. The status says nothing of
-// whether the request was executed, and so there is no Retry-After.
+// abort ends a request whose client has gone. If the client is still there, it
+// must not take the end for a success. So abort writes a status before it
+// panics. The server of net/http drops the status together with the connection.
+// A framework that recovers from panics, and a server other than that of
+// net/http, sends the status. The status does not say whether the request was
+// executed, so there is no Retry-After.
 func abort(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	if r.Context().Value(http.ServerContextKey) != nil {
-		panic(http.ErrAbortHandler) // There is a server, which takes it as it is meant.
+		panic(http.ErrAbortHandler) // The server of net/http handles this panic.
 	}
 }

@@ -1,30 +1,28 @@
 package middleware
 
 import (
-	"bufio"
 	"io"
-	"net"
 	"net/http"
-	"reflect"
 	"time"
 
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A proxyExchange is one request on its way through a proxy. A ReverseProxy tells
-// its functions nothing that would let them keep state for a request, and so
-// each exchange has its own. It is what the ReverseProxy writes to.
+// A proxyExchange is one request and its response in a proxy. It is the
+// ResponseWriter of the ReverseProxy. The functions of a ReverseProxy cannot keep
+// state for a request otherwise: forwardError finds the exchange by its
+// ResponseWriter.
 type proxyExchange struct {
-	*Middleware
+	*proxy
 	http.ResponseWriter // the client's
 
 	headPassed bool        // the head of the response was passed on
-	bodyPassed bool        // and so was all the rest
-	switched   io.Closer   // the platform's end of a connection that it has upgraded
-	hijacked   hijackState // of the client's end of it
+	bodyPassed bool        // the whole response was passed on
+	switched   io.Closer   // the upgraded connection to the platform
+	hijacked   hijackState // the state of the client's connection
 }
 
-// A hijackState says how far the taking over of a client's connection came.
+// A hijackState says whether the client's connection was hijacked.
 type hijackState int
 
 const (
@@ -33,31 +31,43 @@ const (
 	hijackDone
 )
 
-// serve forwards a request that was let in, and answers it.
+// serve forwards an admitted request, and answers it.
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
-	x := &proxyExchange{Middleware: p.Middleware, ResponseWriter: w}
-	forward := p.forward
-	forward.ModifyResponse, forward.ErrorHandler = x.checkResponse, x.forwardError
+	x := &proxyExchange{proxy: p, ResponseWriter: w}
 	if _, asked := r.Header["Upgrade"]; asked {
-		if !hijackable(w) {
-			p.answerError(w, r, &upgradeError{w})
-			return
-		}
-		w = upgradeWriter{x}
-	} else {
-		w = x
+		x.serveUpgrade(r)
+		return
 	}
 	defer x.finish()
-	forward.ServeHTTP(w, r)
+	p.forward.ServeHTTP(x, r)
 	x.bodyPassed = true
 }
 
-// WriteHeader passes an informational response on to the server's own
-// ResponseWriter, past everything that would take it for the response: echo and
-// http.TimeoutHandler drop the status that follows, and a refusal would be a 200.
-// Where the server's own cannot be reached, it is left out.
+// serveUpgrade serves a request to switch protocols. It uses a copy of the
+// ReverseProxy whose ModifyResponse knows the exchange.
+func (x *proxyExchange) serveUpgrade(r *http.Request) {
+	if !hijackable(x.ResponseWriter) {
+		x.answerError(x.ResponseWriter, r, &upgradeError{x.ResponseWriter})
+		return
+	}
+	forward := x.forward
+	forward.ModifyResponse = x.checkUpgrade
+	defer x.finish()
+	forward.ServeHTTP(upgradeWriter{x}, r)
+	x.bodyPassed = true
+}
+
+// exchange returns x. It finds x in the ResponseWriters that embed it.
+func (x *proxyExchange) exchange() *proxyExchange { return x }
+
+// WriteHeader writes an informational response directly to the server's own
+// ResponseWriter. The wrappers of echo and http.TimeoutHandler would take it
+// for the final response and drop the status that follows, so that a refusal
+// would become a 200. If a wrapper hides the server's own ResponseWriter,
+// WriteHeader drops the informational response.
 func (x *proxyExchange) WriteHeader(status int) {
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		x.headPassed = status >= http.StatusOK
 		x.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -69,10 +79,10 @@ func (x *proxyExchange) WriteHeader(status int) {
 	}
 }
 
-// FlushError is for [http.ResponseController]. The Flush of some frameworks panics
-// where nothing beneath can be flushed, as in http.TimeoutHandler. That is not the
-// end of the response; and a ReverseProxy flushes on a goroutine of its own, too,
-// where a panic would end the program.
+// FlushError is for [http.ResponseController]. The Flush of some frameworks
+// panics if the ResponseWriter below cannot be flushed, as in
+// http.TimeoutHandler. The response can go on without a flush. A ReverseProxy
+// also flushes on a goroutine of its own, where a panic would end the program.
 func (x *proxyExchange) FlushError() (err error) {
 	defer func() {
 		if recover() != nil {
@@ -85,30 +95,39 @@ func (x *proxyExchange) FlushError() (err error) {
 // Unwrap is for [http.ResponseController].
 func (x *proxyExchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// checkResponse decides whether a response is passed on: not a 401 that speaks of our
-// token.
-func (x *proxyExchange) checkResponse(resp *http.Response) error {
+// checkResponse passes a response on, unless it is a 401 that was caused by the
+// proxy's own token, or switches protocols for a client that did not ask.
+func (p *proxy) checkResponse(resp *http.Response) error {
 	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
 		return ErrTokenRefused
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		x.switched = resp.Body
-	} else {
-		x.headPassed = true
+		return upstreamInvalid
 	}
+	p.failures.requestPassed(resp.Request.Context())
+	return nil
+}
+
+// checkUpgrade is checkResponse for a client that asked to switch protocols.
+func (x *proxyExchange) checkUpgrade(resp *http.Response) error {
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return x.checkResponse(resp)
+	}
+	x.switched = resp.Body
 	x.failures.requestPassed(resp.Request.Context())
 	return nil
 }
 
-// forwardError answers a request that was not, or not successfully, forwarded. The
-// ReverseProxy leaves open a connection that the platform has upgraded, if the
-// client's cannot be.
-func (x *proxyExchange) forwardError(_ http.ResponseWriter, r *http.Request, err error) {
+// forwardError answers a request whose forwarding failed. It also closes an
+// upgraded connection to the platform: the ReverseProxy leaves it open if the
+// client's connection cannot be upgraded.
+func forwardError(w http.ResponseWriter, r *http.Request, err error) {
+	x := w.(interface{ exchange() *proxyExchange }).exchange()
 	if x.switched != nil {
-		_ = x.switched.Close() // Nobody will use it.
+		_ = x.switched.Close()
 		switch x.hijacked {
 		case hijackDone:
-			return // The client has left as its connection was handed over; nothing can be written to it.
+			return // The client has gone, and its connection is hijacked.
 		case hijackFailed:
 			err = &upgradeError{x.ResponseWriter}
 		case hijackUntried:
@@ -118,8 +137,8 @@ func (x *proxyExchange) forwardError(_ http.ResponseWriter, r *http.Request, err
 	x.answerError(x.ResponseWriter, r, err)
 }
 
-// finish sees to it that a response which breaks off does not look whole, even if
-// the panic of the ReverseProxy is recovered before the server learns of it.
+// finish ensures that a response that breaks off does not look complete, even
+// if a handler in front recovers the panic of the ReverseProxy.
 func (x *proxyExchange) finish() {
 	if x.bodyPassed {
 		return
@@ -130,61 +149,4 @@ func (x *proxyExchange) finish() {
 	if x.headPassed {
 		breakOff(x.ResponseWriter)
 	}
-}
-
-// breakOff has no more of a response be written. Where that cannot be done, the
-// panic of the ReverseProxy has to do.
-func breakOff(w http.ResponseWriter) {
-	for w != nil && http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) != nil {
-		w = embedded(unwrapped(w))
-	}
-}
-
-// hijackable reports whether a connection can be had of a ResponseWriter. The
-// innermost one decides: some wrappers have a Hijack that panics or that leaves
-// them unable to answer if there is none beneath.
-func hijackable(w http.ResponseWriter) bool {
-	_, ok := unwrapped(w).(http.Hijacker)
-	return ok
-}
-
-// unwrapped returns the ResponseWriter that Unwrap leads to.
-func unwrapped(w http.ResponseWriter) http.ResponseWriter {
-	for {
-		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return w
-		}
-		w = wrapper.Unwrap()
-	}
-}
-
-// embedded returns the ResponseWriter that a struct embeds, or nil. Many wrappers
-// have no Unwrap: a gin.ResponseWriter, which those of programs on gin embed, does
-// not promise one.
-func embedded(w http.ResponseWriter) http.ResponseWriter {
-	wrapper := reflect.Indirect(reflect.ValueOf(w))
-	if wrapper.Kind() != reflect.Struct {
-		return nil
-	}
-	field, ok := wrapper.Type().FieldByName("ResponseWriter")
-	if !ok || !field.Anonymous || len(field.Index) > 1 {
-		return nil
-	}
-	inner, _ := reflect.TypeAssert[http.ResponseWriter](wrapper.FieldByIndex(field.Index))
-	return inner
-}
-
-// An upgradeWriter is the ResponseWriter of a request to switch protocols. It
-// notes what becomes of it.
-type upgradeWriter struct{ *proxyExchange }
-
-// Hijack implements [http.Hijacker].
-func (u upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	u.hijacked = hijackFailed
-	conn, buffered, err := http.NewResponseController(u.ResponseWriter).Hijack()
-	if err == nil {
-		u.hijacked = hijackDone
-	}
-	return conn, buffered, err
 }

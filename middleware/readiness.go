@@ -10,49 +10,67 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// ReadinessConfig is how a readiness probe is configured. Source and Account
+// ReadinessConfig is the configuration of a readiness probe. Source and Account
 // are required.
 type ReadinessConfig struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 
-	// Source has the tokens.
+	// Source provides the tokens.
 	Source *tokensource.Source
 
-	// Account is the account whose token is asked for when there is no other:
-	// one that the program works with. Not the organization, if the program has
-	// no use for its token: should the platform refuse it, the Source takes its
-	// credentials for rejected, and asks for no account's token for a while.
+	// Account is the account to request a token for while the Source has no
+	// token. Choose an account that the program works with. Do not choose the
+	// organization if the program does not use the organization's token: if the
+	// platform refuses that token, the Source takes its credentials for
+	// rejected, and requests no tokens for any account for a while.
 	Account tokensource.Account
 
-	// Interval is how often a token is asked for, at most. 0 means 10 seconds.
+	// Interval is the least time between two token requests of the probe. 0
+	// means 10 seconds.
 	Interval time.Duration
 }
 
-// NewReadiness returns a handler for readiness probes: 200 while the Source has
-// any token that lives, or can get one; else 503 and the kind of the failure.
-// So an outage of the token endpoint does not take every instance out of
-// rotation while they have tokens to work with.
+const defaultReadinessInterval = 10 * time.Second
+
+// validate reports every fault of c.
+func (c *ReadinessConfig) validate() error {
+	var faults []error
+	fault := func(field, reason string) {
+		faults = append(faults, &tokensource.ConfigError{Field: "ReadinessConfig." + field, Reason: reason})
+	}
+	if c.Source == nil {
+		fault("Source", "is not set; use tokensource.New")
+	}
+	if c.Account == (tokensource.Account{}) {
+		fault("Account", "is not set; name the account to ask for, or tokensource.Organization")
+	}
+	if c.Interval < 0 {
+		fault("Interval", "is negative; leave it 0 for 10s")
+	}
+	return errors.Join(faults...)
+}
+
+// withDefaults returns c with a value for each field that is not set.
+func (c ReadinessConfig) withDefaults() ReadinessConfig {
+	if c.Interval == 0 {
+		c.Interval = defaultReadinessInterval
+	}
+	return c
+}
+
+// NewReadiness returns a handler for readiness probes. It answers 200 while the
+// Source has a valid token or can get one. Otherwise it answers 503 with the
+// kind of the failure. So an outage of the token endpoint does not take every
+// instance out of rotation while the instances still have valid tokens.
 //
-// It asks for a token itself only where there is none, and no more than once in
-// each interval; the probes in between are answered with what came of it. The
+// The handler requests a token only if the Source has none, and at most once in
+// each interval. Probes in between get the result of the last request. The
 // answers hold no secret, no account and no token.
 func NewReadiness(config ReadinessConfig) (http.Handler, error) {
-	var faults []error
-	if config.Source == nil {
-		faults = append(faults, &tokensource.ConfigError{Field: "ReadinessConfig.Source", Reason: "is not set; use tokensource.New"})
-	}
-	if config.Account == (tokensource.Account{}) {
-		faults = append(faults, &tokensource.ConfigError{Field: "ReadinessConfig.Account", Reason: "is not set; name the account to ask for, or tokensource.Organization"})
-	}
-	if config.Interval < 0 {
-		faults = append(faults, &tokensource.ConfigError{Field: "ReadinessConfig.Interval", Reason: "is negative; leave it 0 for 10s"})
-	}
-	if err := errors.Join(faults...); err != nil {
+	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	if config.Interval == 0 {
-		config.Interval = 10 * time.Second
-	}
+	config = config.withDefaults()
 	return &readiness{source: config.Source, account: config.Account, interval: config.Interval}, nil
 }
 
@@ -66,15 +84,16 @@ type readiness struct {
 	latest    *tokenCheck // nil: never asked
 }
 
-// A tokenCheck asks for a token. The error is there when done is closed.
+// A tokenCheck is a request for a token. The field err is set before done is
+// closed.
 type tokenCheck struct {
 	done chan struct{}
 	err  error
 }
 
-func (i *tokenCheck) isRunning() bool {
+func (c *tokenCheck) isRunning() bool {
 	select {
-	case <-i.done:
+	case <-c.done:
 		return false
 	default:
 		return true
@@ -93,7 +112,8 @@ func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// check returns why no token can be had, or nil.
+// check returns nil if the Source has a token or can get one. Otherwise it
+// returns the error of the last request.
 func (p *readiness) check(ctx context.Context) error {
 	if p.source.HasToken() {
 		return nil
@@ -107,7 +127,8 @@ func (p *readiness) check(ctx context.Context) error {
 	}
 }
 
-// ask asks for a token if that is due, and else returns what was asked before.
+// ask starts a request for a token if one is due. Otherwise it returns the last
+// request.
 func (p *readiness) ask() *tokenCheck {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,8 +139,8 @@ func (p *readiness) ask() *tokenCheck {
 	p.lastAsked, p.latest = time.Now(), asked
 	go func() {
 		defer close(asked.done)
-		// Not the probe's context: what comes of it is for all probes. The
-		// Source gives up by itself.
+		// The result is for all probes, so the request does not use the context
+		// of this probe. The Source has a time limit of its own.
 		_, asked.err = p.source.Token(context.Background(), p.account)
 	}()
 	return asked

@@ -1,20 +1,14 @@
 package middleware_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"io"
-	"log"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,7 +25,7 @@ const (
 	bob   = "102681872"
 )
 
-// A fakePlatform is the fake server, with a Source and a Transport for it.
+// A fakePlatform is a fake server with a Source and a Transport for it.
 type fakePlatform struct {
 	*passporttest.Server
 
@@ -46,7 +40,8 @@ func newPlatform(tb testing.TB, config passporttest.Config) *fakePlatform {
 	return newPlatformFor(tb, passporttest.NewServer(tb, config), tokensource.Config{})
 }
 
-// newPlatformFor makes a platform of a fake server. The configuration needs no issuer.
+// newPlatformFor returns a platform with that fake server. The config needs no
+// issuer.
 func newPlatformFor(tb testing.TB, fake *passporttest.Server, config tokensource.Config) *fakePlatform {
 	tb.Helper()
 	p := &fakePlatform{Server: fake, base: transport.NewBase()}
@@ -94,7 +89,7 @@ func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middlewa
 	return m
 }
 
-// fromHeader returns what finds an account in a header field.
+// fromHeader returns the AccountFunc of FromHeader.
 func fromHeader(tb testing.TB, name string, pattern *regexp.Regexp) middleware.AccountFunc {
 	tb.Helper()
 	find, err := middleware.FromHeader(name, pattern)
@@ -104,7 +99,7 @@ func fromHeader(tb testing.TB, name string, pattern *regexp.Regexp) middleware.A
 	return find
 }
 
-// faultyFields returns the fields of the faults that a constructor reports.
+// faultyFields returns the fields that a constructor reports as faulty.
 func faultyFields(tb testing.TB, err error) []string {
 	tb.Helper()
 	joined, ok := err.(interface{ Unwrap() []error })
@@ -123,7 +118,7 @@ func faultyFields(tb testing.TB, err error) []string {
 	return fields
 }
 
-// revoke revokes all tokens, and returns the one of alice that was current.
+// revoke revokes all tokens, and returns alice's token.
 func (p *fakePlatform) revoke(tb testing.TB) *tokensource.Token {
 	tb.Helper()
 	token, err := p.source.Token(tb.Context(), acct(tb, alice))
@@ -134,7 +129,7 @@ func (p *fakePlatform) revoke(tb testing.TB) *tokensource.Token {
 	return token
 }
 
-// awaitSuccessor waits until a token that was refused has been replaced.
+// awaitSuccessor waits until a refused token has been replaced.
 func (p *fakePlatform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
 	tb.Helper()
 	if _, err := p.source.Renew(tb.Context(), refused); err != nil {
@@ -142,7 +137,7 @@ func (p *fakePlatform) awaitSuccessor(tb testing.TB, refused *tokensource.Token)
 	}
 }
 
-// wrap wraps next for an account, or as edits say.
+// wrap wraps next for alice's account. The edits change the config.
 func (p *fakePlatform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*middleware.Config)) http.Handler {
 	tb.Helper()
 	config := middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(tb, alice)), Logger: discardLogger}
@@ -152,7 +147,8 @@ func (p *fakePlatform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(
 	return newMiddleware(tb, config).Wrap(next)
 }
 
-// proxy returns a proxy to the platform for an account, or as edits say.
+// proxy returns a proxy to the platform for alice's account. The edits change
+// the config.
 func (p *fakePlatform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) http.Handler {
 	tb.Helper()
 	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.FixedAccount(acct(tb, alice)), Logger: discardLogger}
@@ -166,163 +162,10 @@ func (p *fakePlatform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfi
 	return proxy
 }
 
-// A service is an HTTP server on loopback that must have nothing to complain
-// about.
-type service struct {
-	*httptest.Server
-
-	log *recorder
-}
-
-// serve starts a service.
-func serve(tb testing.TB, handler http.Handler, edits ...func(*http.Server)) *service {
-	tb.Helper()
-	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(recorder)}
-	s.Config.ErrorLog = log.New(s.log, "", 0)
-	for _, edit := range edits {
-		edit(s.Config)
-	}
-	s.Start()
-	tb.Cleanup(func() {
-		s.Close()
-		if logged := s.log.String(); logged != "" {
-			tb.Errorf("the server logged: %s", logged)
-		}
-	})
-	return s
-}
-
 // discardLogger logs nothing.
 var discardLogger = slog.New(slog.DiscardHandler)
 
-// newLogger returns a logger, and what it logs.
-func newLogger() (*slog.Logger, *recorder) {
-	logged := new(recorder)
-	return slog.New(slog.NewJSONHandler(logged, nil)), logged
-}
-
-// lines returns what was logged, line by line.
-func (r *recorder) lines() []map[string]any {
-	var lines []map[string]any
-	for line := range strings.Lines(r.String()) {
-		var fields map[string]any
-		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			fields = map[string]any{"not JSON": line}
-		}
-		lines = append(lines, fields)
-	}
-	return lines
-}
-
-// recorder are what was written, by whomever.
-type recorder struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(b)
-}
-
-func (r *recorder) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
-
-// A reply is a response that was read to its end.
-type reply struct {
-	status  int
-	header  http.Header
-	trailer http.Header
-	body    string
-}
-
-// send sends a request, and reads the response. It fails the test on an error.
-func (s *service) send(tb testing.TB, req *http.Request) reply {
-	tb.Helper()
-	r, err := s.try(req)
-	if err != nil {
-		tb.Fatalf("%s %s: %v", req.Method, req.URL, err)
-	}
-	return r
-}
-
-// try is send for requests that may fail, and for other goroutines. Redirects
-// are not followed.
-func (s *service) try(req *http.Request) (reply, error) {
-	resp, err := s.Client().Transport.RoundTrip(req)
-	if err != nil {
-		return reply{}, err
-	}
-	body, err := io.ReadAll(resp.Body)
-	r := reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
-	return r, errors.Join(err, resp.Body.Close())
-}
-
-// readReply reads a response from a connection to its end.
-func readReply(tb testing.TB, in *bufio.Reader) reply {
-	tb.Helper()
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil {
-		tb.Fatal("ReadResponse:", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	check(tb, "error of the body", err, nil)
-	return reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
-}
-
-// testTimeout is how long a test waits for what does not come.
-const testTimeout = time.Minute
-
-// request returns a request to the service. Header fields come in pairs of
-// name and value.
-func (s *service) request(tb testing.TB, method, path string, body io.Reader, header ...string) *http.Request {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), testTimeout)
-	tb.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, body)
-	if err != nil {
-		tb.Fatal("NewRequest:", err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Add(header[i], header[i+1])
-	}
-	return req
-}
-
-func (s *service) get(tb testing.TB, path string, header ...string) reply {
-	tb.Helper()
-	return s.send(tb, s.request(tb, http.MethodGet, path, nil, header...))
-}
-
-func (s *service) post(tb testing.TB, path, body string, header ...string) reply {
-	tb.Helper()
-	return s.send(tb, s.request(tb, http.MethodPost, path, strings.NewReader(body), header...))
-}
-
-// call has a handler answer a request without a network.
-func call(handler http.Handler, r *http.Request) reply {
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, r)
-	return reply{status: w.Code, header: w.Result().Header, body: w.Body.String()}
-}
-
-// inbound returns a request as a handler gets it. Header fields come in pairs
-// of name and value.
-func inbound(tb testing.TB, header ...string) *http.Request {
-	tb.Helper()
-	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/", nil)
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Add(header[i], header[i+1])
-	}
-	return r
-}
-
-// An issuerFunc is a function that is an issuer.
+// An issuerFunc is a function as a tokensource.Issuer.
 type issuerFunc func(context.Context, tokensource.Account) (tokensource.Grant, error)
 
 func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
@@ -343,7 +186,7 @@ func grantingIssuer(token string) tokensource.Issuer {
 	})
 }
 
-// acct returns the account with a number.
+// acct returns the account with that id.
 func acct(tb testing.TB, id string) tokensource.Account {
 	account, err := tokensource.ParseAccountID(id)
 	if err != nil {
@@ -368,7 +211,7 @@ func check[T comparable](tb testing.TB, what string, got, want T) {
 	}
 }
 
-// wantProblem checks that an answer is a problem of a kind, as RFC 9457 has it.
+// wantProblem checks that an answer is a problem of that type (RFC 9457).
 func wantProblem(tb testing.TB, r reply, status int, name string) {
 	tb.Helper()
 	var fields map[string]any
@@ -392,7 +235,7 @@ func concurrently(n int, do func(i int)) {
 	running.Wait()
 }
 
-// await returns what a channel gives, and fails the test if it gives nothing.
+// await returns the next value of a channel. It fails the test if none comes.
 func await[T any](tb testing.TB, from <-chan T) T {
 	tb.Helper()
 	select {
@@ -402,4 +245,39 @@ func await[T any](tb testing.TB, from <-chan T) T {
 		tb.Fatal("nothing came")
 		panic("not reached")
 	}
+}
+
+// A roundTripper is a function as an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// answeringBase is a base that answers 200 to every request.
+func answeringBase(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+// proxyOver returns a proxy that sends its requests to base, and the proxy's
+// log.
+func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyConfig)) (http.Handler, *recorder) {
+	t.Helper()
+	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("SENTINELTOKEN")})
+	logger, logged := newLogger()
+	config := middleware.ProxyConfig{
+		Target:    parseURL(t, "https://sandbox.pismolabs.io"),
+		Transport: newTransport(t, transport.Config{Source: source, Hosts: []string{"sandbox.pismolabs.io"}, Base: base, MaxAttempts: 1}),
+		Account:   middleware.FixedAccount(acct(t, alice)),
+		Logger:    logger,
+	}
+	for _, edit := range edits {
+		edit(&config)
+	}
+	proxy, err := middleware.NewProxy(config)
+	if err != nil {
+		t.Fatal("NewProxy:", err)
+	}
+	return proxy, logged
 }

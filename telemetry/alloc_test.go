@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// providers are the ways in which a program may be set up.
+// providers are the providers that a program may have.
 func providers() map[string][]telemetry.Option {
 	return map[string][]telemetry.Option{
 		"nothing set": nil,
@@ -46,13 +46,13 @@ func TestSourceHooks_CachedAllocatesNothing(t *testing.T) {
 			}
 			ask()
 			if allocs := testing.AllocsPerRun(1000, ask); allocs != 0 {
-				t.Errorf("a call allocates %v times", allocs)
+				t.Errorf("a call makes %v allocations, want none", allocs)
 			}
 		})
 	}
 }
 
-func BenchmarkACachedToken(b *testing.B) {
+func BenchmarkSourceHooks_Cached(b *testing.B) {
 	pismo := passporttest.NewServer(b, passporttest.Config{})
 	all := providers()
 	for _, name := range []string{"nothing set", "noop", "the SDK"} {

@@ -12,7 +12,7 @@ import (
 )
 
 func TestAnnotateSpans_RedactsURLs(t *testing.T) {
-	provider, spans := recorded()
+	provider, spans := newRecorder()
 	var sent string
 	client := httpSpans{provider.Tracer(""), telemetry.AnnotateSpans(roundTripper(func(req *http.Request) (*http.Response, error) {
 		sent = req.URL.String()
@@ -39,7 +39,7 @@ func TestAnnotateSpans_RedactsURLs(t *testing.T) {
 		}
 		resp.Body.Close()
 		if sent != url {
-			t.Errorf("a request for %s goes out for %s", url, sent)
+			t.Errorf("the request for %s was sent to %s", url, sent)
 		}
 		ended := spans.Ended()
 		for _, a := range ended[len(ended)-1].Attributes() {
@@ -51,7 +51,7 @@ func TestAnnotateSpans_RedactsURLs(t *testing.T) {
 }
 
 func TestAnnotateSpans_WrongPlaceChangesNothing(t *testing.T) {
-	provider, spans := recorded()
+	provider, spans := newRecorder()
 	ctx, span := provider.Tracer("").Start(t.Context(), "request", trace.WithSpanKind(trace.SpanKindServer))
 	base := telemetry.AnnotateSpans(roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
@@ -63,31 +63,31 @@ func TestAnnotateSpans_WrongPlaceChangesNothing(t *testing.T) {
 	resp.Body.Close()
 	span.End()
 	if attributes := spans.Ended()[0].Attributes(); len(attributes) != 0 {
-		t.Errorf("the server's span has got %s", render(attributes))
+		t.Errorf("the server's span has the attributes %s", render(attributes))
 	}
 }
 
 func TestAnnotateSpans_ClosesIdleConnections(t *testing.T) {
 	closed := 0
 	type closer interface{ CloseIdleConnections() }
-	telemetry.AnnotateSpans(closing{&closed}).(closer).CloseIdleConnections()
-	newTelemetry(t).Propagate(closing{&closed}).(closer).CloseIdleConnections()
-	telemetry.AnnotateSpans(roundTripper(nil)).(closer).CloseIdleConnections() // It has none.
+	telemetry.AnnotateSpans(idleCloser{&closed}).(closer).CloseIdleConnections()
+	newTelemetry(t).Propagate(idleCloser{&closed}).(closer).CloseIdleConnections()
+	telemetry.AnnotateSpans(roundTripper(nil)).(closer).CloseIdleConnections() // The base has no such method.
 	telemetry.AnnotateSpans(nil).(closer).CloseIdleConnections()
 	if closed != 2 {
-		t.Errorf("closed %d times, want once through each", closed)
+		t.Errorf("idle connections were closed %d times, want 2", closed)
 	}
 }
 
-type closing struct{ n *int }
+type idleCloser struct{ n *int }
 
-func (closing) RoundTrip(*http.Request) (*http.Response, error) { return nil, http.ErrNotSupported }
-func (c closing) CloseIdleConnections()                         { *c.n++ }
+func (idleCloser) RoundTrip(*http.Request) (*http.Response, error) { return nil, http.ErrNotSupported }
+func (c idleCloser) CloseIdleConnections()                         { *c.n++ }
 
 func TestAnnotateSpans_UnrecordedSpanIsFree(t *testing.T) {
 	base := telemetry.AnnotateSpans(roundTripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrNotSupported }))
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/?"+strings.Repeat("q", 100), nil)
 	if allocs := testing.AllocsPerRun(100, func() { _, _ = base.RoundTrip(req) }); allocs != 0 {
-		t.Errorf("a request allocates %v times", allocs)
+		t.Errorf("a request makes %v allocations, want none", allocs)
 	}
 }

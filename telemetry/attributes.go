@@ -19,7 +19,7 @@ const (
 	spanRenew   = "pismo.token.renew"
 )
 
-// The attributes that are not OpenTelemetry's own.
+// The attributes of this package. OpenTelemetry defines the others.
 const (
 	keyScope         = attribute.Key("pismo.token.scope")
 	keySerial        = attribute.Key("pismo.token.serial")
@@ -33,15 +33,15 @@ const (
 	keyCorrelationID = attribute.Key("pismo.correlation_id")
 )
 
-// other stands for a value that is none of the known ones. It is what
-// OpenTelemetry calls error.type in that case. What an issuer or a Classify function of
-// the user's makes up must not become series.
+// other replaces a value that is not known. OpenTelemetry uses it so for
+// error.type. A value that an issuer or a Classify function invents must not
+// make a series.
 const other = "_OTHER"
 
-// The known values. Anything else is reported as [other].
+// The known values. [other] replaces every other value.
 var (
-	// kinds are those an issuance can fail with, and so a caller who waits for
-	// it. ErrCanceled is not among them: a caller who leaves is no error.
+	// kinds are the kinds of the errors of issuances, and of callers who wait
+	// for them. ErrCanceled is not a failure: the caller has left.
 	kinds = []tokensource.ErrorKind{
 		tokensource.ErrCredentialsRejected,
 		tokensource.ErrAccountRejected,
@@ -54,8 +54,8 @@ var (
 		tokensource.ErrIssuerPanic,
 		tokensource.ErrMisconfigured,
 	}
-	// renewalKinds are those a renewal can fail with as well, before there is
-	// an issuance. Spans show them; no metric counts renewals.
+	// renewalKinds are further kinds of the errors of renewals. They occur
+	// before an issuance begins. Spans show them; no metric counts renewals.
 	renewalKinds = []tokensource.ErrorKind{tokensource.ErrRenewalLimited}
 
 	reasons = []tokensource.IssueReason{
@@ -78,8 +78,8 @@ var (
 		transport.RequestRefused,
 		transport.Unrecognized,
 	}
-	// outcomes are what can follow from a token that was refused. Any other
-	// 401 passes.
+	// outcomes are the outcomes of a 401 that refuses the token. Every other
+	// 401 is passed to the caller.
 	outcomes = []transport.RefusedOutcome{
 		transport.OutcomeReplayed,
 		transport.OutcomeNotReplayable,
@@ -88,12 +88,11 @@ var (
 	}
 )
 
-// outcomeRefusedAgain is the outcome of a 401 to a replay: the new token was
-// refused as well.
+// outcomeRefusedAgain is the outcome of a 401 to a replay: the platform refused
+// the new token too.
 const outcomeRefusedAgain = transport.RefusedOutcome("refused_again")
 
-// known returns value as an attribute, or [other] if it is not among the known
-// ones.
+// known returns value as an attribute, or [other] if all does not have it.
 func known[T ~string](key attribute.Key, value T, all []T) attribute.KeyValue {
 	if !slices.Contains(all, value) {
 		return key.String(other)
@@ -107,7 +106,7 @@ func origin(o tokensource.TokenOrigin) attribute.KeyValue { return known(keyOrig
 
 func verdict(v transport.Verdict) attribute.KeyValue { return known(keyVerdict, v, verdicts) }
 
-// outcome returns what follows from a 401 as an attribute.
+// outcome returns the outcome of a 401 as an attribute.
 func outcome(info transport.RefusedInfo, result transport.RefusedResult) attribute.KeyValue {
 	switch {
 	case info.Verdict != transport.TokenRefused:
@@ -123,19 +122,19 @@ func scope(account tokensource.Account) attribute.KeyValue {
 }
 
 func serial(key attribute.Key, n uint64) attribute.KeyValue {
-	return key.Int64(int64(n)) //nolint:gosec // A Source will not issue 2^63 tokens.
+	return key.Int64(int64(n)) //nolint:gosec // A Source does not issue 2^63 tokens.
 }
 
-// sourceError returns err as the error of a Source, or nil if it is none. A
-// Source returns no other type, and does not wrap it. Looking further would
-// call methods of errors that nobody knows.
+// sourceError returns err as the error of a Source, or nil if it is of another
+// type. A Source does not wrap its errors. errors.As would call methods of
+// unknown errors, which may panic.
 func sourceError(err error) *tokensource.Error {
 	e, _ := err.(*tokensource.Error) //nolint:errorlint // See above.
 	return e
 }
 
-// errorType returns the value of error.type for an error, and whether there is
-// one.
+// errorType returns the value of error.type for err. It returns false if err is
+// no failure.
 func errorType(err error) (kind string, failed bool) {
 	if err == nil {
 		return "", false
@@ -151,8 +150,8 @@ func errorType(err error) (kind string, failed bool) {
 	return other, true
 }
 
-// withErrorType returns the attributes of a metric with error.type, if there is
-// an error.
+// withErrorType returns the attributes of a metric. They include error.type if
+// err is a failure.
 func withErrorType(err error, attributes ...attribute.KeyValue) []attribute.KeyValue {
 	if kind, failed := errorType(err); failed {
 		return append(attributes, known(semconv.ErrorTypeKey, tokensource.ErrorKind(kind), kinds))
@@ -160,9 +159,9 @@ func withErrorType(err error, attributes ...attribute.KeyValue) []attribute.KeyV
 	return attributes
 }
 
-// fail gives a span the status of an error, if there is one. The description is
-// a constant sentence: nothing that an endpoint answered is in it.
-func fail(span trace.Span, err error) {
+// setError sets the status of a span if err is a failure. The description is
+// constant: it has nothing from an endpoint's answer.
+func setError(span trace.Span, err error) {
 	kind, failed := errorType(err)
 	if !failed {
 		return

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A told is what the golden file has of one span or metric, over all scenarios.
-type told struct {
+// A signal is a span or a metric, as the golden file has it in all scenarios.
+type signal struct {
 	kind, unit     string
 	parents, links map[string]bool
 	values         map[string]map[string]bool // by attribute
@@ -19,13 +19,13 @@ type told struct {
 }
 
 // contract reads the golden file.
-func contract(t *testing.T) (spans, metrics map[string]*told) {
+func contract(t *testing.T) (spans, metrics map[string]*signal) {
 	t.Helper()
 	text, err := os.ReadFile(golden)
 	if err != nil {
 		t.Fatal(err)
 	}
-	spans, metrics = map[string]*told{}, map[string]*told{}
+	spans, metrics = map[string]*signal{}, map[string]*signal{}
 	for scene := range strings.SplitSeq(string(text), "== ") {
 		names := map[string]string{"root": "none", "-": ""} // by number
 		lines := strings.Split(scene, "\n")[1:]
@@ -43,18 +43,18 @@ func contract(t *testing.T) (spans, metrics map[string]*told) {
 			switch {
 			case strings.HasPrefix(line, "#"):
 				_, name, _ := strings.Cut(f[0], " ")
-				s := entry(spans, name)
+				s := signalOf(spans, name)
 				s.kind = strings.ToUpper(f[1])
 				s.parents[names[f[2]]] = true
 				for link := range strings.FieldsSeq(f[3]) {
 					s.links[names[link]] = true
 				}
 				s.failed = s.failed || strings.HasPrefix(f[4], "Error")
-				s.note(f[5])
+				s.addAttributes(f[5])
 			case line != "":
-				m := entry(metrics, f[0])
+				m := signalOf(metrics, f[0])
 				m.kind, m.unit = f[1], f[2]
-				m.note(f[3])
+				m.addAttributes(f[3])
 			}
 		}
 	}
@@ -66,14 +66,14 @@ func contract(t *testing.T) (spans, metrics map[string]*told) {
 	return spans, metrics
 }
 
-func entry(all map[string]*told, name string) *told {
+func signalOf(all map[string]*signal, name string) *signal {
 	if all[name] == nil {
-		all[name] = &told{parents: map[string]bool{}, links: map[string]bool{}, values: map[string]map[string]bool{}}
+		all[name] = &signal{parents: map[string]bool{}, links: map[string]bool{}, values: map[string]map[string]bool{}}
 	}
 	return all[name]
 }
 
-func (e *told) note(attributes string) {
+func (e *signal) addAttributes(attributes string) {
 	if attributes == "-" {
 		return
 	}
@@ -86,14 +86,14 @@ func (e *told) note(attributes string) {
 	}
 }
 
-// closed are the attributes whose values are few, and stand in the table.
-var closed = regexp.MustCompile(`reason|origin|outcome|verdict|extent`)
+// enumerated matches the attributes whose values the table lists.
+var enumerated = regexp.MustCompile(`reason|origin|outcome|verdict|extent`)
 
-func (e *told) attributes() string {
+func (e *signal) attributes() string {
 	var all []string
 	for _, key := range slices.Sorted(maps.Keys(e.values)) {
 		text := "`" + key + "`"
-		if closed.MatchString(key) {
+		if enumerated.MatchString(key) {
 			text += " " + list(e.values[key])
 		}
 		all = append(all, text)
@@ -129,7 +129,7 @@ const (
 	tableEnd   = "<!-- end -->"
 )
 
-func TestContract_TableIsTheGoldenFiles(t *testing.T) {
+func TestContract_TableMatchesGoldenFile(t *testing.T) {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestContract_TableIsTheGoldenFiles(t *testing.T) {
 	compare(t, want, got)
 }
 
-func TestContract_DocIsTheGoldenFiles(t *testing.T) {
+func TestContract_DocMatchesGoldenFile(t *testing.T) {
 	text, err := os.ReadFile("doc.go")
 	if err != nil {
 		t.Fatal(err)
@@ -163,12 +163,12 @@ func TestContract_DocIsTheGoldenFiles(t *testing.T) {
 	}
 	golden := map[string]bool{}
 	spans, metrics := contract(t)
-	for _, all := range []map[string]*told{spans, metrics} {
+	for _, all := range []map[string]*signal{spans, metrics} {
 		for name, e := range all {
 			golden[name] = true
 			for key, values := range e.values {
 				golden[key] = true
-				if closed.MatchString(key) {
+				if enumerated.MatchString(key) {
 					maps.Copy(golden, values)
 				}
 			}
@@ -181,7 +181,7 @@ func TestContract_DocIsTheGoldenFiles(t *testing.T) {
 	}
 	for word := range words {
 		if strings.HasPrefix(word, "pismo.") && !golden[word] {
-			t.Errorf("doc.go names %s, which there is not", word)
+			t.Errorf("doc.go names %s, which the golden file does not have", word)
 		}
 	}
 }

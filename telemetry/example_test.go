@@ -18,7 +18,8 @@ import (
 )
 
 // A program with its own TracerProvider. Where otelhttp is at hand, it wraps
-// what AnnotateSpans returns: otelhttp.NewTransport(telemetry.AnnotateSpans(…)).
+// what AnnotateSpans returns:
+// otelhttp.NewTransport(telemetry.AnnotateSpans(…)).
 func ExampleNew() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -97,5 +98,5 @@ func ExampleLogger() {
 	for range 100 {
 		_, _ = source.Token(context.Background(), tokensource.Organization())
 	}
-	// Output: level=WARN msg="issuance fails" reason=cold scope=organization attempts=1 error_type=rate_limited status=429
+	// Output: level=WARN msg="token issuance is failing" reason=cold scope=organization attempts=1 error_type=rate_limited status=429
 }

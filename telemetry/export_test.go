@@ -1,8 +1,8 @@
 package telemetry
 
-// WithVersion has the scope be of a version, which the build of a test has none
-// of.
+// WithVersion sets the version of the scope. The build of a test has no
+// version.
 func WithVersion(version string) Option { return func(c *config) { c.version = version } }
 
-// Version is the version of this module in a program.
+// Version returns the version of this module in a program.
 var Version = version

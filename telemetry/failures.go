@@ -9,93 +9,94 @@ import (
 )
 
 const (
-	// calm is how long issuances have to work until a failure is another one,
-	// and not the same endpoint that fails on and off.
-	calm = time.Minute
-	// silence is how long no account has to be rejected until one that is gets
-	// another line. Lines do not name accounts: a second one would say nothing
-	// new, and whoever makes accounts up could flood the log.
-	silence = 10 * time.Minute
-	// maxFailing is how many failing accounts are remembered.
-	maxFailing = 1024
+	// recoveryTime is how long issuances must succeed until a failure begins a
+	// new outage. A failure before belongs to an endpoint that is flapping.
+	recoveryTime = time.Minute
+	// rejectionInterval is how long the endpoint must reject no account until
+	// the next rejected account is logged. Lines do not name accounts, so a
+	// second line would say nothing new, and requests for invented accounts
+	// could flood the log.
+	rejectionInterval = 10 * time.Minute
+	// maxSeries is the maximum number of failing accounts in failures.
+	maxSeries = 1024
 )
 
-// failures remember which issuances fail, so that a change can be told from
-// more of the same. The zero failures remember none. They are safe for
-// concurrent use.
+// failures remembers which issuances fail, to find out whether a failure is a
+// change. The zero value has no failures. Its methods may be called
+// concurrently.
 type failures struct {
 	mu sync.Mutex
-	// series are by account. Failures that concern every account are one
-	// series, under the zero Account.
+	// series has a series for each account. The failures that affect every
+	// account are one series, with the zero Account.
 	series       map[tokensource.Account]*failureSeries
 	lastRejected time.Time // of any account
 }
 
-// A failureSeries is what has failed since issuances last worked, apart from
-// single successes in between.
+// A failureSeries is the failures since issuances last succeeded for
+// recoveryTime.
 type failureSeries struct {
 	since, last time.Time
-	ended       time.Time // zero while it lasts
+	ended       time.Time // zero while the series lasts
 	count       int
-	kinds       []tokensource.ErrorKind // that were news
+	kinds       []tokensource.ErrorKind // of the failures so far
 	flapping    bool
-	logged      bool // more than for debugging
+	logged      bool // above the level DEBUG
 }
 
-// A failureNews says what a failure adds to what was known.
-type failureNews int
+// A failureChange says how a failure changes its series.
+type failureChange int
 
 const (
-	failureKnown failureNews = iota
+	failureContinues failureChange = iota
 	failureBegins
-	failureFlaps // for the first time in its series
+	failureFlaps // the series is flapping from now on
 )
 
-// concernsAll reports whether a failure for one account is one of every
-// account's.
-func concernsAll(kind tokensource.ErrorKind) bool {
+// isGlobal reports whether a failure of this kind affects every account.
+func isGlobal(kind tokensource.ErrorKind) bool {
 	return kind != tokensource.ErrAccountRejected && kind != tokensource.ErrAccountMismatch
 }
 
-// add notes a failure.
-func (f *failures) add(account tokensource.Account, kind tokensource.ErrorKind) failureNews {
+// add adds a failure, and returns how it changes its series.
+func (f *failures) add(account tokensource.Account, kind tokensource.ErrorKind) failureChange {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	if concernsAll(kind) {
+	if isGlobal(kind) {
 		account = tokensource.Account{}
 	}
-	news := failureKnown
+	change := failureContinues
 	s := f.series[account]
 	switch {
-	case s == nil || !s.ended.IsZero() && now.Sub(s.ended) >= calm:
+	case s == nil || !s.ended.IsZero() && now.Sub(s.ended) >= recoveryTime:
 		s = f.begin(account, now)
 	case !s.ended.IsZero():
 		if s.ended = (time.Time{}); !s.flapping {
-			s.flapping, news = true, failureFlaps
+			s.flapping, change = true, failureFlaps
 		}
 	}
 	if !slices.Contains(s.kinds, kind) {
-		s.kinds, news = append(s.kinds, kind), failureBegins
+		s.kinds, change = append(s.kinds, kind), failureBegins
 	}
-	if !concernsAll(kind) {
-		if now.Sub(f.lastRejected) < silence {
-			news = failureKnown
+	if !isGlobal(kind) {
+		if now.Sub(f.lastRejected) < rejectionInterval {
+			change = failureContinues
 		}
 		f.lastRejected = now
 	}
 	s.last = now
 	s.count++
-	s.logged = s.logged || news != failureKnown
-	return news
+	s.logged = s.logged || change != failureContinues
+	return change
 }
 
-// begin begins a series, in the place of another if there are too many.
+// begin begins a series. It drops the series of another account if there are
+// maxSeries.
 func (f *failures) begin(account tokensource.Account, now time.Time) *failureSeries {
 	if f.series == nil {
 		f.series = map[tokensource.Account]*failureSeries{}
 	}
-	if len(f.series) >= maxFailing {
+	if len(f.series) >= maxSeries {
 		for other := range f.series {
 			if other != (tokensource.Account{}) {
 				delete(f.series, other)
@@ -108,16 +109,17 @@ func (f *failures) begin(account tokensource.Account, now time.Time) *failureSer
 	return s
 }
 
-// end notes that an issuance worked. It returns how many failures that ends,
-// and when they began; 0 if it ends none that were logged. An endpoint that
-// fails on and off has recovered only when it has not failed for a while.
+// end ends the series of an account whose issuance has succeeded, and the
+// series of all accounts. It returns the number of failures in the ended series
+// that were logged, and the beginning of the first. A series that is flapping
+// ends only when recoveryTime has passed since its last failure.
 func (f *failures) end(account tokensource.Account) (count int, since time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
 	for _, key := range []tokensource.Account{{}, account} {
 		s := f.series[key]
-		if s == nil || !s.ended.IsZero() || s.flapping && now.Sub(s.last) < calm {
+		if s == nil || !s.ended.IsZero() || s.flapping && now.Sub(s.last) < recoveryTime {
 			continue
 		}
 		s.ended = now

@@ -13,21 +13,21 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// issuances are hooks that log, without a Source.
-type issuances struct {
+// An issuanceLog is the hooks of a Logger, without a Source, and its log.
+type issuanceLog struct {
 	*testing.T
 	hooks tokensource.Hooks
-	log   *journal
+	log   *logBuffer
 }
 
-func newIssuances(t *testing.T) *issuances {
-	log := new(journal)
-	logger := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, nil))) // From INFO on.
-	return &issuances{t, logger.SourceHooks(), log}
+func newIssuanceLog(t *testing.T) *issuanceLog {
+	log := new(logBuffer)
+	logger := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, nil))) // It writes no DEBUG lines.
+	return &issuanceLog{t, logger.SourceHooks(), log}
 }
 
-// end ends an issuance for one of many accounts. No kind means that it worked.
-func (i *issuances) end(account int, kind tokensource.ErrorKind) {
+// end ends an issuance of an account. An empty kind means success.
+func (i *issuanceLog) end(account int, kind tokensource.ErrorKind) {
 	_, done := i.hooks.Issue(i.Context(), i.Context(), tokensource.IssueInfo{Account: accountNumber(i, account+1)})
 	if kind == "" {
 		done(tokensource.IssueResult{Serial: 1})
@@ -36,33 +36,33 @@ func (i *issuances) end(account int, kind tokensource.ErrorKind) {
 	done(tokensource.IssueResult{Err: tokensource.NewError(kind, nil)})
 }
 
-func (i *issuances) want(want ...string) {
+func (i *issuanceLog) want(want ...string) {
 	i.Helper()
 	if got := i.log.read("error_type", "failures", "after"); !slices.Equal(got, want) {
 		i.Errorf("logged\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
 }
 
-// A thousand accounts that meet an outage must not make a thousand lines.
-func TestLogger_LogsAnOutageOnceForAllAccounts(t *testing.T) {
+// A thousand failing accounts must not make a thousand lines.
+func TestLogger_OneLinePerOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuances(t)
+		i := newIssuanceLog(t)
 		for account := range 1000 {
 			i.end(account, tokensource.ErrUnavailable)
 		}
-		i.want(`WARN "issuance fails" error_type=unavailable`)
+		i.want(`WARN "token issuance is failing" error_type=unavailable`)
 		time.Sleep(time.Minute)
 		for account := range 1000 {
 			i.end(account, "")
 		}
-		i.want(`INFO "issuance works again" failures=1000 after=1m0s`)
+		i.want(`INFO "token issuance recovered" failures=1000 after=1m0s`)
 	})
 }
 
-// An endpoint that answers every second time must not make a line each second.
+// An endpoint that fails every second time must not make a line each second.
 func TestLogger_LogsAFlappingEndpointOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuances(t)
+		i := newIssuanceLog(t)
 		for second := range 600 {
 			if second%2 == 0 {
 				i.end(second%7, tokensource.ErrUnavailable)
@@ -71,56 +71,56 @@ func TestLogger_LogsAFlappingEndpointOnce(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		i.want(`WARN "issuance fails" error_type=unavailable`,
-			`INFO "issuance works again" failures=1 after=1s`,
-			`WARN "issuance fails on and off" error_type=unavailable`)
+		i.want(`WARN "token issuance is failing" error_type=unavailable`,
+			`INFO "token issuance recovered" failures=1 after=1s`,
+			`WARN "token issuance is flapping" error_type=unavailable`)
 		time.Sleep(time.Minute)
 		i.end(0, "")
-		i.want(`INFO "issuance works again" failures=300 after=11m0s`)
+		i.want(`INFO "token issuance recovered" failures=300 after=11m0s`)
 		time.Sleep(time.Minute)
 		i.end(0, tokensource.ErrUnavailable)
-		i.want(`WARN "issuance fails" error_type=unavailable`)
+		i.want(`WARN "token issuance is failing" error_type=unavailable`)
 	})
 }
 
-// Two causes that take turns are two lines.
+// Alternating causes make one line each.
 func TestLogger_LogsEachCauseOfAnOutageOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuances(t)
+		i := newIssuanceLog(t)
 		for range 100 {
 			for _, kind := range []tokensource.ErrorKind{tokensource.ErrUnavailable, tokensource.ErrTimeout, "made up", "made up too"} {
 				i.end(1, kind)
 				time.Sleep(time.Second)
 			}
 		}
-		i.want(`WARN "issuance fails" error_type=unavailable`, `WARN "issuance fails" error_type=timeout`, `WARN "issuance fails" error_type="made up"`)
+		i.want(`WARN "token issuance is failing" error_type=unavailable`, `WARN "token issuance is failing" error_type=timeout`, `WARN "token issuance is failing" error_type="made up"`)
 	})
 }
 
-// Lines do not name accounts. One for each account that somebody makes up would
-// fill the log, and say nothing.
+// Lines do not name accounts. A line for each invented account would fill the
+// log, and say nothing.
 func TestLogger_LogsRejectedAccountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuances(t)
+		i := newIssuanceLog(t)
 		for account := range 3000 {
 			i.end(account, tokensource.ErrAccountRejected)
-			i.end(7, "") // A good account.
+			i.end(7, "") // This account exists.
 			time.Sleep(time.Second)
 		}
-		i.want(`WARN "issuance fails" error_type=account_rejected`)
+		i.want(`WARN "token issuance is failing" error_type=account_rejected`)
 		time.Sleep(10 * time.Minute)
 		i.end(5000, tokensource.ErrAccountRejected)
-		i.want(`WARN "issuance fails" error_type=account_rejected`)
+		i.want(`WARN "token issuance is failing" error_type=account_rejected`)
 		i.end(5000, "")
-		i.want(`INFO "issuance works again" failures=1 after=0s`)
+		i.want(`INFO "token issuance recovered" failures=1 after=0s`)
 	})
 }
 
-// Wrong credentials must not drown in the rejected accounts that they look like
-// at first.
+// Wrong credentials look like rejected accounts at first. Their line must come
+// all the same.
 func TestLogger_LogsRejectedCredentialsAsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuances(t)
+		i := newIssuanceLog(t)
 		for account := range 50 {
 			kind := tokensource.ErrAccountRejected
 			if account > 2 {
@@ -129,14 +129,14 @@ func TestLogger_LogsRejectedCredentialsAsAnError(t *testing.T) {
 			i.end(account, kind)
 			time.Sleep(time.Minute)
 		}
-		i.want(`WARN "issuance fails" error_type=account_rejected`, `ERROR "issuance fails" error_type=credentials_rejected`)
+		i.want(`WARN "token issuance is failing" error_type=account_rejected`, `ERROR "token issuance is failing" error_type=credentials_rejected`)
 	})
 }
 
 // The text of a tokensource.Error is safe by construction. The text of another
-// error may be a URL with an account in it.
+// error may have a URL with an account.
 func TestLogger_LogsNoTextOfUnknownErrors(t *testing.T) {
-	i := newIssuances(t)
+	i := newIssuanceLog(t)
 	_, done := i.hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t)})
 	done(tokensource.IssueResult{Err: errors.New("https://a.example/" + aliceID)})
 	if text := i.log.String(); strings.Contains(text, aliceID) || !strings.Contains(text, "error_type=_OTHER") {

@@ -24,12 +24,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden file, and the table in docs/telemetry.md")
 
-// golden holds what telemetry tells of each scenario. A line that begins with a
-// number is a span:
+// golden has the spans and the metrics of each scenario. A line that begins
+// with a number is a span:
 //
 //	#2 name | kind | parent | links | status | attributes
 //
-// and one that does not is a data point of a metric:
+// and every other line is a data point of a metric:
 //
 //	name | instrument | unit | attributes | value, or number of values
 var golden = filepath.Join("testdata", "golden.txt")
@@ -38,7 +38,7 @@ func TestTelemetry_MatchesTheGoldenFile(t *testing.T) {
 	var got strings.Builder
 	for i, sc := range scenarios {
 		ok := t.Run(sc.name, func(t *testing.T) {
-			enact(t, sc, func(s *stage) {
+			runScenario(t, sc, func(s *fixture) {
 				metrics := s.renderMetrics()
 				if i > 0 {
 					metrics = withoutZeros(metrics)
@@ -62,8 +62,8 @@ func TestTelemetry_MatchesTheGoldenFile(t *testing.T) {
 	compare(t, string(want), got.String())
 }
 
-// withoutZeros leaves out the counters that have counted nothing. The first
-// scenario has them all.
+// withoutZeros leaves out the counters at zero. The first scenario has them
+// all.
 func withoutZeros(metrics string) string {
 	var b strings.Builder
 	for line := range strings.Lines(metrics) {
@@ -92,31 +92,32 @@ func compare(t *testing.T, want, got string) {
 	}
 }
 
-// enact plays a scenario, and then looks at what was told.
-func enact(t *testing.T, sc scenario, look func(*stage)) {
+// runScenario runs a scenario, and passes its fixture to look.
+func runScenario(t *testing.T, sc scenario, look func(*fixture)) {
 	if !sc.takesTime {
 		pismo := passporttest.NewServer(t, passporttest.Config{})
 		base := transport.NewBase()
 		defer base.CloseIdleConnections()
-		s := newStage(t, pismo, base)
-		sc.play(s)
+		s := newFixture(t, pismo, base)
+		sc.run(s)
 		look(s)
 		return
 	}
 	synctest.Test(t, func(t *testing.T) {
 		pismo := passporttest.NewUnstarted(t, passporttest.Config{})
-		s := newStage(t, pismo, pismo.RoundTripper())
-		sc.play(s)
+		s := newFixture(t, pismo, pismo.RoundTripper())
+		sc.run(s)
 		look(s)
 	})
 }
 
 // tree returns the spans, each after its parent, and the children of one parent
-// in the order of their starts. Spans of different traces may start in any order.
-func (s *stage) tree() []sdktrace.ReadOnlySpan {
+// in the order of their starts. Spans of different traces may start in any
+// order.
+func (s *fixture) tree() []sdktrace.ReadOnlySpan {
 	started := s.spans.Started()
 	if len(s.spans.Ended()) != len(started) {
-		s.Errorf("%d spans have begun, and %d ended", len(started), len(s.spans.Ended()))
+		s.Errorf("%d spans have started, and %d have ended", len(started), len(s.spans.Ended()))
 	}
 	children := map[trace.SpanID][]sdktrace.ReadOnlySpan{}
 	for _, span := range started {
@@ -135,7 +136,7 @@ func (s *stage) tree() []sdktrace.ReadOnlySpan {
 }
 
 // renderSpans returns a line for each span.
-func (s *stage) renderSpans() string {
+func (s *fixture) renderSpans() string {
 	spans := s.tree()
 	number := map[string]int{}
 	for i, span := range spans {
@@ -164,7 +165,7 @@ func (s *stage) renderSpans() string {
 	return b.String()
 }
 
-func (s *stage) wantScope(number int, span sdktrace.ReadOnlySpan) {
+func (s *fixture) wantScope(number int, span sdktrace.ReadOnlySpan) {
 	scope := span.InstrumentationScope()
 	ours := strings.HasPrefix(span.Name(), "pismo.")
 	if ours != (scope.Name == telemetry.ScopeName) || ours != strings.HasPrefix(scope.SchemaURL, "https://opentelemetry.io/schemas/") {
@@ -179,8 +180,8 @@ func status(span sdktrace.ReadOnlySpan) string {
 	return fmt.Sprintf("%s %q", span.Status().Code, span.Status().Description)
 }
 
-// render returns attributes in the order of their keys. What differs from run to
-// run is left out.
+// render returns attributes in the order of their keys. It leaves out values
+// that differ from run to run.
 func render(attributes []attribute.KeyValue) string {
 	var all []string
 	for _, a := range attributes {
@@ -205,7 +206,7 @@ func orNone(s string) string {
 }
 
 // renderMetrics returns a line for each data point.
-func (s *stage) renderMetrics() string {
+func (s *fixture) renderMetrics() string {
 	var lines []string
 	for _, m := range s.collect() {
 		switch data := m.Data.(type) {
@@ -230,7 +231,7 @@ func (s *stage) renderMetrics() string {
 }
 
 // collect returns the metrics as they are now.
-func (s *stage) collect() []metricdata.Metrics {
+func (s *fixture) collect() []metricdata.Metrics {
 	var all metricdata.ResourceMetrics
 	if err := s.reader.Collect(context.Background(), &all); err != nil {
 		s.Fatal(err)

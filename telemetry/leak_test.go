@@ -10,19 +10,19 @@ import (
 	"github.com/pismoauth/pismoauth/telemetry"
 )
 
-// TestTelemetry_HoldsNoSecret looks for secrets in everything that the spans and the
-// metrics hold after each scenario, the spans of HTTP requests included.
+// The test searches the spans and the metrics of each scenario for secrets,
+// including the spans of HTTP requests.
 func TestTelemetry_HoldsNoSecret(t *testing.T) {
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
-			enact(t, sc, func(s *stage) {
-				told := s.everything()
-				if !strings.Contains(told, "pismo.token.issue") {
-					t.Fatal("nothing was looked at")
+			runScenario(t, sc, func(s *fixture) {
+				text := s.allTelemetry()
+				if !strings.Contains(text, "pismo.token.issue") {
+					t.Fatal("there is no span of an issuance")
 				}
 				for _, secret := range s.secrets() {
-					if strings.Contains(told, secret) {
-						t.Errorf("%q is told: %s", secret, told)
+					if strings.Contains(text, secret) {
+						t.Errorf("the telemetry has %q: %s", secret, text)
 					}
 				}
 			})
@@ -30,8 +30,8 @@ func TestTelemetry_HoldsNoSecret(t *testing.T) {
 	}
 }
 
-// secrets are what nobody may be told.
-func (s *stage) secrets() []string {
+// secrets returns the texts that no telemetry may have.
+func (s *fixture) secrets() []string {
 	all := []string{aliceID, sentinelQuery, "sentinel-query", s.pismo.ServerKey(), s.pismo.ServerSecret(), "TN-", "Bearer", "eyJ", sentinelBody}
 	if tok, err := s.source.Token(s.Context(), s.account); err == nil {
 		all = append(all, tok.Reveal())
@@ -39,9 +39,9 @@ func (s *stage) secrets() []string {
 	return all
 }
 
-// everything returns all there is in spans and metrics, down to fields that are
-// not exported.
-func (s *stage) everything() string {
+// allTelemetry returns all spans and metrics as text, including unexported
+// fields.
+func (s *fixture) allTelemetry() string {
 	var b bytes.Buffer
 	for _, span := range s.spans.Ended() {
 		fmt.Fprintf(&b, "%s %s %+v %+v %v %+v %+v\n", span.Name(), span.SpanKind(), span.Status(), span.Links(), span.Events(), span.Resource(), span.InstrumentationScope())
@@ -56,16 +56,16 @@ func (s *stage) everything() string {
 }
 
 func TestLogger_LogsNoSecret(t *testing.T) {
-	for _, sc := range scenarios[1:] { // In the first, nothing happens.
+	for _, sc := range scenarios[1:] { // The first scenario has no request.
 		t.Run(sc.name, func(t *testing.T) {
-			log := new(journal)
-			play := sc.play
-			sc.play = func(s *stage) {
+			log := new(logBuffer)
+			play := sc.run
+			sc.run = func(s *fixture) {
 				logger := telemetry.NewLogger(slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 				s.build(logger.SourceHooks(), logger.TransportHooks())
 				play(s)
 			}
-			enact(t, sc, func(s *stage) {
+			runScenario(t, sc, func(s *fixture) {
 				if !strings.Contains(log.String(), "issu") {
 					t.Fatal("nothing was logged")
 				}

@@ -3,56 +3,60 @@ package telemetry
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A Logger logs what changes in one [tokensource.Source] and in the transports
-// that use it. It is for programs without a tracing backend, and for those whose
-// logs are to tell all the same. It needs nothing else of this package, and no
-// OpenTelemetry. Make one with [NewLogger]. It is safe for concurrent use.
+// A Logger logs changes of state of one [tokensource.Source] and of the
+// transports that use it. It is for programs without a tracing backend, and for
+// programs whose logs must tell the same. It needs neither a [Telemetry] nor
+// OpenTelemetry. Make it with [NewLogger]; the zero Logger logs nothing. Its
+// methods may be called concurrently.
 //
-// A line is logged for a change of state, not for a request: a thousand
-// requests refused together are one line. An outage is one when it begins and
-// one when it is over; an endpoint that fails on and off for longer is one line
-// more.
+// A Logger writes a line for a change of state, and not for a request. A
+// thousand requests that are refused together make one line. An outage makes a
+// line when it begins, and a line when it ends. An endpoint that keeps failing
+// and recovering makes one further line.
 //
-//	DEBUG  token issued                 each; reason says why, lifetime how long it lives
-//	DEBUG  issuance still fails         each further failure of the same kind
-//	INFO   issuance works again         the first token after failures
-//	INFO   refused token replaced       the request was sent again with the new one
-//	WARN   issuance fails               for the account or, as error_type says, for every
-//	                                    one; no other begins for retry_after
-//	WARN   issuance fails on and off    it failed again within a minute after it worked
-//	ERROR  issuance fails               for a cause that somebody has to mend:
-//	                                    credentials_rejected, account_mismatch,
-//	                                    malformed_response, misconfigured, issuer_panic
-//	WARN   refused token not replaced   the caller got the 401; outcome and error say why
-//	WARN   401 of a kind not known      to a request that must not be sent twice; the token
-//	                                    is renewed for the next
+//	DEBUG  token issued                     each token; reason says why, lifetime how long
+//	                                        the token is valid
+//	DEBUG  token issuance is still failing  each further failure of the same kind
+//	INFO   token issuance recovered         the first token after failures
+//	INFO   refused token replaced           the request was replayed with the new token
+//	WARN   token issuance is failing        for the account or, depending on error_type,
+//	                                        for every account; the next issuance begins
+//	                                        after retry_after
+//	WARN   token issuance is flapping       it failed within a minute after it succeeded
+//	ERROR  token issuance is failing        an operator has to repair the cause:
+//	                                        credentials_rejected, account_mismatch,
+//	                                        malformed_response, misconfigured, issuer_panic
+//	WARN   refused token not replaced       the caller got the 401; outcome and error say
+//	                                        why
+//	WARN   401 not recognized               to a request that must not be sent twice; the
+//	                                        token is renewed for the next request
 //
-// Answers of the platform's business are no such change, whatever their status,
-// and neither are retries. No line holds an account, a key, a token, a URL or
-// anything of a body; scope says what kind of account it is about, and serial
-// numbers the tokens of the Source.
+// A Logger does not log business answers of the platform, whatever their
+// status, nor retries. No line has an account, a key, a token, a URL or a part
+// of a body. The attribute scope is the kind of the account, and serial is the
+// number of the token in its Source.
 //
-// The slog.Logger is called with the context of what happened, so that a handler
-// can add the ids of its trace: join these hooks after those of a [Telemetry].
+// A Logger calls its slog.Handler with the context of the event, so that the
+// handler can add trace ids: join the Logger's hooks after those of a
+// [Telemetry].
 //
-// A Logger has to remember what it has logged. That is bounded: the last 1,024
-// accounts that fail, and as many refused tokens.
+// A Logger remembers what it has logged, for at most 1,024 failing accounts and
+// 1,024 refused tokens of each kind.
 type Logger struct {
 	log      *slog.Logger
 	failures failures
 
-	replaced, notReplaced, again, unrecognized once
+	replaced, notReplaced, again, unrecognized loggedSerials
 }
 
-// NewLogger returns a Logger that writes to log. If log is nil, the Logger has no
-// hooks, as nil and the zero Logger have none.
+// NewLogger returns a Logger that writes to log. If log is nil, the Logger has
+// no hooks, like a nil Logger and the zero Logger.
 func NewLogger(log *slog.Logger) *Logger { return &Logger{log: log} }
 
 // SourceHooks returns the hooks for [tokensource.Config].
@@ -75,20 +79,20 @@ func (l *Logger) issue(issue, _ context.Context, info tokensource.IssueInfo) (co
 	began := time.Now()
 	issue = orBackground(issue)
 	return issue, func(result tokensource.IssueResult) {
-		about := []slog.Attr{
+		attributes := []slog.Attr{
 			slog.String("reason", string(info.Reason)),
 			slog.String("scope", info.Account.String()),
 			slog.Int("attempts", result.Attempts),
 			slog.Duration("took", time.Since(began)),
 		}
 		if result.Err != nil {
-			l.failed(issue, info.Account, result.Err, about)
+			l.failed(issue, info.Account, result.Err, attributes)
 			return
 		}
-		about = append(about, slog.Uint64("serial", result.Serial), slog.Duration("lifetime", result.Lifetime))
-		l.log.LogAttrs(issue, slog.LevelDebug, "token issued", about...)
+		attributes = append(attributes, slog.Uint64("serial", result.Serial), slog.Duration("lifetime", result.Lifetime))
+		l.log.LogAttrs(issue, slog.LevelDebug, "token issued", attributes...)
 		if count, since := l.failures.end(info.Account); count > 0 {
-			l.log.LogAttrs(issue, slog.LevelInfo, "issuance works again",
+			l.log.LogAttrs(issue, slog.LevelInfo, "token issuance recovered",
 				slog.String("scope", info.Account.String()),
 				slog.Uint64("serial", result.Serial),
 				slog.Int("failures", count),
@@ -97,25 +101,26 @@ func (l *Logger) issue(issue, _ context.Context, info tokensource.IssueInfo) (co
 	}
 }
 
-// failed logs a failure. One that was suppressed, because the whole Source was
-// found to be in cooldown by the time of its turn, is no news.
-func (l *Logger) failed(ctx context.Context, account tokensource.Account, err error, about []slog.Attr) {
+// failed logs a failure. It does not log a suppressed issuance: the Source was
+// in cooldown when the issuance was to begin, and the cause is logged already.
+func (l *Logger) failed(ctx context.Context, account tokensource.Account, err error, attributes []slog.Attr) {
 	if e := sourceError(err); e != nil && e.Suppressed {
 		return
 	}
 	name, _ := errorType(err)
 	kind := tokensource.ErrorKind(name)
-	level, message := slog.LevelDebug, "issuance still fails"
+	level, message := slog.LevelDebug, "token issuance is still failing"
 	switch l.failures.add(account, kind) {
 	case failureBegins:
-		level, message = levelOf(kind), "issuance fails"
+		level, message = levelOf(kind), "token issuance is failing"
 	case failureFlaps:
-		level, message = slog.LevelWarn, "issuance fails on and off"
+		level, message = slog.LevelWarn, "token issuance is flapping"
 	}
-	l.log.LogAttrs(ctx, level, message, append(about, describeError(err)...)...)
+	l.log.LogAttrs(ctx, level, message, append(attributes, describeError(err)...)...)
 }
 
-// levelOf returns the level of a failure: Error for what somebody has to mend.
+// levelOf returns the level of a failure: ERROR if an operator has to repair
+// the cause.
 func levelOf(kind tokensource.ErrorKind) slog.Level {
 	switch kind {
 	case tokensource.ErrCredentialsRejected, tokensource.ErrAccountMismatch, tokensource.ErrMalformedResponse,
@@ -125,8 +130,8 @@ func levelOf(kind tokensource.ErrorKind) slog.Level {
 	return slog.LevelWarn
 }
 
-// describeError returns what may be logged of an error, if there is one. The
-// text of a [tokensource.Error] is safe to print. That of any other is not.
+// describeError returns the attributes of an error. The text of a
+// [tokensource.Error] is safe to log. The text of another error is not.
 func describeError(err error) []slog.Attr {
 	e := sourceError(err)
 	switch {
@@ -153,48 +158,37 @@ func (l *Logger) refused(ctx context.Context, info transport.RefusedInfo) (conte
 	switch info.Verdict {
 	case transport.TokenRefused, transport.Unrecognized:
 	default:
-		return ctx, nil // An answer.
+		return ctx, nil // The 401 is a business answer.
 	}
 	return ctx, func(result transport.RefusedResult) {
-		about := []slog.Attr{
+		attributes := []slog.Attr{
 			slog.String("scope", info.Account.String()),
 			slog.Uint64("refused_serial", info.Serial),
 			slog.String("outcome", outcome(info, result).Value.AsString()),
 		}
 		if result.Serial != 0 {
-			about = append(about, slog.Uint64("serial", result.Serial))
+			attributes = append(attributes, slog.Uint64("serial", result.Serial))
 		}
-		about = append(about, describeError(result.Err)...)
-		if level, message, news := l.news(info, result); news {
-			l.log.LogAttrs(ctx, level, message, about...)
+		attributes = append(attributes, describeError(result.Err)...)
+		if level, message, ok := l.refusalLine(info, result); ok {
+			l.log.LogAttrs(ctx, level, message, attributes...)
 		}
 	}
 }
 
-// news returns what a refusal is to be logged as, and whether the token's being
-// refused is news at all.
-func (l *Logger) news(info transport.RefusedInfo, result transport.RefusedResult) (level slog.Level, message string, news bool) {
+// refusalLine returns the level and the message of the line for a 401. It
+// returns false if there is no line to log.
+func (l *Logger) refusalLine(info transport.RefusedInfo, result transport.RefusedResult) (level slog.Level, message string, ok bool) {
 	switch {
 	case info.Verdict == transport.Unrecognized:
-		return slog.LevelWarn, "401 of a kind not known", l.unrecognized.first(info.Serial)
+		return slog.LevelWarn, "401 not recognized", l.unrecognized.add(info.Serial)
 	case result.Outcome == transport.OutcomeReplayed:
-		return slog.LevelInfo, "refused token replaced", l.replaced.first(info.Serial)
+		return slog.LevelInfo, "refused token replaced", l.replaced.add(info.Serial)
 	case info.Replayed:
-		return slog.LevelWarn, "refused token not replaced", l.again.first(info.Serial)
+		return slog.LevelWarn, "refused token not replaced", l.again.add(info.Serial)
 	}
 	if _, failed := errorType(result.Err); result.Err != nil && !failed {
 		return 0, "", false // The caller has left.
 	}
-	return slog.LevelWarn, "refused token not replaced", l.notReplaced.first(info.Serial)
-}
-
-// once remembers the serials of the last tokens that something was logged for.
-// The zero once has none.
-type once struct {
-	serials [1024]atomic.Uint64
-}
-
-// first reports whether it is the first time for a serial.
-func (o *once) first(serial uint64) bool {
-	return o.serials[serial%uint64(len(o.serials))].Swap(serial) != serial
+	return slog.LevelWarn, "refused token not replaced", l.notReplaced.add(info.Serial)
 }

@@ -1,7 +1,6 @@
 package telemetry_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,80 +19,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A program that logs, in front of a fake server.
-type logging struct {
-	*stage
-	log *journal
-}
-
-// A journal is what was logged.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-// read returns the lines since the last call, each as its level, its message and
-// the attributes that are asked for.
-func (j *journal) read(keys ...string) []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var lines []string
-	for line := range strings.Lines(j.text.String()) {
-		var kept []string
-		for _, field := range fields(strings.TrimSpace(line)) {
-			key, _, _ := strings.Cut(field, "=")
-			if key == "level" || key == "msg" || slices.Contains(keys, key) {
-				kept = append(kept, strings.TrimPrefix(strings.TrimPrefix(field, "level="), "msg="))
-			}
-		}
-		lines = append(lines, strings.Join(kept, " "))
-	}
-	j.text.Reset()
-	return lines
-}
-
-// fields splits a line of slog's text handler.
-func fields(line string) []string {
-	quoted := false
-	return strings.FieldsFunc(line, func(r rune) bool {
-		if r == '"' {
-			quoted = !quoted
-		}
-		return r == ' ' && !quoted
-	})
-}
-
-func newLogging(t *testing.T) *logging {
-	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
-	s := newStage(t, pismo, pismo.RoundTripper())
-	log := new(journal)
-	logger := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	s.build(logger.SourceHooks(), logger.TransportHooks())
-	return &logging{s, log}
-}
-
-func (l *logging) wantLines(what string, got []string, want ...string) {
-	l.Helper()
-	if !slices.Equal(got, want) {
-		l.Errorf("%s: logged\n\t%s\nwant\n\t%s", what, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
-	}
-}
-
 func TestLogger_OneLinePerChangeOfState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLogging(t)
+		l := newLogFixture(t)
 		for range 100 {
 			l.want(l.read("request"), http.StatusOK)
 		}
@@ -102,13 +29,13 @@ func TestLogger_OneLinePerChangeOfState(t *testing.T) {
 			`DEBUG "token issued" reason=cold scope=account attempts=1 serial=1 lifetime=10m0s`)
 
 		l.pismo.RevokeAll()
-		together(100, func() { l.want(l.read("request"), http.StatusOK) })
+		concurrently(100, func() { l.want(l.read("request"), http.StatusOK) })
 		l.wantLines("a hundred requests refused together", l.log.read("reason", "refused_serial", "serial", "outcome"),
 			`DEBUG "token issued" reason=rejected serial=2`,
 			`INFO "refused token replaced" refused_serial=1 outcome=replayed serial=2`)
 
 		time.Sleep(500 * time.Second)
-		together(100, func() { l.want(l.read("request"), http.StatusOK) })
+		concurrently(100, func() { l.want(l.read("request"), http.StatusOK) })
 		synctest.Wait()
 		l.wantLines("a hundred requests with a stale token", l.log.read("reason"), `DEBUG "token issued" reason=ahead`)
 	})
@@ -116,23 +43,23 @@ func TestLogger_OneLinePerChangeOfState(t *testing.T) {
 
 func TestLogger_EndOfOutageTellsItsLength(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLogging(t)
+		l := newLogFixture(t)
 		l.pismo.FailAlways(passporttest.RateLimited(time.Minute))
 		l.want(l.read("request"), 0)
-		l.wantLines("the first failure", l.log.read("retry_after"), `WARN "issuance fails" retry_after=1m0s`)
+		l.wantLines("the first failure", l.log.read("retry_after"), `WARN "token issuance is failing" retry_after=1m0s`)
 		time.Sleep(time.Minute)
 		l.want(l.read("request"), 0)
 		l.log.read()
 		l.pismo.Heal()
 		time.Sleep(time.Minute)
 		l.want(l.read("request"), http.StatusOK)
-		l.wantLines("the end", l.log.read("failures", "after")[1:], `INFO "issuance works again" failures=2 after=2m0s`)
+		l.wantLines("the end", l.log.read("failures", "after")[1:], `INFO "token issuance recovered" failures=2 after=2m0s`)
 	})
 }
 
 func TestLogger_CanceledCallerIsNotLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLogging(t)
+		l := newLogFixture(t)
 		l.want(l.read("request"), http.StatusOK)
 		l.log.read()
 		l.pismo.RevokeAll()
@@ -144,46 +71,47 @@ func TestLogger_CanceledCallerIsNotLogged(t *testing.T) {
 		synctest.Wait()
 		leave()
 		gone()
-		l.wantLines("who left", l.log.read("outcome"))
-		time.Sleep(time.Minute) // Until the issuance is given up.
-		l.wantLines("the issuance", l.log.read("error_type"), `WARN "issuance fails" error_type=timeout`)
+		l.wantLines("caller that left", l.log.read("outcome"))
+		time.Sleep(time.Minute) // The issuance has timed out by then.
+		l.wantLines("the issuance", l.log.read("error_type"), `WARN "token issuance is failing" error_type=timeout`)
 	})
 }
 
 func TestLogger_OutageBeginsAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLogging(t)
+		l := newLogFixture(t)
 		l.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 		for range 60 {
 			l.want(l.read("request"), 0)
 			time.Sleep(time.Second)
 		}
 		lines := l.log.read("error_type", "status")
-		l.wantLines("the beginning", lines[:1], `WARN "issuance fails" error_type=unavailable status=500`)
+		l.wantLines("the beginning", lines[:1], `WARN "token issuance is failing" error_type=unavailable status=500`)
 		for _, line := range lines[1:] {
-			l.wantLines("further failures", []string{line}, `DEBUG "issuance still fails" error_type=unavailable status=500`)
+			l.wantLines("further failures", []string{line}, `DEBUG "token issuance is still failing" error_type=unavailable status=500`)
 		}
 		l.pismo.FailAlways(passporttest.Status(http.StatusUnauthorized))
 		for range 60 {
 			l.want(l.read("request"), 0)
 			time.Sleep(time.Second)
 		}
-		l.wantLines("another cause", l.log.read("error_type", "status")[:1], `ERROR "issuance fails" error_type=credentials_rejected status=401`)
+		l.wantLines("another cause", l.log.read("error_type", "status")[:1], `ERROR "token issuance is failing" error_type=credentials_rejected status=401`)
 		l.pismo.Heal()
 		for range 60 {
 			l.read("request")
 			time.Sleep(time.Second)
 		}
-		l.wantLines("the end", l.log.read("reason", "scope"), `DEBUG "token issued" reason=cold scope=account`, `INFO "issuance works again" scope=account`)
+		l.wantLines("the end", l.log.read("reason", "scope"), `DEBUG "token issued" reason=cold scope=account`, `INFO "token issuance recovered" scope=account`)
 	})
 }
 
-// The token endpoint says the same for a wrong account and for wrong credentials:
-// programs that use accounts only must get the line as well.
+// The token endpoint gives one answer for a wrong account and wrong
+// credentials. A program that uses accounts only must get the line all the
+// same.
 func TestLogger_LogsWrongCredentialsAsAnError(t *testing.T) {
-	for _, accounts := range []int{0, 1, 3, 50} { // 0 for the organization.
+	for _, accounts := range []int{0, 1, 3, 50} { // 0 means the organization.
 		synctest.Test(t, func(t *testing.T) {
-			l := newLogging(t)
+			l := newLogFixture(t)
 			l.pismo.RotateSecret()
 			for n := range 60 {
 				l.account = tokensource.Organization()
@@ -199,7 +127,7 @@ func TestLogger_LogsWrongCredentialsAsAnError(t *testing.T) {
 					lines = append(lines, line)
 				}
 			}
-			l.wantLines(fmt.Sprint(accounts, " accounts"), lines, `ERROR "issuance fails" error_type=credentials_rejected status=401`)
+			l.wantLines(fmt.Sprint(accounts, " accounts"), lines, `ERROR "token issuance is failing" error_type=credentials_rejected status=401`)
 			if _, failed := l.acquisitions(); failed != 60 {
 				t.Errorf("%d requests have failed, want 60", failed)
 			}
@@ -207,10 +135,10 @@ func TestLogger_LogsWrongCredentialsAsAnError(t *testing.T) {
 	}
 }
 
-// The line must name the variable, the file or the host: whoever reads it has
-// nothing else.
-func TestLogger_LogsTheCauseThatIsSafe(t *testing.T) {
-	log := new(journal)
+// The line must name the variable, the file or the host: an operator has
+// nothing else to read.
+func TestLogger_LogsTheSafeCause(t *testing.T) {
+	log := new(logBuffer)
 	hooks := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, nil))).SourceHooks()
 	_, done := hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t)})
 	done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrMisconfigured,
@@ -222,7 +150,7 @@ func TestLogger_LogsTheCauseThatIsSafe(t *testing.T) {
 
 func TestLogger_RefusalOncePerToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLogging(t)
+		l := newLogFixture(t)
 		l.want(l.read("request"), http.StatusOK)
 		l.log.read()
 		l.pismo.RevokeAll()
@@ -231,11 +159,11 @@ func TestLogger_RefusalOncePerToken(t *testing.T) {
 			l.want(l.read("request"), http.StatusUnauthorized)
 		}
 		l.wantLines("ten requests", l.log.read("refused_serial", "outcome", "error_type"),
-			`WARN "issuance fails" error_type=unavailable`,
+			`WARN "token issuance is failing" error_type=unavailable`,
 			`WARN "refused token not replaced" refused_serial=1 outcome=not_renewed error_type=unavailable`)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		l := newLogging(t)
+		l := newLogFixture(t)
 		l.pismo.Refuse(passporttest.Refusal{}.Times(100))
 		for range 10 {
 			l.want(l.read("request"), http.StatusUnauthorized)
@@ -256,7 +184,7 @@ func TestLogger_RefusalOncePerToken(t *testing.T) {
 
 func TestLogger_Business401IsNotLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLogging(t)
+		l := newLogFixture(t)
 		l.want(l.read("request"), http.StatusOK)
 		l.log.read()
 		for _, name := range []string{"EUPI0120", "WCAC0001"} {
@@ -269,12 +197,12 @@ func TestLogger_Business401IsNotLogged(t *testing.T) {
 		synctest.Wait()
 		lines := l.log.read("refused_serial", "reason")
 		slices.Sort(lines)
-		l.wantLines("one that is not known", lines, `DEBUG "token issued" reason=suspected`, `WARN "401 of a kind not known" refused_serial=1`)
+		l.wantLines("401 that is not recognized", lines, `DEBUG "token issued" reason=suspected`, `WARN "401 not recognized" refused_serial=1`)
 	})
 }
 
 func TestLogger_MemoryIsBounded(t *testing.T) {
-	log := new(journal)
+	log := new(logBuffer)
 	source := telemetry.NewLogger(slog.New(slog.NewTextHandler(io.Discard, nil))).SourceHooks()
 	fail := func(hooks tokensource.Hooks, n int) {
 		info := tokensource.IssueInfo{Account: accountNumber(t, n), Reason: tokensource.ReasonCold}
@@ -286,7 +214,7 @@ func TestLogger_MemoryIsBounded(t *testing.T) {
 		fail(source, n+1)
 	}
 	if grown := heap() - before; grown > 1<<20 {
-		t.Errorf("50,000 failing accounts take %d bytes", grown)
+		t.Errorf("50,000 failing accounts need %d bytes", grown)
 	}
 	runtime.KeepAlive(source)
 	source = telemetry.NewLogger(slog.New(slog.NewTextHandler(log, nil))).SourceHooks()
@@ -294,12 +222,12 @@ func TestLogger_MemoryIsBounded(t *testing.T) {
 		fail(source, 1)
 	}
 	if lines := log.read(); len(lines) != 1 {
-		t.Errorf("one failing account is logged %d times", len(lines))
+		t.Errorf("one failing account makes %d lines, want 1", len(lines))
 	}
 }
 
 func TestLogger_SuppressedIssuanceIsSilent(t *testing.T) {
-	log := new(journal)
+	log := new(logBuffer)
 	hooks := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))).SourceHooks()
 	_, done := hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t), Issuance: 1, Reason: tokensource.ReasonCold})
 	done(tokensource.IssueResult{Err: &tokensource.Error{Kind: tokensource.ErrUnavailable, Suppressed: true}})

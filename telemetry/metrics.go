@@ -11,9 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// buckets are the boundaries of the histograms in seconds: those that the
-// semantic conventions advise for HTTP, so that the two can be laid side by
-// side.
+// buckets are the boundaries of the histograms in seconds. The semantic
+// conventions advise them for HTTP, so that the histograms are comparable.
 var buckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 
 // instruments are the metrics.
@@ -27,9 +26,8 @@ type instruments struct {
 	cached          metric.Int64ObservableUpDownCounter
 	cooldown        metric.Int64ObservableUpDownCounter
 
-	// The options of what each request may record are made once: made for each
-	// call they would be three allocations, with a provider that does nothing
-	// as well.
+	// The options for every request are made once. To make them for each call
+	// would cost three allocations, even with a provider that does nothing.
 	fromCache, fromStale []metric.AddOption
 	accounts, all        metric.ObserveOption
 }
@@ -37,27 +35,27 @@ type instruments struct {
 func newInstruments(meter metric.Meter) (*instruments, error) {
 	issueDuration, err1 := meter.Float64Histogram("pismo.token.issue.duration",
 		metric.WithUnit("s"),
-		metric.WithDescription("Duration of issuances, waiting for their turn and further attempts included."),
+		metric.WithDescription("Duration of issuances, including the wait for a slot and all attempts."),
 		metric.WithExplicitBucketBoundaries(buckets...))
 	acquireDuration, err2 := meter.Float64Histogram("pismo.token.acquire.duration",
 		metric.WithUnit("s"),
-		metric.WithDescription("How long callers waited for an issuance, those with a refused token included. Callers who did not wait are not counted."),
+		metric.WithDescription("Time that callers waited for an issuance, also after a refused token. Callers who did not wait do not count."),
 		metric.WithExplicitBucketBoundaries(buckets...))
 	issuances, err3 := meter.Int64Counter("pismo.token.issuances",
 		metric.WithUnit("{issuance}"),
-		metric.WithDescription("Issuances that have ended, by why they began."))
+		metric.WithDescription("Ended issuances, by their reason."))
 	acquisitions, err4 := meter.Int64Counter("pismo.token.acquisitions",
 		metric.WithUnit("{acquisition}"),
-		metric.WithDescription("Requests that needed a token, by where it came from."))
+		metric.WithDescription("Requests that needed a token, by the origin of the token."))
 	rejections, err5 := meter.Int64Counter("pismo.token.rejections",
 		metric.WithUnit("{rejection}"),
-		metric.WithDescription("401 answers of the platform, by what they meant and what followed."))
+		metric.WithDescription("401 answers of the platform, by verdict and outcome."))
 	cached, err6 := meter.Int64ObservableUpDownCounter("pismo.token.cached",
 		metric.WithUnit("{token}"),
-		metric.WithDescription("Tokens that can be handed out."))
+		metric.WithDescription("Usable tokens."))
 	cooldown, err7 := meter.Int64ObservableUpDownCounter("pismo.token.cooldown",
 		metric.WithUnit("{cooldown}"),
-		metric.WithDescription("Accounts, and whole sources, that issuances are left alone for because they failed a moment ago."))
+		metric.WithDescription("Accounts and sources in cooldown after failed issuances."))
 	option := func(key attribute.Key, value string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(key.String(value)))
 	}
@@ -81,8 +79,8 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 	return i, i.beginAtZero()
 }
 
-// acquired counts a request that found no token in the cache, unless its caller
-// has left: that one neither got a token nor failed to.
+// acquired counts a request that found no token in the cache. It does not count
+// a request whose caller has left.
 func (i *instruments) acquired(ctx context.Context, from tokensource.TokenOrigin, err error) {
 	if _, failed := errorType(err); err != nil && !failed {
 		return
@@ -90,12 +88,12 @@ func (i *instruments) acquired(ctx context.Context, from tokensource.TokenOrigin
 	i.acquisitions.Add(ctx, 1, metric.WithAttributes(withErrorType(err, origin(from))...))
 }
 
-// waited records a wait for an issuance.
+// waited records how long a caller waited for an issuance.
 func (i *instruments) waited(ctx context.Context, from tokensource.TokenOrigin, since time.Time, err error) {
 	i.acquireDuration.Record(ctx, time.Since(since).Seconds(), metric.WithAttributes(withErrorType(err, origin(from))...))
 }
 
-// issued counts an issuance, and records how long it took.
+// issued counts an issuance, and records its duration.
 func (i *instruments) issued(ctx context.Context, why tokensource.IssueReason, since time.Time, err error) {
 	attributes := metric.WithAttributes(withErrorType(err, reason(why))...)
 	i.issuances.Add(ctx, 1, attributes)
@@ -107,15 +105,17 @@ func (i *instruments) rejected(ctx context.Context, verdict, outcome attribute.K
 	i.rejections.Add(ctx, 1, metric.WithAttributes(verdict, outcome))
 }
 
-// What is wrong with a call of ObserveSource.
+// The errors of ObserveSource.
 var (
 	errNoSource    = &tokensource.ConfigError{Field: "source", Reason: "is nil; use tokensource.New"}
 	errNoTelemetry = &tokensource.ConfigError{Field: "Telemetry", Reason: "is not set; use telemetry.New, and check its error"}
 )
 
-// ObserveSource has pismo.token.cached and pismo.token.cooldown tell of source,
-// until the registration it returns is unregistered. Several Sources add up. It
-// keeps the source alive; observe each only once.
+// ObserveSource adds source to the metrics pismo.token.cached and
+// pismo.token.cooldown, until the returned registration is unregistered. The
+// metrics are sums over all observed Sources. The registration keeps source
+// alive. Call ObserveSource once for each Source. It fails if source is nil, or
+// if t is nil or zero.
 func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registration, error) {
 	switch {
 	case source == nil:
@@ -128,12 +128,12 @@ func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registrati
 		status := source.Status()
 		o.ObserveInt64(i.cached, int64(status.Tokens))
 		o.ObserveInt64(i.cooldown, int64(status.CoolingDown), i.accounts)
-		o.ObserveInt64(i.cooldown, oneIf(!status.CooldownUntil.IsZero()), i.all)
+		o.ObserveInt64(i.cooldown, oneIfTrue(!status.CooldownUntil.IsZero()), i.all)
 		return nil
 	}, i.cached, i.cooldown)
 }
 
-func oneIf(condition bool) int64 {
+func oneIfTrue(condition bool) int64 {
 	if condition {
 		return 1
 	}

@@ -5,46 +5,45 @@ import (
 
 	"go.opentelemetry.io/otel/propagation"
 
+	"github.com/pismoauth/pismoauth/internal/base"
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// WithPropagators has [Telemetry.Propagate] write what propagators do. Without it,
-// or with nil, that is propagation.TraceContext: who gets a request gets to
-// know the trace it is part of, and nothing else. The global propagators mostly
-// send baggage too, and so the platform what your services tell each other of a
-// customer.
+// WithPropagators sets the propagators of [Telemetry.Propagate]. The default,
+// also with nil, is propagation.TraceContext: a request carries its trace
+// context and nothing else. The global propagators mostly send baggage too,
+// which may tell the platform what your services know of a customer.
 func WithPropagators(propagators propagation.TextMapPropagator) Option {
 	return func(c *config) { c.propagators = propagators }
 }
 
-// Propagate returns a [http.RoundTripper] that tells whoever gets a request which
-// span it is part of, for programs whose client has no instrumentation that
-// does:
+// Propagate returns an [http.RoundTripper] that injects the trace context into
+// outgoing requests. Use it when the client is not otherwise instrumented:
 //
-//	transport.Config{Base: telemetry.Inject(transport.NewBase())}
-//	passport.S2S{Client: &http.Client{Transport: telemetry.Inject(transport.NewBase())}}
+//	transport.Config{Base: tel.Propagate(transport.NewBase())}
+//	passport.S2S{Client: &http.Client{Transport: tel.Propagate(transport.NewBase())}}
 //
-// That is the caller's own span and, for an issuance, pismo.token.issue. Where
-// otelhttp is used, it is superfluous; leave it out. It changes no request, but
-// sends copies, and makes no span of its own. A nil base means a new
+// The trace context names the span of the caller or, for an issuance, the span
+// pismo.token.issue. With otelhttp, leave Propagate out. Propagate sends a copy
+// of each request, and makes no span. A nil base means a new
 // [transport.NewBase].
 func (t *Telemetry) Propagate(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = transport.NewBase()
 	}
 	if t == nil || t.propagators == nil {
-		return inject{base, propagation.TraceContext{}}
+		return propagator{base, propagation.TraceContext{}}
 	}
-	return inject{base, t.propagators}
+	return propagator{base, t.propagators}
 }
 
-type inject struct {
+type propagator struct {
 	base        http.RoundTripper
 	propagators propagation.TextMapPropagator
 }
 
-// RoundTrip sends a copy of the request that tells of its span.
-func (i inject) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip sends a copy of the request with the trace context.
+func (i propagator) RoundTrip(req *http.Request) (*http.Response, error) {
 	out := new(http.Request)
 	*out = *req
 	if out.Header = req.Header.Clone(); out.Header == nil {
@@ -58,5 +57,6 @@ func (i inject) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// CloseIdleConnections closes the idle connections of the base, if it can.
-func (i inject) CloseIdleConnections() { closeIdleConnections(i.base) }
+// CloseIdleConnections closes the idle connections of the base, if it has that
+// method.
+func (i propagator) CloseIdleConnections() { base.CloseIdle(i.base) }

@@ -19,30 +19,30 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// parent returns the span that the receiver of a request is told of.
+// parent returns the span that the headers of a request name.
 func parent(h http.Header) trace.SpanContext {
 	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(h))
 	return trace.SpanContextFromContext(ctx)
 }
 
-// Without otelhttp: the token endpoint is told of the issuance's span, and the
-// platform of the caller's.
+// Without otelhttp, the token endpoint gets the span of the issuance, and the
+// platform the span of the caller.
 func TestPropagate_SendsTheTraceContext(t *testing.T) {
-	var told http.Header
+	var toPlatform http.Header
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		told = r.Header
+		toPlatform = r.Header
 	})})
-	provider, spans := recorded()
+	provider, spans := newRecorder()
 	tel := newTelemetry(t, telemetry.WithTracerProvider(provider))
-	var toldToken http.Header
-	watched := roundTripper(func(req *http.Request) (*http.Response, error) {
-		toldToken = req.Header
+	var toTokenEndpoint http.Header
+	recording := roundTripper(func(req *http.Request) (*http.Response, error) {
+		toTokenEndpoint = req.Header
 		return http.DefaultTransport.RoundTrip(req)
 	})
 	source, err := tokensource.New(tokensource.Config{Hooks: tel.SourceHooks(), Issuer: &passport.S2S{
 		BaseURL:     pismo.URL(),
 		Credentials: passport.StaticCredentials(pismo.ServerKey(), pismo.ServerSecret()),
-		Client:      &http.Client{Transport: tel.Propagate(watched)},
+		Client:      &http.Client{Transport: tel.Propagate(recording)},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -63,16 +63,16 @@ func TestPropagate_SendsTheTraceContext(t *testing.T) {
 	}
 	resp.Body.Close()
 	span.End()
-	if got := parent(told).SpanID(); got != span.SpanContext().SpanID() {
-		t.Errorf("the platform is told of the span %s, want %s", got, span.SpanContext().SpanID())
+	if got := parent(toPlatform).SpanID(); got != span.SpanContext().SpanID() {
+		t.Errorf("the platform got the span %s, want %s", got, span.SpanContext().SpanID())
 	}
 	for _, s := range spans.Ended() {
-		if s.Name() == "pismo.token.issue" && parent(toldToken).SpanID() != s.SpanContext().SpanID() {
-			t.Errorf("the token endpoint is told of the span %s, want that of the issuance", parent(toldToken).SpanID())
+		if s.Name() == "pismo.token.issue" && parent(toTokenEndpoint).SpanID() != s.SpanContext().SpanID() {
+			t.Errorf("the token endpoint got the span %s, want that of the issuance", parent(toTokenEndpoint).SpanID())
 		}
 	}
-	if !parent(toldToken).IsValid() {
-		t.Error("the token endpoint is told of no span")
+	if !parent(toTokenEndpoint).IsValid() {
+		t.Error("the token endpoint got no span")
 	}
 }
 
@@ -85,7 +85,7 @@ func TestPropagate_SendsNoBaggageByDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider, _ := recorded()
+	provider, _ := newRecorder()
 	ctx, span := provider.Tracer("").Start(baggage.ContextWithBaggage(t.Context(), bag), "request")
 	defer span.End()
 	for name, test := range map[string]struct {

@@ -10,26 +10,26 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A scenario is something that can happen, and that telemetry tells of.
+// A scenario is a sequence of events that telemetry reports.
 type scenario struct {
 	name string
-	play func(*stage)
-	// takesTime says that minutes pass. They do in a bubble of testing/synctest,
-	// and so without a network; all others take place on loopback.
+	run  func(*fixture)
+	// takesTime scenarios wait for minutes. They run in a testing/synctest
+	// bubble, without a network. All others run on loopback.
 	takesTime bool
 }
 
 var scenarios = []scenario{
-	{"before the first request", func(*stage) {}, false},
-	{"cold", func(s *stage) {
+	{"before the first request", func(*fixture) {}, false},
+	{"cold", func(s *fixture) {
 		s.want(s.read("request"), http.StatusOK)
 	}, false},
-	{"cached", func(s *stage) {
+	{"cached", func(s *fixture) {
 		s.want(s.read("first request"), http.StatusOK)
 		s.want(s.read("request"), http.StatusOK)
 	}, false},
-	{"joined", func(s *stage) {
-		arrived, release := s.issuing.next()
+	{"joined", func(s *fixture) {
+		arrived, release := s.issuing.block()
 		first := s.start(func() int { return s.read("first request") })
 		arrived()
 		second := s.start(func() int { return s.read("request") })
@@ -38,13 +38,13 @@ var scenarios = []scenario{
 		s.want(first(), http.StatusOK)
 		s.want(second(), http.StatusOK)
 	}, false},
-	{"stale, renewed in the background", func(s *stage) {
+	{"stale, renewed in the background", func(s *fixture) {
 		s.want(s.read("first request"), http.StatusOK)
 		time.Sleep(500 * time.Second)
 		s.want(s.read("request"), http.StatusOK)
 		synctest.Wait()
 	}, true},
-	{"stale, and the renewal fails", func(s *stage) {
+	{"stale, and the renewal fails", func(s *fixture) {
 		s.want(s.read("first request"), http.StatusOK)
 		time.Sleep(500 * time.Second)
 		s.pismo.FailAlways(passporttest.HTML(http.StatusBadGateway))
@@ -52,27 +52,27 @@ var scenarios = []scenario{
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
 	}, true},
-	{"expired", func(s *stage) {
+	{"expired", func(s *fixture) {
 		s.want(s.read("first request"), http.StatusOK)
 		time.Sleep(time.Hour)
 		s.want(s.read("request"), http.StatusOK)
 	}, true},
-	{"failed issuance, tried twice", func(s *stage) {
+	{"failed issuance, tried twice", func(s *fixture) {
 		s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 		s.want(s.read("request"), 0)
 	}, false},
-	{"cooldown", func(s *stage) {
+	{"cooldown", func(s *fixture) {
 		s.pismo.FailAlways(passporttest.RateLimited(time.Minute))
 		s.want(s.read("first request"), 0)
 		s.want(s.read("request"), 0)
 	}, false},
-	{"credentials rejected", func(s *stage) {
+	{"credentials rejected", func(s *fixture) {
 		s.account = tokensource.Organization()
 		s.pismo.RotateSecret()
 		s.want(s.read("first request"), 0)
 		s.want(s.read("request"), 0)
 	}, false},
-	{"token endpoint hangs", func(s *stage) {
+	{"token endpoint hangs", func(s *fixture) {
 		s.pismo.FailAlways(passporttest.Hang())
 		first := s.start(func() int { return s.read("first request") })
 		synctest.Wait()
@@ -80,10 +80,10 @@ var scenarios = []scenario{
 		defer cancel()
 		s.want(s.send(ctx, "request with a deadline", http.MethodGet, "/v1/accounts/"+aliceID, nil), 0)
 		s.want(first(), 0)
-		synctest.Wait() // Until the call that was given up has noticed.
+		synctest.Wait() // The abandoned call ends.
 	}, true},
-	{"client gone", func(s *stage) {
-		arrived, release := s.issuing.next()
+	{"client gone", func(s *fixture) {
+		arrived, release := s.issuing.block()
 		ctx, leave := context.WithCancel(s.Context())
 		first := s.start(func() int {
 			return s.send(ctx, "first request", http.MethodGet, "/v1/accounts/"+aliceID, nil)
@@ -99,23 +99,23 @@ var scenarios = []scenario{
 		release()
 		s.want(third(), http.StatusOK)
 	}, false},
-	{"401, renewed and replayed", func(s *stage) {
+	{"401, renewed and replayed", func(s *fixture) {
 		s.want(s.read("first request"), http.StatusOK)
 		s.pismo.RevokeAll()
 		s.want(s.read("request"), http.StatusOK)
 	}, false},
-	{"401, renewed by another", func(s *stage) {
+	{"401, renewed by another", func(s *fixture) {
 		s.want(s.read("first request"), http.StatusOK)
 		s.pismo.RevokeAll()
-		// Three go out with the token that was revoked. One gets another; one
-		// finds that being issued, and waits; one finds it issued.
-		arrivedLast, releaseLast := s.sending.next()
+		// Three requests have the revoked token. The first gets a new token. The
+		// second joins that issuance. The last finds the new token.
+		arrivedLast, releaseLast := s.sending.block()
 		last := s.start(func() int { return s.read("last request") })
 		arrivedLast()
-		arrivedSecond, releaseSecond := s.sending.next()
+		arrivedSecond, releaseSecond := s.sending.block()
 		second := s.start(func() int { return s.read("second request") })
 		arrivedSecond()
-		arrived, release := s.issuing.next()
+		arrived, release := s.issuing.block()
 		first := s.start(func() int { return s.read("request") })
 		arrived()
 		releaseSecond()
@@ -126,50 +126,50 @@ var scenarios = []scenario{
 		releaseLast()
 		s.want(last(), http.StatusOK)
 	}, false},
-	{"replayed, and refused again", func(s *stage) {
+	{"replayed, and refused again", func(s *fixture) {
 		s.pismo.Refuse(passporttest.Refusal{}.Times(2))
 		s.want(s.read("request"), http.StatusUnauthorized)
 	}, false},
-	{"replayed, and answered by the business", func(s *stage) {
+	{"replayed, and answered by the business", func(s *fixture) {
 		s.pismo.Refuse(passporttest.Refusal{}, passporttest.MustRefusal("EUPI0120"))
 		s.want(s.read("request"), http.StatusUnauthorized)
 	}, false},
-	{"401, not replayable", func(s *stage) {
+	{"401, not replayable", func(s *fixture) {
 		s.pismo.Refuse(passporttest.Refusal{})
 		s.want(s.pay("request"), http.StatusUnauthorized)
-		synctest.Wait() // No one waits for the renewal.
+		synctest.Wait() // No request waits for the renewal.
 	}, true},
-	{"401, and the renewal fails", func(s *stage) {
+	{"401, and the renewal fails", func(s *fixture) {
 		s.want(s.read("first request"), http.StatusOK)
 		s.pismo.RevokeAll()
 		s.pismo.FailAlways(passporttest.Status(http.StatusUnauthorized))
 		s.want(s.read("request"), http.StatusUnauthorized)
 		s.want(s.read("another request"), http.StatusUnauthorized)
 	}, false},
-	{"401 that is an answer of the business", func(s *stage) {
+	{"401 that is an answer of the business", func(s *fixture) {
 		s.pismo.Refuse(passporttest.MustRefusal("EUPI0120"))
 		s.want(s.pay("request"), http.StatusUnauthorized)
 	}, false},
-	{"401, account refused", func(s *stage) {
+	{"401, account refused", func(s *fixture) {
 		s.pismo.Refuse(passporttest.MustRefusal("WCAC0001"))
 		s.want(s.read("request"), http.StatusUnauthorized)
 	}, false},
-	{"401 of a kind not known", func(s *stage) {
+	{"401 not recognized", func(s *fixture) {
 		s.pismo.Refuse(passporttest.Refusal{ContentType: "application/json", Body: `{"code":"X1"}`})
 		s.want(s.pay("request"), http.StatusUnauthorized)
 		synctest.Wait()
 	}, true},
-	{"401 again and again", func(s *stage) {
+	{"401 again and again", func(s *fixture) {
 		s.pismo.Refuse(passporttest.Refusal{}.Times(100))
 		for range 4 {
 			s.want(s.read("request"), http.StatusUnauthorized)
 		}
 	}, false},
-	{"retried", func(s *stage) {
+	{"retried", func(s *fixture) {
 		s.pismo.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable})
 		s.want(s.read("request"), http.StatusOK)
 	}, false},
-	{"retried, and then renewed and replayed", func(s *stage) {
+	{"retried, and then renewed and replayed", func(s *fixture) {
 		s.pismo.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable}, passporttest.Refusal{})
 		s.want(s.read("request"), http.StatusOK)
 	}, false},

@@ -11,29 +11,29 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// SourceHooks returns hooks for one [tokensource.Source]. Call it once for each: the
-// hooks remember the last 2,048 issuances of that Source, in a few hundred
-// bytes each. The hooks of a nil or zero Telemetry do nothing.
+// SourceHooks returns hooks for one [tokensource.Source]. Call it once for each
+// Source: the hooks remember the last 2,048 issuances of that Source, with a
+// few hundred bytes each. The hooks of a nil or zero Telemetry do nothing.
 func (t *Telemetry) SourceHooks() tokensource.Hooks {
 	if t.isZero() {
 		return tokensource.Hooks{}
 	}
-	s := &source{Telemetry: t, issuances: new(recent)}
+	s := &source{Telemetry: t, issuances: new(issuanceSpans)}
 	return tokensource.Hooks{Acquire: s.acquire, Issue: s.issue, Renew: s.renew}
 }
 
 // A source is the telemetry of one Source.
 type source struct {
 	*Telemetry
-	issuances *recent
+	issuances *issuanceSpans
 }
 
-// acquire is called for each call of Token. A token that was there is counted,
-// and nothing else: this is the path of every request.
+// acquire is called for each call of Token. For a cached token it only adds to
+// a counter, because every request takes this path.
 //
-// A request is counted once, although a middleware, a transport and each retry
-// ask for its token. What asks again is counted only if it gets none: the
-// failure must be seen, and the request has been counted as a success before.
+// A request counts once, although a middleware, a transport and each retry call
+// Token. A repeated call counts only if it fails: the metric must show the
+// failure of a request that was counted as a success before.
 func (s *source) acquire(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
 	ctx = orBackground(ctx)
 	switch info.Origin {
@@ -57,9 +57,9 @@ func (s *source) acquire(ctx context.Context, info tokensource.AcquireInfo) (con
 	}
 }
 
-// renew is called for each call of Renew. The span of the renewal is the
-// transport's to make, which knows what becomes of the request; here it is
-// about the wait.
+// renew is called for each call of Renew. It records the wait only. The
+// transport makes the span of the renewal, since it knows the outcome of the
+// request.
 func (s *source) renew(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
 	ctx = orBackground(ctx)
 	var from tokensource.TokenOrigin
@@ -71,16 +71,15 @@ func (s *source) renew(ctx context.Context, info tokensource.RenewInfo) (context
 	case tokensource.RenewSuppressed:
 		from = tokensource.OriginSuppressed
 	default:
-		return ctx, nil // Superseded: the new token was there.
+		return ctx, nil // RenewSuperseded: nobody waits.
 	}
 	ctx, done := s.wait(ctx, info.Account, from, info.Issuance)
 	return ctx, func(result tokensource.RenewResult) { done(result.Serial, result.Err) }
 }
 
-// wait reports a caller who does not get a token at once. Whoever started the
-// issuance has its span as a child, and needs no other. Whoever waits for the
-// issuance of another, or gets the failure of another, has a span that links to
-// it.
+// wait reports a caller who does not get a token at once. The caller that
+// started the issuance is the parent of its span. Every other caller, one in
+// cooldown included, gets a span with a link to the issuance.
 func (s *source) wait(ctx context.Context, account tokensource.Account, from tokensource.TokenOrigin, issuance uint64) (context.Context, func(uint64, error)) {
 	began := time.Now()
 	if from == tokensource.OriginIssued {
@@ -90,17 +89,18 @@ func (s *source) wait(ctx context.Context, account tokensource.Account, from tok
 		trace.WithAttributes(origin(from), scope(account)),
 		trace.WithLinks(s.issuances.link(issuance)...))
 	return ctx, func(serial uint64, err error) {
-		if from != tokensource.OriginSuppressed { // Nobody waited.
+		if from != tokensource.OriginSuppressed { // A suppressed caller does not wait.
 			s.instruments.waited(ctx, from, began, err)
 		}
-		end(span, serial, err)
+		endSpan(span, serial, err)
 	}
 }
 
-// issue is called when an issuance begins. It is beneath the span of a caller
-// who waits for it; where nobody does, it is a trace of its own, because the
-// request that triggered it may be over long before. Its context gets nothing
-// of the caller's but the span: a baggage is not for the token endpoint.
+// issue is called when an issuance begins. The span of the issuance is a child
+// of the caller's span if the caller waits for it. Otherwise it begins a new
+// trace, because the caller's request may end long before. The issuance gets
+// only the span of the caller's context: the token endpoint must not get its
+// baggage.
 func (s *source) issue(issue, caller context.Context, info tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 	issue, caller = orBackground(issue), orBackground(caller)
 	began := time.Now()
@@ -112,17 +112,17 @@ func (s *source) issue(issue, caller context.Context, info tokensource.IssueInfo
 		issue = trace.ContextWithSpan(issue, trace.SpanFromContext(caller))
 	}
 	issue, span := s.tracer(caller).Start(issue, spanIssue, options...)
-	s.issuances.put(info.Issuance, span.SpanContext())
+	s.issuances.add(info.Issuance, span.SpanContext())
 	return issue, func(result tokensource.IssueResult) {
 		s.instruments.issued(issue, info.Reason, began, result.Err)
 		span.SetAttributes(keyAttempts.Int(result.Attempts))
-		describe(span, result.Err)
-		end(span, result.Serial, result.Err)
+		setAnswer(span, result.Err)
+		endSpan(span, result.Serial, result.Err)
 	}
 }
 
-// describe says what the token endpoint answered, if it has failed.
-func describe(span trace.Span, err error) {
+// setAnswer sets the attributes of the answer of a token endpoint that failed.
+func setAnswer(span trace.Span, err error) {
 	e := sourceError(err)
 	if e == nil {
 		return
@@ -135,22 +135,22 @@ func describe(span trace.Span, err error) {
 	}
 }
 
-// maxCorrelationID is the length in bytes of the longest correlation id that a
-// span shows. It is what an endpoint answered, and a string that is not UTF-8
-// would cost an exporter its whole batch.
+// maxCorrelationID is the maximum length in bytes of a correlation id in a
+// span. The id comes from an endpoint. An exporter drops a whole batch for a
+// string that is not UTF-8.
 const maxCorrelationID = 128
 
-// end ends a span that was to lead to a token.
-func end(span trace.Span, token uint64, err error) {
+// endSpan ends a span with its token, or with its error.
+func endSpan(span trace.Span, token uint64, err error) {
 	if token != 0 {
 		span.SetAttributes(serial(keySerial, token))
 	}
-	fail(span, err)
+	setError(span, err)
 	span.End()
 }
 
-// orBackground returns ctx, or the background for a nil one, which would make a
-// tracer panic.
+// orBackground returns ctx, or context.Background for a nil ctx, with which a
+// tracer would panic.
 func orBackground(ctx context.Context) context.Context {
 	if ctx == nil {
 		return context.Background()

@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// The sentinels: none of them may be seen in any telemetry.
+// The sentinels. No span, metric or log line may have one of them.
 const (
 	aliceID = "102681871"
 	bobID   = "102681872"
@@ -49,13 +49,13 @@ func newSource(tb testing.TB, pismo *passporttest.Server, hooks tokensource.Hook
 	return source
 }
 
-// accountNumber returns one of many accounts.
+// accountNumber returns the account with the id n.
 func accountNumber(tb testing.TB, n int) tokensource.Account {
 	tb.Helper()
 	return account(tb, strconv.Itoa(n))
 }
 
-// heap returns how many bytes are in use.
+// heap returns the number of bytes in use.
 func heap() int {
 	runtime.GC()
 	runtime.GC()
@@ -64,8 +64,8 @@ func heap() int {
 	return int(stats.HeapAlloc)
 }
 
-// together does something n times at once.
-func together(n int, do func()) {
+// concurrently runs do n times at once.
+func concurrently(n int, do func()) {
 	var all sync.WaitGroup
 	for range n {
 		all.Go(do)

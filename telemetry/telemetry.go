@@ -18,12 +18,12 @@ const ScopeName = "github.com/pismoauth/pismoauth/telemetry"
 // module is the path of the module that this package is part of.
 const module = "github.com/pismoauth/pismoauth"
 
-// Telemetry makes spans and metrics of what happens in a [tokensource.Source]
-// and in a [transport.Transport]. Make one with [New]; one is enough for a
-// program. It is safe for concurrent use, has no state but its instruments, and
-// nothing to close.
+// A Telemetry makes the spans and the metrics of a [tokensource.Source] and a
+// [transport.Transport]. Make it with [New]; a program needs one. The hooks of
+// a nil or zero Telemetry do nothing. Its methods may be called concurrently.
+// It needs no Close.
 type Telemetry struct {
-	chosen      trace.Tracer // nil: that of the moment
+	fixedTracer trace.Tracer // nil: the provider is looked up for each span
 	scope       []trace.TracerOption
 	instruments *instruments
 	propagators propagation.TextMapPropagator
@@ -39,23 +39,25 @@ type config struct {
 	propagators propagation.TextMapPropagator
 }
 
-// WithTracerProvider has all spans come from provider. Without it, or with nil,
-// each comes from the provider of the span that is in the context of the
-// request, and from the global one if there is none: the provider is looked up
-// for each span, so that a Caddy, which has one for each configuration and
-// never sets the global one, and a program that sets it late, are served alike.
+// WithTracerProvider makes provider the provider of all spans. By default, also
+// with nil, a span comes from the provider of the span in the request's
+// context, and from the global provider if the context has no span. That
+// provider is looked up for each span. So the default works in Caddy, which has
+// a provider per configuration and never sets the global one, and in a program
+// that sets the global provider late.
 func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(c *config) { c.tracers = provider }
 }
 
-// WithMeterProvider has all metrics go to provider. Without it, or with nil,
-// they go to the global one.
+// WithMeterProvider makes provider the provider of all metrics. The default,
+// also with nil, is the global provider.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(c *config) { c.meters = provider }
 }
 
-// New returns a Telemetry. It contacts no one. An error says which instruments
-// the MeterProvider refuses to make.
+// New returns a Telemetry. It does not use the network. It fails if the
+// MeterProvider cannot make an instrument; the error names each such
+// instrument.
 func New(opts ...Option) (*Telemetry, error) {
 	c := config{version: version(debug.ReadBuildInfo())}
 	for _, option := range opts {
@@ -80,17 +82,17 @@ func New(opts ...Option) (*Telemetry, error) {
 		propagators: c.propagators,
 	}
 	if c.tracers != nil {
-		t.chosen = c.tracers.Tracer(ScopeName, t.scope...)
+		t.fixedTracer = c.tracers.Tracer(ScopeName, t.scope...)
 	}
 	return t, nil
 }
 
-// isZero reports whether New did not make this Telemetry. Whoever ignores the
-// error of New must not lose a payment to it.
+// isZero reports whether t was not made by New. A program that ignores the
+// error of New must not lose a payment.
 func (t *Telemetry) isZero() bool { return t == nil || t.instruments == nil }
 
-// version returns the version of this module in a program; empty if it is not
-// known, as in a test of the module itself.
+// version returns the version of this module in a program. It returns "" if the
+// version is not known, as in a test of this module.
 func version(info *debug.BuildInfo, ok bool) string {
 	if !ok {
 		return ""
@@ -103,13 +105,13 @@ func version(info *debug.BuildInfo, ok bool) string {
 	return ""
 }
 
-// tracer returns the tracer for what happens in ctx.
+// tracer returns the tracer for spans in ctx.
 func (t *Telemetry) tracer(ctx context.Context) trace.Tracer {
-	if t.chosen != nil {
-		return t.chosen
+	if t.fixedTracer != nil {
+		return t.fixedTracer
 	}
 	provider := otel.GetTracerProvider()
-	// A remote parent comes without a provider.
+	// A remote parent has no provider.
 	span := trace.SpanFromContext(ctx)
 	if sc := span.SpanContext(); sc.IsValid() && !sc.IsRemote() {
 		provider = span.TracerProvider()

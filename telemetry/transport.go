@@ -8,8 +8,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// TransportHooks returns hooks for a [transport.Transport]. Several Transports may
-// share them. The hooks of a nil or zero Telemetry do nothing.
+// TransportHooks returns hooks for a [transport.Transport]. Several Transports
+// may share them. The hooks of a nil or zero Telemetry do nothing.
 func (t *Telemetry) TransportHooks() transport.Hooks {
 	if t.isZero() {
 		return transport.Hooks{}
@@ -17,9 +17,8 @@ func (t *Telemetry) TransportHooks() transport.Hooks {
 	return transport.Hooks{Refused: t.refused}
 }
 
-// refused is called for each 401. One that leads to a renewal gets a span,
-// which ends before the request is replayed; the others are answers, and are
-// counted.
+// refused is called for each 401. A 401 that leads to a renewal gets a span,
+// which ends before the request is replayed. Every other 401 is only counted.
 func (t *Telemetry) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 	ctx = orBackground(ctx)
 	if info.Verdict != transport.TokenRefused || info.Replayed {
@@ -30,9 +29,9 @@ func (t *Telemetry) refused(ctx context.Context, info transport.RefusedInfo) (co
 	ctx, span := t.tracer(ctx).Start(ctx, spanRenew,
 		trace.WithAttributes(scope(info.Account), serial(keyRefusedSerial, info.Serial)))
 	return ctx, func(result transport.RefusedResult) {
-		followed := outcome(info, result)
-		t.instruments.rejected(ctx, verdict(info.Verdict), followed)
-		span.SetAttributes(followed)
-		end(span, result.Serial, result.Err)
+		what := outcome(info, result)
+		t.instruments.rejected(ctx, verdict(info.Verdict), what)
+		span.SetAttributes(what)
+		endSpan(span, result.Serial, result.Err)
 	}
 }

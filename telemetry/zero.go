@@ -12,32 +12,30 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// beginAtZero has every counter begin at zero, with every known set of
+// beginAtZero makes every counter begin at zero, for every known set of
 // attributes. In Prometheus, a series that begins above zero has no increase
-// until it is counted a second time: rate() and increase() would never see the
-// first failure of each kind, nor an outage of which all failures fall between
-// two scrapes.
+// until its next addition: rate() and increase() would not show the first
+// failure of each kind, nor an outage between two scrapes.
 //
-// The zeros are added when the metrics are collected for the first time, and
-// not at once. Until then the global MeterProvider may be one that drops what
-// it is given, because the program has not set its own yet.
+// The first collection adds the zeros. Before, the global MeterProvider may
+// drop them, because the program has not set its own provider yet.
 func (i *instruments) beginAtZero() error {
 	var once sync.Once
 	_, err := i.meter.RegisterCallback(func(ctx context.Context, _ metric.Observer) error {
 		once.Do(func() { i.addZeros(ctx) })
 		return nil
-	}, i.cached) // It observes nothing. There is no callback without an instrument.
+	}, i.cached) // A callback needs an instrument. This one observes nothing.
 	return err
 }
 
-// addZeros adds zero to each series there can be, but for those whose value is
+// addZeros adds zero to each possible series, except those with the value
 // [other].
 func (i *instruments) addZeros(ctx context.Context) {
 	add := func(counter metric.Int64Counter, attributes ...attribute.KeyValue) {
 		counter.Add(ctx, 0, metric.WithAttributes(attributes...))
 	}
 	for _, from := range origins {
-		if from != tokensource.OriginSuppressed { // That is a failure.
+		if from != tokensource.OriginSuppressed { // It always has an error.type.
 			add(i.acquisitions, origin(from))
 		}
 	}

@@ -18,11 +18,11 @@ import (
 // metricsOf returns a line for each data point that a reader collects.
 func metricsOf(t *testing.T, reader *sdkmetric.ManualReader) []string {
 	t.Helper()
-	s := stage{T: t, reader: reader}
+	s := fixture{T: t, reader: reader}
 	return strings.Split(strings.TrimSuffix(s.renderMetrics(), "\n"), "\n")
 }
 
-// A series that begins above zero has neither a rate nor an increase: alerts
+// A series that begins above zero has neither a rate nor an increase. Alerts
 // would miss the first failure of each kind, and an outage between two scrapes.
 func TestCounters_BeginAtZero(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
@@ -33,7 +33,7 @@ func TestCounters_BeginAtZero(t *testing.T) {
 	}
 	for _, line := range lines {
 		if !strings.Contains(line, " | counter | ") || !strings.HasSuffix(line, " | 0") {
-			t.Errorf("this does not begin at zero: %s", line)
+			t.Errorf("the series does not begin at zero: %s", line)
 		}
 	}
 	for _, want := range []string{
@@ -43,30 +43,30 @@ func TestCounters_BeginAtZero(t *testing.T) {
 		"pismo.token.rejections | counter | {rejection} | pismo.token.rejection.outcome=not_renewed, pismo.token.rejection.verdict=token_refused | 0",
 	} {
 		if !slices.Contains(lines, want) {
-			t.Errorf("this is missing: %s", want)
+			t.Errorf("the series is missing: %s", want)
 		}
 	}
 }
 
-// Whatever a Source and a Transport count has begun at zero.
+// Every series of a Source and a Transport begins at zero.
 func TestCounters_HaveNoOtherSeries(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	newTelemetry(t, telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
 	began := metricsOf(t, reader)
 	for _, sc := range scenarios {
-		enact(t, sc, func(s *stage) {
+		runScenario(t, sc, func(s *fixture) {
 			for line := range strings.Lines(s.renderMetrics()) {
 				fields := strings.Split(line, " | ") // name, instrument, unit, attributes, value
 				if fields[1] == "counter" && !slices.Contains(began, strings.Join(append(fields[:4:4], "0"), " | ")) {
-					s.Errorf("%s: this has not begun at zero: %s", sc.name, line)
+					s.Errorf("%s: the series has not begun at zero: %s", sc.name, line)
 				}
 			}
 		})
 	}
 }
 
-// Zeros must neither be added to each collection, where they would be points of
-// their own with delta temporality, nor be lost for the second of two readers.
+// Zeros in each collection would be points of their own with delta temporality.
+// Zeros in the first collection only would miss the second of two readers.
 func TestCounters_BeginOnceForAllReaders(t *testing.T) {
 	delta := func(sdkmetric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }
 	first, second := sdkmetric.NewManualReader(), sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(delta))
@@ -84,14 +84,14 @@ func TestCounters_BeginOnceForAllReaders(t *testing.T) {
 	if n := len(metricsOf(t, first)); n < 90 {
 		t.Errorf("a reader has %d series", n)
 	}
-	_ = metricsOf(t, second) // Of which the zeros may be a part.
+	_ = metricsOf(t, second) // This collection may have the zeros.
 	if lines := metricsOf(t, second); len(lines) > 1 || lines[0] != "" {
-		t.Errorf("there are new points, and nothing has happened: %q", lines)
+		t.Errorf("the reader has new points without an event: %q", lines)
 	}
 }
 
-// lateReader collects from the global MeterProvider, which is set after a
-// Telemetry was made. That can happen once in a process.
+// lateReader reads the global MeterProvider, which is set after a Telemetry was
+// made. A process can do that only once.
 var lateReader = sync.OnceValue(func() *sdkmetric.ManualReader {
 	if _, err := telemetry.New(); err != nil {
 		panic(err)
@@ -108,13 +108,13 @@ func TestCounters_BeginAtZeroWithALateProvider(t *testing.T) {
 	}
 }
 
-// What is counted before the first collection is not lost.
+// The first collection has what was counted before.
 func TestCounters_KeepEarlierCounts(t *testing.T) {
 	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
-	s := newStage(t, pismo, pismo.RoundTripper())
+	s := newFixture(t, pismo, pismo.RoundTripper())
 	s.want(s.read("request"), 200)
 	want := "pismo.token.acquisitions | counter | {acquisition} | pismo.token.acquire.origin=issued | 1"
 	if lines := metricsOf(t, s.reader); !slices.Contains(lines, want) {
-		t.Errorf("this is missing: %s", want)
+		t.Errorf("the series is missing: %s", want)
 	}
 }

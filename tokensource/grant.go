@@ -114,7 +114,7 @@ func (g Grant) lifetime(claims map[string]any) time.Duration {
 	if iat, ok := timeClaim(claims, "iat"); ok && hasExpiry && seconds(exp-iat) > 0 {
 		state(seconds(exp - iat))
 	}
-	if hasExpiry && !g.Date.IsZero() {
+	if hasExpiry && exp >= minExpiry && !g.Date.IsZero() {
 		state(seconds(exp - float64(g.Date.UnixNano())/float64(time.Second)))
 	}
 	if !stated {
@@ -122,6 +122,11 @@ func (g Grant) lifetime(claims map[string]any) time.Duration {
 	}
 	return shortest
 }
+
+// minExpiry is the beginning of the year 2000 in seconds since 1970. A smaller
+// number does not mean that a token has expired. The number may be a lifetime,
+// or a date in other units.
+const minExpiry = 946684800
 
 // seconds returns n seconds as a duration between -1 s and maxLifetime.
 func seconds(n float64) time.Duration {

@@ -2,6 +2,8 @@ package tokensource
 
 import (
 	"context"
+
+	"github.com/pismoauth/pismoauth/internal/hooks"
 )
 
 // JoinHooks returns hooks that call the hooks of a and then those of b. Each
@@ -9,48 +11,22 @@ import (
 // hooks return are called in reverse order.
 func JoinHooks(a, b Hooks) Hooks {
 	return Hooks{
-		Acquire: joinHook(a.Acquire, b.Acquire),
-		Renew:   joinHook(a.Renew, b.Renew),
+		Acquire: hooks.Join(a.Acquire, b.Acquire),
+		Renew:   hooks.Join(a.Renew, b.Renew),
 		Issue:   joinIssue(a.Issue, b.Issue),
 	}
 }
 
-func joinHook[I, R any](a, b func(context.Context, I) (context.Context, func(R))) func(context.Context, I) (context.Context, func(R)) {
-	if a == nil || b == nil {
-		return either(a, b, a == nil)
-	}
-	return func(ctx context.Context, info I) (context.Context, func(R)) {
-		ctx, doneA := a(ctx, info)
-		ctx, doneB := b(ctx, info)
-		return ctx, joinDone(doneA, doneB)
-	}
-}
-
 func joinIssue(a, b func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult))) func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult)) {
-	if a == nil || b == nil {
-		return either(a, b, a == nil)
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
 	}
 	return func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult)) {
 		issue, doneA := a(issue, caller, info)
 		issue, doneB := b(issue, caller, info)
-		return issue, joinDone(doneA, doneB)
+		return issue, hooks.JoinFuncs(doneB, doneA)
 	}
-}
-
-// joinDone calls b before a, as nested calls end.
-func joinDone[R any](a, b func(R)) func(R) {
-	if a == nil || b == nil {
-		return either(a, b, a == nil)
-	}
-	return func(result R) {
-		b(result)
-		a(result)
-	}
-}
-
-func either[T any](a, b T, second bool) T {
-	if second {
-		return b
-	}
-	return a
 }

@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -91,12 +92,10 @@ func (s *Source) revised(caller context.Context) bool {
 	case a := <-answers:
 		return a.value // A panic is not a change. The next issuance reports it.
 	case <-caller.Done():
-	case <-ctx.Done(): // This also happens when the answer arrives.
-	}
-	select {
-	case a := <-answers:
-		return a.value
-	default:
 		return false
+	case <-ctx.Done():
+		// The time is up, or the answer has just arrived. An answer cancels ctx
+		// before it reaches the channel.
+		return errors.Is(ctx.Err(), context.Canceled) && (<-answers).value
 	}
 }

@@ -20,12 +20,14 @@ type body struct {
 
 // newBody returns the body of req. A body without GetBody is recorded while it
 // is sent if its length is known and at most limit. Every other body streams
-// once, and is never buffered.
+// once, and is never buffered. So does the body of a request with a trailer:
+// the reader of the body sets the trailer, while another send might read the
+// trailer.
 func newBody(req *http.Request, limit int64) body {
 	switch {
 	case !hasBody(req):
 		return body{ready: req.Body, empty: true}
-	case req.GetBody != nil || req.ContentLength <= 0 || req.ContentLength > limit:
+	case req.GetBody != nil || req.ContentLength <= 0 || req.ContentLength > limit || req.Trailer != nil:
 		return body{ready: req.Body, get: req.GetBody}
 	}
 	r := newRecording(req)

@@ -22,6 +22,7 @@ type spy struct {
 	fail   error // once the reader is at its end, instead of io.EOF
 	read   atomic.Int64
 	closed atomic.Int32
+	closes chan struct{} // has one for each Close; nil if nobody waits
 }
 
 func (s *spy) Read(p []byte) (int, error) {
@@ -38,6 +39,9 @@ func (s *spy) Read(p []byte) (int, error) {
 
 func (s *spy) Close() error {
 	s.closed.Add(1)
+	if s.closes != nil {
+		s.closes <- struct{}{}
+	}
 	return nil
 }
 
@@ -171,12 +175,13 @@ func TestBody_ReadErrorFailsRequest(t *testing.T) {
 	}))
 	rt := newTransport(t, m, transport.NewBase(), listing(server))
 	for _, ctx := range []context.Context{t.Context(), transport.AllowRetry(t.Context())} {
-		body := &spy{Reader: strings.NewReader("pay"), fail: failure}
+		body := &spy{Reader: strings.NewReader("pay"), fail: failure, closes: make(chan struct{}, 2)}
 		req := newRequest(t, http.MethodPost, server.URL, body).WithContext(ctx)
 		req.ContentLength = int64(len("payment"))
 		if _, err := trySend(rt, req); !errors.Is(err, failure) {
 			t.Errorf("got error %v, want the body's", err)
 		}
+		<-body.closes // It may come after the error; see http.RoundTripper.
 		body.wantClosedOnce(t)
 	}
 	if n := executed.Load(); n > 0 {

@@ -15,7 +15,7 @@ func bearerError(challenges []string) string {
 		s := challengeScanner{rest: value}
 		for s.next() {
 			if s.name == "error" && s.scheme == "bearer" && (found == "" || strings.EqualFold(found, "invalid_token")) {
-				found = s.value
+				found = strings.TrimSpace(s.value)
 			}
 		}
 	}

@@ -45,6 +45,7 @@ func TestChallenge_BearerError(t *testing.T) {
 		{[]string{`Bearer error="invalid_token", error_description="cut off`}, token},
 		{[]string{`Bearer error_description="cut off, error="invalid_token`}, ""},
 		{[]string{`Bearer error="invalid\_token"`}, token},
+		{[]string{`Bearer error=" invalid_token "`}, token},
 
 		// Several challenges.
 		{[]string{`Basic realm="x", Bearer error="invalid_token"`}, token},

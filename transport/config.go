@@ -44,8 +44,9 @@ type Config struct {
 
 	// MaxReplayBody is the length in bytes of the longest body without
 	// GetBody that is recorded in memory while it is sent, so that it can
-	// be sent again. Bodies of unknown length are never recorded, and are
-	// sent once. 0 means 64 KiB. A negative value disables recording.
+	// be sent again. A body of unknown length, and the body of a request
+	// with a trailer, are never recorded, and are sent once. 0 means 64
+	// KiB. A negative value disables recording.
 	MaxReplayBody int64
 
 	// Classify may replace the verdict on a 401. The Refusal has the

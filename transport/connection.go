@@ -24,6 +24,8 @@ type connection struct {
 	http2             atomic.Bool  // The request was written over HTTP/2.
 	hasIdempotencyKey atomic.Bool  // net/http considers the request repeatable.
 	resendPrevented   atomic.Bool
+
+	trace httptrace.ClientTrace // in this allocation
 }
 
 // errMayBeExecuted is the error of a request whose connection broke, if
@@ -38,11 +40,12 @@ func (x *exchange) traceConnection(ctx context.Context) context.Context {
 	c := new(connection)
 	c.hasIdempotencyKey.Store(x.req.Method == http.MethodTrace)
 	x.connection = c
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	c.trace = httptrace.ClientTrace{
 		GetConn:          func(string) { c.requested.Store(true) },
 		GotConn:          c.gotConn,
 		WroteHeaderField: c.wroteField,
-	})
+	}
+	return httptrace.WithClientTrace(ctx, &c.trace)
 }
 
 // gotConn records a connection. It closes the second connection of a request if

@@ -91,14 +91,18 @@ var bodiesOfPayments = map[string]func(*http.Request){
 func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, "PAY"} {
-			for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key", "Idempotency-key", "x-idempotency-key", "Idempotency", ""} {
+			for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key", "Idempotency-key", "x-idempotency-key", "Idempotency", "without a value", ""} {
 				t.Run(strings.Join([]string{name, method, key}, " "), func(t *testing.T) {
 					f := newHangUpServer(t)
 					rt := newTransport(t, &fakeIssuer{}, transport.NewBase(), f.at)
 					f.openConnections(t, rt)
 					req := newRequest(t, method, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
 					body(req)
-					if key != "" {
+					switch key {
+					case "":
+					case "without a value": // By which net/http is told, too.
+						req.Header["Idempotency-Key"] = nil
+					default:
 						req.Header[key] = []string{"k1"}
 					}
 					if resp, err := trySend(rt, req); err == nil {
@@ -225,12 +229,16 @@ func TestPayment_UnwrittenIsSentAgain(t *testing.T) {
 	}
 }
 
-// A Length without a body is a program's mistake. HTTP/2 would send nothing.
+// A length without a body is a program's mistake: it has read the body, or has
+// forgotten it. net/http would send an empty payment over HTTP/2, and for NoBody.
 func TestRoundTrip_RefusesLengthWithoutBody(t *testing.T) {
-	for _, length := range []int64{7, -1} {
+	for _, test := range []struct {
+		body   io.ReadCloser
+		length int64
+	}{{nil, 7}, {nil, -1}, {http.NoBody, 7}} {
 		m, w := &fakeIssuer{}, &fakeBase{}
 		req := newRequest(t, http.MethodPost, target, nil)
-		req.ContentLength = length
+		req.Body, req.ContentLength = test.body, test.length
 		_, err := newTransport(t, m, w).RoundTrip(req)
 		wantUnsent(t, err, transport.ErrBodyMissing)
 		wantSent(t, w, 0)

@@ -25,8 +25,8 @@
 //   - Give a request body a GetBody if it can be produced twice.
 //     [net/http.NewRequest] does so for bytes.Buffer, bytes.Reader and
 //     strings.Reader. A body without GetBody is recorded while it is sent, if
-//     its length is known and at most 64 KiB. Every other body streams once,
-//     and its request is never sent twice.
+//     its length is known and at most 64 KiB, and the request has no trailer.
+//     Every other body streams once, and its request is never sent twice.
 //   - Do not wrap the Transport in a client that retries every request. Only
 //     the Transport knows which request must not be delivered twice.
 //   - Do not give the Source's issuer a client that uses this Transport.
@@ -37,26 +37,31 @@
 //
 // The first rule that applies decides:
 //
-// 1. The body has an error code that Pismo documents: the code decides. 2. The
-// token has expired by the local clock: [TokenRefused]. 3. WWW-Authenticate has
-// a Bearer challenge with an error (RFC 6750, section 3.1): invalid_token is
-// [TokenRefused], insufficient_scope is [AccountRefused]. 4. The body is empty,
-// a text that is not JSON, or JSON with a message and nothing else. Such a
-// response comes from the gateway, which refused the token: [TokenRefused]. 5.
-// Any other body that could be read is [TokenRefused] for GET, HEAD and
-// OPTIONS. For all other methods, and if the body could not be read, the
-// verdict is [Unrecognized].
+//  1. The body has an error code that Pismo documents: the code decides.
+//  2. The token has expired by the local clock: [TokenRefused].
+//  3. WWW-Authenticate has a Bearer challenge with an error (RFC 6750, section
+//     3.1): invalid_token is [TokenRefused], insufficient_scope is
+//     [AccountRefused].
+//  4. The body is empty, a text that is not JSON, or JSON with a message and
+//     nothing else. Such a response comes from the gateway, which refused the
+//     token: [TokenRefused].
+//  5. Any other body that could be read is [TokenRefused] for GET, HEAD and
+//     OPTIONS. For all other methods, and if the body could not be read, the
+//     verdict is [Unrecognized].
 //
 // Only [TokenRefused] leads to a replay. [Unrecognized] leads to a renewal in
 // the background, so that after an early revocation the next request succeeds.
 //
 // Text is UTF-8 without control characters and without signs of structure. XML
-// is not text. HTML is text only if it is the 401 page of a web server. A JSON
-// object with a timestamp or a path beside its message, but no code, comes from
-// an application, which may have refused the request. It falls under rule 5. A
-// body could not be read if it is truncated, is longer than 64 KiB, does not
-// arrive within a second, or has an encoding other than gzip or deflate. A
-// response to HEAD has no body, so its body could not be read either.
+// is not text. HTML is text only if it is the 401 page of a web server. JSON in
+// base64 or in percent encoding is not text either. A message is read like a
+// text: a message that quotes another response, or a code of the business,
+// comes from an application. A JSON object with a timestamp or a path beside
+// its message, but no code, comes from an application, which may have refused
+// the request. It falls under rule 5. A body could not be read if it is
+// truncated, is longer than 64 KiB, does not arrive within a second, or has an
+// encoding other than gzip or deflate. A response to HEAD has no body, so its
+// body could not be read either.
 //
 // # What is retried
 //

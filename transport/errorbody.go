@@ -2,7 +2,9 @@ package transport
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"net/url"
 	"strings"
 	"unicode"
 )
@@ -38,8 +40,9 @@ func (r *Refusal) parse() errorBody {
 }
 
 // readObject collects the error codes of a JSON object, and those of its errors
-// if outermost is true. It reports whether the object has a message and nothing
-// else. It reads field by field, so that both values of a repeated name count.
+// if outermost is true. It reports whether the object has a message in words
+// and nothing else. It reads field by field, so that both values of a repeated
+// name count.
 func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool) {
 	fields := json.NewDecoder(bytes.NewReader(object))
 	_, _ = fields.Token() // The opening brace; the object is known to be valid.
@@ -51,7 +54,7 @@ func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool)
 		text, isText := jsonString(value)
 		switch strings.ToLower(name.(string)) {
 		case "message":
-			if isText && !onlyMessage {
+			if isText && e.readText(text) && !onlyMessage {
 				onlyMessage = true
 				continue
 			}
@@ -88,11 +91,12 @@ func (e *errorBody) readErrors(value []byte) {
 	}
 }
 
-// readText collects the codes of business refusals from a body that is not
-// JSON, such as XML, a form, or JSON with a prefix. It reports whether the text
-// comes from a gateway: words, or the HTML page of a web server for 401.
+// readText collects the codes of business refusals from a text that is not
+// JSON: XML, a form, JSON with a prefix, or a message into which a gateway has
+// put an application's response. It reports whether the text comes from a
+// gateway: words, or the HTML page of a web server for 401.
 func (e *errorBody) readText(text string) bool {
-	for word := range strings.FieldsFuncSeq(text, isCodeSeparator) {
+	for word := range strings.FieldsFuncSeq(strings.ToUpper(text), isCodeSeparator) {
 		if verdict, ok := knownCodes[word]; ok && verdict != TokenRefused {
 			e.codes = append(e.codes, word)
 		}
@@ -101,7 +105,19 @@ func (e *errorBody) readText(text string) bool {
 	if strings.HasPrefix(lower, "<!doctype html") || strings.HasPrefix(lower, "<html") {
 		return strings.Contains(lower, "401") || strings.Contains(lower, "unauthorized")
 	}
-	return text[0] != '"' && !strings.ContainsFunc(text, isStructural)
+	return !strings.HasPrefix(text, `"`) && !strings.ContainsFunc(text, isStructural) && !isEncoded(text)
+}
+
+// isEncoded reports whether a text is in percent encoding, or is JSON in
+// base64. An API gateway encodes a response so if it takes the response for
+// binary data.
+func isEncoded(text string) bool {
+	if decoded, err := url.PathUnescape(text); err == nil && decoded != text {
+		return true
+	}
+	text = strings.NewReplacer("-", "+", "_", "/", "=", "").Replace(strings.Join(strings.Fields(text), ""))
+	decoded, err := base64.RawStdEncoding.DecodeString(text)
+	return err == nil && json.Valid(decoded)
 }
 
 // isCodeSeparator reports whether r cannot be part of an error code.

@@ -34,7 +34,7 @@ func (x *exchange) prepare() error {
 	x.retryGroup = retryGroupFrom(x.req.Context())
 	x.retryGroup.begin()
 	var err error
-	if x.req.Body == nil && x.req.ContentLength != 0 {
+	if x.req.Body == nil && x.req.ContentLength != 0 || x.req.Body == http.NoBody && x.req.ContentLength > 0 {
 		return ErrBodyMissing
 	}
 	if x.account, err = x.transport.accountFor(x.req.Context()); err != nil {

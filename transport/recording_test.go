@@ -219,3 +219,15 @@ func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
 	}
 	body.wantClosedOnce(t)
 }
+
+// The reader of a body sets the trailer. A replay would read the trailer at the
+// same time, and the program would end with "concurrent map iteration and map
+// write".
+func TestRecording_NotWithTrailers(t *testing.T) {
+	m, w := &fakeIssuer{}, &fakeBase{answer: always(http.StatusUnauthorized, "")}
+	req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))
+	req.ContentLength = int64(len("payment"))
+	req.Trailer = http.Header{"X-Sum": nil}
+	wantStatus(t, send(t, newTransport(t, m, w), req), http.StatusUnauthorized)
+	wantSent(t, w, 1)
+}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/zlib"
+	"encoding/base64"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -82,6 +84,17 @@ func TestVerdict_BusinessAnswerInAnyForm(t *testing.T) {
 		"YAML":                         {"code: EUPI0120\nmessage: m\n", nil, transport.RequestRefused},
 		"a sentence":                   {"EUPI0120: Transfer amount is greater", nil, transport.RequestRefused},
 		"in quotes":                    {`"{\"code\":\"EUPI0120\"`, nil, transport.RequestRefused},
+		"a sentence in lower case":     {"eupi0120: transfer amount is greater", nil, transport.RequestRefused},
+		"a message":                    {`{"message":"EUPI0120: Transfer amount is greater"}`, nil, transport.RequestRefused},
+		"in a message":                 {`{"message":"{\"code\":\"EUPI0120\"}"}`, nil, transport.RequestRefused},
+		"unknown, in a message":        {`{"message":"{\"code\":\"EUPI9999\"}"}`, nil, transport.Unrecognized},
+		"XML in a message":             {`{"message":"<code>EUPI9999</code>"}`, nil, transport.Unrecognized},
+		"an error's message":           {`{"errors":[{"message":"WEAM0023 debit function"}]}`, nil, transport.RequestRefused},
+		"base64":                       {base64.StdEncoding.EncodeToString([]byte(business)), nil, transport.Unrecognized},
+		"base64 of URLs":               {base64.RawURLEncoding.EncodeToString([]byte(business)), nil, transport.Unrecognized},
+		"base64 in lines":              {"eyJjb2RlIjoi\r\nRVVQSTAxMjAi\r\nfQ==\r\n", nil, transport.Unrecognized},
+		"base64 in a message":          {`{"message":"eyJjb2RlIjoiRVVQSTAxMjAifQ=="}`, nil, transport.Unrecognized},
+		"percent encoding":             {url.PathEscape(business), nil, transport.Unrecognized},
 		"account in a sentence":        {"WCAC0001 Account not authorized", nil, transport.AccountRefused},
 		"UTF-16":                       {utf16le(business), []string{"Content-Type", "application/json; charset=utf-16"}, transport.Unrecognized},
 		"brotli":                       {"\x1b\x5f\x00\x80", []string{"Content-Encoding", "br"}, transport.Unrecognized},
@@ -141,6 +154,8 @@ func TestVerdict_GatewayAnswerIsTokens(t *testing.T) {
 		"words called gzip":    {"Unauthorized", []string{"Content-Encoding", "gzip"}},
 		"words behind a mark":  {"\ufeffUnauthorized", nil},
 		"nothing but a mark":   {"\ufeff", nil},
+		"one word":             {"InvalidToken", nil},
+		"a percentage":         {"Unauthorized: 100% of the quota", nil},
 		"token code, in lower": {`{"error_code":"err9786"}`, nil},
 	} {
 		m, w := &fakeIssuer{}, answers401(test.body, test.header...)

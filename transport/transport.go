@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/pismoauth/pismoauth/internal/base"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -125,11 +126,7 @@ func (t *Transport) Source() *tokensource.Source { return t.source }
 
 // CloseIdleConnections closes the idle connections of the base, if the base has
 // that method.
-func (t *Transport) CloseIdleConnections() {
-	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdleConnections()
-	}
-}
+func (t *Transport) CloseIdleConnections() { base.CloseIdle(t.base) }
 
 func closeBody(req *http.Request) {
 	if req.Body != nil {

@@ -24,9 +24,9 @@ const (
 	// the Host of its client's request lets the client choose that host.
 	ErrHostHeader UnsentError = "the Host of the request is not in Config.Hosts; leave Request.Host empty, as httputil.ProxyRequest.SetURL does"
 	// ErrBodyMissing: the request has a ContentLength, but no Body. Over
-	// HTTP/1.1 net/http refuses such a request. Over HTTP/2 it would send
-	// the request without a body.
-	ErrBodyMissing UnsentError = "Request.ContentLength is set, but Request.Body is nil; set both or neither"
+	// HTTP/1.1 net/http refuses a nil Body. Over HTTP/2, and for
+	// http.NoBody, it would send the request without a body.
+	ErrBodyMissing UnsentError = "Request.ContentLength is set, but Request.Body is nil or http.NoBody; set both or neither"
 	// ErrAuthorizationPresent: the request has credentials of its own.
 	ErrAuthorizationPresent UnsentError = "the request has an Authorization of its own; remove it, or use a client without this transport"
 	// ErrNoAccount: neither the context nor Config.Account names the

@@ -1,6 +1,7 @@
 # Every test of every module.
 
-step 'Debian packages' provide prometheus prometheus
+step 'Debian package: prometheus' provide prometheus prometheus
+step 'Debian package: chromium' provide chromium chromium
 for module in $modules; do
   step "go test: $module" tested -C "$module" test -shuffle=on ./...
 done

@@ -1,11 +1,11 @@
-// Client reads one account from the platform: the ten lines that a program
-// needs, and nothing else.
+// Client reads one account from the platform. It has only the ten lines that a
+// program needs.
 //
 //	go run ./examples/client
 //
 // Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
-// PISMO_SERVER_SECRET_FILE) in the environment it talks to a fake of the
-// platform, in its own process.
+// PISMO_SERVER_SECRET_FILE) in the environment, it uses a fake of the platform
+// in its own process.
 package main
 
 import (
@@ -28,7 +28,7 @@ import (
 func main() {
 	flags := flag.NewFlagSet("client", flag.ContinueOnError)
 	account := flags.String("account", "102681871", "the `id` of the account")
-	path := flags.String("path", "/v1/accounts/102681871", "what to read")
+	path := flags.String("path", "/v1/accounts/102681871", "the `path` to read")
 	cli.Main(flags, func() error {
 		pismo, err := platform.FromEnvironment(passporttest.Config{})
 		if err != nil {

@@ -1,6 +1,6 @@
-// Fakeserver is a fake of Pismo, by itself: the token endpoint and a small
-// resource API behind it, on a fixed loopback port, for curl and for programs
-// in any language.
+// Fakeserver runs the fake of Pismo: the token endpoint and a small resource
+// API, on a fixed loopback port. It is for curl and for programs in any
+// language.
 //
 //	go run ./examples/fakeserver
 package main
@@ -18,8 +18,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// The credentials are made up, and fixed so that they can be configured
-// elsewhere.
+// The credentials are invented. They are constant, so that they can be
+// configured in other programs.
 const (
 	serverKey    = "5d8252ea2e6729223f30d477d79a5c3cb45f8e03"
 	serverSecret = "not-a-secret-only-for-the-fake-server"

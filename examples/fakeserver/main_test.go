@@ -17,7 +17,7 @@ func TestRun_NamesTheFlagOfTheAddress(t *testing.T) {
 	defer func() { _ = taken.Close() }()
 	addr := taken.Addr().String()
 	err = run(t.Context(), passporttest.Config{Addr: addr})
-	if err == nil || !strings.Contains(err.Error(), "-addr "+addr) || !strings.Contains(err.Error(), "listens there already") {
+	if err == nil || !strings.Contains(err.Error(), "-addr "+addr) || !strings.Contains(err.Error(), "another program listens there") {
 		t.Errorf("got %v", err)
 	}
 }

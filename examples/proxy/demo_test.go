@@ -16,19 +16,19 @@ func TestDemo_Passes(t *testing.T) {
 }
 
 func TestDemo_FailsOnWrongFigure(t *testing.T) {
-	fake, brief := passporttest.NewServer(t, passporttest.Config{}), passporttest.NewServer(t, passporttest.Config{})
+	fake, shortLived := passporttest.NewServer(t, passporttest.Config{}), passporttest.NewServer(t, passporttest.Config{})
 	right := stepResult{"a step", stepCounts{requests: 1}, stepCounts{requests: 1}}
 	for name, table := range map[string][]stepResult{
 		"a step is wrong":              {right, {"another", stepCounts{requests: 1, passed: 1}, stepCounts{requests: 1}}},
 		"a request failed":             {{"a step", stepCounts{requests: 1, failures: 1}, stepCounts{requests: 1}}},
-		"an issuance nobody asked for": {{"a step", stepCounts{issuances: 1}, stepCounts{issuances: 1}}}, // The fake server has made none.
+		"an issuance is not confirmed": {{"a step", stepCounts{issuances: 1}, stepCounts{issuances: 1}}}, // The fake server has issued no token.
 	} {
-		w := &demonstration{demoServers: &demoServers{fake: fake}, shortLived: &demoServers{fake: brief}, table: table}
-		if w.printTable(io.Discard) == nil {
+		d := &demonstration{demoServers: &demoServers{fake: fake}, shortLived: &demoServers{fake: shortLived}, table: table}
+		if d.printTable(io.Discard) == nil {
 			t.Errorf("%s: the demo passes", name)
 		}
 	}
-	if err := (&demonstration{demoServers: &demoServers{fake: fake}, shortLived: &demoServers{fake: brief}, table: []stepResult{right}}).printTable(io.Discard); err != nil {
+	if err := (&demonstration{demoServers: &demoServers{fake: fake}, shortLived: &demoServers{fake: shortLived}, table: []stepResult{right}}).printTable(io.Discard); err != nil {
 		t.Error(err)
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// eventCounters count what happened in the proxy.
+// An eventCounters counts events of the proxy.
 type eventCounters struct {
 	issuances, replays, passed atomic.Int64
 }
 
-// events are the hooks that log and count what happens.
+// An events has the hooks that log and count events.
 type events struct {
 	source    tokensource.Hooks
 	transport transport.Hooks
@@ -30,29 +30,28 @@ func newEvents(log *slog.Logger, count *eventCounters) events {
 	}
 }
 
-func (f *eventCounters) issue(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+func (c *eventCounters) issue(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 	return issue, func(result tokensource.IssueResult) {
 		if result.Err == nil {
-			f.issuances.Add(1)
+			c.issuances.Add(1)
 		}
 	}
 }
 
-func (f *eventCounters) refused(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
+func (c *eventCounters) refused(ctx context.Context, _ transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 	return ctx, func(result transport.RefusedResult) {
 		if result.Outcome == transport.OutcomeReplayed {
-			f.replays.Add(1)
+			c.replays.Add(1)
 		} else {
-			f.passed.Add(1)
+			c.passed.Add(1)
 		}
 	}
 }
 
-// newLogger returns a logger for people: the time of day, and no more than a
-// line an event.
+// newLogger returns a logger for people. A line begins with the time of day.
 func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
-		Level: slog.LevelDebug, // Shows each token; no request has a line of its own.
+		Level: slog.LevelDebug, // One line for each token. Requests are not logged.
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey {
 				a.Value = slog.StringValue(a.Value.Time().Format("15:04:05.000"))

@@ -11,16 +11,16 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// The names in the tokens that a login hands out.
+// The names in the tokens of a login.
 const (
 	loginIssuer   = "examples/proxy/login"
 	loginAudience = "examples/proxy"
 	accountClaim  = "account"
 )
 
-// A login stands for the program's own authentication. It asks nobody for a
-// password, and so is good for an example and for nothing else: it hands a
-// token to whoever names a user.
+// A login takes the place of a program's own authentication. It gives a token
+// to every client that names a user, without a password. Use it in an example
+// only.
 type login struct {
 	key      []byte
 	accounts map[string]string // by user
@@ -28,7 +28,7 @@ type login struct {
 
 func newLogin(accounts map[string]string) *login {
 	key := make([]byte, 32)
-	_, _ = rand.Read(key) // Never fails.
+	_, _ = rand.Read(key) // Read never returns an error.
 	return &login{key: key, accounts: accounts}
 }
 
@@ -39,13 +39,13 @@ func (l *login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		http.Error(w, "the token could not be signed", http.StatusInternalServerError)
 	case !ok:
-		http.Error(w, "there is no such user; there are "+alice+" and "+bob, http.StatusNotFound)
+		http.Error(w, "the user is unknown; use "+alice+" or "+bob, http.StatusNotFound)
 	default:
 		_, _ = io.WriteString(w, token)
 	}
 }
 
-// token returns a token for a user, and whether there is one.
+// token returns a token for a user. It reports false if the user is unknown.
 func (l *login) token(user string) (token string, ok bool, err error) {
 	account, ok := l.accounts[user]
 	if !ok {
@@ -63,7 +63,7 @@ func (l *login) token(user string) (token string, ok bool, err error) {
 	return token, true, err
 }
 
-// verification says how the proxy verifies what the login has signed.
+// verification returns the configuration to verify the tokens of the login.
 func (l *login) verification() middleware.JWTConfig {
 	return middleware.JWTConfig{
 		Algorithms: []string{jwt.SigningMethodHS256.Alg()},

@@ -1,16 +1,19 @@
-// Proxy is an authenticating reverse proxy in front of the platform: requests
-// come in with a token of its own, and go out with one of Pismo's.
+// Proxy is an authenticating reverse proxy in front of the platform. An inbound
+// request has a token of the proxy's login. The outbound request has a token of
+// Pismo.
 //
-//	go run ./examples/proxy          starts it, and prints what to try
-//	go run ./examples/proxy -demo    walks through it, and checks the figures
+//	go run ./examples/proxy          starts the proxy, and prints commands to try;
+//	                                 with the fake below, a page shows live events
+//	go run ./examples/proxy -demo    demonstrates the proxy, and checks its figures
 //
 // Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
-// PISMO_SERVER_SECRET_FILE) in the environment it starts a fake of the
-// platform, and stands in front of that.
+// PISMO_SERVER_SECRET_FILE) in the environment, it starts a fake of the
+// platform and uses that.
 //
-// Its two users, alice and bob, have an account each, and reach nothing else.
-// They log in without a password: this is an example, it listens on loopback
-// only, and a proxy that others can reach needs an authentication of its own.
+// It has two users, alice and bob. Each of them has one account and cannot
+// reach other accounts. They log in without a password. This is an example, and
+// it listens on loopback only. A proxy that others can reach needs a real
+// authentication.
 package main
 
 import (
@@ -43,14 +46,14 @@ func main() {
 	addr := flags.String("addr", "127.0.0.1:8480", "the loopback `address` to listen on")
 	alicesAccount := flags.String(alice, "102681871", "the `account` of alice")
 	bobsAccount := flags.String(bob, "102681872", "the `account` of bob")
-	walk := flags.Bool("demo", false, "walk through everything with short-lived tokens, and exit")
+	isDemo := flags.Bool("demo", false, "demonstrate all features with short-lived tokens, and exit")
 	cli.Main(flags, func() error {
 		accounts := map[string]string{alice: *alicesAccount, bob: *bobsAccount}
 		if err := checkAccounts(accounts); err != nil {
 			return err
 		}
 		log := newLogger(os.Stderr)
-		if *walk {
+		if *isDemo {
 			return demo(log, accounts)
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -59,7 +62,7 @@ func main() {
 	})
 }
 
-// checkAccounts returns why the accounts of the flags cannot be the users'.
+// checkAccounts returns an error if an account is invalid or both are the same.
 func checkAccounts(accounts map[string]string) error {
 	for _, user := range []string{alice, bob} {
 		if _, err := tokensource.ParseAccountID(accounts[user]); err != nil {
@@ -67,7 +70,7 @@ func checkAccounts(accounts map[string]string) error {
 		}
 	}
 	if accounts[alice] == accounts[bob] {
-		return fmt.Errorf("-%s and -%s are the same account; each user needs one of their own", alice, bob)
+		return fmt.Errorf("-%s and -%s are the same account; give each user an account of their own", alice, bob)
 	}
 	return nil
 }
@@ -79,17 +82,22 @@ func serve(ctx context.Context, log *slog.Logger, addr string, accounts map[stri
 		return cli.Listening(addr, err)
 	}
 	defer func() { _ = listener.Close() }()
-	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute})
+	fmt.Println("Starting the proxy …")
+	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute, Latency: 20 * time.Millisecond})
 	if err != nil {
 		return err
 	}
 	defer pismo.Close()
-	proxy, err := newProxy(log, pismo, newLogin(accounts), newEvents(log, new(eventCounters)))
+	login := newLogin(accounts)
+	page := newPage(pismo.FakeServer, login)
+	proxy, err := newProxy(log, pismo, login, newEvents(log, new(eventCounters)), page)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
 	printUsage(listener.Addr(), pismo, accounts)
+	stopTraffic := page.startTraffic(ctx)
+	defer stopTraffic()
 
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
@@ -99,20 +107,23 @@ func serve(ctx context.Context, log *slog.Logger, addr string, accounts map[stri
 	return nil
 }
 
-// listen listens on loopback, and nowhere else: this proxy asks nobody for a
-// password.
+// listen listens on a loopback address. It refuses other addresses, since the
+// login of this proxy needs no password.
 func listen(addr string) (net.Listener, error) {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	if !tcp.IP.IsLoopback() {
-		return nil, errors.New("is not a loopback address, such as 127.0.0.1:8480; this proxy lets everybody in")
+		return nil, errors.New("is not a loopback address, and this proxy needs no password; use 127.0.0.1:8480")
 	}
 	return net.ListenTCP("tcp", tcp)
 }
 
 func printUsage(addr net.Addr, pismo *platform.Platform, accounts map[string]string) {
+	if pismo.FakeServer != nil {
+		fmt.Printf("Watch it at http://%s/\n\n", addr)
+	}
 	fmt.Printf(usage, addr, pismo.URL, accounts[alice])
 	if pismo.FakeServer != nil {
 		fmt.Printf(usageFake, addr, accounts[alice], accounts[bob])
@@ -128,15 +139,15 @@ Log in as alice, whose account is %[3]s, and read it:
 `
 
 const usageFake = `
-Behind it is a fake of Pismo, with tokens of one minute. A payment; bob's
-account, which is not hers; a 401 that is a business answer; nobody at all:
+Behind it is a fake of Pismo, with tokens of one minute. Try a payment, bob's
+account, a 401 that is a business answer, and a request without a token:
 
   curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/payments -d '{"amount":100}'
   curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/accounts/%[3]s
   curl -i -H "Authorization: Bearer $TOKEN" -X POST http://%[1]s/v1/refusals/EUPI0120
   curl -i http://%[1]s/v1/accounts/%[2]s
 
-Revoke every token of Pismo's, and see the next request healed:
+Revoke all tokens of Pismo. The proxy renews the token for the next request:
 
   curl -X POST http://%[1]s/fake/revoke
   curl -i -H "Authorization: Bearer $TOKEN" http://%[1]s/v1/accounts/%[2]s

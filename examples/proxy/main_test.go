@@ -35,7 +35,7 @@ func TestCheckAccounts_NamesTheFlag(t *testing.T) {
 	}
 }
 
-// Whoever starts it a second time should not have to guess.
+// The error for a second instance must say what to do.
 func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,7 +43,7 @@ func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	for addr, want := range map[string]string{
-		taken.Addr().String(): "listens there already",
+		taken.Addr().String(): "another program listens there",
 		"192.0.2.1:8480":      "not a loopback address",
 		":8480":               "not a loopback address",
 		"127.0.0.1":           "missing port",
@@ -56,7 +56,8 @@ func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 	}
 }
 
-// A secret that cannot be read is found now, and not by the first customer.
+// The program finds an unreadable secret at its start, and not at the first
+// request.
 func TestServe_ReadsTheCredentialsWhenItStarts(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	t.Setenv("PISMO_BASE_URL", "https://sandbox.pismolabs.io")
@@ -80,12 +81,12 @@ func TestServe_EndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Who logs in with a browser, or forgets -X POST, must not be told that a token
-// is missing.
+// A login without POST, as from a browser, must not be answered with an error
+// about a missing token.
 func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	accounts := map[string]string{alice: "102681871", bob: "102681872"}
-	proxy, err := newProxy(discardLogger, platform.FromFakeServer(fake), newLogin(accounts), newEvents(discardLogger, new(eventCounters)))
+	proxy, err := newProxy(discardLogger, platform.FromFakeServer(fake), newLogin(accounts), newEvents(discardLogger, new(eventCounters)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
 		{http.MethodPut, "/login/alice", http.StatusMethodNotAllowed, "use POST"},
 		{http.MethodHead, "/login/alice", http.StatusMethodNotAllowed, ""},
 		{http.MethodGet, "/fake/revoke", http.StatusMethodNotAllowed, "use POST"},
-		{http.MethodPost, "/login/carol", http.StatusNotFound, "alice and bob"},
+		{http.MethodPost, "/login/carol", http.StatusNotFound, "alice or bob"},
 		{http.MethodPost, "/login/alice", http.StatusOK, "."},
 		{http.MethodPost, "/fake/revoke", http.StatusOK, "revoked"},
 	} {

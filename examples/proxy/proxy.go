@@ -11,14 +11,16 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newProxy returns the proxy: whoever logs in reaches the platform as the
-// account that is theirs.
-func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events events) (http.Handler, error) {
+// newProxy returns the proxy. A user who has logged in reaches the platform
+// with the user's own account. The page shows events; it may be nil.
+func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events events, page *page) (http.Handler, error) {
+	events = page.join(events)
 	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: events.source})
 	if err != nil {
 		return nil, err
 	}
 	authenticated, err := transport.New(transport.Config{
+		Base:   page.base(),
 		Source: source,
 		Hosts:  []string{pismo.URL.Host},
 		Hooks:  events.transport,
@@ -40,7 +42,8 @@ func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events e
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", proxy)
+	mux.Handle("/", page.watch(proxy))
+	page.routes(mux)
 	mux.Handle("/login/{user}", onlyPOST(login))
 	if pismo.FakeServer != nil {
 		mux.Handle("/fake/revoke", onlyPOST(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -51,8 +54,9 @@ func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events e
 	return mux, nil
 }
 
-// onlyPOST answers requests with another method itself. A pattern with POST in
-// it would leave them to the proxy, which asks for a token.
+// onlyPOST answers requests with another method itself. With POST in the
+// pattern of the mux, the proxy would answer these requests, and demand a
+// token.
 func onlyPOST(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {

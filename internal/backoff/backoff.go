@@ -1,7 +1,8 @@
-// Package backoff says how long to leave alone what has just failed: delays
-// with jitter, a server's Retry-After, and a budget that refills with time.
+// Package backoff computes how long to wait after a failure: delays with
+// jitter, the Retry-After of a server, and a budget that refills with time.
 //
-// It knows no clock and sleeps for nobody: instants go in, durations come out.
+// It reads no clock and does not sleep. Its functions take instants and return
+// durations.
 package backoff
 
 import (
@@ -10,8 +11,8 @@ import (
 	"time"
 )
 
-// Exponential returns base·2ⁿ, at most limit. It is limit also where the power
-// would overflow, and base where n is negative.
+// Exponential returns base·2ⁿ, at most limit. It returns limit if the power
+// overflows, and base if n is negative.
 func Exponential(n int, base, limit time.Duration) time.Duration {
 	delay := base
 	for range n {
@@ -23,13 +24,13 @@ func Exponential(n int, base, limit time.Duration) time.Duration {
 	return min(delay, limit)
 }
 
-// EqualJitter returns a random duration between half of d and d: clients that
-// failed together come back apart, and none at once.
+// EqualJitter returns a random duration between half of d and d. Clients that
+// failed together then retry at different times, and none retries at once.
 func EqualJitter(d time.Duration) time.Duration {
 	return d - FullJitter(d/2)
 }
 
-// FullJitter returns a random duration from 0 up to d.
+// FullJitter returns a random duration from 0 to d.
 func FullJitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

@@ -27,7 +27,7 @@ func TestExponential_DoublesUpToTheLimit(t *testing.T) {
 		{1, 1, 3, 2},
 		{61, 1, forever, 1 << 61},
 		{62, 1, forever, 1 << 62},
-		{63, 1, forever, forever}, // It would overflow.
+		{63, 1, forever, forever}, // The power overflows.
 		{math.MaxInt, time.Second, forever, forever},
 	}
 	for _, tt := range tests {
@@ -37,8 +37,8 @@ func TestExponential_DoublesUpToTheLimit(t *testing.T) {
 	}
 }
 
-// spread returns the least and the most of many draws.
-func spread(draw func() time.Duration) (least, most time.Duration) {
+// extremes returns the minimum and the maximum of many results of draw.
+func extremes(draw func() time.Duration) (least, most time.Duration) {
 	least, most = forever, -forever
 	for range 2000 {
 		d := draw()
@@ -49,10 +49,10 @@ func spread(draw func() time.Duration) (least, most time.Duration) {
 
 func TestJitter_CoversItsRange(t *testing.T) {
 	const d = time.Second
-	if least, most := spread(func() time.Duration { return backoff.EqualJitter(d) }); least < d/2 || least > d*51/100 || most > d || most < d*99/100 {
+	if least, most := extremes(func() time.Duration { return backoff.EqualJitter(d) }); least < d/2 || least > d*51/100 || most > d || most < d*99/100 {
 		t.Errorf("EqualJitter(%v) is from %v to %v", d, least, most)
 	}
-	if least, most := spread(func() time.Duration { return backoff.FullJitter(d) }); least < 0 || least > d/100 || most > d || most < d*99/100 {
+	if least, most := extremes(func() time.Duration { return backoff.FullJitter(d) }); least < 0 || least > d/100 || most > d || most < d*99/100 {
 		t.Errorf("FullJitter(%v) is from %v to %v", d, least, most)
 	}
 }
@@ -68,20 +68,20 @@ func TestJitter_Extremes(t *testing.T) {
 	}
 }
 
-func TestBudget_BurstThenOnePerInterval(t *testing.T) {
+func TestBudget_RefillsPerInterval(t *testing.T) {
 	var budget backoff.Budget
 	take := func(now, want time.Duration) {
 		t.Helper()
 		if wait := budget.Take(now, 3, 10*time.Second); wait != want {
-			t.Errorf("at %v: to wait %v, want %v", now, wait, want)
+			t.Errorf("at %v: the wait is %v, want %v", now, wait, want)
 		}
 	}
-	start := time.Hour // The zero budget is full whenever it is first used.
+	start := time.Hour // The zero Budget is full at any instant.
 	for range 3 {
 		take(start, 0)
 	}
 	take(start, 10*time.Second)
-	take(start, 10*time.Second) // Asking costs nothing.
+	take(start, 10*time.Second) // A refused Take costs nothing.
 	take(start+4*time.Second, 6*time.Second)
 	take(start+10*time.Second-1, 1)
 	take(start+10*time.Second, 0)
@@ -89,7 +89,7 @@ func TestBudget_BurstThenOnePerInterval(t *testing.T) {
 	take(start+25*time.Second, 0)
 	take(start+25*time.Second, 5*time.Second)
 
-	later := start + time.Hour // Full again, and not fuller.
+	later := start + time.Hour // The budget is full again.
 	for range 3 {
 		take(later, 0)
 	}
@@ -101,11 +101,11 @@ func TestBudget_FollowsItsInterval(t *testing.T) {
 	for range 3 {
 		budget.Take(0, 3, time.Minute)
 	}
-	// A shorter interval from here on: what was taken is paid back as agreed.
+	// A shorter interval does not shorten the wait for what was taken before.
 	if wait := budget.Take(time.Minute, 3, time.Second); wait <= 0 || wait > 2*time.Minute {
-		t.Errorf("to wait %v", wait)
+		t.Errorf("the wait is %v", wait)
 	}
 	if wait := budget.Take(3*time.Minute, 3, time.Second); wait != 0 {
-		t.Errorf("to wait %v", wait)
+		t.Errorf("the wait is %v", wait)
 	}
 }

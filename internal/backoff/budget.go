@@ -3,17 +3,16 @@ package backoff
 import "time"
 
 // A Budget allows a burst, and then one more for each interval that passes.
-// The zero Budget is full. It does not lock: its owner does.
+// The zero Budget is full. Concurrent calls need a lock of the caller.
 type Budget struct {
 	// full is when the budget will be full again: the theoretical arrival
 	// time of the generic cell rate algorithm (ITU-T I.371).
 	full time.Duration
 }
 
-// Take takes one from the budget at the instant now, and returns 0; or takes
-// nothing, and returns how long it is until there is one to take. Instants
-// are durations since a moment of the caller's choice, and do not run
-// backwards.
+// Take takes one from the budget at the instant now, and returns 0. If the
+// budget is empty, Take takes nothing, and returns how long to wait. Instants
+// are durations since an instant of the caller's choice, and must not decrease.
 func (b *Budget) Take(now time.Duration, burst int, interval time.Duration) time.Duration {
 	full := max(b.full, now) + interval
 	if wait := full - now - time.Duration(burst)*interval; wait > 0 {

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// RetryAfter returns what the Retry-After field of h asks for, and whether
-// there is one that can be read (RFC 9110, section 10.2.3): a number of
-// seconds, or a date. Some servers write a fraction, as in "44.997"; it is
-// rounded up to whole seconds, since a request that comes too early is refused
-// again. A date is compared with the server's own Date where the answer has one,
-// so that a wrong local clock makes no difference, and with now where it has
-// none; a date in the past is 0.
+// RetryAfter returns the duration in the Retry-After field of h, and whether h
+// has a valid one. The field is a number of seconds or a date (RFC 9110,
+// section 10.2.3). Some servers send a fraction, such as "44.997". RetryAfter
+// rounds it up to whole seconds, because a server refuses a request that comes
+// too early. It subtracts the answer's Date from a date, so that a wrong local
+// clock has no effect, and now if the answer has no Date. A date in the past
+// gives 0.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {
@@ -32,20 +32,21 @@ func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return max(until.Sub(now), 0), true
 }
 
-// deltaSeconds reads 1*DIGIT, with a fraction or without. A number too large for
-// a duration is the largest duration: "never" must not become "now".
+// deltaSeconds parses 1*DIGIT, with or without a fraction. A number that is too
+// large for a duration gives the largest whole number of seconds: "never" must
+// not become "now".
 func deltaSeconds(s string) (time.Duration, bool) {
-	const most = int64(math.MaxInt64 / time.Second)
+	const maxSeconds = int64(math.MaxInt64 / time.Second)
 	whole, fraction, pointed := strings.Cut(s, ".")
 	if whole == "" || pointed && fraction == "" || strings.Trim(whole+fraction, "0123456789") != "" {
 		return 0, false
 	}
 	var n int64
 	for _, c := range []byte(whole) {
-		n = min(n*10+int64(c-'0'), most)
+		n = min(n*10+int64(c-'0'), maxSeconds)
 	}
 	if strings.Trim(fraction, "0") != "" {
-		n = min(n+1, most)
+		n = min(n+1, maxSeconds)
 	}
 	return time.Duration(n) * time.Second, true
 }

@@ -30,7 +30,7 @@ func TestRetryAfter_SecondsOrDate(t *testing.T) {
 		"asctime":                  {"Mon Nov 23 12:01:30 2026", "", 90 * time.Second, true},
 		"the server's clock":       {"Mon, 23 Nov 2026 10:00:30 GMT", "Mon, 23 Nov 2026 10:00:00 GMT", 30 * time.Second, true},
 		"the server's clock ahead": {"Tue, 24 Nov 2026 12:00:05 GMT", "Tue, 24 Nov 2026 12:00:00 GMT", 5 * time.Second, true},
-		"a Date that is none":      {"Mon, 23 Nov 2026 12:01:30 GMT", "today", 90 * time.Second, true},
+		"an invalid Date":          {"Mon, 23 Nov 2026 12:01:30 GMT", "today", 90 * time.Second, true},
 		"seconds need no date":     {"120", noon, 2 * time.Minute, true},
 		"none":                     {"", "", 0, false},
 		"only spaces":              {"  ", "", 0, false},
@@ -41,7 +41,7 @@ func TestRetryAfter_SecondsOrDate(t *testing.T) {
 		"nearly as much":           {"44.997", "", 45 * time.Second, true},
 		"a fraction of nothing":    {"45.0", "", 45 * time.Second, true},
 		"less than a second":       {"0.001", "", time.Second, true},
-		"no time, in detail":       {"0.000", "", 0, true},
+		"zero with fraction":       {"0.000", "", 0, true},
 		"a long fraction":          {"1." + strings.Repeat("0", 1000) + "1", "", 2 * time.Second, true},
 		"a fraction beyond":        {"9223372036.5", "", math.MaxInt64 / time.Second * time.Second, true},
 		"a point and no fraction":  {"1.", "", 0, false},
@@ -85,7 +85,7 @@ func FuzzRetryAfter(f *testing.F) {
 			t.Errorf("%q: got %v, %v", value, wait, ok)
 		}
 		if _, err := http.ParseTime(strings.TrimSpace(value)); ok && err != nil && wait%time.Second != 0 {
-			t.Errorf("%q: got %v, which is no whole number of seconds", value, wait)
+			t.Errorf("%q: got %v, want a whole number of seconds", value, wait)
 		}
 	})
 }

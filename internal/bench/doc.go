@@ -1,11 +1,11 @@
-// Package bench holds the benchmarks behind the figures in docs/benchmarks.md: our
-// packages next to the ones people use without them, doing the same work on the
-// same machine in the same run. It has nothing but tests; the command figures
-// runs them and prints the table.
+// Package bench has the benchmarks behind the figures in docs/benchmarks.md.
+// They compare this project's packages with their peers, which do the same work
+// on the same machine in the same run. The package has only tests. The command
+// figures runs them and prints the table.
 //
 //	go -C internal/bench run ./figures
 //
-// How to read a benchmark's name: /side= says whose code runs, as benchstat
-// wants it (benchstat -col /side). What a benchmark counts besides time and
-// allocations has a unit of its own: conns, issuances, failed, peak-bytes.
+// In the name of a benchmark, /side= says whose code runs, as benchstat expects
+// (benchstat -col /side). The further units are conns, issuances, failed,
+// peak-bytes, B/account, B/entry and %missed.
 package bench

@@ -12,11 +12,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A comparison of sides that do different things would be none.
+// A comparison is fair only if all sides send the same.
 func TestPeers_SendTheSame(t *testing.T) {
 	for _, side := range sides {
 		t.Run(side.name, func(t *testing.T) {
-			base := &inProcess{}
+			base := &inProcessBase{}
 			rt, req := side.over(t, base), newGet(t, "https://"+apiHost+"/v1/accounts/1")
 			want := req.Header.Clone()
 			roundTrip(t, rt, req)
@@ -36,13 +36,13 @@ func TestPeers_SendTheSame(t *testing.T) {
 	}
 }
 
-// Nobody may win by issuing less, or by having the wrong token.
+// A comparison is fair only if all sides issue one token per account.
 func TestPeers_KeepOneTokenPerAccount(t *testing.T) {
 	const n = 100
 	ours, theirs := &issuer{lifetime: lifetime}, &sourceMap{sources: map[int64]oauth2.TokenSource{}}
 	src := newSource(t, tokensource.Config{Issuer: ours})
 	for range 2 {
-		for i, a := range fill(t, src, n) {
+		for i, a := range fillSource(t, src, n) {
 			tok, err := src.Token(t.Context(), a)
 			if err != nil || tok.Account() != a {
 				t.Errorf("account %d: got a token of %v and error %v", i, tok.Account(), err)

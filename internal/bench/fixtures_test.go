@@ -19,19 +19,18 @@ import (
 )
 
 const (
-	// tokenSize is that of the tokens on all sides, in bytes. Pismo's JWTs have
-	// 300 to 900.
+	// tokenSize is the size of all tokens in bytes. Pismo's JWTs have 300 to
+	// 900 bytes.
 	tokenSize = 400
-	// lifetime outlasts every benchmark: tokens are fresh throughout, unless a
-	// benchmark is about something else.
+	// lifetime is longer than every benchmark, so that tokens stay fresh.
 	lifetime = time.Hour
 	apiHost  = "sandbox.pismolabs.io"
 )
 
-// tokenValue returns the value of a token that no other has.
+// tokenValue returns the value of the token with this number.
 func tokenValue(number uint64) string { return fmt.Sprintf("%0*d", tokenSize, number) }
 
-// An issuer grants at once, or after its latency, without a network.
+// An issuer issues after its latency, without a network.
 type issuer struct {
 	lifetime, latency time.Duration
 	issued            atomic.Uint64
@@ -49,7 +48,7 @@ func (i *issuer) Issue(ctx context.Context, _ tokensource.Account) (tokensource.
 	return tokensource.Grant{Token: value, ExpiresIn: i.lifetime}, nil
 }
 
-// newPassport returns the issuer that people have, for a fake server.
+// newPassport returns the issuer of package passport for a fake server.
 func newPassport(pismo *passporttest.Server) *passport.S2S {
 	return &passport.S2S{
 		BaseURL:     pismo.URL(),
@@ -81,7 +80,7 @@ func newTransport(tb testing.TB, config transport.Config) *transport.Transport {
 	return t
 }
 
-// accountID returns the number of the i-th account, as long as Pismo's are.
+// accountID returns the id of the i-th account. It is as long as Pismo's ids.
 func accountID(i int) int64 { return 100_000_000 + int64(i)*7919%900_000_000 }
 
 func account(tb testing.TB, i int) tokensource.Account {
@@ -93,8 +92,9 @@ func account(tb testing.TB, i int) tokensource.Account {
 	return a
 }
 
-// fill returns the first n accounts, each of which has a token in src then.
-func fill(tb testing.TB, src *tokensource.Source, n int) []tokensource.Account {
+// fillSource gets a token of src for each of the first n accounts, and returns
+// the accounts.
+func fillSource(tb testing.TB, src *tokensource.Source, n int) []tokensource.Account {
 	tb.Helper()
 	accounts := make([]tokensource.Account, n)
 	for i := range accounts {
@@ -106,9 +106,10 @@ func fill(tb testing.TB, src *tokensource.Source, n int) []tokensource.Account {
 	return accounts
 }
 
-// draws are indices below n at random, the same for everybody: an array, so
-// that drawing costs next to nothing. Its length is a power of two.
-func draws(n int) []uint32 {
+// drawIndices returns random indices below n, the same for all sides. They are
+// drawn in advance, so that a benchmark only reads them. Their number is a
+// power of two.
+func drawIndices(n int) []uint32 {
 	r := rand.New(rand.NewPCG(1, 2))
 	d := make([]uint32, 1<<16)
 	for i := range d {
@@ -117,15 +118,15 @@ func draws(n int) []uint32 {
 	return d
 }
 
-// An inProcess base answers 200 at once. It reads and closes the request's body
-// as a base has to, and allocates nothing: what a benchmark measures is all the
-// transport's. Not for concurrent use.
-type inProcess struct {
+// An inProcessBase answers 200 at once. It reads and closes the request's body
+// and allocates nothing, so that a benchmark measures the transport alone. It
+// must not be used concurrently.
+type inProcessBase struct {
 	resp http.Response
-	last *http.Request // what arrived
+	last *http.Request // the last request
 }
 
-func (b *inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+func (b *inProcessBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		if _, err := io.Copy(io.Discard, req.Body); err != nil {
 			return nil, err
@@ -145,7 +146,8 @@ func (b *inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &b.resp, nil
 }
 
-// newGet returns a GET as a service behind a gateway sends it: eight fields.
+// newGet returns a GET with eight fields, as a service behind a gateway sends
+// it.
 func newGet(tb testing.TB, url string) *http.Request {
 	tb.Helper()
 	req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, nil)

@@ -17,24 +17,24 @@ import (
 
 const uploadSize = 100 << 20
 
-// A body that cannot be had again streams through, whether or not its length is
-// known. What the fake server needs to receive it counts in. That retryablehttp
-// reads the body first shows that the measurement would notice.
+// A body without GetBody streams through, with and without a known length. The
+// figure includes the memory of the fake server. retryablehttp, which reads the
+// whole body first, shows that the benchmark detects that.
 func BenchmarkStream(b *testing.B) {
 	for _, upload := range []struct {
 		name   string
 		length int64
 		over   func(tb testing.TB, pismo *passporttest.Server) http.RoundTripper
 	}{
-		{"length=known/side=pismoauth", uploadSize, newStreaming},
-		{"length=unknown/side=pismoauth", -1, newStreaming},
-		{"length=unknown/side=retryablehttp", -1, newBuffering},
+		{"length=known/side=pismoauth", uploadSize, newUpload},
+		{"length=unknown/side=pismoauth", -1, newUpload},
+		{"length=unknown/side=retryablehttp", -1, newRetryingUpload},
 	} {
 		b.Run(upload.name, func(b *testing.B) {
 			var peak uint64
 			for b.Loop() {
 				pismo := passporttest.NewServer(b, passporttest.Config{})
-				peak = max(peak, stream(b, upload.over(b, pismo), pismo, upload.length))
+				peak = max(peak, measureUpload(b, upload.over(b, pismo), pismo, upload.length))
 			}
 			b.ReportMetric(float64(peak), "peak-bytes")
 		})
@@ -44,12 +44,12 @@ func BenchmarkStream(b *testing.B) {
 func TestStream_IsNotBuffered(t *testing.T) {
 	const limit = 8 << 20
 	pismo := passporttest.NewServer(t, passporttest.Config{})
-	if peak := stream(t, newStreaming(t, pismo), pismo, -1); peak > limit {
+	if peak := measureUpload(t, newUpload(t, pismo), pismo, -1); peak > limit {
 		t.Errorf("the heap grew by %d bytes during an upload of %d", peak, uploadSize)
 	}
 }
 
-func newStreaming(tb testing.TB, pismo *passporttest.Server) http.RoundTripper {
+func newUpload(tb testing.TB, pismo *passporttest.Server) http.RoundTripper {
 	tb.Helper()
 	return newTransport(tb, transport.Config{
 		Source:  newSource(tb, tokensource.Config{Issuer: newPassport(pismo)}),
@@ -58,21 +58,21 @@ func newStreaming(tb testing.TB, pismo *passporttest.Server) http.RoundTripper {
 	})
 }
 
-// newBuffering returns go-retryablehttp over what authorizes in its stead, for
-// a token of x/oauth2's the fake server would refuse.
-func newBuffering(tb testing.TB, pismo *passporttest.Server) http.RoundTripper {
+// newRetryingUpload returns go-retryablehttp over a transport that
+// authenticates, because the fake server refuses the tokens of x/oauth2.
+func newRetryingUpload(tb testing.TB, pismo *passporttest.Server) http.RoundTripper {
 	tb.Helper()
 	client := retryablehttp.NewClient()
 	client.Logger = nil
-	client.HTTPClient = &http.Client{Transport: newStreaming(tb, pismo)}
+	client.HTTPClient = &http.Client{Transport: newUpload(tb, pismo)}
 	return &retryablehttp.RoundTripper{Client: client}
 }
 
-// stream uploads, announcing length, and returns by how much the heap grew
-// meanwhile, at its peak.
-func stream(tb testing.TB, rt http.RoundTripper, pismo *passporttest.Server, length int64) uint64 {
+// measureUpload uploads a body of the announced length. It returns the maximum
+// growth of the heap meanwhile.
+func measureUpload(tb testing.TB, rt http.RoundTripper, pismo *passporttest.Server, length int64) uint64 {
 	tb.Helper()
-	upload(tb, rt, pismo.URL(), 1<<10, 1<<10) // Token and connection are there then.
+	upload(tb, rt, pismo.URL(), 1<<10, 1<<10) // It gets the token and the connection.
 	idle := liveHeap()
 	peak := peakHeapDuring(func() { upload(tb, rt, pismo.URL(), uploadSize, length) })
 	if d := pismo.Deliveries(); d[len(d)-1].Length != uploadSize {
@@ -81,7 +81,7 @@ func stream(tb testing.TB, rt http.RoundTripper, pismo *passporttest.Server, len
 	return peak - min(peak, idle)
 }
 
-// upload sends size bytes, announcing length.
+// upload sends size bytes with the announced length.
 func upload(tb testing.TB, rt http.RoundTripper, url string, size, length int64) {
 	tb.Helper()
 	req := newPost(tb, url+"/v1/uploads", nil)
@@ -96,8 +96,8 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// What a Source needs for each account, everything included: the account's id,
-// the entry in the map, the lease, and the token.
+// The memory of a Source for each account: the account's id, the entry with its
+// place in the map, and the token.
 func BenchmarkCachedAccounts(b *testing.B) {
 	var each float64
 	for b.Loop() {
@@ -116,8 +116,8 @@ func BenchmarkCachedAccounts(b *testing.B) {
 	b.ReportMetric(each, "B/account")
 }
 
-// heapObjects is the memory in objects, dead ones that the collector has not
-// found yet included. Reading it does not stop the world.
+// heapObjects is the memory of objects, including dead objects that are not
+// collected yet. Reading it does not stop the world.
 const heapObjects = "/memory/classes/heap/objects:bytes"
 
 func heap() uint64 {
@@ -126,15 +126,15 @@ func heap() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// liveHeap is heap when all that is dead has been collected. The second
-// collection takes what the first one's finalizers and sync.Pools held.
+// liveHeap returns the heap after two collections. The second collects what
+// finalizers and sync.Pools held during the first.
 func liveHeap() uint64 {
 	runtime.GC()
 	runtime.GC()
 	return heap()
 }
 
-// peakHeapDuring returns the most memory that was seen while work was done.
+// peakHeapDuring returns the maximum of heap during work.
 func peakHeapDuring(work func()) uint64 {
 	done, peak := make(chan struct{}), make(chan uint64)
 	go func() {

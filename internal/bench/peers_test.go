@@ -10,7 +10,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// endpoint stands for the token endpoint of x/oauth2, as issuer does for ours.
+// An endpoint issues tokens for x/oauth2, as issuer does for a Source.
 type endpoint struct{ issued atomic.Uint64 }
 
 func (e *endpoint) Token() (*oauth2.Token, error) {
@@ -21,13 +21,13 @@ func (e *endpoint) Token() (*oauth2.Token, error) {
 	}, nil
 }
 
-// reusing returns what x/oauth2 has for keeping a token: a mutex around it, and
-// a look at the clock. Every Config.TokenSource is wrapped in one.
-func reusing() oauth2.TokenSource { return oauth2.ReuseTokenSource(nil, &endpoint{}) }
+// newReuseTokenSource returns the token cache of x/oauth2, which has a mutex
+// and reads the clock. x/oauth2 wraps every Config.TokenSource in one.
+func newReuseTokenSource() oauth2.TokenSource { return oauth2.ReuseTokenSource(nil, &endpoint{}) }
 
-// A sourceMap is what people write for many accounts, having x/oauth2: a map of
-// token sources behind an RWMutex, locked for writing only to add one. The key
-// is a number, which hashes faster than the string that it often is.
+// A sourceMap is the usual code for many accounts with x/oauth2: a map of token
+// sources behind an RWMutex, which is locked for writing only to add an
+// account. The key is a number, which hashes faster than a string.
 type sourceMap struct {
 	mu      sync.RWMutex
 	sources map[int64]oauth2.TokenSource
@@ -48,7 +48,7 @@ func (m *sourceMap) add(account int64) oauth2.TokenSource {
 	defer m.mu.Unlock()
 	source, ok := m.sources[account]
 	if !ok {
-		source = reusing()
+		source = newReuseTokenSource()
 		m.sources[account] = source
 	}
 	return source
@@ -57,13 +57,13 @@ func (m *sourceMap) add(account int64) oauth2.TokenSource {
 // newOAuth2 returns the transport of an oauth2.NewClient. It neither renews at
 // a 401 nor retries.
 func newOAuth2(base http.RoundTripper) http.RoundTripper {
-	return &oauth2.Transport{Source: reusing(), Base: base}
+	return &oauth2.Transport{Source: newReuseTokenSource(), Base: base}
 }
 
-// newRetrying returns go-retryablehttp on top of that: the two libraries whose
-// work ours does in one. All settings are its defaults but the logger, which
-// writes two lines per request otherwise, and the client below. What StandardClient
-// returns is this RoundTripper in an http.Client.
+// newRetrying returns go-retryablehttp on top of the transport of x/oauth2.
+// Together they do the work of package transport. All settings are the
+// defaults, except the logger, which would write two lines per request, and the
+// client below. StandardClient returns the same RoundTripper in an http.Client.
 func newRetrying(base http.RoundTripper) http.RoundTripper {
 	client := retryablehttp.NewClient()
 	client.Logger = nil

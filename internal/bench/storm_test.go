@@ -15,11 +15,12 @@ import (
 
 const callers = 1000
 
-// A revocation is one token that is taken back while many callers use it, each
-// for one request over loopback.
+// A revocation is the revocation of a token while many callers use it, each for
+// a request over loopback.
 type revocation struct {
-	name               string
-	staggered, latency time.Duration // of the callers, over; of an issuance
+	name      string
+	staggered time.Duration // the time in which the callers begin
+	latency   time.Duration // of an issuance
 }
 
 var revocations = []revocation{
@@ -34,7 +35,7 @@ func BenchmarkRevocation(b *testing.B) {
 		b.Run(r.name, func(b *testing.B) {
 			issuances, failed := 0, 0
 			for b.Loop() {
-				i, f := r.happen(b)
+				i, f := r.run(b)
 				issuances, failed = max(issuances, i), max(failed, f)
 			}
 			b.ReportMetric(float64(issuances), "issuances")
@@ -46,16 +47,16 @@ func BenchmarkRevocation(b *testing.B) {
 func TestRevocation_OneIssuance(t *testing.T) {
 	for _, r := range revocations {
 		t.Run(r.name, func(t *testing.T) {
-			if issuances, failed := r.happen(t); issuances != 1 || failed != 0 {
+			if issuances, failed := r.run(t); issuances != 1 || failed != 0 {
 				t.Errorf("%d issuances, want 1; %d of %d callers got a 401 or an error, want 0", issuances, failed, callers)
 			}
 		})
 	}
 }
 
-// happen returns how many tokens were issued after the revocation, and how many
-// callers got anything but a 200.
-func (r revocation) happen(tb testing.TB) (issuances, failed int) {
+// run returns how many tokens were issued after the revocation, and how many
+// callers did not get a 200.
+func (r revocation) run(tb testing.TB) (issuances, failed int) {
 	tb.Helper()
 	pismo := passporttest.NewServer(tb, passporttest.Config{Latency: r.latency})
 	client := &http.Client{Transport: newTransport(tb, transport.Config{
@@ -72,20 +73,20 @@ func (r revocation) happen(tb testing.TB) (issuances, failed int) {
 	pismo.RevokeAll()
 
 	var bad atomic.Int64
-	together(r.staggered/callers, func(int) {
+	callTogether(r.staggered/callers, func(int) {
 		if !fetch(client, url) {
 			bad.Add(1)
 		}
 	})
 	counts := pismo.Counts()
 	if counts.TotalRefused() == 0 {
-		tb.Error("nobody came with the token that was taken back")
+		tb.Error("no caller sent the revoked token")
 	}
 	return counts.Issued - before, int(bad.Load())
 }
 
-// A token that is due for renewal serves on while that takes its time: nobody
-// waits for it.
+// A Source hands out a token in its renewal window at once. No caller waits for
+// the renewal.
 func BenchmarkRenewalWindow(b *testing.B) {
 	var waits []time.Duration
 	for b.Loop() {
@@ -98,8 +99,8 @@ func BenchmarkRenewalWindow(b *testing.B) {
 // renewalWindow returns how long each of the callers waited.
 func renewalWindow(tb testing.TB) []time.Duration {
 	tb.Helper()
-	// A token is renewed from 70 to 80 % of its life on, drawn at random, and
-	// is handed out for 90 %: at 82 % it is in its window for certain.
+	// The renewal window begins at a random point from 70 to 80 % of the
+	// lifetime, and ends at 90 %. So the token is in its window at 82 %.
 	issuer := &issuer{lifetime: 4 * time.Second, latency: 200 * time.Millisecond}
 	inWindow := time.After(issuer.lifetime * 82 / 100)
 	src := newSource(tb, tokensource.Config{Issuer: issuer})
@@ -111,7 +112,7 @@ func renewalWindow(tb testing.TB) []time.Duration {
 	<-inWindow
 	waits := make([]time.Duration, callers)
 	var olds atomic.Int64
-	together(0, func(i int) {
+	callTogether(0, func(i int) {
 		start := time.Now()
 		tok, err := src.Token(ctx, acct)
 		waits[i] = time.Since(start)
@@ -125,9 +126,9 @@ func renewalWindow(tb testing.TB) []time.Duration {
 	return waits
 }
 
-// together runs call for each of the callers, each a pause after the one
-// before, and waits for all.
-func together(pause time.Duration, call func(i int)) {
+// callTogether runs call for each caller, each a pause after the one before,
+// and waits for all.
+func callTogether(pause time.Duration, call func(i int)) {
 	begin := make(chan struct{})
 	var start time.Time
 	var all sync.WaitGroup

@@ -26,24 +26,24 @@ const (
 	requests = 3200
 )
 
-// A busy service and one host, over TLS and HTTP/1.1, each side on the
-// http.Transport that it has when nobody sets one: it is connections that count.
+// A busy service sends requests to one host, over TLS and HTTP/1.1. Each side
+// uses its default http.Transport. The benchmark counts connections.
 func BenchmarkTLS(b *testing.B) {
 	b.Run("side=pismoauth", func(b *testing.B) {
-		loaded(b, transport.NewBase, func(host string, base http.RoundTripper) http.RoundTripper {
+		benchmarkLoad(b, transport.NewBase, func(host string, base http.RoundTripper) http.RoundTripper {
 			return newTransport(b, transport.Config{Hosts: []string{host}, Account: tokensource.Organization(), Base: base})
 		})
 	})
-	// It attaches a token, too: both sides do the same work.
+	// This side attaches a token too, so that both do the same work.
 	b.Run("side=DefaultTransport", func(b *testing.B) {
 		byDefault := func() *http.Transport { return http.DefaultTransport.(*http.Transport).Clone() }
-		loaded(b, byDefault, func(_ string, base http.RoundTripper) http.RoundTripper { return newOAuth2(base) })
+		benchmarkLoad(b, byDefault, func(_ string, base http.RoundTripper) http.RoundTripper { return newOAuth2(base) })
 	})
 }
 
-// loaded measures the requests per second of a client, and counts the
+// benchmarkLoad measures the requests per second of a client, and counts the
 // connections that it opens.
-func loaded(b *testing.B, newBase func() *http.Transport, over func(host string, base http.RoundTripper) http.RoundTripper) {
+func benchmarkLoad(b *testing.B, newBase func() *http.Transport, over func(host string, base http.RoundTripper) http.RoundTripper) {
 	b.Helper()
 	server, opened := newTLSServer(b)
 	var took time.Duration
@@ -51,7 +51,7 @@ func loaded(b *testing.B, newBase func() *http.Transport, over func(host string,
 	for b.Loop() {
 		opened.Store(0)
 		base := newBase()
-		base.TLSClientConfig = trusting(base.TLSClientConfig, server.Certificate())
+		base.TLSClientConfig = withAuthority(base.TLSClientConfig, server.Certificate())
 		client := &http.Client{Transport: over(server.Listener.Addr().String(), base)}
 		start := time.Now()
 		if failed := load(client, server.URL+"/v1/accounts/1"); failed > 0 {
@@ -66,29 +66,29 @@ func loaded(b *testing.B, newBase func() *http.Transport, over func(host string,
 	b.ReportMetric(float64(most), "conns")
 }
 
-// newTLSServer returns a server of HTTP/1.1 that answers as a small resource
-// does, and the number of connections made to it.
+// newTLSServer returns an HTTP/1.1 server with a small answer, and the number
+// of connections to it.
 func newTLSServer(tb testing.TB) (*httptest.Server, *atomic.Int64) {
 	tb.Helper()
 	var opened atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"account_id":1,"status":"NORMAL"}`) // The client finds out.
+		_, _ = io.WriteString(w, `{"account_id":1,"status":"NORMAL"}`) // The client notices an error.
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			opened.Add(1)
 		}
 	}
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0) // Connections given up in the handshake.
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0) // It would log canceled handshakes.
 	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{newCertificate(tb)}}
 	server.StartTLS()
 	tb.Cleanup(server.Close)
 	return server, &opened
 }
 
-// newCertificate returns a certificate for loopback with a key on P-256, whose
-// handshake is the cheapest there is: those who make many are treated kindly.
+// newCertificate returns a certificate for loopback with a P-256 key. Its
+// handshake is the cheapest, which favours the side with more connections.
 func newCertificate(tb testing.TB) tls.Certificate {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -108,8 +108,8 @@ func newCertificate(tb testing.TB) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// trusting returns c, or what nil stands for, with an authority of the test's.
-func trusting(c *tls.Config, authority *x509.Certificate) *tls.Config {
+// withAuthority makes c trust an authority. A nil c means a new configuration.
+func withAuthority(c *tls.Config, authority *x509.Certificate) *tls.Config {
 	if c == nil {
 		c = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
@@ -135,9 +135,9 @@ func load(client *http.Client, url string) int64 {
 	return failed.Load()
 }
 
-// fetch reports whether a GET was answered 200, to the last byte.
+// fetch reports whether a GET got a 200 with its whole body.
 func fetch(client *http.Client, url string) bool {
-	resp, err := client.Get(url) //nolint:noctx // Nobody cancels it.
+	resp, err := client.Get(url) //nolint:noctx // The benchmark cancels no request.
 	if err != nil {
 		return false
 	}

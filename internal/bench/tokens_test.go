@@ -10,71 +10,72 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// How many accounts there are in benchmarks with many.
+// The numbers of accounts.
 const (
-	manyAccounts = 10_000  // what a Source keeps by default
-	mostAccounts = 100_000 // with MaxAccounts raised
+	manyAccounts = 10_000  // the default limit of a Source
+	mostAccounts = 100_000 // with a higher MaxAccounts
 )
 
-// One account, whose token is fresh: the path of nearly every request.
+// One account with a fresh token: the path of nearly every request.
 func BenchmarkAccountSource(b *testing.B) {
 	b.Run("side=pismoauth", func(b *testing.B) {
 		tokens, ctx := newSource(b, tokensource.Config{}).ForAccount(account(b, 0)), b.Context()
-		serially(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
+		runSerially(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
 	})
 	b.Run("side=oauth2", func(b *testing.B) {
-		tokens := reusing()
-		serially(b, func(int) (*oauth2.Token, error) { return tokens.Token() })
+		tokens := newReuseTokenSource()
+		runSerially(b, func(int) (*oauth2.Token, error) { return tokens.Token() })
 	})
 }
 
 func BenchmarkAccountSourceParallel(b *testing.B) {
 	b.Run("side=pismoauth", func(b *testing.B) {
 		tokens, ctx := newSource(b, tokensource.Config{}).ForAccount(account(b, 0)), b.Context()
-		inParallel(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
+		runInParallel(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
 	})
 	b.Run("side=oauth2", func(b *testing.B) {
-		tokens := reusing()
-		inParallel(b, func(int) (*oauth2.Token, error) { return tokens.Token() })
+		tokens := newReuseTokenSource()
+		runInParallel(b, func(int) (*oauth2.Token, error) { return tokens.Token() })
 	})
 }
 
 // One of many accounts at random.
 func BenchmarkSource(b *testing.B) {
-	b.Run("side=pismoauth", func(b *testing.B) { serially(b, drawFromSource(b, manyAccounts)) })
-	b.Run("side=map", func(b *testing.B) { serially(b, drawFromMap(b, manyAccounts)) })
+	b.Run("side=pismoauth", func(b *testing.B) { runSerially(b, newSourceDraw(b, manyAccounts)) })
+	b.Run("side=map", func(b *testing.B) { runSerially(b, newMapDraw(b, manyAccounts)) })
 }
 
 func BenchmarkSourceParallel(b *testing.B) {
-	b.Run("side=pismoauth", func(b *testing.B) { inParallel(b, drawFromSource(b, manyAccounts)) })
-	b.Run("side=map", func(b *testing.B) { inParallel(b, drawFromMap(b, manyAccounts)) })
+	b.Run("side=pismoauth", func(b *testing.B) { runInParallel(b, newSourceDraw(b, manyAccounts)) })
+	b.Run("side=map", func(b *testing.B) { runInParallel(b, newMapDraw(b, manyAccounts)) })
 }
 
-// What a look-up among very many costs, next to none: cache misses, mostly.
+// A look-up among very many accounts, next to an AccountSource without a
+// look-up. The difference is mostly cache misses.
 func BenchmarkLookup(b *testing.B) {
-	b.Run("side=Source.Token", func(b *testing.B) { serially(b, drawFromSource(b, mostAccounts)) })
+	b.Run("side=Source.Token", func(b *testing.B) { runSerially(b, newSourceDraw(b, mostAccounts)) })
 	b.Run("side=For", func(b *testing.B) {
 		tokens, ctx := newSource(b, tokensource.Config{}).ForAccount(account(b, 0)), b.Context()
-		serially(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
+		runSerially(b, func(int) (*tokensource.Token, error) { return tokens.Token(ctx) })
 	})
 }
 
-// drawFromSource returns a function whose i-th call asks for the token of the
-// i-th account drawn.
-func drawFromSource(b *testing.B, n int) func(i int) (*tokensource.Token, error) {
+// newSourceDraw returns a function whose i-th call gets the token of the i-th
+// drawn account.
+func newSourceDraw(b *testing.B, n int) func(i int) (*tokensource.Token, error) {
 	b.Helper()
 	src := newSource(b, tokensource.Config{MaxAccounts: n})
-	accounts, drawn, ctx := fill(b, src, n), draws(n), b.Context()
+	accounts, drawn, ctx := fillSource(b, src, n), drawIndices(n), b.Context()
 	return func(i int) (*tokensource.Token, error) {
 		return src.Token(ctx, accounts[drawn[i&(len(drawn)-1)]])
 	}
 }
 
-// drawFromMap is drawFromSource for the other side.
-func drawFromMap(b *testing.B, n int) func(i int) (*oauth2.Token, error) {
+// newMapDraw is newSourceDraw for a sourceMap.
+func newMapDraw(b *testing.B, n int) func(i int) (*oauth2.Token, error) {
 	b.Helper()
 	sources := sourceMap{sources: map[int64]oauth2.TokenSource{}}
-	accounts, drawn := make([]int64, n), draws(n)
+	accounts, drawn := make([]int64, n), drawIndices(n)
 	for i := range accounts {
 		accounts[i] = accountID(i)
 		if _, err := sources.Token(accounts[i]); err != nil {
@@ -86,15 +87,15 @@ func drawFromMap(b *testing.B, n int) func(i int) (*oauth2.Token, error) {
 	}
 }
 
-// serially measures calls of ask, one after the other. The first is not
-// measured: it issues. Calling through a function value costs all sides the
-// same two nanoseconds, which makes a ratio look nearer to 1 than it is.
-func serially[T any](b *testing.B, ask func(i int) (*T, error)) {
+// runSerially measures consecutive calls of ask. It does not measure the first
+// call, which issues. The call of a function value costs all sides the same two
+// nanoseconds, which moves a ratio towards 1.
+func runSerially[T any](b *testing.B, ask func(i int) (*T, error)) {
 	b.Helper()
 	if _, err := ask(0); err != nil {
 		b.Fatal(err)
 	}
-	runtime.GC() // What the setup left is not to be collected while we measure.
+	runtime.GC() // Garbage of the setup must not be collected during the benchmark.
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
@@ -105,15 +106,15 @@ func serially[T any](b *testing.B, ask func(i int) (*T, error)) {
 	}
 }
 
-// inParallel measures calls of ask by as many goroutines as GOMAXPROCS says.
-func inParallel[T any](b *testing.B, ask func(i int) (*T, error)) {
+// runInParallel measures calls of ask by GOMAXPROCS goroutines.
+func runInParallel[T any](b *testing.B, ask func(i int) (*T, error)) {
 	b.Helper()
 	if _, err := ask(0); err != nil {
 		b.Fatal(err)
 	}
-	runtime.GC() // As above.
+	runtime.GC() // As in runSerially.
 	b.ReportAllocs()
-	const apart = 7919 // Goroutines do not draw in step.
+	const apart = 7919 // Goroutines draw different accounts.
 	var goroutines atomic.Int64
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {

@@ -8,8 +8,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newPismoauth returns our transport with its defaults, for one account as
-// that of x/oauth2 is.
+// newPismoauth returns a Transport with its defaults, for one account as the
+// transport of x/oauth2.
 func newPismoauth(tb testing.TB, base http.RoundTripper) http.RoundTripper {
 	tb.Helper()
 	return newTransport(tb, transport.Config{
@@ -19,7 +19,7 @@ func newPismoauth(tb testing.TB, base http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// sides are all who send requests.
+// sides are the transports that are compared.
 var sides = []struct {
 	name string
 	over func(tb testing.TB, base http.RoundTripper) http.RoundTripper
@@ -29,11 +29,11 @@ var sides = []struct {
 	{"retryablehttp", func(_ testing.TB, base http.RoundTripper) http.RoundTripper { return newRetrying(base) }},
 }
 
-// A request without a body, as most are.
+// A request without a body.
 func BenchmarkGet(b *testing.B) {
 	for _, side := range sides {
 		b.Run("side="+side.name, func(b *testing.B) {
-			rt, req := side.over(b, &inProcess{}), newGet(b, "https://"+apiHost+"/v1/accounts/1")
+			rt, req := side.over(b, &inProcessBase{}), newGet(b, "https://"+apiHost+"/v1/accounts/1")
 			roundTrip(b, rt, req)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -43,10 +43,10 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-// The same with the account in the context, as middleware puts it there. No
-// peer has that.
+// A request with the account in its context, as with package middleware. No
+// peer supports that.
 func BenchmarkGetForContext(b *testing.B) {
-	rt := newTransport(b, transport.Config{Hosts: []string{apiHost}, Base: &inProcess{}})
+	rt := newTransport(b, transport.Config{Hosts: []string{apiHost}, Base: &inProcessBase{}})
 	req := newGet(b, "https://"+apiHost+"/v1/accounts/1")
 	req = req.WithContext(tokensource.ContextWithAccount(req.Context(), account(b, 0)))
 	roundTrip(b, rt, req)
@@ -56,12 +56,12 @@ func BenchmarkGetForContext(b *testing.B) {
 	}
 }
 
-// A body of 1 MiB that can be had again: nobody needs to copy it. Each request
-// takes a new reader, as RoundTrip may use up the one it is given.
+// A body of 1 MiB with GetBody, so that no side has to copy it. Each request
+// gets a new reader, because RoundTrip reads the body.
 func BenchmarkPost(b *testing.B) {
 	for _, side := range sides {
 		b.Run("side="+side.name, func(b *testing.B) {
-			rt, req := side.over(b, &inProcess{}), newPost(b, "https://"+apiHost+"/v1/payments", make([]byte, 1<<20))
+			rt, req := side.over(b, &inProcessBase{}), newPost(b, "https://"+apiHost+"/v1/payments", make([]byte, 1<<20))
 			getBody := req.GetBody
 			roundTrip(b, rt, req)
 			b.ReportAllocs()

@@ -1,5 +1,5 @@
-// Package loopback tells host names that lead back to this machine, where a
-// secret may travel without TLS, from all others.
+// Package loopback recognizes the host names of this machine. A secret may be
+// sent to them without TLS.
 package loopback
 
 import (
@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Is reports whether host is "localhost", in any case, or a loopback address:
-// one of 127.0.0.0/8 or ::1. The host has no port, and an IPv6 address no
-// brackets, as [net/url.URL.Hostname] returns it.
+// Is reports whether host is "localhost", in any case, or a loopback address in
+// 127.0.0.0/8 or ::1. The host must have no port, and an IPv6 address no
+// brackets, as [net/url.URL.Hostname] returns them.
 //
-// No name is looked up: what a resolver says today it may not say tomorrow.
-// Names below localhost and the short forms of addresses (127.1), which
-// resolvers treat each in its own way, are not loopback.
+// Is resolves no name, because the answer of a resolver may change. Names below
+// localhost and the short forms of addresses (127.1) are not loopback:
+// resolvers treat them differently.
 func Is(host string) bool {
-	// Not EqualFold, to which the long s of U+017F is an s.
+	// strings.EqualFold would accept the long s (U+017F) for an s.
 	if strings.ToLower(host) == "localhost" {
 		return true
 	}

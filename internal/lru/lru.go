@@ -1,9 +1,29 @@
-// Package lru is a concurrent map with a bound, from which roughly the least
-// recently used entries fall out.
+// Package lru is a concurrent map with a bound. When the map is full, an
+// insertion evicts one of the least recently used entries.
 //
-// Look-ups take no lock and write nothing, because they are on the path of
-// every request; entries keep the time of their own last use. Only an insertion
-// looks for something to remove: there is no timer and no goroutine.
+// Look-ups take no lock and write nothing, because every request does one. An
+// entry keeps the time of its own last use. Only an insertion evicts entries:
+// there is no timer and no goroutine.
+//
+// The benchmarks BenchmarkMap… of internal/bench compare it with otter, and with
+// an xsync.Map in the place of its table, for 100,000 entries. Medians of ten
+// alternated runs on two processors:
+//
+//	                              lru    xsync    otter    otter, no idle bound
+//	look-up, in parallel         48 ns    82 ns   470 ns   187 ns
+//	insertion with an eviction  0.43 µs  0.61 µs  2.50 µs  1.91 µs
+//	memory per entry              69 B     66 B    106 B     89 B
+//	misses at four times the
+//	accounts that fit           23.2 %   23.2 %   21.0 %   21.3 %
+//
+// The machine was busy, and times varied several-fold. otter is clearly slower
+// and larger, and cannot keep an entry that refuses to be evicted; it chooses
+// better what to evict. The difference to xsync is less clear. In 40 further
+// pairs of runs, look-ups in parallel were 1.3 times as fast as with xsync
+// (quartiles 0.9 and 2.0), and on one processor 1.6 times (1.2 and 3.4);
+// insertions took the same time (ratios 0.95 and 0.99). The table stays because
+// every request does a look-up, the other differences are small, and xsync would
+// be one more requirement for every user of the module.
 package lru
 
 import (
@@ -13,74 +33,74 @@ import (
 	"time"
 )
 
-// An Entry is what a [Map] holds: a pointer with these methods.
+// An Entry is the type of the entries of a [Map]: a pointer with these methods.
 type Entry[E any] interface {
 	*E
-	// LastUse returns when the entry was last used, as a duration since a
-	// moment that all entries of one map share.
+	// LastUse returns when the entry was last used, as a duration since an
+	// instant that all entries of the map share.
 	LastUse() time.Duration
-	// Evict retires the entry, and reports whether it did: an entry that is
-	// being worked on says no, and stays. An entry that was evicted must send
-	// those who still hold it back to the map.
+	// Evict marks the entry as evicted. It returns false if the entry is in
+	// work; the entry then stays in the map. A goroutine that finds an entry
+	// evicted must look it up again.
 	Evict() bool
 }
 
-// sample is how many entries an insertion looks at. Eight make the victim one
-// of the least used tenth with a probability of more than a half; entries come
-// by in turn, so that each is looked at again and again.
-const sample = 8
+// sampleSize is the number of entries that an insertion examines. With eight,
+// the evicted entry is one of the least recently used tenth with a probability
+// of more than a half. Insertions examine all entries in turn.
+const sampleSize = 8
 
-// minSlots is the size of the smallest table.
-const minSlots = 16
+// minTableSize is the number of slots of the smallest table.
+const minTableSize = 16
 
-// A Map is a bounded map of keys K to entries *E. Make one with [New]. Its
+// A Map is a bounded map of keys K to entries *E. Make a Map with [New]. Its
 // methods may be called concurrently.
 type Map[K comparable, E any, V Entry[E]] struct {
-	limit int
-	idle  time.Duration
-	seed  maphash.Seed
-	gone  *E // stands in the table for what was removed
+	limit     int
+	idle      time.Duration
+	seed      maphash.Seed
+	tombstone *E // is in the table in the place of a removed entry
 
 	table atomic.Pointer[table[K, E]]
 
 	mu   sync.Mutex
-	ring []slot[K, E] // every entry once, in no order
-	hand int          // where the next look begins
+	ring []keyedEntry[K, E] // every entry once, in no order
+	next int                // index of the next entry to examine
 }
 
-type slot[K comparable, E any] struct {
+type keyedEntry[K comparable, E any] struct {
 	key   K
 	entry *E
 }
 
-// New returns a map of at most limit entries, from which those that have not
-// been used for the duration idle may be removed earlier. The bound is exceeded
-// only while there are entries that refuse to be evicted.
+// New returns a map of at most limit entries. An insertion may also remove
+// entries that have not been used for the duration idle. The map exceeds its
+// limit only while entries refuse to be evicted.
 func New[K comparable, E any, V Entry[E]](limit int, idle time.Duration) *Map[K, E, V] {
-	m := &Map[K, E, V]{limit: limit, idle: idle, seed: maphash.MakeSeed(), gone: new(E)}
-	m.table.Store(newTable[K, E](minSlots))
+	m := &Map[K, E, V]{limit: limit, idle: idle, seed: maphash.MakeSeed(), tombstone: new(E)}
+	m.table.Store(newTable[K, E](minTableSize))
 	return m
 }
 
-// SetLimit changes the limit. A lower one is met when the next entry comes.
+// SetLimit changes the limit. The next insertion enforces a lower limit.
 func (m *Map[K, E, V]) SetLimit(limit int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.limit = limit
 }
 
-// Load returns the entry for key, if there is one.
+// Load returns the entry for key, and whether there is one.
 func (m *Map[K, E, V]) Load(key K) (V, bool) {
 	_, entry := m.table.Load().find(m.seed, key)
-	if entry == nil || entry == m.gone {
+	if entry == nil || entry == m.tombstone {
 		return nil, false
 	}
 	return entry, true
 }
 
-// LoadOrCreate returns the entry for key. If there is none, it calls create at
-// the instant now, and keeps what that returns. It always takes the map's lock,
-// so that an entry that was evicted is gone when it returns.
+// LoadOrCreate returns the entry for key. If there is none, it inserts the
+// result of create at the instant now. It always takes the map's lock, so that
+// it never returns an evicted entry.
 func (m *Map[K, E, V]) LoadOrCreate(key K, now time.Duration, create func() V) V {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -89,25 +109,25 @@ func (m *Map[K, E, V]) LoadOrCreate(key K, now time.Duration, create func() V) V
 	}
 	m.makeRoom(now)
 	entry := create()
-	m.ring = append(m.ring, slot[K, E]{key, entry})
+	m.ring = append(m.ring, keyedEntry[K, E]{key, entry})
 	if m.table.Load().full() {
 		m.rebuild()
 	} else {
-		m.table.Load().put(m.seed, key, entry)
+		m.table.Load().store(m.seed, key, entry)
 	}
 	return entry
 }
 
-// rebuild replaces the table by one of the size for what is in the ring. Those
-// who read the old one find there what they found before.
+// rebuild replaces the table by a table of the right size for the ring. A
+// reader of the old table still finds its entries.
 func (m *Map[K, E, V]) rebuild() {
-	slots := minSlots
+	slots := minTableSize
 	for slots < 2*len(m.ring) {
 		slots *= 2
 	}
 	t := newTable[K, E](slots)
 	for _, s := range m.ring {
-		t.put(m.seed, s.key, s.entry)
+		t.store(m.seed, s.key, s.entry)
 	}
 	m.table.Store(t)
 }
@@ -119,8 +139,7 @@ func (m *Map[K, E, V]) Len() int {
 	return len(m.ring)
 }
 
-// Entries returns the entries that there are now, in no order. It copies them:
-// what is done with them holds up no one.
+// Entries returns a copy of the current entries, in no order.
 func (m *Map[K, E, V]) Entries() []V {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -131,13 +150,13 @@ func (m *Map[K, E, V]) Entries() []V {
 	return entries
 }
 
-// makeRoom looks at a few entries and, if the map is full all the same, removes
-// the least recently used of them; and again, until there is room. Where all
-// refuse, it goes around once.
+// makeRoom examines a few entries and removes the idle ones. If the map is
+// still full, it removes the least recently used of them. It repeats that until
+// there is room, or until every entry has refused.
 func (m *Map[K, E, V]) makeRoom(now time.Duration) {
 	for refused := 0; refused <= len(m.ring); {
 		before := len(m.ring)
-		oldest := m.look(now)
+		oldest := m.scan(now)
 		if len(m.ring) >= m.limit && oldest >= 0 {
 			m.remove(oldest)
 		}
@@ -147,38 +166,39 @@ func (m *Map[K, E, V]) makeRoom(now time.Duration) {
 		case len(m.ring) < before:
 			refused = 0
 		default:
-			refused += sample
+			refused += sampleSize
 		}
 	}
 }
 
-// look looks at the next few entries and removes those that are idle. It
-// returns the slot of the least recently used of the rest, or -1.
-func (m *Map[K, E, V]) look(now time.Duration) int {
+// scan examines the next few entries and removes the idle ones. It returns the
+// index of the least recently used of the others, or -1.
+func (m *Map[K, E, V]) scan(now time.Duration) int {
 	oldest := -1
-	for range min(sample, len(m.ring)) {
-		i := m.hand % len(m.ring)
+	for range min(sampleSize, len(m.ring)) {
+		i := m.next % len(m.ring)
 		if now-V(m.ring[i].entry).LastUse() >= m.idle && m.remove(i) {
-			oldest = -1 // The last slot moved here, which may be the oldest.
+			oldest = -1 // The last entry has moved to i. It may have been the oldest.
 			continue
 		}
 		if oldest < 0 || V(m.ring[i].entry).LastUse() < V(m.ring[oldest].entry).LastUse() {
 			oldest = i
 		}
-		m.hand = i + 1
+		m.next = i + 1
 	}
 	return oldest
 }
 
-// remove evicts the entry in slot i and moves the last one there.
+// remove evicts the entry at index i and moves the last entry there. It returns
+// false if the entry refuses.
 func (m *Map[K, E, V]) remove(i int) bool {
 	if !V(m.ring[i].entry).Evict() {
 		return false
 	}
-	m.table.Load().put(m.seed, m.ring[i].key, m.gone)
+	m.table.Load().store(m.seed, m.ring[i].key, m.tombstone)
 	last := len(m.ring) - 1
 	m.ring[i] = m.ring[last]
-	m.ring[last] = slot[K, E]{}
+	m.ring[last] = keyedEntry[K, E]{}
 	m.ring = m.ring[:last]
 	return true
 }

@@ -12,7 +12,7 @@ import (
 
 const idle = 15 * time.Minute
 
-// An entry knows when it was used, and may be busy.
+// An entry has a time of its last use, and refuses eviction while it is busy.
 type entry struct {
 	key     int
 	used    atomic.Int64
@@ -30,8 +30,8 @@ func (e *entry) Evict() bool {
 	return true
 }
 
-// put uses the entry for key, which it creates if there is none.
-func put(m *lru.Map[int, entry, *entry], key int, now time.Duration) *entry {
+// use uses the entry for key. It creates the entry if there is none.
+func use(m *lru.Map[int, entry, *entry], key int, now time.Duration) *entry {
 	e := m.LoadOrCreate(key, now, func() *entry { return &entry{key: key} })
 	e.used.Store(int64(now))
 	return e
@@ -42,7 +42,7 @@ func TestMap_CreatesAnEntryOnce(t *testing.T) {
 	if e, ok := m.Load(1); ok || e != nil {
 		t.Errorf("an empty map holds %v", e)
 	}
-	first := put(m, 1, 0)
+	first := use(m, 1, 0)
 	again := m.LoadOrCreate(1, 0, func() *entry { t.Error("created again"); return nil })
 	if loaded, ok := m.Load(1); !ok || loaded != first || again != first || m.Len() != 1 {
 		t.Errorf("got %v and %v, want %v; %d entries", loaded, again, first, m.Len())
@@ -53,12 +53,12 @@ func TestMap_BoundHolds(t *testing.T) {
 	for _, limit := range []int{1, 2, 7, 8, 9, 100} {
 		m := lru.New[int, entry](limit, idle)
 		for i := range 1000 {
-			e := put(m, i, time.Duration(i)*time.Millisecond)
+			e := use(m, i, time.Duration(i)*time.Millisecond)
 			if want := min(i+1, limit); m.Len() != want {
 				t.Fatalf("limit %d: %d entries after %d insertions", limit, m.Len(), i+1)
 			}
 			if loaded, _ := m.Load(i); loaded != e {
-				t.Fatalf("limit %d: the newest entry is gone", limit)
+				t.Fatalf("limit %d: the newest entry is missing", limit)
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func TestMap_EvictedEntryIsGone(t *testing.T) {
 	m := lru.New[int, entry](50, idle)
 	var all []*entry
 	for i := range 500 {
-		all = append(all, put(m, i, time.Duration(i)*time.Second))
+		all = append(all, use(m, i, time.Duration(i)*time.Second))
 		kept := 0
 		for _, e := range all {
 			loaded, ok := m.Load(e.key)
@@ -86,12 +86,12 @@ func TestMap_EvictedEntryIsGone(t *testing.T) {
 }
 
 func TestMap_EvictsTheLeastRecentlyUsed(t *testing.T) {
-	m := lru.New[int, entry](8, idle) // It is looked at whole.
+	m := lru.New[int, entry](8, idle) // An insertion examines all 8 entries.
 	for i := range 8 {
-		put(m, i, time.Duration(i))
+		use(m, i, time.Duration(i))
 	}
-	put(m, 0, 100) // The oldest is used again: now 1 is.
-	put(m, 8, 101)
+	use(m, 0, 100) // Key 1 is the oldest now.
+	use(m, 8, 101)
 	if _, ok := m.Load(1); ok {
 		t.Error("the least recently used entry was kept")
 	}
@@ -110,26 +110,26 @@ func TestMap_KeepsEntriesInUse(t *testing.T) {
 	}
 	for i := range rounds {
 		now := time.Duration(i) * time.Second
-		use(rand.IntN(hot), now) // Each hot one every 200 s, on average.
-		use(hot+i, now)          // One that is never used again.
+		use(rand.IntN(hot), now) // Each hot key every 200 s on average.
+		use(hot+i, now)          // This key is used once.
 	}
 	if again := created - rounds - hot; again > rounds/20 {
-		t.Errorf("of %d uses, %d found that their entry was gone", rounds, again)
+		t.Errorf("of %d uses, %d did not find their entry", rounds, again)
 	}
 }
 
 func TestMap_DropsIdleEntries(t *testing.T) {
 	m := lru.New[int, entry](1000, idle)
 	for i := range 100 {
-		put(m, i, 0)
+		use(m, i, 0)
 	}
-	put(m, 100, idle-1)
+	use(m, 100, idle-1)
 	if m.Len() != 101 {
 		t.Errorf("%d entries, want 101: none is idle yet", m.Len())
 	}
-	for i := range 40 { // A few at a time.
+	for i := range 40 { // An insertion removes a few entries.
 		before := m.Len()
-		put(m, 200+i, idle)
+		use(m, 200+i, idle)
 		if removed := before + 1 - m.Len(); removed > 8 {
 			t.Errorf("one insertion removed %d entries", removed)
 		}
@@ -139,15 +139,15 @@ func TestMap_DropsIdleEntries(t *testing.T) {
 	}
 }
 
-func TestMap_KeepsBusyEntries(t *testing.T) {
+func TestMap_KeepsEntriesThatRefuse(t *testing.T) {
 	m := lru.New[int, entry](10, idle)
-	busy := put(m, 0, 0)
+	busy := use(m, 0, 0)
 	busy.busy.Store(true)
 	for i := range 200 {
-		put(m, 1+i, time.Hour+time.Duration(i)) // Idle it is, too.
+		use(m, 1+i, time.Hour+time.Duration(i)) // The busy entry is idle too.
 	}
 	if loaded, ok := m.Load(0); !ok || loaded != busy {
-		t.Error("the busy entry is gone")
+		t.Error("the busy entry is missing")
 	}
 	if m.Len() > 10+1 {
 		t.Errorf("%d entries, want 10 and the busy one at most", m.Len())
@@ -158,7 +158,7 @@ func TestMap_BoundHoldsAgain(t *testing.T) {
 	m := lru.New[int, entry](10, idle)
 	var all []*entry
 	for i := range 300 {
-		e := put(m, i, time.Duration(i))
+		e := use(m, i, time.Duration(i))
 		e.busy.Store(true)
 		all = append(all, e)
 	}
@@ -168,20 +168,20 @@ func TestMap_BoundHoldsAgain(t *testing.T) {
 	for _, e := range all {
 		e.busy.Store(false)
 	}
-	put(m, 300, 300)
+	use(m, 300, 300)
 	if m.Len() != 10 {
 		t.Errorf("%d entries, want 10", m.Len())
 	}
 }
 
-func TestMap_GoroutinesAgree(t *testing.T) {
+func TestMap_ConcurrentUseIsConsistent(t *testing.T) {
 	m := lru.New[int, entry](16, time.Millisecond)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for n := range 3000 {
 				key := rand.IntN(64)
-				if e := put(m, key, time.Duration(n)*time.Microsecond); e.key != key {
+				if e := use(m, key, time.Duration(n)*time.Microsecond); e.key != key {
 					t.Errorf("got entry %d for key %d", e.key, key)
 				}
 				key = rand.IntN(64)
@@ -198,15 +198,16 @@ func TestMap_GoroutinesAgree(t *testing.T) {
 	all.Wait()
 }
 
-// Who reads while others insert finds what was there before, and nothing else.
+// A reader finds every entry that was there before an insertion, and no wrong
+// entry.
 func TestMap_ReaderNeverMissesAnEntry(t *testing.T) {
 	const stay, come = 100, 20_000
 	m := lru.New[int, entry](come, idle)
 	for key := range stay {
-		put(m, key, 0).busy.Store(true)
+		use(m, key, 0).busy.Store(true)
 	}
 	var done atomic.Bool
-	var coming atomic.Int64 // the key that is being inserted
+	var coming atomic.Int64 // the key of the insertion in progress
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
@@ -226,7 +227,7 @@ func TestMap_ReaderNeverMissesAnEntry(t *testing.T) {
 	}
 	for key := range come { // The table grows from 256 slots to tens of thousands.
 		coming.Store(stay + int64(key))
-		put(m, stay+key, time.Duration(key))
+		use(m, stay+key, time.Duration(key))
 	}
 	done.Store(true)
 	readers.Wait()
@@ -235,19 +236,19 @@ func TestMap_ReaderNeverMissesAnEntry(t *testing.T) {
 func TestMap_KeyMayComeBack(t *testing.T) {
 	m := lru.New[int, entry](1, idle)
 	for i := range 1000 {
-		e := put(m, i%3, time.Duration(i))
+		e := use(m, i%3, time.Duration(i))
 		if loaded, ok := m.Load(i % 3); !ok || loaded != e {
 			t.Fatalf("insertion %d: loaded %v, %v", i, loaded, ok)
 		}
 		if e, ok := m.Load((i + 1) % 3); ok || e != nil {
-			t.Fatalf("insertion %d: what was removed is %v", i, e)
+			t.Fatalf("insertion %d: the removed entry is %v", i, e)
 		}
 	}
 }
 
-// A rush of entries that are being worked on has exceeded the bound; what can be
-// removed then stands anywhere, and moves as it is removed.
-func TestMap_OverfullShrinks(t *testing.T) {
+// Busy entries have exceeded the limit. The entries that can be removed then
+// are anywhere in the ring, and move while others are removed.
+func TestMap_ShrinksToItsLimit(t *testing.T) {
 	for range 2000 {
 		m := lru.New[int, entry](2, idle)
 		entries := make([]*entry, 4+rand.N(8))
@@ -260,7 +261,7 @@ func TestMap_OverfullShrinks(t *testing.T) {
 			e.used.Store(int64(now - rand.N(2*idle)))
 			e.busy.Store(rand.N(2) == 0)
 		}
-		put(m, -1, now)
+		use(m, -1, now)
 		for i, e := range entries {
 			if loaded, ok := m.Load(i); ok != !e.evicted.Load() || ok && loaded != e || !ok && e.busy.Load() {
 				t.Fatalf("entry %d: loaded %v, evicted %v, busy %v", i, ok, e.evicted.Load(), e.busy.Load())
@@ -269,7 +270,7 @@ func TestMap_OverfullShrinks(t *testing.T) {
 		for _, e := range entries {
 			e.busy.Store(false)
 		}
-		if put(m, -2, now); m.Len() > 2 {
+		if use(m, -2, now); m.Len() > 2 {
 			t.Fatalf("%d entries are left when none is busy, want 2", m.Len())
 		}
 	}
@@ -279,7 +280,7 @@ func TestMap_EntriesAreComplete(t *testing.T) {
 	m := lru.New[int, entry](10, time.Hour)
 	want := map[*entry]bool{}
 	for key := range 5 {
-		want[put(m, key, 0)] = true
+		want[use(m, key, 0)] = true
 	}
 	for _, e := range m.Entries() {
 		delete(want, e)

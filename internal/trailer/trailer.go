@@ -1,10 +1,11 @@
-// Package trailer keeps the trailers of a request that is copied on its way.
+// Package trailer keeps the trailers of a request when a layer clones the
+// request.
 //
-// The values of [http.Request.Trailer] are set while the body is read: whoever
-// sends a request fills in the map that it made the request with. A layer that
-// calls [http.Request.Clone], as the instrumentation of OpenTelemetry does,
-// passes on another map, which stays as it was. The layer above it calls
-// [Keep], and the layer below it [Restore].
+// The sender of a request sets the values of [http.Request.Trailer] while the
+// body is read, in the map that it made the request with. A layer that calls
+// [http.Request.Clone], as the instrumentation of OpenTelemetry does, passes on
+// a copy of the map, which does not get the values. The layer above it calls
+// [Keep], and the layer below it calls [Restore].
 package trailer
 
 import (
@@ -15,8 +16,8 @@ import (
 
 type key struct{}
 
-// Keep returns req, or, if it has trailers, a copy whose context carries them
-// for [Restore].
+// Keep returns a copy of req whose context has the trailers for [Restore]. It
+// returns req itself if req has no trailers.
 func Keep(req *http.Request) *http.Request {
 	if req.Trailer == nil {
 		return req
@@ -24,8 +25,8 @@ func Keep(req *http.Request) *http.Request {
 	return req.WithContext(context.WithValue(req.Context(), key{}, req.Trailer))
 }
 
-// Restore returns req, or, if its trailers are a copy of those that its context
-// carries, a copy of it with the original ones.
+// Restore returns a copy of req with the trailers that [Keep] kept. It returns
+// req itself if the trailers of req are not a copy of those.
 func Restore(req *http.Request) *http.Request {
 	kept, ok := req.Context().Value(key{}).(http.Header)
 	if !ok || !isCopy(req.Trailer, kept) {
@@ -37,10 +38,9 @@ func Restore(req *http.Request) *http.Request {
 	return out
 }
 
-// isCopy reports whether trailer has nothing that original does not have, or
-// will have when its values are set. It is false for the trailers of another
-// request, made with the same context, and for those to which a layer has added
-// its own.
+// isCopy reports whether trailer may be a copy of original: original has all
+// its names, and its values if they are set. It is false for the trailers of
+// another request with the same context, and if a layer has added trailers.
 func isCopy(trailer, original http.Header) bool {
 	if trailer == nil {
 		return false

@@ -15,13 +15,12 @@ func request(t *testing.T, announced http.Header) *http.Request {
 	return req
 }
 
-// A clone has a map of its own: what the body sets while it is read would be
-// lost.
+// A clone has its own map. It does not get the values that the body sets.
 func TestRestore_GivesBackTheOriginalMap(t *testing.T) {
 	for name, announced := range map[string]http.Header{
 		"announced":     {"X-Sum": nil},
 		"several":       {"X-Sum": nil, "X-Count": nil},
-		"not announced": {}, // A proxy that does not know yet what will come.
+		"not announced": {}, // A proxy may not know the names yet.
 		"set already":   {"X-Sum": {"1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -31,17 +30,16 @@ func TestRestore_GivesBackTheOriginalMap(t *testing.T) {
 			out := trailer.Restore(clone)
 			announced["X-Late"] = []string{"2"}
 			if out.Trailer.Get("X-Late") != "2" {
-				t.Error("the trailers are not those of the request")
+				t.Error("the trailers are not the request's map")
 			}
 			if clone.Trailer.Get("X-Late") != "" || out == clone {
-				t.Error("the clone has been changed")
+				t.Error("Restore changed the clone")
 			}
 		})
 	}
 }
 
-// A layer may have read the whole body, as one that signs requests does, before
-// the trailers are restored.
+// A layer that signs requests reads the whole body before Restore is called.
 func TestRestore_AcceptsValuesSetMeanwhile(t *testing.T) {
 	announced := http.Header{"X-Sum": nil}
 	kept := trailer.Keep(request(t, announced))
@@ -52,8 +50,8 @@ func TestRestore_AcceptsValuesSetMeanwhile(t *testing.T) {
 	}
 }
 
-// A layer in between may have trailers of its own, and a base may send another
-// request with the same context.
+// A layer may add trailers, and a base may send another request with the same
+// context.
 func TestRestore_LeavesOtherTrailersAlone(t *testing.T) {
 	kept := trailer.Keep(request(t, http.Header{"X-Sum": nil}))
 	for name, other := range map[string]http.Header{
@@ -74,9 +72,9 @@ func TestRestore_LeavesOtherTrailersAlone(t *testing.T) {
 func TestKeep_CostsNothingWithoutTrailers(t *testing.T) {
 	req := request(t, nil)
 	if trailer.Keep(req) != req || trailer.Restore(req) != req {
-		t.Error("a request without trailers has been copied")
+		t.Error("a request without trailers was copied")
 	}
 	if allocs := testing.AllocsPerRun(100, func() { trailer.Restore(trailer.Keep(req)) }); allocs != 0 {
-		t.Errorf("%v allocations", allocs)
+		t.Errorf("%v allocations, want none", allocs)
 	}
 }

@@ -9,23 +9,24 @@ import (
 )
 
 // The causes of ErrMalformedResponse that are found in the text of an answer.
-// None holds anything of it, which is why those of encoding/json are not kept.
+// They hold no part of the answer. The errors of encoding/json do, and are
+// dropped.
 var (
 	errNoBody    = errors.New("the answer has no body, check the base URL")
 	errNoObject  = errors.New("the answer is not a JSON object, check the base URL")
 	errNoToken   = errors.New("the answer has no token")
 	errTwoTokens = errors.New("the answer has two different tokens")
-	errAccountID = errors.New("the answer names an account in a way that cannot be read")
+	errAccountID = errors.New("the answer has an account id that cannot be read")
 )
 
-// parse reads the text of a token endpoint's answer. Passport's two APIs and RFC
-// 6749 (section 5.1) agree but for names and types, and it takes them all: the
-// token is in token or in access_token, and numbers may be strings. A name
-// counts only as it is spelled. Fields of other names are ignored; refresh,
-// which nothing documented takes, is not kept.
+// parse parses the text of a token endpoint's answer. The answers of Passport's
+// two APIs and of RFC 6749 (section 5.1) differ only in names and types. parse
+// accepts all of them: the token is in token or in access_token, and numbers
+// may be strings. Names are case-sensitive. parse ignores other fields. Among
+// these is refresh, since no documented request uses it.
 //
-// It refuses an answer only if there is no token in it, more than one, or an
-// account that it cannot read and that may be another than the one asked for.
+// parse returns an error only if the answer has no token, or more than one, or
+// an account id that it cannot read and that might be another account's.
 func parse(text []byte, account tokensource.AccountKind) (tokensource.Grant, error) {
 	if len(text) == 0 {
 		return tokensource.Grant{}, errNoBody
@@ -42,8 +43,8 @@ func parse(text []byte, account tokensource.AccountKind) (tokensource.Grant, err
 		Token:     tokensource.NewSecret(token),
 		ExpiresIn: seconds(answer["expires_in"]),
 	}
-	// A Source compares internal ids with internal ones, external ids with
-	// external ones. Either would be too much for the organization.
+	// A Source compares ids of the same kind only. For the organization, an id
+	// of either kind is a mismatch.
 	if account != tokensource.KindExternalAccount {
 		if grant.AccountID, err = identifier(answer["account_id"], integer); err != nil {
 			return tokensource.Grant{}, err
@@ -57,12 +58,13 @@ func parse(text []byte, account tokensource.AccountKind) (tokensource.Grant, err
 	return grant, nil
 }
 
-// An object is what a JSON object holds: all values of each name, since a name
-// may occur more than once (RFC 8259, section 4).
+// An object holds the fields of a JSON object. It has all values of each name,
+// since a name may occur more than once (RFC 8259, section 4).
 type object map[string][]json.RawMessage
 
-// objectOf reads a text that is a JSON object. Bytes that follow it are ignored,
-// unless they may be another one. An array of a single object is that object.
+// objectOf parses a text that is a JSON object, or an array with a single
+// object. It ignores bytes after the object, but refuses a text with a second
+// object.
 func objectOf(text []byte) (object, bool) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	var value json.RawMessage
@@ -105,8 +107,8 @@ func elementsOf(value json.RawMessage) (elements []json.RawMessage, ok bool) {
 	return elements, err == nil && !isNull(value)
 }
 
-// tokenOf returns the token: the only string that is not empty in token or, if
-// there is none, in access_token.
+// tokenOf returns the token: the only nonempty string in token. If token has
+// none, it is the only nonempty string in access_token.
 func tokenOf(answer object) (string, error) {
 	for _, name := range []string{"token", "access_token"} {
 		found := ""
@@ -127,7 +129,7 @@ func tokenOf(answer object) (string, error) {
 	return "", errNoToken
 }
 
-// stringOf returns a string, or "" if value is none.
+// stringOf returns the string that value holds, or "" if value is not a string.
 func stringOf(value json.RawMessage) string {
 	var s string
 	_ = json.Unmarshal(value, &s)

@@ -14,36 +14,36 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A ClientCertificate is the certificate that Pismo knows a client by, in two
-// PEM files: the certificate with its chain, and its private key, which is not
-// encrypted. It follows the files: replace them, and what is connected from then
-// on presents the new certificate.
+// A ClientCertificate is a client certificate in two PEM files. One file has
+// the certificate with its chain, the other its private key, which is not
+// encrypted. If the files are replaced, new connections present the new
+// certificate.
 //
-// Make one with [NewClientCertificate], and give what its method RoundTripper
-// returns to whatever talks to Pismo: the client of an issuer, and the base of
-// resource calls. The zero ClientCertificate presents nothing and says so. A
-// ClientCertificate is safe for concurrent use; it has no goroutine, and
-// nothing to close.
+// Make a ClientCertificate with [NewClientCertificate]. Use its RoundTripper
+// for all requests to Pismo: in the Client of an issuer, and as the base of a
+// transport. The zero ClientCertificate presents no certificate; its method
+// GetClientCertificate fails. A ClientCertificate is safe for concurrent use.
+// It has no goroutine, and needs no Close.
 type ClientCertificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[keyPair]
-	reading           sync.Mutex // held while the files are read again
+	reading           sync.Mutex // held during reads of the files
 }
 
 // A keyPair is a certificate and the state of its files when they were read.
 type keyPair struct {
 	certificate       *tls.Certificate // nil if there is none
-	number            uint64           // of the certificate, from 1
+	number            uint64           // counts certificates, from 1
 	certInfo, keyInfo fs.FileInfo
 
-	// retry is set if the files could not be read in that state, and the
-	// certificate is that of an earlier one.
+	// retry is set if the files in this state could not be read. The
+	// certificate is then that of an earlier state.
 	retry time.Time
 }
 
 // NewClientCertificate returns the certificate in two files, which may be the
-// same. It reads them, and it is an error if it cannot, or if they do not
-// belong together; the error, a [*tokensource.ConfigError], names them.
+// same file. It reads the files. It returns a [*tokensource.ConfigError] that
+// names them if they cannot be read, or if key and certificate do not match.
 func NewClientCertificate(certFile, keyFile string) (*ClientCertificate, error) {
 	c := &ClientCertificate{certFile: certFile, keyFile: keyFile}
 	pair := c.state()
@@ -59,14 +59,15 @@ func NewClientCertificate(certFile, keyFile string) (*ClientCertificate, error) 
 var errNoCertificate = errors.New("pismoauth: ClientCertificate: make one with NewClientCertificate")
 
 // GetClientCertificate returns the certificate, for the field of the same name
-// in a tls.Config. It looks at both files, and reads them again if one of them
-// has changed. As long as they are missing, half-written or do not belong
-// together, it returns the last pair that did: a rotation takes a moment, and
-// a botched one is no reason to go without the certificate there is.
+// in a tls.Config. It checks both files, and reads them again if either has
+// changed. While they are missing, half-written or do not match, it returns the
+// last certificate that it could read. So a rotation may take time, and a
+// failed rotation does not stop requests.
 //
-// It presents the certificate whatever authorities the server names, so that
-// the server says what is wrong with it. Connections that are open keep the
-// certificate that they were made with; see [ClientCertificate.RoundTripper].
+// It returns the certificate for all certificate authorities that a server may
+// name, so that the server reports the fault of a certificate that it refuses.
+// Open connections keep their certificate; see
+// [ClientCertificate.RoundTripper].
 func (c *ClientCertificate) GetClientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	certificate := c.latest().certificate
 	if certificate == nil {
@@ -75,7 +76,7 @@ func (c *ClientCertificate) GetClientCertificate(*tls.CertificateRequestInfo) (*
 	return certificate, nil
 }
 
-// latest returns the pair in the files, or the last one that was whole.
+// latest returns the pair in the files, or the last pair that could be read.
 func (c *ClientCertificate) latest() *keyPair {
 	pair := c.current.Load()
 	if pair == nil {
@@ -87,9 +88,10 @@ func (c *ClientCertificate) latest() *keyPair {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	if pair = c.current.Load(); c.isCurrent(pair) {
-		return pair // Somebody else has read it.
+		return pair // Another goroutine has read the files.
 	}
-	next := c.state() // Before they are read: what changes in between is read again.
+	// Get the state before reading: a change in between is then read again.
+	next := c.state()
 	next.certificate, next.number = pair.certificate, pair.number
 	certificate, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	switch {
@@ -102,29 +104,29 @@ func (c *ClientCertificate) latest() *keyPair {
 	return next
 }
 
-// retryInterval is how often files are read again that could not be read, and
-// have not changed since as far as can be seen.
+// retryInterval is the time after which files that could not be read are read
+// again, even if their state has not changed.
 const retryInterval = time.Second
 
-// state returns a pair that has the state of the files, and nothing else.
+// state returns a pair with the state of the files and without a certificate.
 func (c *ClientCertificate) state() *keyPair {
-	certInfo, _ := os.Stat(c.certFile) // Nil where there is none.
+	certInfo, _ := os.Stat(c.certFile) // Nil if the file is missing.
 	keyInfo, _ := os.Stat(c.keyFile)
 	return &keyPair{certInfo: certInfo, keyInfo: keyInfo}
 }
 
-// isCurrent reports whether there is no need to read the files again.
+// isCurrent reports whether the files need not be read again.
 func (c *ClientCertificate) isCurrent(pair *keyPair) bool {
 	return isUnchanged(c.certFile, pair.certInfo) && isUnchanged(c.keyFile, pair.keyInfo) &&
 		(pair.retry.IsZero() || time.Now().Before(pair.retry))
 }
 
-// isUnchanged reports whether the file at path is the one that was seen: not
-// replaced by another, as a rename does, and not written to.
+// isUnchanged reports whether the file at path still has the state seen. A
+// rename over the file changes its state, and so does a write to it.
 func isUnchanged(path string, seen fs.FileInfo) bool {
 	now, err := os.Stat(path)
 	if err != nil || seen == nil {
-		return err != nil && seen == nil // It is still missing.
+		return err != nil && seen == nil // The file is still missing.
 	}
 	return os.SameFile(now, seen) && now.Size() == seen.Size() && now.ModTime().Equal(seen.ModTime())
 }

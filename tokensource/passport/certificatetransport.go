@@ -7,37 +7,38 @@ import (
 	"github.com/pismoauth/pismoauth/internal/base"
 )
 
-// RoundTripper returns a transport for everything that shows the certificate:
+// RoundTripper returns a transport that presents the certificate, for token
+// requests and resource calls:
 //
 //	rt := certificate.RoundTripper(nil)
 //	issuer := &passport.S2S{…, Client: &http.Client{Transport: rt}}
 //	resources, err := transport.New(transport.Config{…, Base: rt})
 //
-// When the files have changed, new requests go out on new connections, which
-// show the new certificate. Requests that are on their way finish on the old
-// connections; these are closed as soon as they are idle. So a certificate can
-// be revoked once the next request has been answered. With
-// [ClientCertificate.GetClientCertificate] alone, connections that are in use
-// stay, and go on showing the old certificate for as long as there is traffic.
+// When the files have changed, new requests use new connections, which present
+// the new certificate. Running requests finish on the old connections, which
+// are closed when they are idle. So the old certificate can be revoked after
+// the next request has been answered. With
+// [ClientCertificate.GetClientCertificate] alone, connections in use stay open,
+// and present the old certificate as long as there is traffic.
 //
-// Base is what the connections are made like; nil means like those of
-// transport.NewBase. It is copied, and is not used itself: later changes to it,
-// and its CloseIdleConnections, have no effect. The copies present this
-// certificate and no other, resume no TLS session of an earlier one, and do not
-// have what was added with RegisterProtocol. A base with a DialTLS or a
-// DialTLSContext does its handshakes itself: there the certificate is for those
-// functions to present.
+// The connections have the settings of base; nil means those of
+// transport.NewBase. The RoundTripper copies base and does not use it: later
+// changes to base, and its CloseIdleConnections, have no effect. The copies
+// present this certificate only, and resume no TLS session of an earlier
+// certificate. They do not have the protocols of RegisterProtocol. If base has
+// a DialTLS or a DialTLSContext, these functions do the handshakes, and must
+// present the certificate themselves.
 //
-// The RoundTripper looks at both files before each request. It is safe for
+// The RoundTripper checks both files before each request. It is safe for
 // concurrent use, and has a method CloseIdleConnections, which
-// [http.Client.CloseIdleConnections] calls. Make one and share it: each has
-// connections of its own.
+// [http.Client.CloseIdleConnections] calls. Share one RoundTripper: each has
+// its own connections.
 func (c *ClientCertificate) RoundTripper(base *http.Transport) http.RoundTripper {
 	return newCertificateTransport(c, base)
 }
 
-// certificateTransport is an http.RoundTripper whose generations of connections show one
-// certificate each.
+// A certificateTransport is an http.RoundTripper with a generation of
+// connections for each certificate.
 type certificateTransport struct {
 	certificate *ClientCertificate
 	base        *http.Transport
@@ -59,7 +60,7 @@ func (c *certificateTransport) RoundTrip(req *http.Request) (*http.Response, err
 // CloseIdleConnections closes the connections that are idle.
 func (c *certificateTransport) CloseIdleConnections() { c.connections.CloseIdleConnections() }
 
-// generation returns the connections that show the certificate of the files.
+// generation returns the connections that present the certificate in the files.
 func (c *certificateTransport) generation() *base.Generation {
 	return c.connections.Current(c.certificate.latest().number, func(*http.Transport) *base.Generation {
 		transport := base.Clone(c.base)

@@ -9,16 +9,16 @@ import (
 	"github.com/pismoauth/pismoauth/internal/base"
 )
 
-// A retirableTransport is what one exchange goes out over.
+// A retirableTransport sends the request of one exchange.
 type retirableTransport interface {
 	http.RoundTripper
 
-	// Retire has no later exchange go out over the connection of this one.
-	// Requests that share the connection are not disturbed.
+	// Retire ensures that no later exchange uses the connection of this
+	// exchange. It does not disturb other requests on the connection.
 	Retire()
 }
 
-// nextTransport returns what the next exchange goes out over.
+// nextTransport returns the transport for the next exchange.
 func (s *S2S) nextTransport() retirableTransport {
 	var transport http.RoundTripper
 	if s.Client != nil {
@@ -37,7 +37,8 @@ func (s *S2S) nextTransport() retirableTransport {
 }
 
 // generation returns the current generation of the connections of s. The first
-// is on own, the Transport of the Client, or on a new base if that is nil.
+// generation uses own, the Transport of the Client, or a new base if own is
+// nil.
 func (s *S2S) generation(own *http.Transport) *base.Generation {
 	return s.pool().startingWith(own).Current(0, func(before *http.Transport) *base.Generation {
 		switch {
@@ -58,7 +59,7 @@ type connectionPool struct {
 	connections *base.Connections
 }
 
-// startingWith returns the connections that began with own.
+// startingWith returns the connections whose first generation uses own.
 func (p *connectionPool) startingWith(own *http.Transport) *base.Connections {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,9 +69,10 @@ func (p *connectionPool) startingWith(own *http.Transport) *base.Connections {
 	return p.connections
 }
 
-// connectionPools has the pool of each S2S that is in use: weak.Pointer[S2S] to *pool. It
-// is state of the package because S2S cannot have any of its own: whoever
-// prints an S2S copies it, while others use it.
+// connectionPools has the pool of each S2S in use, as a map from
+// weak.Pointer[S2S] to *connectionPool. It is a variable of the package because
+// an S2S cannot hold state: printing an S2S copies it, while other goroutines
+// use it.
 var connectionPools sync.Map
 
 func (s *S2S) pool() *connectionPool {
@@ -80,19 +82,15 @@ func (s *S2S) pool() *connectionPool {
 	}
 	p, loaded := connectionPools.LoadOrStore(key, new(connectionPool))
 	if !loaded {
-		// The connections, which are idle by then, close by themselves.
+		// The connections are idle then, and close by themselves.
 		runtime.AddCleanup(s, func(key weak.Pointer[S2S]) { connectionPools.Delete(key) }, key)
 	}
 	return p.(*connectionPool)
 }
 
-// An unknownTransport line is a RoundTripper of which nothing is known.
+// An unknownTransport is a RoundTripper of a type that S2S does not know.
 type unknownTransport struct{ http.RoundTripper }
 
-// Retire closes the connections that are idle, if the RoundTripper can do that.
-// The connection of an exchange that failed is idle, unless others share it.
-func (f unknownTransport) Retire() {
-	if idle, ok := f.RoundTripper.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdle(idle)
-	}
-}
+// Retire closes the idle connections, if the RoundTripper can do that. The
+// connection of a failed exchange is idle, unless others share it.
+func (t unknownTransport) Retire() { base.CloseIdleSoon(t.RoundTripper) }

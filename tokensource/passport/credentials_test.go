@@ -24,8 +24,8 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// receivedCredentials serves tokens, and returns the base URL and the key and the secret
-// of each request that came.
+// receivedCredentials starts a server of tokens. It returns the base URL, and
+// the key and the secret of each request.
 func receivedCredentials(t *testing.T) (string, func() [][2]string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -176,8 +176,8 @@ func TestCredentials_ErrorNamesSource(t *testing.T) {
 		"file missing":         {passport.FileCredentials(missing, missing), "", []string{missing, "S2S.Credentials.Key"}},
 		"file is a directory":  {passport.FileCredentials(dir, dir), "", []string{dir}},
 		"file empty":           {passport.Credentials{Key: good, Secret: passport.File(empty)}, "", []string{empty, "empty"}},
-		"file of two lines":    {passport.Credentials{Key: good, Secret: passport.File(broken)}, "", []string{broken, "does not print"}},
-		"literal of two lines": {passport.StaticCredentials("k", leak+"\n"+leak), "", []string{"S2S.Credentials.Secret", "does not print"}},
+		"file of two lines":    {passport.Credentials{Key: good, Secret: passport.File(broken)}, "", []string{broken, "unprintable"}},
+		"literal of two lines": {passport.StaticCredentials("k", leak+"\n"+leak), "", []string{"S2S.Credentials.Secret", "unprintable"}},
 		"custom, empty":        {passport.Credentials{Key: custom("", nil), Secret: good}, "", []string{"S2S.Credentials.Key", "empty"}},
 		"custom, control":      {passport.Credentials{Key: custom(leak+"\x00", nil), Secret: good}, "", []string{"S2S.Credentials.Key"}},
 		"custom, failing":      {passport.Credentials{Key: custom("", errors.New(leak)), Secret: good}, "", []string{"S2S.Credentials.Key", "function"}},

@@ -1,8 +1,8 @@
 /*
-Package passport has the issuers: how Pismo's Passport API hands out a token.
+Package passport has the issuers of tokens: clients of Pismo's Passport API.
 
-An issuer is given to a [tokensource.Source], which asks it for a token when
-there is none that can be used, and keeps what it gets:
+A [tokensource.Source] has an issuer. The Source asks the issuer for a token if
+it has no usable token, and keeps the token that it gets:
 
 	source, err := tokensource.New(tokensource.Config{
 		Issuer: &passport.S2S{
@@ -12,31 +12,33 @@ there is none that can be used, and keeps what it gets:
 	})
 
 [S2S] is the issuer for Pismo's server-to-server authentication. It never
-follows a redirect, never sends a credential in the clear to another machine
-(unless it is told to), and never lets a part of the request or of the answer
-into the text of an error.
+follows a redirect. It never sends a credential in the clear to another machine,
+unless S2S.DangerouslyAllowHTTP is set. No part of the request or of the answer
+gets into the text of an error.
 
 # Rules of correct use
 
-  - Call [tokensource.Source.Token], not [S2S.Issue], which makes a request each
+  - Call [tokensource.Source.Token], not [S2S.Issue], which sends a request each
     time. Make one Source for each set of credentials, and keep it.
-  - BaseURL is what Pismo told you for the environment, without "/passport".
-  - Keep the secret out of the program, of its arguments and of its repository.
-    It is full of punctuation that shells, .env files and Caddyfiles take for
-    their own: prefer [FileCredentials] to [EnvCredentials].
-  - Leave the checking of certificates on (no InsecureSkipVerify). TLS is what
-    proves that a token comes from Pismo: its signature cannot be verified by
-    anyone else, as [tokensource.Token.Claims] explains.
-  - Give the issuer an HTTP client that does not authenticate its requests. One
-    that asks the Source for a token would ask while making one.
-  - Do not change an issuer, or what its fields point to, once it is in use. To
-    rotate credentials, change what the environment variables or the files hold.
+  - BaseURL is the URL that Pismo gave you for the environment, without
+    "/passport".
+  - Keep the secret out of the program, its arguments and its repository. The
+    secret is full of punctuation with a meaning in shells, .env files and
+    Caddyfiles: prefer [FileCredentials] to [EnvCredentials].
+  - Leave the verification of certificates on (no InsecureSkipVerify). Only TLS
+    proves that a token comes from Pismo: nobody but Pismo can verify the
+    token's signature, as [tokensource.Token.Claims] explains.
+  - Give the issuer an HTTP client that does not authenticate its requests. A
+    client that asks the Source for a token would ask while the Source waits for
+    that token.
+  - Do not change an issuer that is in use, nor the values that its fields point
+    to. To rotate credentials, change the environment variables or the files.
 
 # At the start of a program
 
-[tokensource.New] checks what is configured, and reads nothing. To find an unset
-variable or an unreadable file when the program starts, and not at its first
-request, read the credentials once:
+[tokensource.New] checks the configuration and reads no credentials. Read them
+once at the start of the program, to find an unset variable or an unreadable
+file then, and not at the first request:
 
 	if err := issuer.Credentials.Check(ctx); err != nil {
 		log.Fatal(err) // It names the variable or the file, and no secret.
@@ -45,8 +47,9 @@ request, read the credentials once:
 # Client certificates
 
 Pismo's pages call mutual TLS mandatory, for token requests and for resource
-calls. A [ClientCertificate] follows its files, so that a certificate can be
-replaced without a restart. What its RoundTripper returns serves both:
+calls. A [ClientCertificate] reads its files again when they change, so that a
+certificate can be replaced without a restart. Its RoundTripper serves both
+kinds of requests:
 
 	certificate, err := passport.NewClientCertificate("client.pem", "client.key")
 	…
@@ -56,31 +59,32 @@ replaced without a restart. What its RoundTripper returns serves both:
 
 # Connections
 
-An issuer without a Client of its own has connections of its own, which are kept,
-and checked by pings if they are HTTP/2. A connection on which a token request
-timed out or broke off is not used again, so that a dead one costs one request;
-[S2S].Client says what that takes where the Client is yours.
+An issuer without a Client has its own connections. It keeps idle connections,
+and checks HTTP/2 connections by pings. It does not use a connection again on
+which a token request timed out or broke off, so that a dead connection costs
+one request. The comment of [S2S].Client says what this needs with your own Client.
 
 # Proxies
 
-Without a Client, the proxy is the one in the environment (HTTPS_PROXY,
-NO_PROXY). Set the Proxy of a Transport of your own to http.ProxyURL for another,
-or to nil for none. TLS passes through such a proxy, which sees the host and
-nothing else. A gateway that ends TLS instead is a BaseURL of its own, if need be
-with a path; it sees the secret.
+Without a Client, the proxy comes from the environment (HTTPS_PROXY, NO_PROXY).
+With a Transport of your own, set its Proxy to http.ProxyURL for another proxy,
+or to nil for no proxy. TLS passes through such a proxy, which sees only the
+host. A gateway that terminates TLS instead sees the secret. Set BaseURL to its
+address, with a path if it needs one.
 
 # Other ways to a token
 
-Pismo has two: OpenID, with an assertion in place of the secret, and OAuth2. An
-issuer for one of them is a file beside s2s.go that makes the request; the
-exchange and the answer are the same.
+Pismo has two other ways to get a token: OpenID, with an assertion in place of
+the secret, and OAuth2. An issuer for either is a file beside s2s.go that builds
+the request. It shares the exchange and the answer.
 
 # Reading order
 
-s2s.go makes the request, exchange.go sends it, response.go tells what the answer
-means, answer.go and number.go read it. connections.go has what is sent over,
-progress.go and explain.go the text of what went wrong on the way. credentials.go
-has the key and the secret, certificate.go and rotation.go the client's
-certificate, validate.go what a configuration may be.
+A token request goes through s2s.go, which builds it, and exchange.go, which
+sends it. response.go classifies the answer, and answer.go and number.go parse
+it. connections.go has the connections. progress.go, explain.go and
+networkreason.go make the text of a failure. Configuration: credentials.go and
+secretfunc.go have the key and the secret, certificate.go and
+certificatetransport.go the client's certificate, validate.go the checks.
 */
 package passport

@@ -9,18 +9,18 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// exchange sends a request for a token and reads the answer. It knows nothing
-// of how the request authenticates itself: every issuer of this package goes
-// through it. What an answer means is told at [S2S.Issue].
-func exchange(client *http.Client, line retirableTransport, req *http.Request, account tokensource.AccountKind) (tokensource.Grant, error) {
+// exchange sends a request for a token and reads the answer. Every issuer of
+// this package uses it: it does not depend on how the request is authenticated.
+// [S2S.Issue] documents the meaning of the answers.
+func exchange(client *http.Client, rt retirableTransport, req *http.Request, account tokensource.AccountKind) (tokensource.Grant, error) {
 	var p progress
 	ctx := req.Context()
-	// Set, it keeps net/http from unpacking: that fails where the answer is not
-	// packed as it says.
+	// If the field is set, net/http does not decompress the answer. It would
+	// fail if the answer is not in the format that its header names.
 	req.Header.Set("Accept-Encoding", "gzip")
-	resp, err := withTransport(client, line).Do(req.WithContext(httptrace.WithClientTrace(ctx, p.trace())))
+	resp, err := withTransport(client, rt).Do(req.WithContext(httptrace.WithClientTrace(ctx, p.trace())))
 	if err != nil {
-		return tokensource.Grant{}, retireAndExplain(ctx, err, line, req, &p)
+		return tokensource.Grant{}, retireAndExplain(ctx, err, rt, req, &p)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	failure := statusError(resp.StatusCode)
@@ -29,7 +29,7 @@ func exchange(client *http.Client, line retirableTransport, req *http.Request, a
 		p.reach(reading)
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 		if err != nil {
-			failure = retireAndExplain(ctx, err, line, req, &p)
+			failure = retireAndExplain(ctx, err, rt, req, &p)
 		} else {
 			grant, failure = read(resp, body, account)
 		}
@@ -40,23 +40,24 @@ func exchange(client *http.Client, line retirableTransport, req *http.Request, a
 	return grant, nil
 }
 
-// withTransport returns a copy of client that sends over line and follows no redirect.
-func withTransport(client *http.Client, line retirableTransport) *http.Client {
+// withTransport returns a copy of client that uses the transport rt and follows
+// no redirects.
+func withTransport(client *http.Client, rt retirableTransport) *http.Client {
 	var c http.Client
 	if client != nil {
 		c = *client
 	}
-	c.Transport = line
+	c.Transport = rt
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
 }
 
-// retireAndExplain returns the error of an exchange that err ended. Its connection, if
-// there was one, is not used again: it may be the connection that is broken, and
-// not the endpoint.
-func retireAndExplain(ctx context.Context, err error, line retirableTransport, req *http.Request, p *progress) *tokensource.Error {
+// retireAndExplain returns the error of an exchange that ended with err. If the
+// exchange had a connection, it retires the connection: possibly the connection
+// is broken, and not the endpoint.
+func retireAndExplain(ctx context.Context, err error, rt retirableTransport, req *http.Request, p *progress) *tokensource.Error {
 	if phase, _ := p.reached(); phase >= waiting {
-		line.Retire()
+		rt.Retire()
 	}
 	return exchangeError(ctx, err, req.URL.Host, p)
 }

@@ -101,7 +101,8 @@ func TestS2S_ResolverErrors(t *testing.T) {
 	}
 }
 
-// serverCertificate returns a certificate for a name, and who trusts it.
+// serverCertificate returns a certificate for a name, and a pool that trusts
+// it.
 func serverCertificate(t *testing.T, name string, notAfter time.Time) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -150,10 +151,10 @@ func TestS2S_CertificateErrors(t *testing.T) {
 		"expired":               {"127.0.0.1", time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), false, tls.VersionTLS13, 0, nil, "is valid from 2026-01-01 to 2026-01-02 only"},
 		"unknown authority":     {"127.0.0.1", soon, true, tls.VersionTLS13, 0, nil, "signed by an unknown authority"},
 		"another name":          {"pismo.example", soon, false, tls.VersionTLS13, 0, nil, "for another host name"},
-		"no client certificate": {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, nil, "rejected our client certificate, or misses one"},
-		"a wrong one":           {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, unknown, "rejected our client certificate"},
-		"none, TLS 1.2":         {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, nil, "for want of a client certificate"},
-		"a wrong one, TLS 1.2":  {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, unknown, "rejected our client certificate"},
+		"no client certificate": {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, nil, "rejected the client certificate, or requires one"},
+		"a wrong one":           {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, unknown, "rejected the client certificate"},
+		"none, TLS 1.2":         {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, nil, "perhaps because it requires a client certificate"},
+		"a wrong one, TLS 1.2":  {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, unknown, "rejected the client certificate"},
 		"no common version":     {"127.0.0.1", soon, false, tls.VersionTLS11, 0, nil, "refused the TLS handshake (tls: protocol version not supported)"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,7 +186,7 @@ func TestS2S_CertificateErrors(t *testing.T) {
 	}
 }
 
-// The text of a timeout says what took too long.
+// The text of a timeout names the phase in which the time ran out.
 func TestS2S_TimeoutErrors(t *testing.T) {
 	stuck := func(_ http.ResponseWriter, r *http.Request) { awaitDisconnect(r) }
 	for name, test := range map[string]struct {
@@ -234,8 +235,8 @@ func TestS2S_TimeoutErrors(t *testing.T) {
 	}
 }
 
-// Limits of the client's own are no deadline of the issuance: there may be time
-// for another attempt.
+// A timeout of the client is not the deadline of the issuance: there may be
+// time for another attempt.
 func TestS2S_TimeoutsOfTheTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for says, limit := range map[string]func(*http.Transport){
@@ -263,8 +264,8 @@ func TestS2S_TimeoutsOfTheTransport(t *testing.T) {
 	})
 }
 
-// A caller who left is told by its context, and by nothing that was canceled
-// beneath the client.
+// Only the caller's context says that the caller has left. A cancellation below
+// the client does not.
 func TestS2S_CanceledBeneath(t *testing.T) {
 	for name, fail := range map[string]func(*http.Request) error{
 		"by the transport": func(*http.Request) error { return context.Canceled },
@@ -277,7 +278,7 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 		if errors.Is(err, context.Canceled) {
 			t.Errorf("%s: the caller seems to have left: %v", name, err)
 		}
-		wantText(t, err, "pismo.example: given up by the HTTP client")
+		wantText(t, err, "pismo.example: the HTTP client canceled the request")
 	}
 	s := issuer("https://pismo.example")
 	s.Credentials.Key = func(context.Context) (tokensource.Secret, error) { return tokensource.Secret{}, context.Canceled }
@@ -288,8 +289,8 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 	}
 }
 
-// A client that authenticates its requests with the tokens it is to get waits
-// for itself. The Source says so, and that must not become an outage.
+// A client that authenticates token requests with the same Source would wait
+// for itself. The Source reports this, and the error must not become an outage.
 func TestS2S_ClientThatAsksItself(t *testing.T) {
 	s := issuer("https://pismo.example")
 	inner := tokensource.NewError(tokensource.ErrMisconfigured, nil)

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// maxExpiresIn is the longest life in seconds that an answer may promise: a day.
-// Pismo's tokens live for minutes. A larger number is one of milliseconds, a
-// date, or "never", and tells nothing.
+// maxExpiresIn is the longest lifetime in seconds that counts as valid: a day.
+// Pismo's tokens live for minutes. A larger number is in milliseconds, is a
+// date, or means "never".
 const maxExpiresIn = 24 * 60 * 60
 
-// seconds reads the life of a token, out of numbers or of strings that hold one
-// (OpenID answers "3600"). It is 0, for unknown, if there is none that makes
-// sense, and the shortest if there are several.
+// seconds returns the lifetime of a token. The values are numbers, or strings
+// that hold a number (OpenID answers "3600"). It ignores invalid values. It
+// returns the shortest valid lifetime, or 0 for unknown.
 func seconds(values []json.RawMessage) time.Duration {
 	life := time.Duration(0)
 	for _, value := range values {
@@ -35,10 +35,10 @@ func seconds(values []json.RawMessage) time.Duration {
 	return life
 }
 
-// identifier reads an account's id, "" if none is named. Null, booleans, empty
-// strings and 0 name none. An array or an object that holds one value only
-// stands for that value. It is an error if the id cannot be told, as that may be
-// another account's.
+// identifier returns the id of the account that the values name, or "". Null,
+// booleans, empty strings and 0 do not name an account. An array or an object
+// that holds a single value stands for that value. identifier returns an error
+// if it cannot read the id, since the id might be another account's.
 func identifier(values []json.RawMessage, form func(string) string) (string, error) {
 	found := ""
 	for _, value := range values {
@@ -57,11 +57,11 @@ func identifier(values []json.RawMessage, form func(string) string) (string, err
 	return found, nil
 }
 
-// maxDepth is how deep in arrays and objects an id is looked for.
+// maxDepth is the number of arrays and objects around an id that scalar opens.
 const maxDepth = 3
 
-// scalar returns the text of the string or of the number that value is, or that
-// is the only thing in it.
+// scalar returns the text of a string or a number. The value is the string or
+// the number, or an array or object that holds nothing else.
 func scalar(value json.RawMessage, depth int) (string, error) {
 	switch string(value) {
 	case "null", "true", "false":
@@ -91,8 +91,8 @@ func scalar(value json.RawMessage, depth int) (string, error) {
 func rawText(id string) string { return id }
 
 // integer returns the canonical form of an integer, so that 4711, 4711.0,
-// 4.711e3 and 004711 are one id. Text that is no integer is returned as it is:
-// it names another account than any integer does.
+// 4.711e3 and 004711 are the same id. It returns other text unchanged: such an
+// id differs from that of every account with an integer id.
 func integer(id string) string {
 	id = strings.TrimSpace(id)
 	f, err := strconv.ParseFloat(id, 64)
@@ -103,7 +103,7 @@ func integer(id string) string {
 		if mantissa, _, _ := strings.Cut(strings.ToLower(id), "e"); strings.Trim(mantissa, "+-.0") == "" {
 			return "0"
 		}
-		return id // Too small for a float.
+		return id // The number is not 0, but too small for a float64.
 	case math.Abs(f) < 1:
 		return id
 	}
@@ -114,6 +114,6 @@ func integer(id string) string {
 	return exact.Num().String()
 }
 
-// isNumeral reports whether text has the characters of a decimal numeral only.
+// isNumeral reports whether text has only characters of a decimal numeral.
 // The packages strconv and math/big also read "Inf", "0x10" and "1_000".
 func isNumeral(text string) bool { return strings.Trim(text, "0123456789.eE+-") == "" }

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// A phase is how far a request has come.
+// A phase is a phase of a request.
 type phase int
 
 const (
@@ -18,7 +18,7 @@ const (
 	reading
 )
 
-// String completes "timed out while".
+// String returns a text that completes "timed out while".
 func (p phase) String() string {
 	return [...]string{
 		"preparing the request", "waiting for a connection", "resolving the host", "connecting", "in the TLS handshake",
@@ -26,12 +26,13 @@ func (p phase) String() string {
 	}[p]
 }
 
-// progress follows a request, for the text of its error. The furthest phase
-// counts: when a request has a connection, dials may go on in the background.
+// A progress records the phases of a request, for the text of its error. It
+// keeps the latest phase: if a request has got a connection, dials may go on in
+// the background.
 type progress struct {
 	mu    sync.Mutex
 	phase phase
-	peer  string // the address that was dialled last: the host's, or a proxy's
+	peer  string // the last dialled address: the host's, or a proxy's
 }
 
 func (p *progress) reach(phase phase) {
@@ -40,7 +41,7 @@ func (p *progress) reach(phase phase) {
 	p.phase = max(p.phase, phase)
 }
 
-// reached returns the furthest phase, and the address that was dialled last.
+// reached returns the latest phase and the last dialled address.
 func (p *progress) reached() (phase phase, peer string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,22 +15,23 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// maxAnswer is how many bytes of an answer are read, and how many it may have
-// when it is unpacked: the longest token seen is 2 KiB long.
+// maxAnswer is the greatest size in bytes of an answer, both before and after
+// decompression. The longest token seen is 2 KiB long.
 const maxAnswer = 64 << 10
 
-// The causes of errors that are found in an answer. None holds anything of it.
+// The causes of errors that are found in an answer. Their texts hold no part of
+// the answer.
 var (
-	errRedirect   = errors.New("the token endpoint redirects; redirects are not followed")
+	errRedirect   = errors.New("the token endpoint answers with a redirect, check the base URL")
 	errSwitched   = errors.New("the token endpoint switched protocols")
-	errHTML       = errors.New("the answer is an HTML page, of a firewall or a proxy perhaps")
-	errFirewall   = errors.New("the answer is a 403 that is not a JSON object, of a firewall or a proxy perhaps")
+	errHTML       = errors.New("the answer is an HTML page, perhaps of a firewall or a proxy")
+	errFirewall   = errors.New("the answer is a 403 that is not a JSON object, perhaps of a firewall or a proxy")
 	errTooLong    = errors.New("the answer is longer than 64 KiB")
-	errUnreadable = errors.New("the answer is compressed, and breaks off, is longer than 64 KiB, or is in a format other than gzip and deflate")
+	errUnreadable = errors.New("the compressed answer breaks off, is longer than 64 KiB, or is in a format other than gzip and deflate")
 	errStatus     = errors.New("the token endpoint does not answer with this status, check the base URL")
 )
 
-// statusError returns the error that needs no look at the body, or nil.
+// statusError returns the error of a status whose body does not matter, or nil.
 func statusError(status int) *tokensource.Error {
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -40,14 +41,14 @@ func statusError(status int) *tokensource.Error {
 	case 300 <= status && status <= 399:
 		return explainConstant(tokensource.ErrMalformedResponse, errRedirect)
 	case status < 200:
-		// The body of a 101 is the connection: it has no end.
+		// The body of a 101 is the connection, which has no end.
 		return explainConstant(tokensource.ErrMalformedResponse, errSwitched)
 	}
 	return nil
 }
 
-// read turns an answer into a grant, or into the error it stands for. Of body it
-// is given at most one byte more than maxAnswer.
+// read returns the grant or the error of an answer. The length of body is at
+// most maxAnswer + 1.
 func read(resp *http.Response, body []byte, account tokensource.AccountKind) (tokensource.Grant, *tokensource.Error) {
 	text, whole := answer.Decode(resp.Header, body[:min(len(body), maxAnswer)], maxAnswer)
 	text = bytes.TrimSpace(text)
@@ -73,7 +74,8 @@ func read(resp *http.Response, body []byte, account tokensource.AccountKind) (to
 	return grant, nil
 }
 
-// firewallError returns why it is not Passport that answers, or nil.
+// firewallError returns an error if the answer comes from a firewall or a proxy
+// in front of Passport, or nil.
 func firewallError(resp *http.Response, text []byte, object bool) error {
 	switch {
 	case bytes.HasPrefix(text, []byte("<")), mediaType(resp.Header) == "text/html" && !object:
@@ -84,15 +86,14 @@ func firewallError(resp *http.Response, text []byte, object bool) error {
 	return nil
 }
 
-// refusalError returns the error of an answer with a status of 4xx, or with one that
-// does not exist.
+// refusalError returns the error of an answer whose status is 4xx or undefined.
 func refusalError(status int, object bool, account tokensource.AccountKind) *tokensource.Error {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return rejectionError(account)
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
-		// In JSON it is Passport that speaks, and about the account, as the
-		// organization is served by the same path and the same fields.
+		// An answer in JSON comes from Passport. It is about the account, since
+		// requests for the organization have the same path and fields.
 		if object && account != tokensource.KindOrganization {
 			return rejectionError(account)
 		}
@@ -100,8 +101,9 @@ func refusalError(status int, object bool, account tokensource.AccountKind) *tok
 	return explainConstant(tokensource.ErrMalformedResponse, errStatus)
 }
 
-// rejectionError returns the error of who was refused. Passport says the same, a 401,
-// of credentials and of an account; the organization has only credentials.
+// rejectionError returns the error of a 401. Passport answers 401 both to wrong
+// credentials and to a wrong account. A request for the organization has no
+// account, so its credentials are wrong.
 func rejectionError(account tokensource.AccountKind) *tokensource.Error {
 	if account == tokensource.KindOrganization {
 		return tokensource.NewError(tokensource.ErrCredentialsRejected, nil)
@@ -109,7 +111,8 @@ func rejectionError(account tokensource.AccountKind) *tokensource.Error {
 	return tokensource.NewError(tokensource.ErrAccountRejected, nil)
 }
 
-// withResponseInfo adds to an error what the head of the answer says.
+// withResponseInfo adds status, correlation id and Retry-After of the answer to
+// an error.
 func withResponseInfo(failure *tokensource.Error, resp *http.Response) *tokensource.Error {
 	failure.StatusCode = resp.StatusCode
 	failure.CorrelationID = correlationID(resp.Header)
@@ -120,17 +123,17 @@ func withResponseInfo(failure *tokensource.Error, resp *http.Response) *tokensou
 	return failure
 }
 
-// maxAge is the longest that an answer with a token can have been in a cache:
-// the token would not have outlived it.
+// maxAge is the greatest valid Age, in seconds: no token lives longer than an
+// answer with this Age.
 const maxAge = 24 * 60 * 60
 
-// endpointTime returns the time by the token endpoint's own clock, or the zero Time if
-// the answer does not tell. Where a cache answered, it is the Date of the answer
-// and its Age together (RFC 9110, section 6.6.1; RFC 9111, section 5.1).
+// endpointTime returns the time of the token endpoint's clock, or the zero Time
+// if the answer does not hold it. It is the sum of the answer's Date and, if a
+// cache answered, its Age (RFC 9110, section 6.6.1; RFC 9111, section 5.1).
 func endpointTime(h http.Header) time.Time {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil || date.Year() < 2000 {
-		return time.Time{} // Without a clock, computers live in 1970.
+		return time.Time{} // A computer whose clock is not set says 1970.
 	}
 	age, err := strconv.ParseUint(strings.TrimSpace(h.Get("Age")), 10, 32)
 	if err != nil || age > maxAge {
@@ -140,7 +143,7 @@ func endpointTime(h http.Header) time.Time {
 }
 
 func mediaType(h http.Header) string {
-	// Faulty parameters are no concern: the type is returned nevertheless.
+	// ParseMediaType returns the type even if the parameters are faulty.
 	mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	return mediaType
 }
@@ -149,9 +152,9 @@ func isObject(text []byte) bool {
 	return bytes.HasPrefix(text, []byte("{")) && json.Valid(text)
 }
 
-// correlationID returns Pismo's id of the answer, for a ticket with its
-// support, or "" if it is not one: it ends in logs and in the attributes of
-// spans, and who knows who answered.
+// correlationID returns Pismo's id of the answer, which Pismo's support can
+// look up. It returns "" if the value does not have the form of an id: the id
+// gets into logs and spans, and a server other than Pismo may have answered.
 func correlationID(h http.Header) string {
 	id := h.Get("X-Cid")
 	if len(id) > 128 {

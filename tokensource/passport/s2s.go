@@ -17,76 +17,78 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// S2S issues tokens for a server's key and secret: Pismo's server-to-server
-// authentication, which its pages also call basic authentication with client
-// credentials. It is a [tokensource.Issuer], for the organization and for
-// accounts named by their Pismo id; external account ids take OpenID.
+// S2S issues tokens for a server's key and secret. This is Pismo's
+// server-to-server authentication, which its pages also call basic
+// authentication with client credentials. S2S is a [tokensource.Issuer] for the
+// organization and for accounts named by their Pismo id. External account ids
+// need OpenID.
 //
-// BaseURL and Credentials are required. tokensource.New reports what is wrong
-// with the rest, and Issue refuses to send anything until it is mended. Once in
-// use an S2S must not be changed; then its methods are safe for concurrent use.
+// BaseURL and Credentials are required. tokensource.New reports every fault.
+// Issue sends nothing while S2S has a fault. Do not change an S2S that is in
+// use. Its methods are then safe for concurrent use.
 //
-// Printed, logged or marshalled, an S2S shows the host of its BaseURL only; its
-// Credentials stay hidden even in a field that is not exported, where fmt asks
-// no value how to print it.
+// Printed, logged or marshalled, an S2S shows only the host of its BaseURL. Its
+// Credentials stay hidden even if the S2S is in an unexported field, where fmt
+// does not call the methods of a value.
 type S2S struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 
 	// BaseURL is the address of the Pismo environment, such as
-	// "https://sandbox.pismolabs.io"; Pismo tells each customer its own for
-	// production. Required. A path is kept as a prefix, for a gateway of your
-	// own in between, but "/passport" is not part of it: S2S adds that. It has
-	// no user info, no query and no fragment. The scheme is https, unless the
-	// host is loopback (localhost, 127.0.0.0/8, ::1).
+	// "https://sandbox.pismolabs.io". Pismo gives each customer a production
+	// address. Required. A path is kept as a prefix, for a gateway of your own.
+	// Leave out "/passport", which S2S adds. BaseURL has no user info, no query
+	// and no fragment. The scheme is https, unless the host is loopback
+	// (localhost, 127.0.0.0/8, ::1).
 	BaseURL string
 
-	// Credentials are the key and the secret of the server, read each time a
-	// token is issued. Required.
+	// Credentials are the key and the secret of the server. S2S reads them for
+	// each token request. Required.
 	Credentials Credentials
 
-	// Client makes the requests. It is where a client certificate, a proxy or
-	// certificate authorities of your own go, in its Transport. It is never
-	// modified, and its CheckRedirect never asked: redirects are not followed,
-	// because a 307 would post the secret elsewhere. It must not authenticate
-	// its requests with the tokens that are issued here.
+	// Client sends the requests. Its Transport can have a client certificate, a
+	// proxy or certificate authorities of your own. S2S never changes the
+	// Client. It follows no redirects, because a 307 would send the secret to
+	// another address, and never calls the Client's CheckRedirect. The Client
+	// must not authenticate its requests with the tokens of this issuer.
 	//
-	// Nil, or a Client without a Transport, means connections of its own, made
-	// like those of transport.NewBase: they take a proxy from the environment,
-	// and check HTTP/2 connections by pings.
+	// Nil, or a Client without a Transport, means that the S2S has its own
+	// connections, with the settings of transport.NewBase: a proxy from the
+	// environment, and pings on HTTP/2 connections.
 	//
-	// After an exchange that had no whole answer, later ones go out on new
-	// connections: it may be the connection that is dead, and not the endpoint.
-	// The Transport's own connections are left to those who share them, and it
-	// is copied instead. That takes an [*http.Transport], or what
-	// [ClientCertificate.RoundTripper] returns. Of any other Transport, the idle
-	// connections are closed, if it has a method CloseIdleConnections; see to
-	// it that it checks its HTTP/2 connections by pings ([http.HTTP2Config]).
+	// After an exchange without a complete answer, S2S opens new connections:
+	// possibly the connection is dead, and not the endpoint. It does not close
+	// the Transport's own connections, which others may share, but copies the
+	// Transport. This needs an [*http.Transport], or the RoundTripper of a
+	// [ClientCertificate]. Of any other Transport it closes the idle
+	// connections, if the Transport has a method CloseIdleConnections. Configure
+	// such a Transport to check HTTP/2 connections by pings
+	// ([http.HTTP2Config]).
 	Client *http.Client
 
-	// SecretField is what the request calls the secret. Empty means
-	// "server_secret"; older pages of Pismo's say "secret_key".
+	// SecretField is the name of the request's field for the secret. Empty means
+	// "server_secret". Older pages of Pismo say "secret_key".
 	SecretField string
 
-	// Header is sent along, to satisfy a gateway of your own, for example.
-	// Fields that decide how the request is framed, understood or
-	// authenticated (Content-Type, Accept, Authorization, Host and the like)
-	// are refused.
+	// Header is added to the request, for example for a gateway of your own.
+	// Fields for the framing, the format or the authentication of the request
+	// (Content-Type, Accept, Authorization, Host and the like) are not allowed.
 	Header http.Header
 
-	// Fields are sent along in the JSON object of the request. The key, the
-	// secret and account_id are refused, in any case.
+	// Fields are added to the JSON object of the request. The names of the key,
+	// of the secret and of account_id are not allowed, in upper or lower case.
 	Fields map[string]any
 
-	// Bare has tokens sent without "Bearer " before them, as some older
-	// clients of Pismo's do. Its OpenAPI files all say Bearer.
+	// Bare sends the tokens without the "Bearer " prefix, as some older clients
+	// of Pismo do. All of Pismo's OpenAPI files say Bearer.
 	Bare bool
 
 	// DangerouslyAllowHTTP allows a BaseURL with the scheme http whose host is
-	// not loopback: everybody on the way can read the secret and the tokens.
+	// not loopback. Anyone on the network path can then read the secret and the
+	// tokens.
 	DangerouslyAllowHTTP bool
 }
 
-// s2sPath is where Passport takes a key and a secret.
+// s2sPath is the path of Passport's token endpoint for a key and a secret.
 // Source: Pismo's OpenAPI file "Platform authentication".
 const s2sPath = "passport/v2/s2s/access-token"
 
@@ -97,29 +99,31 @@ const (
 	defaultSecretField = "server_secret"
 )
 
-// The causes of ErrMisconfigured that are found at an issuance.
+// The causes of ErrMisconfigured that Issue finds.
 var (
 	errZeroAccount     = errors.New("the account is not set")
-	errExternalAccount = errors.New("server-to-server authentication takes no external account id; OpenID does")
-	errUnencodable     = errors.New("a value of S2S.Fields cannot be encoded as JSON any more")
+	errExternalAccount = errors.New("server-to-server authentication does not support external account ids, use a Pismo account id")
+	errUnencodable     = errors.New("a value of S2S.Fields can no longer be encoded as JSON, do not change it while S2S is in use")
 )
 
-// Issue asks Passport for a token. Most code calls [tokensource.Source.Token]
-// instead, which keeps the token: each call of Issue is a request.
+// Issue requests a token from Passport. Each call sends a request. Most code
+// calls [tokensource.Source.Token] instead, which keeps the token.
 //
-// It sends account_id only for an account, so that the token reaches nothing
-// else; without, it reaches the whole organization. The zero account and
-// external ones are refused before the credentials are read.
+// For an account, Issue sends account_id, and the token is valid for that
+// account only. For the organization, it does not, and the token is valid for
+// the whole organization. Issue refuses the zero account and external accounts
+// before it reads the credentials.
 //
-// Errors are of type [*tokensource.Error]. Their text says what is wrong, and
-// where: it names the field, the environment variable, the file, or the host,
-// with the address that was dialled and the fault of a certificate. It holds
-// nothing of the request or of the answer, and of the URL only the host. For
-// misconfiguration (what Validate finds, or credentials that are missing,
-// unreadable, empty or hold characters that do not print) nothing is sent. A
-// network failure is ErrTimeout if a deadline has passed, ErrCanceled if ctx was
-// canceled, and else ErrUnavailable. All else is up to the answer; the first row
-// that applies counts:
+// Errors are of type [*tokensource.Error]. Their text says what is wrong and
+// where. It names the field, the environment variable, the file, or the host
+// with the dialled address and the fault of a certificate. It holds no part of
+// the request or of the answer, and only the host of the URL.
+//
+// Issue sends nothing if S2S is misconfigured: if Validate finds a fault, or if
+// a credential is missing, unreadable, empty, or holds unprintable characters.
+// A network failure is ErrTimeout if a deadline has passed, ErrCanceled if ctx
+// was canceled, and ErrUnavailable otherwise. In all other cases the answer
+// decides. The first matching row applies:
 //
 //	429                                        rate_limited
 //	408, 5xx                                   unavailable
@@ -134,15 +138,15 @@ var (
 //	any other status but 2xx                   malformed_response
 //	2xx without a token, or one unreadable     malformed_response
 //
-// HTML (it begins with "<", or its Content-Type says so and it is not a JSON
-// object) and a 403 that is not a JSON object are what the web application
-// firewall in front of Pismo answers with. A Retry-After is kept for the kinds
-// that waiting mends, rate_limited and unavailable. StatusCode is set in each
-// case, and CorrelationID is the answer's x-cid.
+// An HTML page and a 403 without a JSON object are answers of the web
+// application firewall in front of Pismo. A body is HTML if it begins with "<",
+// or if its Content-Type says HTML and it is not a JSON object. A Retry-After
+// is kept for rate_limited and unavailable, since only these pass with time.
+// StatusCode is set in each case, and CorrelationID is the answer's x-cid.
 //
-// An answer may be compressed with gzip or deflate, whether it says so or not.
-// Grant.Date is its Date and its Age together. An expires_in that makes no sense
-// (not a number of seconds from 1 to 86,400) counts as absent.
+// An answer may be compressed with gzip or deflate, with or without a
+// Content-Encoding. Grant.Date is the sum of the answer's Date and Age. An
+// expires_in that is not a number of seconds from 1 to 86,400 counts as absent.
 //
 // Passport itself documents 201, 401 and 500.
 func (s *S2S) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
@@ -158,7 +162,7 @@ func (s *S2S) Issue(ctx context.Context, account tokensource.Account) (tokensour
 	return grant, nil
 }
 
-// request returns the request for a token. What may not be sent is not made.
+// request returns the request for a token.
 func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.Request, error) {
 	switch account.Kind() {
 	case tokensource.KindInvalid:
@@ -179,13 +183,13 @@ func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.R
 	}
 	endpoint, err := url.JoinPath(s.BaseURL, s2sPath)
 	if err != nil {
-		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err) // Not reached: it is valid.
+		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err) // Not reached: BaseURL is valid.
 	}
-	// The body is not wiped afterwards: a transport may read it for longer
-	// than the call lasts. It is not kept either.
+	// The body is not overwritten after the call: the transport may still read
+	// it then. S2S keeps no reference to it.
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
 	if err != nil {
-		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err) // Not reached either.
+		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err) // Not reached: endpoint is valid.
 	}
 	maps.Copy(req.Header, s.Header.Clone())
 	req.Header.Set("Content-Type", "application/json")
@@ -193,7 +197,7 @@ func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.R
 	return req, nil
 }
 
-// body returns the JSON object that asks for a token.
+// body returns the JSON object of a token request.
 func (s *S2S) body(key, secret tokensource.Secret, account tokensource.Account) ([]byte, error) {
 	fields := make(map[string]any, len(s.Fields)+3)
 	maps.Copy(fields, s.Fields)
@@ -204,8 +208,8 @@ func (s *S2S) body(key, secret tokensource.Secret, account tokensource.Account) 
 	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
-	// Secrets are full of punctuation. Escaped for HTML it would mean the same
-	// to a JSON parser, but not to a firewall that compares.
+	// Secrets are full of punctuation. A JSON parser undoes the escaping for
+	// HTML. A firewall that compares the text of secrets may not.
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(fields); err != nil {
 		return nil, err
@@ -220,13 +224,14 @@ func (s *S2S) secretField() string {
 	return s.SecretField
 }
 
-// revisionSeed makes revisions worthless outside of this process.
+// revisionSeed makes revisions meaningless outside this process.
 var revisionSeed = maphash.MakeSeed()
 
-// Revision returns something that changes when the credentials do, so that a
-// [tokensource.Source] that was refused tries again at once with new ones. It
-// reads them, and reveals nothing: it is a hash under a random key that does
-// not leave the process. It is "" if the credentials cannot be read.
+// Revision returns a string that changes when the credentials change, so that a
+// [tokensource.Source] tries again at once with new credentials after a
+// refusal. It reads the credentials and reveals nothing about them: the
+// revision is a hash with a random key that does not leave the process. It
+// returns "" if the credentials cannot be read.
 func (s *S2S) Revision(ctx context.Context) string {
 	if s == nil {
 		return ""
@@ -235,13 +240,13 @@ func (s *S2S) Revision(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	// An array: what ends one value and begins the next is part of the hash.
+	// The array makes the boundary between key and secret a part of the hash.
 	sum := maphash.Comparable(revisionSeed, [2]string{key.Reveal(), secret.Reveal()})
 	return strconv.FormatUint(sum, 16)
 }
 
-// String returns the host of the BaseURL. It, and what follows, have a value
-// for receiver because fmt is given values as well as pointers.
+// String returns the host of the BaseURL. The methods for printing have a value
+// receiver, because programs print S2S values as well as pointers.
 func (s S2S) String() string {
 	u, err := url.Parse(s.BaseURL)
 	if err != nil {
@@ -250,11 +255,11 @@ func (s S2S) String() string {
 	return "passport.S2S(" + u.Host + ")"
 }
 
-// Format implements [fmt.Formatter] with what String returns, for every verb.
+// Format implements [fmt.Formatter]: every verb prints the result of String.
 func (s S2S) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// MarshalText implements [encoding.TextMarshaler] with what String returns.
+// MarshalText implements [encoding.TextMarshaler] with the result of String.
 func (s S2S) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// LogValue implements [slog.LogValuer] with what String returns.
+// LogValue implements [slog.LogValuer] with the result of String.
 func (s S2S) LogValue() slog.Value { return slog.StringValue(s.String()) }

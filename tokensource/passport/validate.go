@@ -14,53 +14,60 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Validate reports every fault that can be seen without asking anyone, as
-// [*tokensource.ConfigError] values joined by errors.Join; nil if there is
-// none. It reads no environment variable and no file, which may come to be
-// later. No fault repeats a value. [tokensource.New] calls Validate.
+// Validate reports every fault of the fields, as [*tokensource.ConfigError]
+// values joined by errors.Join. It returns nil if there is no fault. It sends
+// no request, and reads no environment variable and no file, since these may
+// appear later. No fault repeats a value. [tokensource.New] calls Validate.
 func (s *S2S) Validate() error {
 	if s == nil {
 		return &tokensource.ConfigError{Field: "S2S", Reason: "is nil; set its BaseURL and Credentials"}
 	}
 	return errors.Join(slices.Concat(
-		[]error{checkBaseURL(s.BaseURL, s.DangerouslyAllowHTTP)},
+		[]error{s.checkBaseURL()},
 		s.checkCredentials(),
 		s.checkHeader(),
 		s.checkFields(),
 	)...)
 }
 
-// fault returns what is wrong with a field of S2S.
+// fault returns the error for a faulty field of S2S.
 func fault(field, reason string) error {
 	return &tokensource.ConfigError{Field: "S2S." + field, Reason: reason}
 }
 
-// checkBaseURL returns the first thing that is wrong with a base URL. The URL
-// is not quoted: a misplaced secret may be in it.
-func checkBaseURL(base string, allowHTTP bool) error {
-	u, err := url.Parse(base)
+// checkBaseURL returns the first fault of the BaseURL. The fault does not quote
+// the URL, since the URL may hold a misplaced secret.
+func (s *S2S) checkBaseURL() error {
+	if s.BaseURL == "" {
+		return fault("BaseURL", `is not set; the sandbox is "https://sandbox.pismolabs.io"`)
+	}
+	u, err := url.Parse(s.BaseURL)
+	if err != nil {
+		return fault("BaseURL", "is not a URL")
+	}
 	var reason string
 	switch {
-	case base == "":
-		reason = `is not set; the sandbox is "https://sandbox.pismolabs.io"`
-	case err != nil:
-		reason = "is not a URL"
 	case u.Scheme != "https" && u.Scheme != "http":
 		reason = `does not begin with "https://"`
 	case u.Hostname() == "":
 		reason = "has no host"
-	case u.Scheme == "http" && !allowHTTP && !loopback.Is(u.Hostname()):
+	case !s.mayUse(u):
 		reason = `scheme "http" would send the credentials in the clear; use "https"`
 	case u.User != nil:
-		reason = "holds user info; credentials go into S2S.Credentials"
-	case strings.ContainsAny(base, "?#"):
-		reason = "has a query or a fragment"
+		reason = "holds user info; set S2S.Credentials instead"
+	case strings.ContainsAny(s.BaseURL, "?#"):
+		reason = "has a query or a fragment; remove it"
 	case strings.Contains(u.Path+"/", "/passport/"):
-		reason = `holds "/passport", which S2S adds itself; leave it out`
+		reason = `holds "/passport", which S2S adds itself; remove it`
 	default:
 		return nil
 	}
 	return fault("BaseURL", reason)
+}
+
+// mayUse reports whether S2S may send credentials with the scheme of u.
+func (s *S2S) mayUse(u *url.URL) bool {
+	return u.Scheme == "https" || s.DangerouslyAllowHTTP || loopback.Is(u.Hostname())
 }
 
 func (s *S2S) checkCredentials() (faults []error) {
@@ -84,7 +91,7 @@ func (s *S2S) checkHeader() (faults []error) {
 		case !isToken(name):
 			faults = append(faults, fault(field, "is not the name of a header field"))
 		case isReserved(name):
-			faults = append(faults, fault(field, "is not yours to set: it decides how the request is framed, understood or authenticated"))
+			faults = append(faults, fault(field, "is reserved for the framing, format and authentication of the request; remove it"))
 		case slices.ContainsFunc(s.Header[name], hasControl):
 			faults = append(faults, fault(field, "holds a control character"))
 		}
@@ -96,7 +103,7 @@ func (s *S2S) checkFields() (faults []error) {
 	for _, name := range slices.Sorted(maps.Keys(s.Fields)) {
 		field := "Fields[" + strconv.Quote(name) + "]"
 		if sameField(name, fieldKey) || sameField(name, fieldAccount) || sameField(name, s.secretField()) {
-			faults = append(faults, fault(field, "is a field that S2S sets itself"))
+			faults = append(faults, fault(field, "is a field that S2S sets itself; remove it"))
 		} else if _, err := json.Marshal(s.Fields[name]); err != nil {
 			faults = append(faults, fault(field, "cannot be encoded as JSON"))
 		}
@@ -104,13 +111,14 @@ func (s *S2S) checkFields() (faults []error) {
 	return faults
 }
 
-// sameField reports whether two fields of a JSON object are the same to a parser
-// that ignores case, as that of Go does.
+// sameField reports whether two fields of a JSON object are the same for a
+// parser that ignores case, such as Go's.
 func sameField(a, b string) bool { return strings.EqualFold(a, b) }
 
-// isReserved reports whether a header field is set here, by net/http, or by
-// nobody: the answer could not be read (Accept-Encoding), the request would be
-// framed in another way, or it would be authenticated twice.
+// isReserved reports whether a header field must not be in S2S.Header. S2S or
+// net/http sets some of these fields. The others would make the answer
+// unreadable (Accept-Encoding), change the framing of the request, or
+// authenticate it twice.
 func isReserved(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept", "Accept-Encoding", "Authorization", "Connection", "Content-Encoding",
@@ -121,7 +129,7 @@ func isReserved(name string) bool {
 	return false
 }
 
-// isToken reports whether s is a token, as the names of header fields are
+// isToken reports whether s is a token. The names of header fields are tokens
 // (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
@@ -135,8 +143,8 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// hasControl reports whether s holds what the value of no header field may: a
-// control character other than the tab (RFC 9110, section 5.5).
+// hasControl reports whether s holds a control character other than the tab.
+// The value of a header field must not hold one (RFC 9110, section 5.5).
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }

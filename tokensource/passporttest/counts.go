@@ -3,36 +3,37 @@ package passporttest
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 )
 
-// Counts are what a [Server] has seen so far. A request is counted when it has
-// arrived, and whatever comes of it before it is answered: a client that has
-// its answer finds it counted.
+// Counts are the numbers of requests that a [Server] has received so far. The
+// Server counts a request, and its result, before it answers: a client that has
+// the answer finds the request counted.
 type Counts struct {
-	// TokenRequests are those that reached the token endpoint.
+	// TokenRequests are the requests to the token endpoint.
 	TokenRequests int
-	// Issued are the tokens made: whether or not they arrived, they are good.
+	// Issued are the issued tokens. They are valid whether or not they
+	// arrived.
 	Issued int
-	// Rejected are the token requests that were refused: wrong credentials,
-	// an account that does not exist, a request that is not as it should be.
+	// Rejected are the refused token requests: those with wrong credentials,
+	// for an account that does not exist, or malformed.
 	Rejected int
 	// Faults are the token requests that met a fault.
 	Faults int
 
-	// ResourceRequests are all others. Each is one of the following three.
+	// ResourceRequests are all other requests. Each of them is also counted in
+	// one of the next three fields.
 	ResourceRequests int
-	// Accepted are those whose token was good, and that were served.
+	// Accepted are the requests that were served.
 	Accepted int
-	// Refused are those whose token was refused, by reason.
+	// Refused are the requests whose token was refused, by reason.
 	Refused map[RefusalReason]int
-	// Scripted are those whose token was good, and that were refused because
-	// [Server.Refuse] or /v1/refusals/ said so.
+	// Scripted are the requests with an accepted token that
+	// [Server.Refuse] or the path /v1/refusals/ refused.
 	Scripted int
 
-	// Accounts are the same by account id; "" is the organization. Requests
-	// without a token of this Server are not among them.
+	// Accounts are the counts by account id; "" is the organization. They do
+	// not include requests without a token of this Server.
 	Accounts map[string]AccountCounts
 }
 
@@ -42,7 +43,7 @@ type AccountCounts struct {
 	ResourceRequests, Accepted, Refused, Scripted int
 }
 
-// TotalRefused returns how many tokens were refused, for whatever reason.
+// TotalRefused returns the number of refused tokens, for all reasons.
 func (c Counts) TotalRefused() int {
 	total := 0
 	for _, n := range c.Refused {
@@ -58,8 +59,8 @@ func (c *Counts) forAccount(account string, change func(*AccountCounts)) {
 	c.Accounts[account] = counts
 }
 
-// request counts a resource request.
-func (c *Counts) request(token Token, reason RefusalReason, refused bool) {
+// addResourceRequest counts a resource request with its result.
+func (c *Counts) addResourceRequest(token Token, reason RefusalReason, refused bool) {
 	c.ResourceRequests++
 	counts := AccountCounts{}
 	switch {
@@ -90,82 +91,41 @@ func (c Counts) clone() Counts {
 	return c
 }
 
-// A Delivery is a request, of any method but GET and HEAD, whose body arrived
-// in full at the resource API.
-type Delivery struct {
-	Method, Path string
-	// Account is that of the token, if it was one of this Server's; "" is the
-	// organization.
-	Account string
-	// Length and SHA256 (in hexadecimal) are of the body.
-	Length int64
-	SHA256 string
-	// Status is what the request was answered. What was carried out has 200
-	// or 201, what was refused another.
-	Status int
-}
-
-// maxDeliveries is how many deliveries are kept, at least.
-const maxDeliveries = 10_000
-
-// A tally keeps the counts and the deliveries.
-type tally struct {
+// A recorder keeps the counts and the deliveries.
+type recorder struct {
 	mu         sync.Mutex
 	counts     Counts
 	deliveries []Delivery
-	changed    chan struct{} // closed at the next change; nil if nobody waits
+	changed    chan struct{} // closed at the next change; nil if no Await waits
 }
 
-// note changes the counts.
-func (t *tally) note(change func(*Counts)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.counts.Accounts == nil {
-		t.counts.Accounts = map[string]AccountCounts{}
-		t.counts.Refused = map[RefusalReason]int{}
+// count changes the counts.
+func (r *recorder) count(change func(*Counts)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.counts.Accounts == nil {
+		r.counts.Accounts = map[string]AccountCounts{}
+		r.counts.Refused = map[RefusalReason]int{}
 	}
-	change(&t.counts)
-	if t.changed != nil {
-		close(t.changed)
-		t.changed = nil
+	change(&r.counts)
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
 	}
 }
 
-// deliver keeps a delivery.
-func (t *tally) deliver(d Delivery) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.deliveries) == 2*maxDeliveries {
-		t.deliveries = slices.Delete(t.deliveries, 0, maxDeliveries)
-	}
-	t.deliveries = append(t.deliveries, d)
-}
-
-// Counts returns what the Server has seen so far.
+// Counts returns the counts so far.
 func (s *Server) Counts() Counts {
-	s.tally.mu.Lock()
-	defer s.tally.mu.Unlock()
-	return s.tally.counts.clone()
+	s.requests.mu.Lock()
+	defer s.requests.mu.Unlock()
+	return s.requests.counts.clone()
 }
 
-// Deliveries returns what was delivered so far, in the order of arrival: at
-// least the last 10,000. It is how a test proves that a payment was sent once.
-//
-// What is carried out is a delivery, and what is refused too: the body is read
-// before the refusal is sent. Uploads are the exception, since they may be
-// without end: a refused one is answered before its body is read, as a gateway
-// would, and is no delivery. The bodies for a Config.Resource are its own.
-func (s *Server) Deliveries() []Delivery {
-	s.tally.mu.Lock()
-	defer s.tally.mu.Unlock()
-	return slices.Clone(s.tally.deliveries)
-}
-
-// Await waits until the counts satisfy reached, or ctx is done, whose error it
-// returns then. It is what a test uses instead of sleeping.
+// Await waits until reached returns true for the counts. If ctx is done before,
+// Await returns the error of ctx. Tests use Await instead of sleeping.
 func (s *Server) Await(ctx context.Context, reached func(Counts) bool) error {
 	for {
-		counts, changed := s.tally.watch()
+		counts, changed := s.requests.watch()
 		if reached(counts) {
 			return nil
 		}
@@ -177,12 +137,12 @@ func (s *Server) Await(ctx context.Context, reached func(Counts) bool) error {
 	}
 }
 
-// watch returns the counts, and a channel that is closed when they change.
-func (t *tally) watch() (Counts, <-chan struct{}) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.changed == nil {
-		t.changed = make(chan struct{})
+// watch returns the counts, and a channel that is closed at their next change.
+func (r *recorder) watch() (Counts, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
 	}
-	return t.counts.clone(), t.changed
+	return r.counts.clone(), r.changed
 }

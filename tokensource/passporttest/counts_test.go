@@ -18,7 +18,7 @@ func TestCounts_AreExactUnderConcurrency(t *testing.T) {
 		all.Go(func() {
 			account := fmt.Sprint(id)
 			for range rounds {
-				good := token(t, s, account)
+				good := newToken(t, s, account)
 				get(t, s, good, "/v1/accounts/"+account)
 				get(t, s, good, "/v1/accounts/0")
 				get(t, s, good, "/v1/refusals/EUPI0120")
@@ -27,7 +27,7 @@ func TestCounts_AreExactUnderConcurrency(t *testing.T) {
 		})
 	}
 	all.Wait()
-	token(t, s, "")
+	newToken(t, s, "")
 	c := s.Counts()
 	const n = accounts * rounds
 	check(t, "token requests", c.TokenRequests, n+1)
@@ -50,8 +50,8 @@ func TestCounts_AreExactUnderConcurrency(t *testing.T) {
 func TestCounts_FailuresCountForTheAccount(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Accounts: []string{}})
 	s.Fail(passporttest.Status(503))
-	ask(t, s, "1")
-	ask(t, s, "1")
+	requestToken(t, s, "1")
+	requestToken(t, s, "1")
 	c := s.Counts()
 	check(t, "faults", c.Faults, 1)
 	check(t, "rejected", c.Rejected, 1)
@@ -60,7 +60,7 @@ func TestCounts_FailuresCountForTheAccount(t *testing.T) {
 
 func TestCounts_UnreadableRequestHasNoAccount(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	if _, err := try(t, s.Client(), request(t, s, http.MethodPost, tokenPath, "{}")); err != nil {
+	if _, err := send(t, s.Client(), request(t, s, http.MethodPost, tokenPath, "{}")); err != nil {
 		t.Fatal(err)
 	}
 	check(t, "token requests", s.Counts().TokenRequests, 1)
@@ -69,7 +69,7 @@ func TestCounts_UnreadableRequestHasNoAccount(t *testing.T) {
 
 func TestCounts_AreACopy(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	token(t, s, "1")
+	newToken(t, s, "1")
 	s.Counts().Accounts["1"] = passporttest.AccountCounts{}
 	check(t, "issued", s.Counts().Accounts["1"].Issued, 1)
 }
@@ -81,7 +81,7 @@ func TestAwait_ReturnsWhenReached(t *testing.T) {
 		waiting <- s.Await(t.Context(), func(c passporttest.Counts) bool { return c.Issued == 3 })
 	}()
 	for range 3 {
-		token(t, s, "")
+		newToken(t, s, "")
 	}
 	if err := <-waiting; err != nil {
 		t.Error(err)
@@ -97,14 +97,14 @@ func TestAwait_EndsWithItsContext(t *testing.T) {
 
 func TestDeliveries_KeepTheLast10000(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
-	value := token(t, s, "1")
+	value := newToken(t, s, "1")
 	for range 20_001 {
 		do(t, s, value, http.MethodPost, "/v1/payments", "")
 	}
 	do(t, s, value, http.MethodPost, "/v1/payments", "last")
 	deliveries := s.Deliveries()
 	if len(deliveries) < 10_000 || len(deliveries) > 20_000 {
-		t.Errorf("%d are kept", len(deliveries))
+		t.Errorf("%d deliveries are kept, want 10,000 to 20,000", len(deliveries))
 	}
 	check(t, "length of the last", deliveries[len(deliveries)-1].Length, 4)
 }

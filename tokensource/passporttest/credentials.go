@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// credentials are the keys that are active, and their secrets.
+// credentials are the active keys with their secrets.
 type credentials struct {
 	mu      sync.Mutex
 	newest  string
@@ -30,37 +30,37 @@ func (c *credentials) valid(key, secret string) bool {
 	return ok && active == secret
 }
 
-// ServerKey returns the newest of the keys.
+// ServerKey returns the newest key.
 func (s *Server) ServerKey() string {
 	s.credentials.mu.Lock()
 	defer s.credentials.mu.Unlock()
 	return s.credentials.newest
 }
 
-// ServerSecret returns the secret of the newest of the keys.
+// ServerSecret returns the secret of the newest key.
 func (s *Server) ServerSecret() string {
 	s.credentials.mu.Lock()
 	defer s.credentials.mu.Unlock()
 	return s.credentials.secrets[s.credentials.newest]
 }
 
-// RotateSecret gives the newest key a new secret, and returns it. The old one
-// is wrong at once. Tokens issued with it stay good.
+// RotateSecret gives the newest key a new secret, and returns that secret. The
+// old secret is wrong at once. Tokens issued with it stay valid.
 func (s *Server) RotateSecret() string {
 	secret := newServerSecret()
 	s.credentials.set(s.ServerKey(), secret)
 	return secret
 }
 
-// AddCredentials makes a second key with a secret of its own, as in Pismo's
-// Control Center. Those there are stay active, until DropCredentials.
+// AddCredentials adds a key with its own secret, as Pismo's Control Center
+// does. The other keys stay active until DropCredentials.
 func (s *Server) AddCredentials() (key, secret string) {
 	key, secret = newServerKey(), newServerSecret()
 	s.credentials.set(key, secret)
 	return key, secret
 }
 
-// DropCredentials revokes a key. Tokens issued with it stay good.
+// DropCredentials revokes a key. Tokens issued with it stay valid.
 func (s *Server) DropCredentials(key string) {
 	s.credentials.mu.Lock()
 	defer s.credentials.mu.Unlock()
@@ -74,8 +74,8 @@ func newServerKey() string {
 	return hex.EncodeToString(key)
 }
 
-// newServerSecret returns 32 printable characters, among them every mark of
-// punctuation that Pismo's secrets were seen to have.
+// newServerSecret returns 32 printable characters, with every punctuation mark
+// that was seen in Pismo's secrets.
 func newServerSecret() string {
 	return rand.Text()[:13] + "$)" + rand.Text()[:5] + "(;" + rand.Text()[:3] + "%_" + rand.Text()[:3] + "&="
 }

@@ -3,13 +3,14 @@ package passporttest
 import "net/http"
 
 // Refusals returns the refusals that Pismo documents for its resource
-// endpoints: every body of a 401, the one without a body (which most
-// operations document) first, and some of the many of a 403. Source: Pismo's
-// OpenAPI files, August 2026.
+// endpoints. The 401 without a body, which most operations document, comes
+// first. Then come every documented body of a 401, and some of the many bodies
+// of a 403. Source: Pismo's OpenAPI files, August 2026.
 //
-// A 401 is as often about the request as about the token, hence the RefusalKind. A
-// 403 is never about expiry: "Missing required header" means that the token
-// lacks the account, since the gateway fills those headers from the token.
+// The RefusalKind of a 401 says whether the 401 is about the token or about the
+// request; both are common. A 403 is never about expiry. "Missing required
+// header" means that the token has no account, since the gateway takes those
+// headers from the token.
 func Refusals() []Refusal {
 	return []Refusal{
 		unauthorized("empty", "", "", KindToken),
@@ -65,22 +66,23 @@ func documented(name, code string, status int, body string, kind RefusalKind) Re
 	return Refusal{Name: name, Code: code, Status: status, ContentType: contentType, Body: body, Kind: kind}
 }
 
-// A DocumentedCase is a documented 401 and a method that it is documented for.
+// A DocumentedCase is a documented 401 with a method that documents it.
 type DocumentedCase struct {
 	Refusal Refusal
 	Method  string
-	// Path is that of one of the operations, with its parameters filled in.
+	// Path is the path of one such operation, with values for its parameters.
 	Path string
-	// Operations is how many operations with this method document it.
+	// Operations is the number of operations with this method that document
+	// the 401.
 	Operations int
 }
 
-// DocumentedCases returns a Case for each pair of a documented body of a 401 (or
-// none) and a method, so that a test can show each body to a client where it
-// is documented:
+// DocumentedCases returns a DocumentedCase for each pair of a documented 401
+// and a method. A test can so answer each operation with the refusals that it
+// documents:
 //
-//	for _, c := range passporttest.Documented() {
-//		pismo.Refuse(c.Refusal.On(c.Method + " " + c.Path))
+//	for _, c := range passporttest.DocumentedCases() {
+//		pismo.Refuse(c.Refusal.OnPath(c.Method + " " + c.Path))
 //		…
 //	}
 //

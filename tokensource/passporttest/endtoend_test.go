@@ -13,15 +13,15 @@ import (
 
 func TestServer_TokensAreAccepted(t *testing.T) {
 	for name, config := range map[string]func() passporttest.Config{
-		"2025":   plain,
+		"2025":   zeroConfig,
 		"2022":   func() passporttest.Config { return passporttest.Config{TokenFormat: passporttest.TokenFormat2022} },
 		"opaque": func() passporttest.Config { return passporttest.Config{Opaque: true} },
 		"short":  func() passporttest.Config { return passporttest.Config{Lifetime: 1500 * time.Millisecond} },
 		"skewed": func() passporttest.Config { return passporttest.Config{ClockSkew: 24 * time.Hour} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBothWays(t, config, func(t *testing.T, s *passporttest.Server) {
-				src := source(t, s)
+			forEachServer(t, config, func(t *testing.T, s *passporttest.Server) {
+				src := newSource(t, s)
 				for _, a := range []tokensource.Account{account(t, "1"), tokensource.Organization()} {
 					for range 2 {
 						tok, err := src.Token(t.Context(), a)
@@ -39,13 +39,13 @@ func TestServer_TokensAreAccepted(t *testing.T) {
 
 func TestServer_BareTokens(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Bare: true})
-	tok, err := source(t, s).Token(t.Context(), account(t, "1"))
+	tok, err := newSource(t, s).Token(t.Context(), account(t, "1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := request(t, s, http.MethodGet, "/v1/accounts/1", "")
 	tok.SetAuthHeader(r.Header)
-	a, err := try(t, s.Client(), r)
+	a, err := send(t, s.Client(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestServer_BareTokens(t *testing.T) {
 
 func TestRevoke_SourceRenews(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	src := source(t, s)
+	src := newSource(t, s)
 	tok, err := src.Token(t.Context(), account(t, "1"))
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestFault_EachHasItsErrorKind(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := passporttest.NewUnstarted(t, passporttest.Config{})
 				s.FailAlways(tt.fault)
-				src := source(t, s)
+				src := newSource(t, s)
 				tok, err := src.Token(t.Context(), account(t, "1"))
 				if !errors.Is(err, tt.kind) {
 					t.Errorf("got %v and %v, want %v", tok, err, tt.kind)
@@ -103,19 +103,19 @@ func TestFault_EachHasItsErrorKind(t *testing.T) {
 				s.Heal()
 				<-time.After(time.Minute)
 				if _, err := src.Token(t.Context(), account(t, "1")); err != nil {
-					t.Errorf("when healed: %v", err)
+					t.Errorf("after Heal: %v", err)
 				}
 			})
 		})
 	}
 }
 
-// What looks odd, and may be a good token, is for the platform to judge.
-func TestMalformed_OddTokensTaken(t *testing.T) {
+// A Source accepts a token that may be valid: only the platform can judge it.
+func TestMalformed_UnjudgedTokensAccepted(t *testing.T) {
 	for _, m := range []passporttest.Malformation{passporttest.UndecodableToken, passporttest.ExpiresNever} {
 		s := passporttest.NewServer(t, passporttest.Config{})
 		s.FailAlways(passporttest.Malformed(m))
-		tok, err := source(t, s).Token(t.Context(), account(t, "1"))
+		tok, err := newSource(t, s).Token(t.Context(), account(t, "1"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,10 +123,10 @@ func TestMalformed_OddTokensTaken(t *testing.T) {
 	}
 }
 
-func TestMixUp_ReachesNobody(t *testing.T) {
+func TestMixUp_NoCallerGetsAToken(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.FailAlways(passporttest.MixUp())
-	src := source(t, s)
+	src := newSource(t, s)
 	errs := make(chan error)
 	for _, id := range []string{"1", "2"} {
 		go func() {
@@ -136,7 +136,7 @@ func TestMixUp_ReachesNobody(t *testing.T) {
 	}
 	for range 2 {
 		if err := <-errs; !errors.Is(err, tokensource.ErrAccountMismatch) {
-			t.Errorf("got %v", err)
+			t.Errorf("the error is %v, want %v", err, tokensource.ErrAccountMismatch)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A Ledger is a service of yours that talks to Pismo.
+// A Ledger is a service that sends requests to Pismo.
 type Ledger struct {
 	baseURL string
 	tokens  *tokensource.Source
@@ -42,13 +42,13 @@ func (l *Ledger) Status(ctx context.Context, id string) (string, error) {
 	return http.StatusText(response.StatusCode), nil
 }
 
-// NewLedger is how the service is wired up in its tests.
+// NewLedger returns the service as its tests configure it.
 func NewLedger(pismo *passporttest.Server) (*Ledger, error) {
 	tokens, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer()})
 	return &Ledger{baseURL: pismo.URL(), tokens: tokens, client: pismo.Client()}, err
 }
 
-// TestLedger_SurvivesARevocation is what a test of that service looks like.
+// TestLedger_SurvivesARevocation shows a test of that service.
 func TestLedger_SurvivesARevocation(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{Accounts: []string{"102681871"}})
 	ledger, err := NewLedger(pismo)
@@ -69,7 +69,7 @@ func TestLedger_SurvivesARevocation(t *testing.T) {
 	}
 }
 
-// A service of one's own against the fake server: three requests, one token.
+// A service sends three requests to the fake server, with one token.
 func Example() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -91,8 +91,7 @@ func Example() {
 	// 1 token issued
 }
 
-// An outage: the endpoint fails until it is healed, and the client has to live
-// with it.
+// In an outage, the token endpoint fails until Heal is called.
 func ExampleServer_FailAlways() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -109,7 +108,7 @@ func ExampleServer_FailAlways() {
 	fmt.Println(errors.Is(err, tokensource.ErrUnavailable))
 
 	pismo.Heal()
-	other, err := NewLedger(pismo) // The first one leaves the endpoint alone for a second.
+	other, err := NewLedger(pismo) // The first Ledger is in cooldown for a second.
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -119,7 +118,7 @@ func ExampleServer_FailAlways() {
 	// OK <nil>
 }
 
-// A script: each token request meets the next fault.
+// Each token request meets the next fault.
 func ExampleServer_Fail() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -139,7 +138,7 @@ func ExampleServer_Fail() {
 	// 2 token requests
 }
 
-// Revocation: a token that was good is refused from one moment to the next.
+// Revocation makes the resource API refuse a token that it accepted before.
 func ExampleServer_Revoke() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -161,7 +160,7 @@ func ExampleServer_Revoke() {
 	// map[revoked:1]
 }
 
-// A 401 that is about the business, and not about the token.
+// A 401 can be about the request, and not about the token.
 func ExampleServer_Refuse() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -184,7 +183,7 @@ func ExampleServer_Refuse() {
 	// OK <nil>
 }
 
-// Every 401 that Pismo documents, on the methods it is documented for.
+// DocumentedCases lists every documented 401 with the methods that document it.
 func ExampleDocumentedCases() {
 	for _, c := range passporttest.DocumentedCases() {
 		if c.Refusal.Kind == passporttest.KindProvider {

@@ -21,7 +21,7 @@ func TestFault_ScriptRunsInOrder(t *testing.T) {
 	s.Fail(passporttest.Status(500), passporttest.Fault{})
 	s.Fail(passporttest.Status(503))
 	for _, want := range []int{500, 201, 503, 201, 201} {
-		check(t, "status", ask(t, s, "").status, want)
+		check(t, "status", requestToken(t, s, "").status, want)
 	}
 	check(t, "faults", s.Counts().Faults, 2)
 }
@@ -31,11 +31,11 @@ func TestFault_PermanentLastsUntilHealed(t *testing.T) {
 	s.FailAlways(passporttest.Status(503))
 	s.Fail(passporttest.Status(500))
 	for _, want := range []int{500, 503, 503, 503} {
-		check(t, "status", ask(t, s, "").status, want)
+		check(t, "status", requestToken(t, s, "").status, want)
 	}
 	s.Fail(passporttest.Status(500))
 	s.Heal()
-	check(t, "status when healed", ask(t, s, "").status, http.StatusCreated)
+	check(t, "status when healed", requestToken(t, s, "").status, http.StatusCreated)
 }
 
 func TestFault_ScriptIsSpentOnce(t *testing.T) {
@@ -46,7 +46,7 @@ func TestFault_ScriptIsSpentOnce(t *testing.T) {
 	}
 	var ended []<-chan outcome
 	for range requests {
-		ended = append(ended, askMeanwhile(t, s, asking(t, s, "")))
+		ended = append(ended, sendInBackground(t, s, newTokenRequest(t, s, "")))
 	}
 	seen := map[int]int{}
 	for _, end := range ended {
@@ -76,9 +76,9 @@ func TestFault_AnswersAsDescribed(t *testing.T) {
 		"slow headers":           {passporttest.SlowHeaders(time.Millisecond), 201, "", "", "application/json", `{"tenant":`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+			forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 				s.Fail(tt.fault)
-				response, err := s.Client().Transport.RoundTrip(asking(t, s, ""))
+				response, err := s.Client().Transport.RoundTrip(newTokenRequest(t, s, ""))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -102,10 +102,10 @@ func TestFault_AnswersAsDescribed(t *testing.T) {
 }
 
 func TestReset_ResetsTheConnection(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.Reset())
-		if _, err := try(t, s.Client(), asking(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("got %v", err)
+		if _, err := send(t, s.Client(), newTokenRequest(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the error is %v", err)
 		}
 	})
 }
@@ -113,26 +113,26 @@ func TestReset_ResetsTheConnection(t *testing.T) {
 func TestReset_WorksThroughTLS(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true})
 	s.Fail(passporttest.Reset())
-	if _, err := try(t, s.Client(), asking(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("got %v", err)
+	if _, err := send(t, s.Client(), newTokenRequest(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the error is %v", err)
 	}
 }
 
 func TestReset_WorksWithHTTP2(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true, HTTP2: true})
 	s.Fail(passporttest.Reset())
-	if a, err := try(t, s.Client(), asking(t, s, "")); err == nil {
-		t.Errorf("got an answer: %d", a.status)
+	if a, err := send(t, s.Client(), newTokenRequest(t, s, "")); err == nil {
+		t.Errorf("the answer has the status %d, want an error", a.status)
 	}
-	check(t, "status after that", ask(t, s, "").status, http.StatusCreated)
+	check(t, "status after that", requestToken(t, s, "").status, http.StatusCreated)
 }
 
 func TestTruncated_BreaksOffInTheBody(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.Truncated())
-		a, err := try(t, s.Client(), asking(t, s, ""))
+		a, err := send(t, s.Client(), newTokenRequest(t, s, ""))
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("got %v", err)
+			t.Errorf("the error is %v", err)
 		}
 		check(t, "status", a.status, http.StatusCreated)
 		if len(a.body) == 0 || json.Valid(a.body) {
@@ -142,27 +142,27 @@ func TestTruncated_BreaksOffInTheBody(t *testing.T) {
 }
 
 func TestHang_EndsWithTheClient(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.Hang())
 		ctx, leave := context.WithCancel(t.Context())
-		left := askMeanwhile(t, s, asking(t, s, "1").WithContext(ctx))
-		until(t, s, func(c passporttest.Counts) bool { return c.Faults == 1 })
+		left := sendInBackground(t, s, newTokenRequest(t, s, "1").WithContext(ctx))
+		await(t, s, func(c passporttest.Counts) bool { return c.Faults == 1 })
 		leave()
 		if err := (<-left).err; !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v", err)
+			t.Errorf("the error is %v", err)
 		}
 	})
 }
 
 func TestHang_EndsWithClose(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		s.FailAlways(passporttest.Hang())
 		const requests = 5
 		var ended []<-chan outcome
 		for range requests {
-			ended = append(ended, askMeanwhile(t, s, asking(t, s, "1")))
+			ended = append(ended, sendInBackground(t, s, newTokenRequest(t, s, "1")))
 		}
-		until(t, s, func(c passporttest.Counts) bool { return c.Faults == requests })
+		await(t, s, func(c passporttest.Counts) bool { return c.Faults == requests })
 		s.Close()
 		for _, end := range ended {
 			if (<-end).err == nil {
@@ -176,7 +176,7 @@ func TestOversized_HasItsSize(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	for asked, want := range map[int]int{0: 64<<10 + 1, 64 << 10: 64 << 10, 1 << 20: 1 << 20} {
 		s.Fail(passporttest.Oversized(asked))
-		a := ask(t, s, "1")
+		a := requestToken(t, s, "1")
 		check(t, "size", len(a.body), want)
 		check(t, "status of its token", get(t, s, a.field(t, "token").(string), "/v1/accounts/1"), http.StatusOK)
 	}
@@ -186,7 +186,7 @@ func TestWrongAccount_TokenIsAccepted(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.Fail(passporttest.WrongAccount("2"), passporttest.WrongAccountInToken("2"), passporttest.WrongAccountInAnswer("2"))
 	for _, want := range []struct{ answer, token string }{{"2", "2"}, {"1", "2"}, {"2", "1"}} {
-		a := ask(t, s, "1")
+		a := requestToken(t, s, "1")
 		check(t, "account of the answer", a.field(t, "account_id"), any(json.Number(want.answer)))
 		value := a.field(t, "token").(string)
 		_, c := claims(t, value)
@@ -198,19 +198,19 @@ func TestWrongAccount_TokenIsAccepted(t *testing.T) {
 func TestWrongAccount_Organization(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.Fail(passporttest.WrongAccount(""))
-	a := ask(t, s, "1")
+	a := requestToken(t, s, "1")
 	check(t, "account of the answer", a.field(t, "account_id"), nil)
 	check(t, "status at the organization", get(t, s, a.field(t, "token").(string), "/v1/organization"), http.StatusOK)
 }
 
 func TestMixUp_SwapsAnswers(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.MixUp())
-		first := askMeanwhile(t, s, asking(t, s, "1"))
-		until(t, s, func(c passporttest.Counts) bool { return c.Faults == 1 })
-		check(t, "account of the second", ask(t, s, "2").field(t, "account_id"), any(json.Number("1")))
+		first := sendInBackground(t, s, newTokenRequest(t, s, "1"))
+		await(t, s, func(c passporttest.Counts) bool { return c.Faults == 1 })
+		check(t, "account of the second", requestToken(t, s, "2").field(t, "account_id"), any(json.Number("1")))
 		check(t, "account of the first", (<-first).field(t, "account_id"), any(json.Number("2")))
-		check(t, "account of the third", ask(t, s, "3").field(t, "account_id"), any(json.Number("3")))
+		check(t, "account of the third", requestToken(t, s, "3").field(t, "account_id"), any(json.Number("3")))
 	})
 }
 
@@ -219,14 +219,14 @@ func TestMixUp_ClientMayLeave(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{})
 		s.Fail(passporttest.MixUp(), passporttest.MixUp())
 		ctx, cancel := context.WithCancel(t.Context())
-		left := askMeanwhile(t, s, asking(t, s, "1").WithContext(ctx))
+		left := sendInBackground(t, s, newTokenRequest(t, s, "1").WithContext(ctx))
 		synctest.Wait()
 		cancel()
-		check(t, "the error of who left", errors.Is((<-left).err, context.Canceled), true)
-		synctest.Wait() // A request outlives its client by a moment.
-		second := askMeanwhile(t, s, asking(t, s, "2"))
+		check(t, "first client is canceled", errors.Is((<-left).err, context.Canceled), true)
+		synctest.Wait() // The handler ends after its client.
+		second := sendInBackground(t, s, newTokenRequest(t, s, "2"))
 		synctest.Wait()
-		check(t, "account of the third", ask(t, s, "3").field(t, "account_id"), any(json.Number("2")))
+		check(t, "account of the third", requestToken(t, s, "3").field(t, "account_id"), any(json.Number("2")))
 		check(t, "account of the second", (<-second).field(t, "account_id"), any(json.Number("3")))
 	})
 }
@@ -236,7 +236,7 @@ func TestMalformed_IsNoToken(t *testing.T) {
 		t.Run(string(m), func(t *testing.T) {
 			s := passporttest.NewServer(t, passporttest.Config{})
 			s.Fail(passporttest.Malformed(m))
-			a := ask(t, s, "1")
+			a := requestToken(t, s, "1")
 			check(t, "status", a.status, http.StatusCreated)
 			check(t, "issued", s.Counts().Issued, 0)
 			if m == passporttest.NotJSON {
@@ -253,12 +253,12 @@ func TestMalformed_IsNoToken(t *testing.T) {
 				check(t, "parts", strings.Count(value, ".")+1, 3)
 			case passporttest.ExpiredBeforeIssued:
 				_, c := claims(t, value)
-				check(t, "exp before iat", whole(t, c["exp"]) < whole(t, c["iat"]), true)
+				check(t, "exp before iat", integer(t, c["exp"]) < integer(t, c["iat"]), true)
 			case passporttest.ExpiresNever:
 				_, c := claims(t, value)
-				check(t, "exp", whole(t, c["exp"]), math.MaxInt64) // in the year 292277026596
+				check(t, "exp", integer(t, c["exp"]), math.MaxInt64) // in the year 292277026596
 			}
-			if m != passporttest.TokenWithNewline { // net/http would not send it.
+			if m != passporttest.TokenWithNewline { // net/http does not send a newline.
 				check(t, "status of the token", get(t, s, value, "/v1/accounts/1"), http.StatusUnauthorized)
 			}
 		})
@@ -272,10 +272,10 @@ func TestFault_WrongRequestIsStillRefused(t *testing.T) {
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			s := passporttest.NewServer(t, passporttest.Config{})
-			wrong := asking(t, s, "1")
+			wrong := newTokenRequest(t, s, "1")
 			s.RotateSecret()
 			s.Fail(fault)
-			a, err := try(t, s.Client(), wrong)
+			a, err := send(t, s.Client(), wrong)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,17 +19,17 @@ import (
 
 const tokenPath = "/passport/v2/s2s/access-token"
 
-// inBothWays runs a test against a Server that listens, and against one that
-// is reached through its RoundTripper.
-func inBothWays(t *testing.T, config func() passporttest.Config, test func(t *testing.T, s *passporttest.Server)) {
+// forEachServer runs a test with a Server that listens, and with a Server that
+// the test reaches through its RoundTripper.
+func forEachServer(t *testing.T, config func() passporttest.Config, test func(t *testing.T, s *passporttest.Server)) {
 	t.Helper()
 	t.Run("over HTTP", func(t *testing.T) { test(t, passporttest.NewServer(t, config())) })
 	t.Run("in process", func(t *testing.T) { test(t, passporttest.NewUnstarted(t, config())) })
 }
 
-func plain() passporttest.Config { return passporttest.Config{} }
+func zeroConfig() passporttest.Config { return passporttest.Config{} }
 
-// An answer is a response that was read to its end.
+// An answer is a response with its whole body.
 type answer struct {
 	status int
 	header http.Header
@@ -42,14 +42,13 @@ func (a answer) field(t *testing.T, name string) any {
 	decoder := json.NewDecoder(bytes.NewReader(a.body))
 	decoder.UseNumber()
 	if err := decoder.Decode(&fields); err != nil {
-		t.Fatalf("the answer %q is no JSON object: %v", a.body, err)
+		t.Fatalf("the answer %q is not a JSON object: %v", a.body, err)
 	}
 	return fields[name]
 }
 
-// try makes a request, and returns the error there is before the end of the
-// answer.
-func try(t *testing.T, client *http.Client, r *http.Request) (answer, error) {
+// send sends a request, and reads the answer. It returns the error of either.
+func send(t *testing.T, client *http.Client, r *http.Request) (answer, error) {
 	t.Helper()
 	response, err := client.Do(r)
 	if err != nil {
@@ -69,8 +68,8 @@ func request(t *testing.T, s *passporttest.Server, method, path, body string) *h
 	return r
 }
 
-// asking returns a token request; account "" is the organization.
-func asking(t *testing.T, s *passporttest.Server, account string) *http.Request {
+// newTokenRequest returns a token request; account "" is the organization.
+func newTokenRequest(t *testing.T, s *passporttest.Server, account string) *http.Request {
 	t.Helper()
 	fields := map[string]any{"server_key": s.ServerKey(), "server_secret": s.ServerSecret()}
 	if account != "" {
@@ -85,10 +84,10 @@ func asking(t *testing.T, s *passporttest.Server, account string) *http.Request 
 	return r
 }
 
-// ask makes a token request.
-func ask(t *testing.T, s *passporttest.Server, account string) answer {
+// requestToken sends a token request.
+func requestToken(t *testing.T, s *passporttest.Server, account string) answer {
 	t.Helper()
-	a, err := try(t, s.Client(), asking(t, s, account))
+	a, err := send(t, s.Client(), newTokenRequest(t, s, account))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,48 +100,48 @@ type outcome struct {
 	err error
 }
 
-// askMeanwhile makes a token request while the test goes on.
-func askMeanwhile(t *testing.T, s *passporttest.Server, r *http.Request) <-chan outcome {
+// sendInBackground sends a request on another goroutine.
+func sendInBackground(t *testing.T, s *passporttest.Server, r *http.Request) <-chan outcome {
 	t.Helper()
 	ended := make(chan outcome, 1)
 	go func() {
-		a, err := try(t, s.Client(), r)
+		a, err := send(t, s.Client(), r)
 		ended <- outcome{a, err}
 	}()
 	return ended
 }
 
-// until waits for the counts.
-func until(t *testing.T, s *passporttest.Server, reached func(passporttest.Counts) bool) {
+// await waits until the counts are reached.
+func await(t *testing.T, s *passporttest.Server, reached func(passporttest.Counts) bool) {
 	t.Helper()
 	if err := s.Await(t.Context(), reached); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// token returns a new token.
-func token(t *testing.T, s *passporttest.Server, account string) string {
+// newToken returns a new token of an account; "" is the organization.
+func newToken(t *testing.T, s *passporttest.Server, account string) string {
 	t.Helper()
-	a := ask(t, s, account)
+	a := requestToken(t, s, account)
 	if a.status != http.StatusCreated {
 		t.Fatalf("a token request was answered %d %s", a.status, a.body)
 	}
 	return a.field(t, "token").(string)
 }
 
-// do makes a resource request with a token.
+// do sends a resource request with a token.
 func do(t *testing.T, s *passporttest.Server, token, method, path, body string) answer {
 	t.Helper()
 	r := request(t, s, method, path, body)
 	r.Header.Set("Authorization", "Bearer "+token)
-	a, err := try(t, s.Client(), r)
+	a, err := send(t, s.Client(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-// get makes a GET request with a token, and returns the status.
+// get sends a GET request with a token, and returns the status.
 func get(t *testing.T, s *passporttest.Server, token, path string) int {
 	t.Helper()
 	return do(t, s, token, http.MethodGet, path, "").status
@@ -166,7 +165,7 @@ func claims(t *testing.T, token string) (header map[string]any, claims jwt.MapCl
 	return parsed.Header, claims
 }
 
-func source(t *testing.T, s *passporttest.Server) *tokensource.Source {
+func newSource(t *testing.T, s *passporttest.Server) *tokensource.Source {
 	t.Helper()
 	src, err := tokensource.New(tokensource.Config{Issuer: s.Issuer()})
 	if err != nil {
@@ -189,13 +188,14 @@ func isConfigError(err error, field string) bool {
 	return ok && e.Field == field
 }
 
-// keys returns the keys of a map, in order.
-func keys(m map[string]any) string {
+// sortedKeys returns the keys of a map in alphabetical order.
+func sortedKeys(m map[string]any) string {
 	return strings.Join(slices.Sorted(maps.Keys(m)), " ")
 }
 
-// whole returns a claim that has no fraction.
-func whole(t *testing.T, claim any) int64 {
+// integer returns a numeric claim. It fails the test if the claim has a
+// fraction.
+func integer(t *testing.T, claim any) int64 {
 	t.Helper()
 	n, err := claim.(json.Number).Int64()
 	if err != nil {

@@ -12,32 +12,34 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// s2sPath is the path of the token endpoint for servers, with "basic
-// authentication with client credentials".
+// s2sPath is the path of the token endpoint for servers, which Pismo calls
+// "basic authentication with client credentials".
 const s2sPath = "/passport/v2/s2s/access-token"
 
-// tenant is the one whose keys these are.
+// tenant is the tenant of all credentials.
 const tenant = "TN-ab8b08af-8a20-44e3-a7ad-8329b3e42fa4"
 
 func roles() []string { return []string{"onboarding-server", "account-server", "crm-server"} }
 
-// An ask is a token request, as far as it could be read.
-type ask struct {
+// A tokenRequest is a parsed token request.
+type tokenRequest struct {
 	serverKey, serverSecret string
-	account                 string // "" is the organization
-	refusal                 *refusedAsk
+	account                 string     // "" is the organization
+	rejection               *rejection // set if the request is malformed
 }
 
-// A refusedAsk is the answer to a token request that gets no token.
-type refusedAsk struct {
+// A rejection is the answer to a token request that gets no token.
+type rejection struct {
 	status  int
 	message string
 }
 
-func refuseAsk(status int, message string) ask { return ask{refusal: &refusedAsk{status, message}} }
+func rejected(status int, message string) tokenRequest {
+	return tokenRequest{rejection: &rejection{status, message}}
+}
 
-// A grant is the answer to a token request that does. The fields are those of
-// the schema in Pismo's OpenAPI file.
+// A grant is the answer to a token request that gets a token. The fields are
+// those of the schema in Pismo's OpenAPI file.
 type grant struct {
 	Tenant            string          `json:"tenant"`
 	ServerKey         string          `json:"server_key"`
@@ -52,46 +54,46 @@ type grant struct {
 }
 
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
-	ask := s.readAsk(w, r)
-	s.tally.note(func(c *Counts) {
+	request := s.readTokenRequest(w, r)
+	s.requests.count(func(c *Counts) {
 		c.TokenRequests++
-		if ask.serverKey != "" { // Otherwise it could not be read.
-			c.forAccount(ask.account, func(a *AccountCounts) { a.TokenRequests++ })
+		if request.serverKey != "" { // Otherwise the request could not be read.
+			c.forAccount(request.account, func(a *AccountCounts) { a.TokenRequests++ })
 		}
 	})
 	pause(r.Context(), s.config.Latency)
 	if fault, ok := s.faults.take(); ok {
-		s.tally.note(func(c *Counts) { c.Faults++ })
-		fault.serve(s, w, r, ask)
+		s.requests.count(func(c *Counts) { c.Faults++ })
+		fault.serve(s, w, r, request)
 		return
 	}
-	s.answer(w, ask)
+	s.answer(w, request)
 }
 
 // answer answers a token request as Passport does.
-func (s *Server) answer(w http.ResponseWriter, ask ask) {
-	if s.refuses(w, ask) {
+func (s *Server) answer(w http.ResponseWriter, request tokenRequest) {
+	if s.refuses(w, request) {
 		return
 	}
-	writeJSON(w, http.StatusCreated, s.grant(ask, ask.account))
+	writeJSON(w, http.StatusCreated, s.grant(request, request.account))
 }
 
-// refuses reports whether there is something wrong with the token request; if
-// so, it has been answered.
-func (s *Server) refuses(w http.ResponseWriter, ask ask) bool {
-	refused := ask.refusal
+// refuses reports whether the token request gets no token. If so, refuses has
+// answered it.
+func (s *Server) refuses(w http.ResponseWriter, request tokenRequest) bool {
+	reject := request.rejection
 	switch {
-	case refused != nil:
-	case !s.credentials.valid(ask.serverKey, ask.serverSecret), !s.exists(ask.account):
-		refused = &refusedAsk{http.StatusUnauthorized, "Invalid credentials"}
+	case reject != nil:
+	case !s.credentials.valid(request.serverKey, request.serverSecret), !s.exists(request.account):
+		reject = &rejection{http.StatusUnauthorized, "Invalid credentials"}
 	default:
 		return false
 	}
-	s.tally.note(func(c *Counts) { c.Rejected++ })
-	if refused.status == http.StatusMethodNotAllowed {
+	s.requests.count(func(c *Counts) { c.Rejected++ })
+	if reject.status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", http.MethodPost)
 	}
-	writeJSON(w, refused.status, message{refused.message})
+	writeJSON(w, reject.status, message{reject.message})
 	return true
 }
 
@@ -99,86 +101,88 @@ func (s *Server) exists(account string) bool {
 	return account == "" || s.config.Accounts == nil || slices.Contains(s.config.Accounts, account)
 }
 
-// grant issues a token for account, and answers ask with it.
-func (s *Server) grant(ask ask, account string) grant {
-	return ask.grant(account, s.issue(account, ask.serverKey))
+// grant issues a token for account, and returns the answer with that token.
+func (s *Server) grant(request tokenRequest, account string) grant {
+	return request.grant(account, s.issue(account, request.serverKey))
 }
 
-// grant returns the answer that names account and has token in it.
-func (a ask) grant(account, token string) grant {
+// grant returns the answer that names account and contains token.
+func (r tokenRequest) grant(account, token string) grant {
 	g := grant{
 		Tenant:     tenant,
-		ServerKey:  a.serverKey,
+		ServerKey:  r.serverKey,
 		ProgramIDs: []int{101, 102, 103},
 		Roles:      roles(),
 		Token:      token,
 		Refresh:    token,
 	}
-	g.name(account)
+	g.setAccount(account)
 	return g
 }
 
-// name has the answer name an account, or none for the organization.
-func (g *grant) name(account string) {
+// setAccount makes the answer name an account, or none for the organization.
+func (g *grant) setAccount(account string) {
 	g.AccountID, g.ExternalAccountID = json.Number(account), ""
 	if account != "" {
 		g.ExternalAccountID = "external-" + account
 	}
 }
 
-// maxAsk is how many bytes a token request may have.
-const maxAsk = 64 << 10
+// maxTokenRequest is the maximum size of a token request in bytes.
+const maxTokenRequest = 64 << 10
 
-// readAsk reads a token request. It takes what the schema has and nothing
-// else, field by field: encoding/json would forgive the wrong case of a name,
-// and a misspelt account_id would be a token for the whole organization.
-func (s *Server) readAsk(w http.ResponseWriter, r *http.Request) ask {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAsk))
+// readTokenRequest reads a token request. It accepts the fields of the schema
+// only, and compares their names exactly: encoding/json would ignore the case
+// of a name, and a misspelt account_id would get a token for the whole
+// organization.
+func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request) tokenRequest {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenRequest))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return refuseAsk(http.StatusRequestEntityTooLarge, "The request is too large")
+		return rejected(http.StatusRequestEntityTooLarge, "The request is too large")
 	}
 	if err != nil {
 		abort()
 	}
 	if r.Method != http.MethodPost {
-		return refuseAsk(http.StatusMethodNotAllowed, "Method not allowed")
+		return rejected(http.StatusMethodNotAllowed, "Method not allowed")
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return refuseAsk(http.StatusUnsupportedMediaType, "The content type is not application/json")
+		return rejected(http.StatusUnsupportedMediaType, "The content type is not application/json")
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
-		return refuseAsk(http.StatusBadRequest, "The request is not a JSON object")
+		return rejected(http.StatusBadRequest, "The request is not a JSON object")
 	}
-	return parseAsk(fields)
+	return parseTokenRequest(fields)
 }
 
-func parseAsk(fields map[string]json.RawMessage) ask {
-	var a ask
+func parseTokenRequest(fields map[string]json.RawMessage) tokenRequest {
+	var request tokenRequest
 	for name, value := range fields {
 		switch name {
 		case "server_key":
-			a.serverKey = text(value)
+			request.serverKey = stringOf(value)
 		case "server_secret":
-			a.serverSecret = text(value)
+			request.serverSecret = stringOf(value)
 		case "account_id":
-			// A number is its own text; quotes, null and fractions are not ids.
-			a.account = string(value)
-			if _, err := tokensource.ParseAccountID(a.account); err != nil {
-				return refuseAsk(http.StatusBadRequest, "account_id is not a positive integer; leave it out for the organization")
+			// The text of a JSON number is an id. Quotes, null and fractions
+			// are not.
+			request.account = string(value)
+			if _, err := tokensource.ParseAccountID(request.account); err != nil {
+				return rejected(http.StatusBadRequest, "account_id is not a positive integer; leave it out for the organization")
 			}
 		default:
-			return refuseAsk(http.StatusBadRequest, "The request has a field that the schema does not: "+strings.ToValidUTF8(name, "?"))
+			return rejected(http.StatusBadRequest, "The request has a field that the schema does not: "+strings.ToValidUTF8(name, "?"))
 		}
 	}
-	if a.serverKey == "" || a.serverSecret == "" {
-		return refuseAsk(http.StatusBadRequest, "server_key and server_secret are required strings")
+	if request.serverKey == "" || request.serverSecret == "" {
+		return rejected(http.StatusBadRequest, "server_key and server_secret are required strings")
 	}
-	return a
+	return request
 }
 
-// text returns a JSON string, or "" if it is not one.
-func text(value json.RawMessage) string {
+// stringOf returns a JSON string, or "" if value is of another type.
+func stringOf(value json.RawMessage) string {
 	var s string
 	if json.Unmarshal(value, &s) != nil {
 		return ""
@@ -198,7 +202,7 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 func marshal(value any) []byte {
 	body, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // Not reached: the values are ours.
+		panic(err) // Unreachable: all values are types of this package.
 	}
 	return body
 }
@@ -208,5 +212,5 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 		w.Header().Set("Content-Type", contentType)
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // The client may be gone.
+	_, _ = w.Write(body) // The client may have left.
 }

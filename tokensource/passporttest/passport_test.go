@@ -12,8 +12,8 @@ import (
 )
 
 func TestPassport_AnswerHasEveryField(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
-		a := ask(t, s, "102681871")
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
+		a := requestToken(t, s, "102681871")
 		check(t, "status", a.status, http.StatusCreated)
 		check(t, "content type", a.header.Get("Content-Type"), "application/json")
 		check(t, "account_id", a.field(t, "account_id"), any(json.Number("102681871")))
@@ -33,7 +33,7 @@ func TestPassport_AnswerHasEveryField(t *testing.T) {
 
 func TestPassport_OrganizationNamesNoAccount(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	a := ask(t, s, "")
+	a := requestToken(t, s, "")
 	check(t, "account_id", a.field(t, "account_id"), nil)
 	check(t, "external_account_id", a.field(t, "external_account_id"), nil)
 	_, c := claims(t, a.field(t, "token").(string))
@@ -43,9 +43,9 @@ func TestPassport_OrganizationNamesNoAccount(t *testing.T) {
 
 func TestPassport_ReturnsTheCorrelationID(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	r := asking(t, s, "")
+	r := newTokenRequest(t, s, "")
 	r.Header.Set("X-Cid", "ticket-42")
-	a, err := try(t, s.Client(), r)
+	a, err := send(t, s.Client(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,9 +62,9 @@ func TestPassport_ClaimsFollowTheFormat(t *testing.T) {
 		{passporttest.TokenFormat2025, "alg kid typ", "account-id aid exp iat iss roles sub tenant tenant_id tkver token_type uid"},
 	} {
 		s := passporttest.NewServer(t, passporttest.Config{TokenFormat: tt.vintage})
-		header, c := claims(t, token(t, s, "102681871"))
-		check(t, "header", keys(header), tt.header)
-		check(t, "claims", keys(c), tt.claims)
+		header, c := claims(t, newToken(t, s, "102681871"))
+		check(t, "header", sortedKeys(header), tt.header)
+		check(t, "claims", sortedKeys(c), tt.claims)
 		check(t, "alg", header["alg"], any("HS512"))
 		check(t, "iss", c["iss"], any("Passport"))
 		check(t, "tkver", c["tkver"], any("2"))
@@ -79,8 +79,8 @@ func TestPassport_ClaimsFollowTheFormat(t *testing.T) {
 
 func TestPassport_TokensLiveTenMinutes(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	_, c := claims(t, token(t, s, ""))
-	iat, exp := whole(t, c["iat"]), whole(t, c["exp"])
+	_, c := claims(t, newToken(t, s, ""))
+	iat, exp := integer(t, c["iat"]), integer(t, c["exp"])
 	check(t, "exp - iat", exp-iat, 600)
 	if age := time.Now().Unix() - iat; age < 0 || age > 60 {
 		t.Errorf("iat is %d seconds ago", age)
@@ -89,15 +89,15 @@ func TestPassport_TokensLiveTenMinutes(t *testing.T) {
 
 func TestPassport_ClaimsFollowItsClock(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{ClockSkew: -time.Hour})
-	_, c := claims(t, token(t, s, ""))
-	if age := time.Now().Unix() - whole(t, c["iat"]); age < 3600 || age > 3660 {
+	_, c := claims(t, newToken(t, s, ""))
+	if age := time.Now().Unix() - integer(t, c["iat"]); age < 3600 || age > 3660 {
 		t.Errorf("iat is %d seconds ago, want an hour", age)
 	}
 }
 
 func TestPassport_ShortLivesHaveFractions(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Lifetime: 250 * time.Millisecond})
-	_, c := claims(t, token(t, s, ""))
+	_, c := claims(t, newToken(t, s, ""))
 	iat, err1 := c["iat"].(json.Number).Float64()
 	exp, err2 := c["exp"].(json.Number).Float64()
 	if life := exp - iat; err1 != nil || err2 != nil || life < 0.2499 || life > 0.2501 {
@@ -110,9 +110,9 @@ func TestPassport_TokensAreUnique(t *testing.T) {
 		s := passporttest.NewServer(t, passporttest.Config{Opaque: opaque})
 		seen := map[string]bool{}
 		for range 100 {
-			value := token(t, s, "1")
+			value := newToken(t, s, "1")
 			if seen[value] {
-				t.Fatal("a token was handed out twice")
+				t.Fatal("a token was issued twice")
 			}
 			seen[value] = true
 		}
@@ -121,7 +121,7 @@ func TestPassport_TokensAreUnique(t *testing.T) {
 
 func TestPassport_OpaqueTokensWork(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Opaque: true})
-	value := token(t, s, "1")
+	value := newToken(t, s, "1")
 	check(t, "dots", strings.Count(value, "."), 0)
 	check(t, "status", get(t, s, value, "/v1/accounts/1"), http.StatusOK)
 }
@@ -147,7 +147,7 @@ func TestConfig_TakesCredentials(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{ServerKey: "key", ServerSecret: `"'$`})
 	check(t, "key", s.ServerKey(), "key")
 	check(t, "secret", s.ServerSecret(), `"'$`)
-	token(t, s, "")
+	newToken(t, s, "")
 }
 
 func TestPassport_RefusesWrongRequests(t *testing.T) {
@@ -192,7 +192,7 @@ func TestPassport_RefusesWrongRequests(t *testing.T) {
 				r.Header.Set("Content-Type", tt.contentType)
 			}
 			before := s.Counts()
-			a, err := try(t, s.Client(), r)
+			a, err := send(t, s.Client(), r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -215,9 +215,9 @@ func TestPassport_RefusesWrongRequests(t *testing.T) {
 
 func TestPassport_AcceptsACharset(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	r := asking(t, s, "")
+	r := newTokenRequest(t, s, "")
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
-	a, err := try(t, s.Client(), r)
+	a, err := send(t, s.Client(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,42 +226,42 @@ func TestPassport_AcceptsACharset(t *testing.T) {
 
 func TestPassport_UnknownAccountIsRefused(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Accounts: []string{"1"}})
-	check(t, "status of account 1", ask(t, s, "1").status, http.StatusCreated)
-	check(t, "status of the organization", ask(t, s, "").status, http.StatusCreated)
-	a := ask(t, s, "2")
+	check(t, "status of account 1", requestToken(t, s, "1").status, http.StatusCreated)
+	check(t, "status of the organization", requestToken(t, s, "").status, http.StatusCreated)
+	a := requestToken(t, s, "2")
 	check(t, "status of account 2", a.status, http.StatusUnauthorized)
 	check(t, "body", string(a.body), `{"message":"Invalid credentials"}`)
 }
 
 func TestRotateSecret_KeepsTokens(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	value, old := token(t, s, "1"), asking(t, s, "1")
-	check(t, "what RotateSecret returns", s.RotateSecret(), s.ServerSecret())
-	a, err := try(t, s.Client(), old)
+	value, old := newToken(t, s, "1"), newTokenRequest(t, s, "1")
+	check(t, "result of RotateSecret", s.RotateSecret(), s.ServerSecret())
+	a, err := send(t, s.Client(), old)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, "status with the old secret", a.status, http.StatusUnauthorized)
-	check(t, "status with the new secret", ask(t, s, "1").status, http.StatusCreated)
+	check(t, "status with the new secret", requestToken(t, s, "1").status, http.StatusCreated)
 	check(t, "status of the old token", get(t, s, value, "/v1/accounts/1"), http.StatusOK)
 }
 
 func TestCredentials_TwoPairsOverlap(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	oldKey := s.ServerKey()
-	older, again := asking(t, s, ""), asking(t, s, "")
+	older, again := newTokenRequest(t, s, ""), newTokenRequest(t, s, "")
 	key, secret := s.AddCredentials()
 	check(t, "newest key", s.ServerKey(), key)
 	check(t, "newest secret", s.ServerSecret(), secret)
-	a, err := try(t, s.Client(), older)
+	a, err := send(t, s.Client(), older)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, "status with the old pair", a.status, http.StatusCreated)
 	check(t, "server_key", a.field(t, "server_key"), any(oldKey))
-	check(t, "status with the new pair", ask(t, s, "").status, http.StatusCreated)
+	check(t, "status with the new pair", requestToken(t, s, "").status, http.StatusCreated)
 	s.DropCredentials(oldKey)
-	if a, err = try(t, s.Client(), again); err != nil {
+	if a, err = send(t, s.Client(), again); err != nil {
 		t.Fatal(err)
 	}
 	check(t, "status with the dropped pair", a.status, http.StatusUnauthorized)

@@ -14,40 +14,41 @@ type RefusalKind string
 
 // The kinds of refusal.
 const (
-	// KindToken: the token was refused; another one helps.
+	// KindToken: the token was refused. A new token helps.
 	KindToken RefusalKind = "token"
-	// KindAccount: the token is for the wrong account, or for none.
+	// KindAccount: the token is for another account, or for none.
 	KindAccount RefusalKind = "account"
-	// KindBusiness: the request was understood, and refused for what it asks.
+	// KindBusiness: the token is accepted, but not what the request asks for.
 	KindBusiness RefusalKind = "business"
-	// KindProvider: somebody behind Pismo refused Pismo.
+	// KindProvider: a provider that Pismo uses refused Pismo.
 	KindProvider RefusalKind = "provider"
 )
 
-// A Refusal is an answer of the resource API other than the one hoped for. The
-// documented ones are [Refusals]; any other is a literal. See [Server.Refuse].
+// A Refusal is an answer of the resource API to a request that it does not
+// serve. [Refusals] returns the documented refusals; write a literal for any
+// other. See [Server.Refuse].
 type Refusal struct {
-	// Name is unique among the documented refusals: the code, or a word for
-	// those that have none.
+	// Name is unique among the documented refusals: the code, or a word for a
+	// refusal without a code.
 	Name string
-	// Code is that of the body; empty if it has none.
+	// Code is the error code in the body; empty if the body has none.
 	Code string
-	// Status is that of the answer. 0 means 401.
+	// Status is the status of the answer. 0 means 401.
 	Status int
 	// Header is added to the answer.
 	Header http.Header
-	// ContentType and Body are those of the answer.
+	// ContentType and Body are the Content-Type and the body of the answer.
 	ContentType, Body string
-	// Kind is what the refusal is about. The fake server makes no use of it.
+	// Kind says what the refusal is about. The fake server does not use it.
 	Kind RefusalKind
 
-	method, path string  // what it is for; "" is everything
-	account      *string // whom it is for; nil is everybody
-	more         int     // how many requests it takes, after the first
+	method, path string  // of the requests that it matches; "" matches all
+	account      *string // of the requests that it matches; nil matches all
+	more         int     // how many further requests it refuses after the first
 }
 
-// OnPath returns a copy of r that is for one path only; or for all paths below it,
-// if it ends in a slash. A method may stand before it, as in
+// OnPath returns a copy of r that matches one path only. A pattern that ends in
+// a slash matches all paths below it. A method may precede the path, as in
 // "POST /v1/payments".
 func (r Refusal) OnPath(pattern string) Refusal {
 	r.method, r.path = "", pattern
@@ -57,21 +58,21 @@ func (r Refusal) OnPath(pattern string) Refusal {
 	return r
 }
 
-// ForAccount returns a copy of r that is for requests with tokens of one account
-// only; "" is the organization.
+// ForAccount returns a copy of r that matches only requests with a token of one
+// account; "" is the organization.
 func (r Refusal) ForAccount(account string) Refusal {
 	r.account = &account
 	return r
 }
 
-// Times returns a copy of r that takes n requests, at least one.
+// Times returns a copy of r that refuses n requests. An n below 1 means 1.
 func (r Refusal) Times(n int) Refusal {
 	r.more = max(n, 1) - 1
 	return r
 }
 
-// takes reports whether r is for the request.
-func (r Refusal) takes(request *http.Request, token Token) bool {
+// matches reports whether r refuses the request.
+func (r Refusal) matches(request *http.Request, token Token) bool {
 	path := request.URL.Path
 	return (r.method == "" || r.method == request.Method) &&
 		(r.path == "" || r.path == path || strings.HasSuffix(r.path, "/") && strings.HasPrefix(path, r.path)) &&
@@ -86,15 +87,15 @@ func (r Refusal) write(w http.ResponseWriter) {
 	write(w, r.status(), r.ContentType, []byte(r.Body))
 }
 
-// refusals are those that lie ahead.
+// refusals are the refusals that the next resource requests may get.
 type refusals struct {
 	mu     sync.Mutex
 	script []Refusal
 }
 
-// Refuse has the next resource requests be refused, each with the first of the
-// refusals that is for it and was not used yet. Only requests whose token is
-// good count, and nothing that they ask for is carried out.
+// Refuse makes the Server refuse the next resource requests, each with the
+// first unused refusal that matches it. Only requests with an accepted token
+// get and use up a refusal. The Server does not carry out a refused request.
 func (s *Server) Refuse(refusals ...Refusal) {
 	s.refusals.mu.Lock()
 	defer s.refusals.mu.Unlock()
@@ -107,7 +108,7 @@ func (r *refusals) take(request *http.Request, token Token) (Refusal, bool) {
 	defer r.mu.Unlock()
 	for i := range r.script {
 		refusal := r.script[i]
-		if !refusal.takes(request, token) {
+		if !refusal.matches(request, token) {
 			continue
 		}
 		if r.script[i].more--; refusal.more <= 0 {
@@ -118,8 +119,8 @@ func (r *refusals) take(request *http.Request, token Token) (Refusal, bool) {
 	return Refusal{}, false
 }
 
-// FindRefusal returns the documented refusal of the given name, and whether
-// there is one. Names are codes, such as "WCAC0001".
+// FindRefusal returns the documented refusal with the given name, and whether
+// there is one. The name is the code, such as "WCAC0001".
 func FindRefusal(name string) (Refusal, bool) {
 	for _, r := range Refusals() {
 		if r.Name == name {
@@ -129,8 +130,8 @@ func FindRefusal(name string) (Refusal, bool) {
 	return Refusal{}, false
 }
 
-// MustRefusal is [FindRefusal] for a name that is written in the program; it
-// panics if there is none.
+// MustRefusal is [FindRefusal] for a constant name. It panics if no documented
+// refusal has that name.
 func MustRefusal(name string) Refusal {
 	r, ok := FindRefusal(name)
 	if !ok {

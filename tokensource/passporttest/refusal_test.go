@@ -14,7 +14,7 @@ func TestRefusals_AreComplete(t *testing.T) {
 	kinds, names := map[string]int{}, map[string]bool{}
 	for _, r := range passporttest.Refusals() {
 		if names[r.Name] {
-			t.Errorf("%s is there twice", r.Name)
+			t.Errorf("%s is listed twice", r.Name)
 		}
 		names[r.Name] = true
 		kinds[fmt.Sprint(r.Status, " ", r.Kind)]++
@@ -39,14 +39,14 @@ func TestRefusals_AreComplete(t *testing.T) {
 	}
 }
 
-// The numbers are those of the operations with a documented 401 in Pismo's
-// OpenAPI files: a slip in the table shows here.
+// The numbers come from Pismo's OpenAPI files: they count the operations with a
+// documented 401. The test finds a slip in the table.
 func TestDocumentedCases_CoverEveryMethod(t *testing.T) {
 	pairs, operations, empty, refused := map[string]bool{}, 0, 0, map[string]bool{}
 	for _, c := range passporttest.DocumentedCases() {
 		pair := c.Method + " " + c.Refusal.Name
 		if pairs[pair] {
-			t.Errorf("%s is there twice", pair)
+			t.Errorf("%s is listed twice", pair)
 		}
 		pairs[pair] = true
 		operations += c.Operations
@@ -67,7 +67,7 @@ func TestDocumentedCases_CoverEveryMethod(t *testing.T) {
 
 func TestDocumentedCases_CanBeShown(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	value := token(t, s, "1")
+	value := newToken(t, s, "1")
 	for _, c := range passporttest.DocumentedCases() {
 		t.Run(c.Method+" "+c.Refusal.Name, func(t *testing.T) {
 			s.Refuse(c.Refusal.OnPath(c.Method + " " + c.Path))
@@ -84,7 +84,7 @@ func TestDocumentedCases_CanBeShown(t *testing.T) {
 
 func TestRefusal_AnyMethod(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	value := token(t, s, "1")
+	value := newToken(t, s, "1")
 	methods := []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	for _, method := range methods {
 		for _, r := range passporttest.Refusals() {
@@ -125,7 +125,7 @@ func TestRefusal_MatchesItsRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := passporttest.NewUnstarted(t, passporttest.Config{})
 			s.Refuse(tt.refusal)
-			status := do(t, s, token(t, s, tt.account), tt.method, tt.path, "").status
+			status := do(t, s, newToken(t, s, tt.account), tt.method, tt.path, "").status
 			check(t, "refused", status == http.StatusTeapot, tt.refused)
 		})
 	}
@@ -133,7 +133,7 @@ func TestRefusal_MatchesItsRequests(t *testing.T) {
 
 func TestRefusal_OrderAndCount(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
-	one, two := token(t, s, "1"), token(t, s, "2")
+	one, two := newToken(t, s, "1"), newToken(t, s, "2")
 	s.Refuse(passporttest.Refusal{Status: 503}.Times(2), passporttest.Refusal{Status: 429}.ForAccount("2"))
 	s.Refuse(passporttest.Refusal{Status: 409})
 	for i, want := range []struct {
@@ -152,7 +152,7 @@ func TestRefusal_StatusAndHeader(t *testing.T) {
 	s.Refuse(passporttest.Refusal{
 		Header: http.Header{"Www-Authenticate": {`Bearer error="invalid_token"`}}, ContentType: "text/plain", Body: "no",
 	})
-	a := do(t, s, token(t, s, "1"), http.MethodGet, "/v1/accounts/1", "")
+	a := do(t, s, newToken(t, s, "1"), http.MethodGet, "/v1/accounts/1", "")
 	check(t, "status", a.status, http.StatusUnauthorized)
 	check(t, "WWW-Authenticate", a.header.Get("WWW-Authenticate"), `Bearer error="invalid_token"`)
 	check(t, "content type", a.header.Get("Content-Type"), "text/plain")
@@ -163,7 +163,7 @@ func TestRefusal_BadTokenUsesNoneUp(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.Refuse(passporttest.Refusal{Status: 503})
 	check(t, "status of the bad one", get(t, s, "bad", "/v1/accounts/1"), http.StatusUnauthorized)
-	check(t, "status of a good one", get(t, s, token(t, s, "1"), "/v1/accounts/1"), 503)
+	check(t, "status of a good one", get(t, s, newToken(t, s, "1"), "/v1/accounts/1"), 503)
 }
 
 func TestRefusal_ConfiguredForTokens(t *testing.T) {

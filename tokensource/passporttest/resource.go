@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Where the resource API has what.
+// The paths of the resource API. Those with a slash at the end are prefixes.
 const (
 	accountsPath     = "/v1/accounts/"
 	organizationPath = "/v1/organization"
@@ -20,10 +20,10 @@ const (
 	refusalsPath     = "/v1/refusals/"
 )
 
-// maxBody is how many bytes a body may have, unless it is an upload.
+// maxBody is the maximum size in bytes of a body that is not an upload.
 const maxBody = 1 << 20
 
-// resourceAPI returns the resource API, behind the check of the token.
+// resourceAPI returns the resource API. It does not check tokens.
 func (s *Server) resourceAPI() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+accountsPath+"{id}", s.serveAccount)
@@ -53,7 +53,7 @@ func (s *Server) serveOrganization(w http.ResponseWriter, _ *http.Request) {
 	}{tenant, "passporttest"})
 }
 
-// A receipt says what has been carried out.
+// A receipt is the answer to a request that was carried out.
 type receipt struct {
 	ID      string `json:"id"`
 	Account string `json:"account_id,omitempty"`
@@ -69,7 +69,7 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request) {
 	s.carryOut(w, r, http.StatusOK)
 }
 
-// carryOut reads the body, and answers with a receipt.
+// carryOut reads the body, and answers with status and a receipt.
 func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, status int) {
 	token, _ := TokenFromContext(r.Context())
 	if d, ok := s.receive(w, r, token, status); ok {
@@ -77,8 +77,8 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, status int) {
 	}
 }
 
-// receive reads the body, and keeps the delivery. It reports whether the body
-// arrived; if not, the request has been answered.
+// receive reads the body, and records the delivery. It returns false if the
+// body is too large; the request is answered then.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, token Token, status int) (Delivery, bool) {
 	body := r.Body
 	if r.URL.Path != uploadsPath {
@@ -101,6 +101,6 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, token Token, st
 		SHA256:  hex.EncodeToString(digest.Sum(nil)),
 		Status:  status,
 	}
-	s.tally.deliver(d)
+	s.requests.addDelivery(d)
 	return d, true
 }

@@ -18,9 +18,9 @@ import (
 
 func TestResource_BadAuthorizationIsEmpty401(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	good := token(t, s, "1")
+	good := newToken(t, s, "1")
 	altered := good[:len(good)-4] + strings.Repeat("A", 4)
-	other := token(t, passporttest.NewServer(t, passporttest.Config{}), "1")
+	other := newToken(t, passporttest.NewServer(t, passporttest.Config{}), "1")
 	for name, tt := range map[string]struct {
 		authorization []string
 		reason        passporttest.RefusalReason
@@ -31,7 +31,7 @@ func TestResource_BadAuthorizationIsEmpty401(t *testing.T) {
 		"scheme only":    {[]string{"Bearer"}, passporttest.ReasonScheme},
 		"basic":          {[]string{"Basic " + good}, passporttest.ReasonScheme},
 		"two spaces":     {[]string{"Bearer  " + good}, passporttest.ReasonUnknown},
-		"another's":      {[]string{"Bearer " + other}, passporttest.ReasonUnknown},
+		"of another":     {[]string{"Bearer " + other}, passporttest.ReasonUnknown},
 		"altered":        {[]string{"Bearer " + altered}, passporttest.ReasonUnknown},
 		"without an end": {[]string{"Bearer " + good[:len(good)-1]}, passporttest.ReasonUnknown},
 	} {
@@ -39,7 +39,7 @@ func TestResource_BadAuthorizationIsEmpty401(t *testing.T) {
 			before := s.Counts().Refused[tt.reason]
 			r := request(t, s, http.MethodGet, "/v1/accounts/1", "")
 			r.Header["Authorization"] = tt.authorization
-			a, err := try(t, s.Client(), r)
+			a, err := send(t, s.Client(), r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,8 +56,8 @@ func TestResource_BadAuthorizationIsEmpty401(t *testing.T) {
 func TestResource_SchemeIsCaseInsensitive(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	r := request(t, s, http.MethodGet, "/v1/organization", "")
-	r.Header.Set("Authorization", "bearer "+token(t, s, ""))
-	a, err := try(t, s.Client(), r)
+	r.Header.Set("Authorization", "bearer "+newToken(t, s, ""))
+	a, err := send(t, s.Client(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,11 +66,11 @@ func TestResource_SchemeIsCaseInsensitive(t *testing.T) {
 
 func TestResource_BareOnly(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Bare: true})
-	value := token(t, s, "1")
+	value := newToken(t, s, "1")
 	check(t, "status with Bearer", get(t, s, value, "/v1/accounts/1"), http.StatusUnauthorized)
 	r := request(t, s, http.MethodGet, "/v1/accounts/1", "")
 	r.Header.Set("Authorization", value)
-	a, err := try(t, s.Client(), r)
+	a, err := send(t, s.Client(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestResource_BareOnly(t *testing.T) {
 func TestResource_ExpiryFollowsItsClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{ClockSkew: -time.Hour, Lifetime: time.Minute})
-		value := token(t, s, "1")
+		value := newToken(t, s, "1")
 		<-time.After(time.Minute - 1)
 		check(t, "status just before", get(t, s, value, "/v1/accounts/1"), http.StatusOK)
 		<-time.After(1)
@@ -93,20 +93,20 @@ func TestResource_ShortLifeIsNotRounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: time.Second})
 		<-time.After(900 * time.Millisecond) // Bubbles begin at a whole second.
-		value := token(t, s, "1")
+		value := newToken(t, s, "1")
 		<-time.After(999 * time.Millisecond)
 		check(t, "status", get(t, s, value, "/v1/accounts/1"), http.StatusOK)
 	})
 }
 
 func TestRevoke_OneAccount(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
-		one, two, organization := token(t, s, "1"), token(t, s, "2"), token(t, s, "")
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
+		one, two, organization := newToken(t, s, "1"), newToken(t, s, "2"), newToken(t, s, "")
 		s.Revoke("1")
 		check(t, "status of account 1", get(t, s, one, "/v1/accounts/1"), http.StatusUnauthorized)
 		check(t, "status of account 2", get(t, s, two, "/v1/accounts/2"), http.StatusOK)
 		check(t, "status of the organization", get(t, s, organization, "/v1/accounts/1"), http.StatusOK)
-		check(t, "status of a new token", get(t, s, token(t, s, "1"), "/v1/accounts/1"), http.StatusOK)
+		check(t, "status of a new token", get(t, s, newToken(t, s, "1"), "/v1/accounts/1"), http.StatusOK)
 		s.Revoke("")
 		check(t, "status of the organization, revoked", get(t, s, organization, "/v1/accounts/1"), http.StatusUnauthorized)
 		check(t, "status of account 2, still", get(t, s, two, "/v1/accounts/2"), http.StatusOK)
@@ -116,16 +116,16 @@ func TestRevoke_OneAccount(t *testing.T) {
 
 func TestRevokeAll_RefusesEveryToken(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	one, organization := token(t, s, "1"), token(t, s, "")
+	one, organization := newToken(t, s, "1"), newToken(t, s, "")
 	s.RevokeAll()
 	check(t, "status of account 1", get(t, s, one, "/v1/accounts/1"), http.StatusUnauthorized)
 	check(t, "status of the organization", get(t, s, organization, "/v1/organization"), http.StatusUnauthorized)
-	check(t, "status of a new token", get(t, s, token(t, s, "1"), "/v1/accounts/1"), http.StatusOK)
+	check(t, "status of a new token", get(t, s, newToken(t, s, "1"), "/v1/accounts/1"), http.StatusOK)
 }
 
 func TestResource_TokenReachesItsAccountOnly(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	one, organization := token(t, s, "1"), token(t, s, "")
+	one, organization := newToken(t, s, "1"), newToken(t, s, "")
 	for _, path := range []string{"/v1/accounts/2", "/v1/accounts/", "/v1/organization"} {
 		a := do(t, s, one, http.MethodGet, path, "")
 		check(t, "status of "+path, a.status, http.StatusUnauthorized)
@@ -141,7 +141,7 @@ func TestResource_TokenReachesItsAccountOnly(t *testing.T) {
 
 func TestResource_UnknownPathIs404(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{Accounts: []string{"1"}})
-	organization := token(t, s, "")
+	organization := newToken(t, s, "")
 	for _, path := range []string{"/", "/v1/accounts/2", "/v1/accounts/x", "/v1/refusals/NONE", "/passport"} {
 		check(t, "status of "+path, get(t, s, organization, path), http.StatusNotFound)
 	}
@@ -149,10 +149,10 @@ func TestResource_UnknownPathIs404(t *testing.T) {
 }
 
 func TestPayments_CountForTheAccount(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		const body = `{"amount": 10}`
 		sum := sha256.Sum256([]byte(body))
-		a := do(t, s, token(t, s, "1"), http.MethodPost, "/v1/payments", body)
+		a := do(t, s, newToken(t, s, "1"), http.MethodPost, "/v1/payments", body)
 		check(t, "status", a.status, http.StatusCreated)
 		check(t, "account_id", a.field(t, "account_id"), any("1"))
 		check(t, "length", a.field(t, "length"), any(json.Number("14")))
@@ -169,7 +169,7 @@ func TestPayments_CountForTheAccount(t *testing.T) {
 
 func TestPayments_RefusedBodyIsADelivery(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	value := token(t, s, "1")
+	value := newToken(t, s, "1")
 	s.Revoke("1")
 	check(t, "status", do(t, s, value, http.MethodPost, "/v1/payments", "{}").status, http.StatusUnauthorized)
 	deliveries := s.Deliveries()
@@ -180,19 +180,19 @@ func TestPayments_RefusedBodyIsADelivery(t *testing.T) {
 
 func TestPayments_TooLargeIsRefused(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	a := do(t, s, token(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 1<<20+1))
+	a := do(t, s, newToken(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 1<<20+1))
 	check(t, "status", a.status, http.StatusRequestEntityTooLarge)
 	check(t, "deliveries", len(s.Deliveries()), 0)
 }
 
-// zeros is a body that costs no memory.
+// zeros is a body that needs no memory.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestUpload_ConstantMemory(t *testing.T) {
 	const length = 64 << 20
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		digest := sha256.New()
 		_, _ = io.CopyN(digest, zeros{}, length)
 		for _, method := range []string{http.MethodPost, http.MethodPut} {
@@ -200,10 +200,10 @@ func TestUpload_ConstantMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Header.Set("Authorization", "Bearer "+token(t, s, "1"))
+			r.Header.Set("Authorization", "Bearer "+newToken(t, s, "1"))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			a, err := try(t, s.Client(), r)
+			a, err := send(t, s.Client(), r)
 			runtime.ReadMemStats(&after)
 			if err != nil {
 				t.Fatal(err)
@@ -219,7 +219,7 @@ func TestUpload_ConstantMemory(t *testing.T) {
 }
 
 func TestUpload_RefusedBeforeItIsRead(t *testing.T) {
-	inBothWays(t, plain, func(t *testing.T, s *passporttest.Server) {
+	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		body, stillOpen := io.Pipe()
 		defer stillOpen.Close()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL()+"/v1/uploads", body)
@@ -247,8 +247,8 @@ func TestConfig_OwnResource(t *testing.T) {
 			}
 		})}
 	}
-	inBothWays(t, config, func(t *testing.T, s *passporttest.Server) {
-		value := token(t, s, "1")
+	forEachServer(t, config, func(t *testing.T, s *passporttest.Server) {
+		value := newToken(t, s, "1")
 		check(t, "answer", string(do(t, s, value, "PATCH", "/v1/accounts/2", "x").body), "PATCH /v1/accounts/2 1 x")
 		s.RevokeAll()
 		check(t, "status when revoked", do(t, s, value, "PATCH", "/any", "x").status, http.StatusUnauthorized)
@@ -269,6 +269,6 @@ func TestHandler_BehindAnotherServer(t *testing.T) {
 
 func TestTokenFromContext_OnlyInItsRequest(t *testing.T) {
 	if _, ok := passporttest.TokenFromContext(t.Context()); ok {
-		t.Error("there is one")
+		t.Error("a context without a request has a token")
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// clientOf returns a client that authenticates its requests, as a program has it.
-func clientOf(t *testing.T, s *passporttest.Server) *http.Client {
+// newClient returns a client that authenticates its requests, as a program
+// does.
+func newClient(t *testing.T, s *passporttest.Server) *http.Client {
 	t.Helper()
 	rt, err := transport.New(transport.Config{
-		Source:  source(t, s),
+		Source:  newSource(t, s),
 		Hosts:   []string{s.Host()},
 		Account: account(t, "1"),
 		Base:    s.Client().Transport,
@@ -25,17 +26,16 @@ func clientOf(t *testing.T, s *passporttest.Server) *http.Client {
 	return &http.Client{Transport: rt}
 }
 
-func fetchAccount(t *testing.T, s *passporttest.Server, client *http.Client) int {
+func getAccount(t *testing.T, s *passporttest.Server, client *http.Client) int {
 	t.Helper()
-	a, err := try(t, client, request(t, s, http.MethodGet, "/v1/accounts/1", ""))
+	a, err := send(t, client, request(t, s, http.MethodGet, "/v1/accounts/1", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a.status
 }
 
-// The loop of a first test passes for as long as anybody likes, if each round
-// takes as long as the fake server says.
+// A test may revoke in a loop without end if each round takes RenewalInterval.
 func TestServer_RevocationsInALoop(t *testing.T) {
 	for name, config := range map[string]passporttest.Config{
 		"default": {}, "opaque": {Opaque: true, Lifetime: time.Minute}, "a minute": {Lifetime: time.Minute}, "a day": {Lifetime: 24 * time.Hour},
@@ -43,11 +43,11 @@ func TestServer_RevocationsInALoop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := passporttest.NewUnstarted(t, config)
-				client := clientOf(t, s)
+				client := newClient(t, s)
 				const rounds = 20
 				for round := range rounds {
 					s.Revoke("1")
-					if status := fetchAccount(t, s, client); status != http.StatusOK {
+					if status := getAccount(t, s, client); status != http.StatusOK {
 						t.Fatalf("round %d: status %d", round, status)
 					}
 					time.Sleep(s.RenewalInterval())
@@ -58,14 +58,14 @@ func TestServer_RevocationsInALoop(t *testing.T) {
 	}
 }
 
-// Without the pause, the budget is what the documentation says.
+// Without a wait, the client has the documented budget.
 func TestServer_RevocationsInARow(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
-	client := clientOf(t, s)
-	check(t, "status", fetchAccount(t, s, client), http.StatusOK)
+	client := newClient(t, s)
+	check(t, "status", getAccount(t, s, client), http.StatusOK)
 	for _, want := range []int{200, 200, 200, 401} {
 		s.Revoke("1")
-		check(t, "status", fetchAccount(t, s, client), want)
+		check(t, "status", getAccount(t, s, client), want)
 	}
 }
 

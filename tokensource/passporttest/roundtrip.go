@@ -14,13 +14,13 @@ import (
 	"syscall"
 )
 
-// RoundTripper returns a transport whose every request, whatever its URL, ends
-// at the fake server, without a network: for tests in testing/synctest bubbles,
-// where goroutines may wait for nothing else. It waits on channels and timers
-// only, and honours the request's context.
+// RoundTripper returns a transport that sends every request to the fake server,
+// whatever its URL, without a network. It is for tests in testing/synctest
+// bubbles: it waits on channels and timers only, and observes the request's
+// context.
 //
-// An answer arrives when it is complete, not piece by piece. [Reset] is the
-// error that a reset connection is, [Truncated] an answer whose body ends with
+// An answer arrives when it is complete, and not in parts. [Reset] gives the
+// error of a reset connection. [Truncated] gives an answer whose body ends with
 // io.ErrUnexpectedEOF.
 func (s *Server) RoundTripper() http.RoundTripper { return inProcess{s} }
 
@@ -52,7 +52,7 @@ func (t inProcess) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 }
 
-// asReceived returns the request as a server sees it.
+// asReceived returns the request as a server receives it.
 func asReceived(ctx context.Context, request *http.Request, body io.ReadCloser) *http.Request {
 	r := request.Clone(ctx)
 	r.Body = body
@@ -72,11 +72,11 @@ func asReceived(ctx context.Context, request *http.Request, body io.ReadCloser) 
 	r.RequestURI = request.URL.RequestURI()
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 	r.RemoteAddr = "127.0.0.1:0"
-	r.GetBody, r.Response, r.Cancel = nil, nil, nil //nolint:staticcheck // Cancel is deprecated, and belongs to the client.
+	r.GetBody, r.Response, r.Cancel = nil, nil, nil //nolint:staticcheck // Cancel is deprecated. The server must not have the client's.
 	return r
 }
 
-// An answer is what the handler wrote, and how it ended.
+// An answer is what the handler wrote, and the value that it panicked with.
 type answer struct {
 	recorder *httptest.ResponseRecorder
 	panicked any
@@ -89,10 +89,10 @@ func (t inProcess) serve(r *http.Request) (a answer) {
 	return a
 }
 
-// errReset is what net/http returns for a connection that was reset.
+// errReset is the error of net/http for a reset connection.
 var errReset = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 
-// response returns the answer as a client sees it.
+// response returns the answer as a client receives it.
 func (a answer) response(request *http.Request) (*http.Response, error) {
 	err, _ := a.panicked.(error)
 	aborted := errors.Is(err, http.ErrAbortHandler)
@@ -111,7 +111,7 @@ func (a answer) response(request *http.Request) (*http.Response, error) {
 	content := io.Reader(bytes.NewReader(body))
 	response.ContentLength = int64(len(body))
 	if aborted {
-		content = io.MultiReader(content, brokenOff{})
+		content = io.MultiReader(content, truncatedBody{})
 		response.ContentLength = -1
 	}
 	if n, err := strconv.ParseInt(response.Header.Get("Content-Length"), 10, 64); err == nil {
@@ -121,7 +121,7 @@ func (a answer) response(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// brokenOff is where an answer ends before it is complete.
-type brokenOff struct{}
+// A truncatedBody is the end of an answer that is not complete.
+type truncatedBody struct{}
 
-func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+func (truncatedBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -18,10 +18,10 @@ func TestRoundTripper_LatencyInSynctest(t *testing.T) {
 		s := passporttest.NewUnstarted(t, passporttest.Config{Latency: 3 * time.Second})
 		s.Fail(passporttest.SlowHeaders(time.Minute))
 		start := time.Now()
-		token(t, s, "1")
+		newToken(t, s, "1")
 		check(t, "time with a slow header", time.Since(start), 63*time.Second)
 		start = time.Now()
-		value := token(t, s, "1")
+		value := newToken(t, s, "1")
 		check(t, "time of a token request", time.Since(start), 3*time.Second)
 		start = time.Now()
 		get(t, s, value, "/v1/accounts/1")
@@ -37,7 +37,7 @@ func TestRoundTripper_DeadlineInSynctest(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			start := time.Now()
-			_, err := try(t, s.Client(), asking(t, s, "1").WithContext(ctx))
+			_, err := send(t, s.Client(), newTokenRequest(t, s, "1").WithContext(ctx))
 			check(t, "deadline exceeded", errors.Is(err, context.DeadlineExceeded), true)
 			check(t, "time", time.Since(start), time.Second)
 		})
@@ -49,7 +49,7 @@ func TestRoundTripper_DoneContextIsNotSent(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("enough")
 	cancel(cause)
-	body := &closed{Reader: strings.NewReader("{}")}
+	body := &closeCounter{Reader: strings.NewReader("{}")}
 	r := request(t, s, http.MethodPost, "/v1/payments", "").WithContext(ctx)
 	r.Body = body
 	_, err := s.RoundTripper().RoundTrip(r)
@@ -58,17 +58,17 @@ func TestRoundTripper_DoneContextIsNotSent(t *testing.T) {
 	check(t, "resource requests", s.Counts().ResourceRequests, 0)
 }
 
-// closed counts how often it was closed.
-type closed struct {
+// A closeCounter is a body that counts the calls of Close.
+type closeCounter struct {
 	io.Reader
 	times int
 }
 
-func (c *closed) Close() error { c.times++; return nil }
+func (c *closeCounter) Close() error { c.times++; return nil }
 
 func TestRoundTripper_KeepsTheContract(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
-	body := &closed{Reader: strings.NewReader("{}")}
+	body := &closeCounter{Reader: strings.NewReader("{}")}
 	r := request(t, s, http.MethodPost, "/v1/payments?x=1", "")
 	r.Body, r.ContentLength = body, -1
 	url := r.URL.String()
@@ -89,8 +89,8 @@ func TestRoundTripper_LooksLikeAServer(t *testing.T) {
 		seen = r
 	})})
 	r := request(t, s, "", "/a%2Fb?x=1", "")
-	r.Header.Set("Authorization", "Bearer "+token(t, s, "1"))
-	if _, err := try(t, s.Client(), r); err != nil {
+	r.Header.Set("Authorization", "Bearer "+newToken(t, s, "1"))
+	if _, err := send(t, s.Client(), r); err != nil {
 		t.Fatal(err)
 	}
 	check(t, "method", seen.Method, http.MethodGet)
@@ -106,15 +106,15 @@ func TestRoundTripper_PanicIsAnError(t *testing.T) {
 		panic("out of cheese")
 	})})
 	r := request(t, s, http.MethodGet, "/", "")
-	r.Header.Set("Authorization", "Bearer "+token(t, s, "1"))
-	if _, err := try(t, s.Client(), r); err == nil || !strings.Contains(err.Error(), "out of cheese") {
-		t.Errorf("got %v", err)
+	r.Header.Set("Authorization", "Bearer "+newToken(t, s, "1"))
+	if _, err := send(t, s.Client(), r); err == nil || !strings.Contains(err.Error(), "out of cheese") {
+		t.Errorf("the error is %v", err)
 	}
 }
 
 func TestRoundTripper_HEADHasNoBody(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
-	a := do(t, s, token(t, s, "1"), http.MethodHead, "/v1/accounts/1", "")
+	a := do(t, s, newToken(t, s, "1"), http.MethodHead, "/v1/accounts/1", "")
 	check(t, "status", a.status, http.StatusOK)
 	check(t, "body", len(a.body), 0)
 }

@@ -11,40 +11,41 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A Server is the fake server. Make one with [NewServer], [NewUnstarted], [Start]
-// or [New]. Its methods are safe for concurrent use.
+// A Server is the fake server. Make a Server with [NewServer], [NewUnstarted],
+// [Start] or [New]. Its methods may be called concurrently.
 type Server struct {
 	config      Config
 	credentials credentials
-	ledger      *ledger
+	tokens      *tokenStore
 	api         http.Handler // the resource API, behind the check of the token
-	site        *site        // nil if the Server does not listen
+	listener    *listener    // nil if the Server does not listen
 
-	faults   faults
-	mixer    mixer
-	refusals refusals
-	tally    tally
+	faults    faults
+	exchanger exchanger
+	refusals  refusals
+	requests  recorder
 
-	// life ends with Close, and with it every request.
-	life context.Context
-	end  context.CancelFunc
+	// lifetime is done when Close is called, which ends every request.
+	lifetime context.Context
+	end      context.CancelFunc
 
 	mu       sync.Mutex
 	closed   bool
 	inflight sync.WaitGroup
 }
 
-// New returns a Server that does not listen. It serves by [Server.Handler] and
-// [Server.RoundTripper], and its Client uses the latter. The caller closes it.
-// Errors are of type [*tokensource.ConfigError], joined by errors.Join.
+// New returns a Server that does not listen. Use it through [Server.Handler] or
+// [Server.RoundTripper]; its Client uses the RoundTripper. The caller closes
+// the Server. The error joins a [*tokensource.ConfigError] for each fault of
+// config.
 func New(config Config) (*Server, error) {
-	config, err := config.withDefaults()
-	if err != nil {
+	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, ledger: newLedger()}
+	config = config.withDefaults()
+	s := &Server{config: config, tokens: newTokenStore()}
 	s.credentials.set(config.ServerKey, config.ServerSecret)
-	s.life, s.end = context.WithCancel(context.Background())
+	s.lifetime, s.end = context.WithCancel(context.Background())
 	s.api = config.Resource
 	if s.api == nil {
 		s.api = s.resourceAPI()
@@ -53,29 +54,30 @@ func New(config Config) (*Server, error) {
 }
 
 // Start returns a Server that listens. It is for programs; tests use
-// [NewServer]. The caller closes it.
+// [NewServer]. The caller closes the Server. Start returns the errors of [New],
+// and the error of a Config.Addr that is in use.
 func Start(config Config) (*Server, error) {
 	s, err := New(config)
 	if err != nil {
 		return nil, err
 	}
-	if s.site, err = s.open(); err != nil {
+	if s.listener, err = s.listen(); err != nil {
 		s.end()
 		return nil, err
 	}
 	return s, nil
 }
 
-// NewServer returns a Server that listens until the test is over. It fails the
-// test if there is something wrong with the configuration.
+// NewServer returns a Server that listens until the test ends. It fails the
+// test if the configuration has a fault.
 func NewServer(tb testing.TB, config Config) *Server {
 	tb.Helper()
 	return forTest(tb, config, Start)
 }
 
-// NewUnstarted returns a Server that does not listen, for tests that run in a
-// testing/synctest bubble: call it inside of the bubble. Otherwise it is as
-// NewServer.
+// NewUnstarted returns a Server that does not listen, for tests in a
+// testing/synctest bubble. Call it in the bubble. In all other respects it is
+// like [NewServer].
 func NewUnstarted(tb testing.TB, config Config) *Server {
 	tb.Helper()
 	return forTest(tb, config, New)
@@ -94,44 +96,45 @@ func forTest(tb testing.TB, config Config, start func(Config) (*Server, error)) 
 	return s
 }
 
-// unstartedHost is a name that never resolves (RFC 6761, section 6.4), so that
-// a client of an unstarted Server that does not use its RoundTripper fails.
+// unstartedHost is a name that never resolves (RFC 6761, section 6.4). So a
+// client of an unstarted Server fails if it does not use the RoundTripper.
 const unstartedHost = "passporttest.invalid"
 
-// URL returns the base URL, without a slash at the end. That of a Server that
-// does not listen is good with its RoundTripper only.
+// URL returns the base URL, without a slash at the end. The URL of a Server
+// that does not listen works only with its RoundTripper.
 func (s *Server) URL() string {
 	switch {
-	case s.site == nil:
+	case s.listener == nil:
 		return "https://" + unstartedHost
 	case s.config.TLS:
-		return "https://" + s.site.host
+		return "https://" + s.listener.host
 	default:
-		return "http://" + s.site.host
+		return "http://" + s.listener.host
 	}
 }
 
-// Host returns the host and the port of the URL, as in a list of hosts that
-// may receive a token.
+// Host returns the host and the port of the URL, for a list of hosts that may
+// receive a token.
 func (s *Server) Host() string {
-	if s.site == nil {
+	if s.listener == nil {
 		return unstartedHost
 	}
-	return s.site.host
+	return s.listener.host
 }
 
-// Client returns an HTTP client that trusts the fake server's certificate, and knows
-// nothing of tokens. Where a client certificate is demanded, clone its
-// transport, which is an [*http.Transport] if the Server listens, and set one.
+// Client returns an HTTP client that trusts the fake server's certificate, and
+// sends no tokens. If the Server listens, the client's transport is an
+// [*http.Transport]: clone it to set the client certificate that
+// Config.ClientCAs requires.
 func (s *Server) Client() *http.Client {
-	if s.site == nil {
+	if s.listener == nil {
 		return &http.Client{Transport: s.RoundTripper()}
 	}
-	return s.site.client
+	return s.listener.client
 }
 
-// Issuer returns an issuer that has the tokens from the fake server, with the
-// credentials as they are now: after RotateSecret it is one with a wrong secret.
+// Issuer returns an issuer that gets its tokens from the fake server. It has
+// the current credentials: RotateSecret makes them wrong.
 func (s *Server) Issuer() *passport.S2S {
 	return &passport.S2S{
 		BaseURL:     s.URL(),
@@ -141,26 +144,27 @@ func (s *Server) Issuer() *passport.S2S {
 	}
 }
 
-// Handler returns the fake server as a handler, for a server of the caller's own.
+// Handler returns the fake server as a handler, for a server of the caller.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
-// Close ends the listener, every connection and every request, those that hang
-// too, and returns when all their goroutines have ended. A Config.Resource has
-// to return when the context of its request is done, or Close waits for it.
-// Closing twice is fine.
+// Close ends the listener, every connection and every request, including those
+// that hang. It returns when their goroutines have ended. A Config.Resource
+// must return when the context of its request is done, because Close waits for
+// it. A second Close does nothing.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.end()
-	if s.site != nil {
-		s.site.close()
+	if s.listener != nil {
+		s.listener.close()
 	}
 	s.inflight.Wait()
 }
 
-// enter counts a request in, unless the Server is closed.
-func (s *Server) enter() bool {
+// beginRequest adds a request to those that Close waits for. It returns false
+// if the Server is closed.
+func (s *Server) beginRequest() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
@@ -170,15 +174,15 @@ func (s *Server) enter() bool {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
+	if !s.beginRequest() {
 		abort()
 	}
 	defer s.inflight.Done()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
+	defer context.AfterFunc(s.lifetime, cancel)()
 
-	// By the fake server's clock, as the claims of its tokens are.
+	// The Date and the claims of the tokens come from the same clock.
 	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	w.Header().Set("X-Cid", correlationID(r))
 	r = r.WithContext(ctx)
@@ -191,17 +195,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 // correlationID returns the x-cid of the request, or a new one.
 func correlationID(r *http.Request) string {
-	const longest = 128
-	if id := r.Header.Get("X-Cid"); id != "" && len(id) <= longest {
+	const maxLength = 128
+	if id := r.Header.Get("X-Cid"); id != "" && len(id) <= maxLength {
 		return id
 	}
 	return newUUID()
 }
 
-// now is the time by the fake server's clock.
+// now returns the time of the fake server's clock.
 func (s *Server) now() time.Time { return time.Now().Add(s.config.ClockSkew) }
 
-// pause waits for d. If the request ends before, so does its handler.
+// pause waits for d. It aborts the handler if the request ends before.
 func pause(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
@@ -215,5 +219,5 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// abort ends a handler without an answer, or with half of one.
+// abort ends a handler without an answer, or in the middle of the answer.
 func abort() { panic(http.ErrAbortHandler) }

@@ -25,7 +25,7 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 	})
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		t.Fatalf("got %v", err)
+		t.Fatalf("the error is %v, want joined errors", err)
 	}
 	fields := []string{"Lifetime", "Latency", "TokenFormat", "Accounts", "ClientCAs", "HTTP2", "Addr"}
 	check(t, "faults", len(joined.Unwrap()), len(fields))
@@ -37,7 +37,7 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 func TestConfig_LoopbackOnly(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "127.0.0.1", "192.0.2.1:0", "[::]:0", "localhost.example.com:0", "x"} {
 		if s, err := passporttest.Start(passporttest.Config{Addr: addr}); !isConfigError(err, "Config.Addr") {
-			t.Errorf("%s: got %v", addr, err)
+			t.Errorf("%s: the error is %v, want one of Config.Addr", addr, err)
 			if err == nil {
 				s.Close()
 			}
@@ -45,7 +45,7 @@ func TestConfig_LoopbackOnly(t *testing.T) {
 	}
 	for _, addr := range []string{"localhost:0", "127.0.0.1:0"} {
 		s := passporttest.NewServer(t, passporttest.Config{Addr: addr})
-		token(t, s, "")
+		newToken(t, s, "")
 	}
 }
 
@@ -73,10 +73,10 @@ func TestHost_IsThatOfTheURL(t *testing.T) {
 
 func TestTLS_OnlyItsClientTrustsIt(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true})
-	check(t, "status", get(t, s, token(t, s, "1"), "/v1/accounts/1"), http.StatusOK)
-	stranger := &http.Client{Transport: &http.Transport{}}
-	if _, err := try(t, stranger, asking(t, s, "")); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a stranger got %v", err)
+	check(t, "status", get(t, s, newToken(t, s, "1"), "/v1/accounts/1"), http.StatusOK)
+	untrusting := &http.Client{Transport: &http.Transport{}}
+	if _, err := send(t, untrusting, newTokenRequest(t, s, "")); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a client that does not trust the certificate got %v", err)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
@@ -90,7 +90,7 @@ func TestTLS_OnlyItsClientTrustsIt(t *testing.T) {
 func TestHTTP2_OnlyIfAskedFor(t *testing.T) {
 	for offered, want := range map[bool]int{false: 1, true: 2} {
 		s := passporttest.NewServer(t, passporttest.Config{TLS: true, HTTP2: offered})
-		response, err := s.Client().Do(asking(t, s, ""))
+		response, err := s.Client().Do(newTokenRequest(t, s, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,20 +103,20 @@ func TestHTTP2_OnlyIfAskedFor(t *testing.T) {
 func TestTLS_DemandsAClientCertificate(t *testing.T) {
 	authority, certificate := clientCertificate(t)
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true, ClientCAs: authority})
-	if a, err := try(t, s.Client(), asking(t, s, "")); err == nil {
+	if a, err := send(t, s.Client(), newTokenRequest(t, s, "")); err == nil {
 		t.Errorf("a client without a certificate got %d", a.status)
 	}
 	transport := s.Client().Transport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
 	transport.TLSClientConfig.Certificates = []tls.Certificate{certificate}
-	a, err := try(t, &http.Client{Transport: transport}, asking(t, s, ""))
+	a, err := send(t, &http.Client{Transport: transport}, newTokenRequest(t, s, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, "status", a.status, http.StatusCreated)
 }
 
-// clientCertificate returns a certificate that is its own authority.
+// clientCertificate returns a self-signed certificate.
 func clientCertificate(t *testing.T) (*x509.CertPool, tls.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -140,26 +140,26 @@ func clientCertificate(t *testing.T) (*x509.CertPool, tls.Certificate) {
 	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func TestClose_LeavesNothingRunning(t *testing.T) {
+func TestClose_LeavesNoGoroutines(t *testing.T) {
 	for name, config := range map[string]func() passporttest.Config{
-		"HTTP":   plain,
+		"HTTP":   zeroConfig,
 		"TLS":    func() passporttest.Config { return passporttest.Config{TLS: true} },
 		"HTTP/2": func() passporttest.Config { return passporttest.Config{TLS: true, HTTP2: true} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := serving()
+			before := serverGoroutines()
 			s, err := passporttest.Start(config())
 			if err != nil {
 				t.Fatal(err)
 			}
 			var all sync.WaitGroup
 			for range 10 {
-				all.Go(func() { get(t, s, token(t, s, "1"), "/v1/accounts/1") })
+				all.Go(func() { get(t, s, newToken(t, s, "1"), "/v1/accounts/1") })
 			}
 			all.Wait()
 			s.FailAlways(passporttest.Hang())
 			for range 5 {
-				all.Go(func() { _, _ = try(t, s.Client(), asking(t, s, "2")) })
+				all.Go(func() { _, _ = send(t, s.Client(), newTokenRequest(t, s, "2")) })
 			}
 			if err := s.Await(t.Context(), func(c passporttest.Counts) bool { return c.Accounts["2"].TokenRequests == 5 }); err != nil {
 				t.Fatal(err)
@@ -167,7 +167,7 @@ func TestClose_LeavesNothingRunning(t *testing.T) {
 			s.Close()
 			s.Close()
 			all.Wait()
-			for serving() > before { // Those that have ended for us are about to for the runtime.
+			for serverGoroutines() > before { // The runtime notices the end of a goroutine later.
 				if t.Context().Err() != nil {
 					t.Fatal(stacks())
 				}
@@ -175,7 +175,7 @@ func TestClose_LeavesNothingRunning(t *testing.T) {
 			}
 			if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Host()); err == nil {
 				conn.Close()
-				t.Error("there is a listener still")
+				t.Error("the address still accepts connections")
 			}
 		})
 	}
@@ -184,13 +184,13 @@ func TestClose_LeavesNothingRunning(t *testing.T) {
 func TestClose_WaitsForConnections(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	const lingering = "net/http.(*conn).closeWriteAndWait("
-	do(t, s, token(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 2<<20)) // Answered before it is read.
+	do(t, s, newToken(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 2<<20)) // The answer comes before the body is read.
 	s.Close()
 	check(t, "connections that linger", strings.Count(stacks(), lingering), 0)
 }
 
-// serving returns how many goroutines serve connections or requests.
-func serving() int {
+// serverGoroutines returns how many goroutines serve connections or requests.
+func serverGoroutines() int {
 	text := stacks()
 	return strings.Count(text, "net/http.(*conn).serve(") + strings.Count(text, "passporttest.(*Server).serve(") +
 		strings.Count(text, "net/http.(*Server).Serve(")
@@ -201,11 +201,11 @@ func stacks() string {
 	return string(buffer[:runtime.Stack(buffer, true)])
 }
 
-func TestClose_ServesNobody(t *testing.T) {
+func TestClose_EndsService(t *testing.T) {
 	s := passporttest.NewUnstarted(t, passporttest.Config{})
 	s.Close()
-	if a, err := try(t, s.Client(), asking(t, s, "")); err == nil {
-		t.Errorf("got %d", a.status)
+	if a, err := send(t, s.Client(), newTokenRequest(t, s, "")); err == nil {
+		t.Errorf("a closed Server answered %d", a.status)
 	}
 	check(t, "token requests", s.Counts().TokenRequests, 0)
 }

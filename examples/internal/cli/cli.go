@@ -1,4 +1,4 @@
-// Package cli has what the examples share as commands: errors that say which
+// Package cli parses the flags of the examples, and makes errors that name the
 // flag to change.
 package cli
 
@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Main parses the arguments of a program and runs it. It ends the program with
-// the status 2 for arguments that are wrong, and 1 for any other error.
+// Main parses the arguments of a program and calls run. It exits with status 2
+// if an argument is wrong, and with status 1 after any other error.
 func Main(flags *flag.FlagSet, run func() error) {
 	if err := Parse(flags, os.Args[1:]); errors.Is(err, flag.ErrHelp) {
 		return
@@ -24,8 +24,8 @@ func Main(flags *flag.FlagSet, run func() error) {
 	}
 }
 
-// Parse parses arguments, of which there are none but flags. Its errors have
-// been printed.
+// Parse parses arguments, all of which must be flags. It prints the error that
+// it returns.
 func Parse(flags *flag.FlagSet, arguments []string) error {
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -33,20 +33,20 @@ func Parse(flags *flag.FlagSet, arguments []string) error {
 	if flags.NArg() == 0 {
 		return nil
 	}
-	err := fmt.Errorf("unexpected argument %q; there are only flags", flags.Arg(0))
+	err := fmt.Errorf("unexpected argument %q; use flags only", flags.Arg(0))
 	_, _ = fmt.Fprintln(flags.Output(), err)
 	flags.Usage()
 	return err
 }
 
-// Listening returns the error of listening on the address that the flag -addr
-// has given, with what to do about it.
+// Listening returns an error for a failure to listen on the address of the flag
+// -addr. The error says what to do.
 func Listening(addr string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("-addr %s: something listens there already; stop it, or choose another port with -addr (port 0 is a free one): %w", addr, err)
+		return fmt.Errorf("-addr %s: another program listens there; stop it, or choose another port with -addr (port 0 selects a free port): %w", addr, err)
 	default:
 		return fmt.Errorf("-addr %s: %w", addr, err)
 	}

@@ -1,5 +1,5 @@
-// Package platform chooses what the examples talk to: the real platform if the
-// environment names it, and a fake of it, in this process, if not.
+// Package platform selects the platform of the examples: the real platform if
+// the environment names it, or else a fake in the same process.
 package platform
 
 import (
@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
@@ -22,7 +23,7 @@ const (
 	secretFileVar = "PISMO_SERVER_SECRET_FILE"
 )
 
-// A Platform is what an example talks to.
+// A Platform is the real platform or a fake.
 type Platform struct {
 	URL    *url.URL
 	Issuer *passport.S2S
@@ -30,18 +31,18 @@ type Platform struct {
 	FakeServer *passporttest.Server
 }
 
-// checkTime is how long the credentials may take to be read.
-const checkTime = 10 * time.Second
+// checkTimeout limits the time to read the credentials.
+const checkTimeout = 10 * time.Second
 
-// FromEnvironment returns the platform that the environment names, if its
-// credentials can be read. If it names none, it starts a fake server, as config
-// says; the caller has to close it.
+// FromEnvironment returns the platform that the environment names. It returns
+// an error if the credentials cannot be read. If the environment names no
+// platform, it starts a fake server with config. The caller has to call Close.
 func FromEnvironment(config passporttest.Config) (*Platform, error) {
 	base := os.Getenv(baseURLVar)
 	if base == "" {
 		for _, name := range []string{keyVar, secretVar, secretFileVar} {
 			if os.Getenv(name) != "" {
-				return nil, fmt.Errorf("%s is set, but %s is not: set it to the platform's URL, or unset %[1]s to use a fake server", name, baseURLVar)
+				return nil, fmt.Errorf("%s is set, but %s is not: set %[2]s to the platform's URL, or unset %[1]s to use a fake server", name, baseURLVar)
 			}
 		}
 		return startFake(config)
@@ -50,10 +51,10 @@ func FromEnvironment(config passporttest.Config) (*Platform, error) {
 	if file := os.Getenv(secretFileVar); file != "" {
 		credentials.Secret = passport.File(file)
 	} else if os.Getenv(secretVar) == "" {
-		return nil, fmt.Errorf("%s is set, but neither %s nor %s is", baseURLVar, secretVar, secretFileVar)
+		return nil, fmt.Errorf("%s is set, but neither %s nor %s is: set one of them", baseURLVar, secretVar, secretFileVar)
 	}
 	if os.Getenv(keyVar) == "" {
-		return nil, fmt.Errorf("%s is set, but %s is not", baseURLVar, keyVar)
+		return nil, fmt.Errorf("%s is set, but %s is not: set both", baseURLVar, keyVar)
 	}
 	u, err := url.Parse(base)
 	if err != nil {
@@ -63,7 +64,7 @@ func FromEnvironment(config passporttest.Config) (*Platform, error) {
 	if err := issuer.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", baseURLVar, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	if err := credentials.Check(ctx); err != nil {
 		return nil, err
@@ -79,13 +80,19 @@ func startFake(config passporttest.Config) (*Platform, error) {
 	return FromFakeServer(server), nil
 }
 
-// FromFakeServer returns the platform that a fake server is.
+// FromFakeServer returns a Platform that uses the fake server. It reads the
+// credentials at each issuance, and so picks up a rotated secret.
 func FromFakeServer(server *passporttest.Server) *Platform {
 	return &Platform{
 		URL: &url.URL{Scheme: "http", Host: server.Host()},
 		Issuer: &passport.S2S{
-			BaseURL:     server.URL(),
-			Credentials: passport.StaticCredentials(server.ServerKey(), server.ServerSecret()),
+			BaseURL: server.URL(),
+			Credentials: passport.Credentials{
+				Key: passport.Literal(server.ServerKey()),
+				Secret: func(ctx context.Context) (tokensource.Secret, error) {
+					return passport.Literal(server.ServerSecret())(ctx)
+				},
+			},
 		},
 		FakeServer: server,
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Each is found before the first request, and named.
+// Each fault is found before the first request. The error names the variable.
 func TestFromEnvironment_NamesWhatIsMissing(t *testing.T) {
 	const url = "https://sandbox.pismolabs.io"
 	dir := t.TempDir()

@@ -1,17 +1,17 @@
-// Figures prints the table of figures in docs/benchmarks.md: what must be, what was
-// measured, and whether that is met.
+// Figures prints the table of docs/benchmarks.md: the targets, the measured
+// figures, and whether they meet the targets.
 //
 //	go -C internal/bench run ./figures
 //
-// It runs the benchmarks of the package above, each in a process of its own,
-// ours and the peer's in turn, ten times. A figure against a peer is the median
-// of the ratios of such pairs. Pairs during which something else used the
-// processors are repeated while there is time: the command takes four minutes
-// on a machine of its own, and no more than eight on a busy one.
+// It runs the benchmarks of package bench, each in its own process, alternating
+// between the project's side and the peer's, ten times. A ratio is the median
+// of the ratios of such pairs. The command repeats a pair if other processes
+// used the processors meanwhile. It takes four minutes on an idle machine, and
+// at most eight on a busy machine.
 //
-// A missed target is printed as missed, and no failure of the command. With
-// -raw file it also keeps all results, for benchstat -col /side file. With
-// -quick everything runs once: for a first look only.
+// The command prints a missed target as missed, and does not fail. With -raw
+// file it keeps all results, for benchstat -col /side file. With -quick it runs
+// every benchmark once.
 package main
 
 import (

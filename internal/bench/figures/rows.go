@@ -2,17 +2,18 @@ package main
 
 import "slices"
 
-// A row of the table compares two benchmarks, or has one of ours alone.
+// A row of the table compares two benchmarks, or has one benchmark without a
+// peer.
 type row struct {
 	what string
 	ours string // the name of a benchmark, without "Benchmark"
 	peer string // "" if there is none
-	cpu  int    // GOMAXPROCS; 0 for what it is
-	once bool   // run one iteration: it is a scenario, and measures itself
+	cpu  int    // GOMAXPROCS; 0 means the default
+	once bool   // run one iteration of a scenario that measures itself
 	must []limit
 }
 
-// compares reports whether the row is about a ratio to the peer's figure.
+// compares reports whether the row has a target for a ratio to the peer.
 func (r row) compares() bool {
 	return slices.ContainsFunc(r.must, func(l limit) bool { return l.ratio })
 }
@@ -21,13 +22,13 @@ func (r row) compares() bool {
 type limit struct {
 	relation relation
 	bound    float64
-	unit     string // as benchfmt has it: sec/op, not ns/op
-	what     string // what is counted, for the reader
-	ratio    bool   // the bound is for the ratio to the peer's
+	unit     string // a unit of benchfmt: sec/op, not ns/op
+	what     string // describes the unit in the table
+	ratio    bool   // the bound is for the ratio to the peer
 	aim      float64
 }
 
-// A relation is what a figure has to be to its bound.
+// A relation is the required relation of a figure to its bound.
 type relation string
 
 const (
@@ -37,8 +38,8 @@ const (
 	exactly relation = "exactly"
 )
 
-// timeRatio is a bound for the time, against the peer's. The aim is what would
-// be nice, or 0.
+// timeRatio returns a limit for the ratio of the time to the peer's. The aim is
+// a better ratio to reach, or 0.
 func timeRatio(bound, aim float64) limit {
 	return limit{atMost, bound, "sec/op", "the time", true, aim}
 }
@@ -54,7 +55,7 @@ const (
 
 var noAllocations = absolute(exactly, 0, "allocs/op", "allocations")
 
-// table is the table of docs/benchmarks.md, and what has to be so.
+// table is the table of docs/benchmarks.md with its targets.
 var table = []row{
 	{
 		what: "`ForAccount(acct).Token(ctx)`, fresh, against x/oauth2 `ReuseTokenSource`",

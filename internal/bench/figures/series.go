@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// A series is how often, how long and under which conditions things run.
+// A series says how often, how long and under which conditions benchmarks run.
 type series struct {
-	rounds    int           // how often each row is to be measured, undisturbed
+	rounds    int           // undisturbed measurements of each row
 	benchtime time.Duration // how long a benchmark runs
-	patience  time.Duration // how long to wait for the processors to be free
-	end       time.Time     // no round begins after, but the first
+	patience  time.Duration // how long to wait for idle processors
+	end       time.Time     // only the first round may begin later
 }
 
-// A pair is what both sides of a row measured, one right after the other.
+// A pair is the results of both sides of a row, measured one after the other.
 type pair struct {
 	ours, peer result
 	disturbed  bool
 }
 
-// run measures all rows, round by round, so that no row has all the noise.
+// run measures all rows in each round, so that noise affects all rows.
 func (s series) run(ctx context.Context, bench *suite, rows []row) ([][]pair, error) {
 	results := make([][]pair, len(rows))
-	machine := new(quiet)
+	machine := new(idleDetector)
 	for round := 0; round == 0 || time.Now().Before(s.end) && ctx.Err() == nil; round++ {
 		complete := true
 		for i, r := range rows {
@@ -34,13 +34,13 @@ func (s series) run(ctx context.Context, bench *suite, rows []row) ([][]pair, er
 			complete = false
 			fmt.Fprintf(os.Stderr, "\rround %2d, row %2d of %d ", round+1, i+1, len(rows))
 			if r.compares() && !machine.wait(ctx, s.patience) && round >= s.rounds {
-				continue // Another disturbed pair is of no use.
+				continue // A further disturbed pair has no use.
 			}
 			p, err := s.measure(ctx, bench, r, round)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", r.what, err)
 			}
-			p.disturbed = r.compares() && !machine.now()
+			p.disturbed = r.compares() && !machine.idle()
 			results[i] = append(results[i], p)
 		}
 		if complete {
@@ -59,8 +59,8 @@ func (s series) complete(r row, pairs []pair) bool {
 	return len(pairs) >= s.rounds
 }
 
-// valid returns the pairs that count, and a note if they are too few or not
-// what they should be. Only comparisons have to be undisturbed.
+// valid returns the pairs that count. The note says if they are too few or
+// disturbed. Only comparisons need undisturbed pairs.
 func (s series) valid(r row, pairs []pair) (counting []pair, note string) {
 	if !r.compares() {
 		return pairs, ""
@@ -86,7 +86,7 @@ func undisturbed(pairs []pair) []pair {
 	return calm
 }
 
-// measure runs both sides of a row, in every other round the peer first.
+// measure runs both sides of a row. In every other round the peer comes first.
 func (s series) measure(ctx context.Context, bench *suite, r row, round int) (p pair, err error) {
 	benchtime := s.benchtime.String()
 	if r.once {

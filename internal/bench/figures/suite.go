@@ -14,17 +14,17 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// A result is what a benchmark measured in one process, by unit.
+// A result is the figures of a benchmark in one process, by unit.
 type result map[string]float64
 
-// A suite is the benchmarks, built.
+// A suite is the binary of the benchmarks.
 type suite struct {
 	binary string
-	raw    io.Writer // gets all that they print
-	cpu    string    // the name of the processor, once one has run
+	raw    io.Writer // receives the output of the benchmarks
+	cpu    string    // the name of the processor, after the first run
 }
 
-// build builds the package in the directory that this command runs in.
+// build builds the benchmarks of package bench.
 func build(ctx context.Context, raw io.Writer) (*suite, error) {
 	dir, err := os.MkdirTemp("", "figures")
 	if err != nil {
@@ -42,8 +42,8 @@ func build(ctx context.Context, raw io.Writer) (*suite, error) {
 
 func (s *suite) remove() { _ = os.RemoveAll(filepath.Dir(s.binary)) }
 
-// run runs one benchmark in a process of its own. With cpus 0, GOMAXPROCS is
-// what it is.
+// run runs one benchmark in its own process. With cpus 0, GOMAXPROCS has its
+// default.
 func (s *suite) run(ctx context.Context, name, benchtime string, cpus int) (result, error) {
 	args := []string{"-test.run=^$", "-test.bench=" + pattern(name), "-test.benchtime=" + benchtime}
 	if cpus > 0 {
@@ -61,12 +61,12 @@ func (s *suite) run(ctx context.Context, name, benchtime string, cpus int) (resu
 	return s.parse(name, out)
 }
 
-// pattern returns the -test.bench that matches one benchmark by its full name.
+// pattern returns the value of -test.bench for one benchmark.
 func pattern(name string) string {
 	return "^Benchmark" + strings.ReplaceAll(name, "/", "$/^") + "$"
 }
 
-// parse returns what the one benchmark in out measured.
+// parse returns the result in the output of one benchmark.
 func (s *suite) parse(name string, out []byte) (result, error) {
 	measured := result{}
 	reader := benchfmt.NewReader(bytes.NewReader(out), name)

@@ -30,7 +30,7 @@ func (s series) writeTable(w io.Writer, rows []row, results [][]pair) {
 	}
 }
 
-// String returns what must be.
+// String returns the limit as text.
 func (l limit) String() string {
 	bound := l.format(l.bound)
 	if l.ratio {
@@ -57,13 +57,13 @@ func (l limit) allows(value float64) bool {
 	return false
 }
 
-// A figure is what was measured for one limit.
+// A figure is the measured value for one limit.
 type figure struct {
 	text string
 	met  bool
 }
 
-// judge returns what was measured, and whether it is as it must be.
+// judge returns the measured figure, and whether it meets the limit.
 func (l limit) judge(pairs []pair) figure {
 	ours := valuesOf(pairs, func(p pair) result { return p.ours }, l.unit)
 	peer := valuesOf(pairs, func(p pair) result { return p.peer }, l.unit)
@@ -84,8 +84,8 @@ func (l limit) judge(pairs []pair) figure {
 	return figure{text, l.allows(value)}
 }
 
-// summary returns one value for many: for times, which noise makes longer, the
-// median, and for what should be the same each time the worst.
+// summary returns one value for many: the median of times, which noise makes
+// longer, and the worst of values that should not vary.
 func (l limit) summary(values []float64) float64 {
 	if l.seconds() {
 		return median(values).Center
@@ -118,8 +118,7 @@ func size(bytes float64) string {
 	}
 }
 
-// interval returns the confidence interval, unless there are too few values to
-// have one.
+// interval returns the confidence interval, or "" if there are too few values.
 func interval(s benchmath.Summary) string {
 	if math.IsInf(s.Lo, 0) || math.IsInf(s.Hi, 0) {
 		return ""
@@ -127,7 +126,7 @@ func interval(s benchmath.Summary) string {
 	return fmt.Sprintf(" (%.2f–%.2f)", s.Lo, s.Hi)
 }
 
-// valuesOf returns what one side measured in a unit.
+// valuesOf returns the values of one side in a unit.
 func valuesOf(pairs []pair, side func(pair) result, unit string) []float64 {
 	var values []float64
 	for _, p := range pairs {
@@ -138,8 +137,8 @@ func valuesOf(pairs []pair, side func(pair) result, unit string) []float64 {
 	return values
 }
 
-// median returns the median with a confidence interval that assumes nothing of
-// the distribution. It does not change values.
+// median returns the median with a nonparametric confidence interval. It does
+// not change values.
 func median(values []float64) benchmath.Summary {
 	sample := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
 	return benchmath.AssumeNothing.Summary(sample, 0.95)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheTableSaysWhatIsMissed(t *testing.T) {
+func TestTable_SaysWhichTargetIsMissed(t *testing.T) {
 	ns, ns2 := result{"sec/op": 40e-9, "allocs/op": 0}, result{"sec/op": 41e-9, "allocs/op": 1}
 	peer := result{"sec/op": 80e-9, "allocs/op": 3}
 	for _, test := range []struct {
@@ -79,7 +79,7 @@ func TestTheTableSaysWhatIsMissed(t *testing.T) {
 	}
 }
 
-func TestAPatternMatchesOneBenchmark(t *testing.T) {
+func TestPattern_MatchesOneBenchmark(t *testing.T) {
 	const want = "^BenchmarkGet$/^side=oauth2$"
 	if got := pattern("Get/side=oauth2"); got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -43,8 +43,8 @@ func buildCaddy(ctx context.Context) (binary string, remove func(), err error) {
 	return binary, remove, nil
 }
 
-// playCaddy is a proxy that is a Caddy, in a process of its own.
-func playCaddy(l line, a assignment) (err error) {
+// runCaddyProxy runs a Caddy as the proxy, in its own process.
+func runCaddyProxy(l messages, a proxyConfig) (err error) {
 	address, err := freeAddress()
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func playCaddy(l line, a assignment) (err error) {
 	}
 }
 
-// directive returns the directive that is compared.
+// directive returns the Caddyfile directive of a variant.
 func (v variant) directive(p platform) (string, error) {
 	host := strings.TrimPrefix(p.URL, "http://")
 	if v == caddyPismo {
@@ -103,9 +103,9 @@ func (v variant) directive(p platform) (string, error) {
 	return "reverse_proxy " + host + " {\n header_up Authorization \"Bearer " + token.Reveal() + "\"\n}", nil
 }
 
-// startCaddy starts a Caddy and waits until it serves. It has the plugin and a
-// client whichever directive it has: all else is to be the same.
-func startCaddy(a assignment, admin, address, directive string) (stop func() error, err error) {
+// startCaddy starts a Caddy and waits until it serves. Both variants have the
+// plugin with a client, so that only the directive differs.
+func startCaddy(a proxyConfig, admin, address, directive string) (stop func() error, err error) {
 	pingback, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ http://` + address + ` {
 `
 }
 
-// usageOfCaddy asks a Caddy for its processor time so far.
+// usageOfCaddy returns the processor time of a Caddy so far.
 func usageOfCaddy(admin string) (usage, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// A role is what a process of this program can be, other than the one that
-// measures. It is told of in the environment, so that the binary of a test can
-// play it too.
+// A role is the task of a child process. The environment names the role, so
+// that the binary of a test can have it too.
 const (
 	roleVariable = "PROXYLOAD_ROLE"
 	roleFake     = "fake"
@@ -21,22 +20,22 @@ const (
 	roleLoad     = "load"
 )
 
-// A line is how the processes talk: the measuring one asks on the other's
-// standard input, and is answered on its standard output, in JSON. It ends with
-// the asking process, however that ends, and the other ends with the line:
-// nothing that listens is left behind.
-type line struct {
+// messages is the connection to a child process. The parent writes questions in
+// JSON to the child's standard input, and reads answers from its standard
+// output. The connection ends when the parent ends, and the child ends with the
+// connection. So no child is left listening.
+type messages struct {
 	*json.Decoder
 	*json.Encoder
 }
 
-// play plays a role until the line ends.
-func play(name string, in io.Reader, out io.Writer) error {
-	l := line{json.NewDecoder(in), json.NewEncoder(out)}
-	roles := map[string]func(line) error{roleFake: playDouble, roleProxy: playProxy, roleLoad: playLoad}
+// runRole runs a role until the connection ends.
+func runRole(name string, in io.Reader, out io.Writer) error {
+	l := messages{json.NewDecoder(in), json.NewEncoder(out)}
+	roles := map[string]func(messages) error{roleFake: runFakeServer, roleProxy: runProxy, roleLoad: runLoadGenerator}
 	part, ok := roles[name]
 	if !ok {
-		return fmt.Errorf("there is no role %q", name)
+		return fmt.Errorf("unknown role %q", name)
 	}
 	if err := part(l); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", name, err)
@@ -44,16 +43,17 @@ func play(name string, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// A child is a process of this program in a role.
+// A child is a child process with a role.
 type child struct {
-	cmd  *exec.Cmd
-	in   io.Closer
-	line line
+	cmd      *exec.Cmd
+	in       io.Closer
+	messages messages
 }
 
-// spawn starts a child. When ctx is done its line ends, and it is killed if it
-// does not end too: a child may have a process of its own to stop.
-func spawn(ctx context.Context, role string) (*child, error) {
+// startChild starts a child. When ctx is done, it closes the connection, so
+// that the child can stop its own processes. It kills a child that does not
+// end.
+func startChild(ctx context.Context, role string) (*child, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -74,19 +74,19 @@ func spawn(ctx context.Context, role string) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &child{cmd, in, line{json.NewDecoder(out), json.NewEncoder(in)}}, nil
+	return &child{cmd, in, messages{json.NewDecoder(out), json.NewEncoder(in)}}, nil
 }
 
-// ask asks, and waits for the answer.
+// ask sends a question, and waits for the answer.
 func (c *child) ask(question, answer any) error {
-	if err := c.line.Encode(question); err != nil {
+	if err := c.messages.Encode(question); err != nil {
 		return err
 	}
-	return c.line.Decode(answer)
+	return c.messages.Decode(answer)
 }
 
-// stop ends the line, and waits until the child has ended too.
+// stop closes the connection, and waits until the child has ended.
 func (c *child) stop() error {
-	_ = c.in.Close() // What it has to say, Wait says.
+	_ = c.in.Close() // Wait returns the error.
 	return c.cmd.Wait()
 }

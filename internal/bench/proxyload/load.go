@@ -13,24 +13,24 @@ import (
 	"time"
 )
 
-// A target is what load is put on, and by how many connections.
-type target struct {
+// A loadTarget is the address of a proxy, and the number of connections to it.
+type loadTarget struct {
 	Address     string
 	Connections int
 }
 
-// An order is how many requests to make.
-type order struct{ Requests int }
+// A loadRequest says how many requests to send.
+type loadRequest struct{ Requests int }
 
-// An outcome is what came of an order. Every request of it has succeeded.
+// An outcome is the result of a loadRequest. All its requests have succeeded.
 type outcome struct {
 	Took  time.Duration
 	Times []time.Duration // of the requests, in no order
 }
 
-// playLoad is the generator of load.
-func playLoad(l line) error {
-	var t target
+// runLoadGenerator runs the load generator.
+func runLoadGenerator(l messages) error {
+	var t loadTarget
 	if err := l.Decode(&t); err != nil {
 		return err
 	}
@@ -42,11 +42,11 @@ func playLoad(l line) error {
 		return err
 	}
 	for {
-		var o order
+		var o loadRequest
 		if err := l.Decode(&o); err != nil {
 			return err
 		}
-		result, err := o.carryOut(clients)
+		result, err := o.send(clients)
 		if err != nil {
 			return err
 		}
@@ -56,15 +56,15 @@ func playLoad(l line) error {
 	}
 }
 
-// A client is a connection that is kept alive. It is less than net/http's, so
-// that the proxy gets most of the processors.
+// A client is a persistent connection. It does less than a client of net/http,
+// so that the proxy gets most of the processors.
 type client struct {
 	net.Conn
 	reader  *bufio.Reader
 	request string
 }
 
-func (t target) connect() ([]*client, error) {
+func (t loadTarget) connect() ([]*client, error) {
 	request, err := t.request()
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (t target) connect() ([]*client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(roundTimeout)); err != nil {
 			return nil, err
 		}
 		clients[i] = &client{conn, bufio.NewReader(conn), request}
@@ -84,9 +84,9 @@ func (t target) connect() ([]*client, error) {
 }
 
 // request returns the bytes of a request with eight fields, as an app sends it
-// through a gateway. They are the same for every variant, also those that have
-// no use for the JWT.
-func (t target) request() (string, error) {
+// through a gateway. They are the same for every variant, also for those that
+// ignore the JWT.
+func (t loadTarget) request() (string, error) {
 	token, err := inboundJWT()
 	return "GET /v1/accounts/" + account + " HTTP/1.1\r\n" +
 		"Host: " + t.Address + "\r\n" +
@@ -100,8 +100,8 @@ func (t target) request() (string, error) {
 		"X-Request-Id: 9a0364b9e99bb480dd25e1f0284c8555\r\n\r\n", err
 }
 
-// carryOut makes the requests, each on whatever connection is free.
-func (o order) carryOut(clients []*client) (outcome, error) {
+// send sends the requests, each on the next free connection.
+func (o loadRequest) send(clients []*client) (outcome, error) {
 	var (
 		left  atomic.Int64
 		all   sync.WaitGroup
@@ -128,13 +128,13 @@ func (o order) carryOut(clients []*client) (outcome, error) {
 		return result, fmt.Errorf("%d of %d connections failed, one with: %w", len(fails), len(clients), fails[0])
 	}
 	if len(times) != o.Requests {
-		return result, errors.New("some requests were not made")
+		return result, errors.New("some requests were not sent")
 	}
 	return result, nil
 }
 
-// makeRequests makes one request after the other while there are any left, and
-// returns how long they took.
+// makeRequests sends consecutive requests while there are any left. It returns
+// how long each of them took.
 func (c *client) makeRequests(left *atomic.Int64) ([]time.Duration, error) {
 	var times []time.Duration
 	for left.Add(-1) >= 0 {
@@ -147,7 +147,7 @@ func (c *client) makeRequests(left *atomic.Int64) ([]time.Duration, error) {
 	return times, nil
 }
 
-// answer is what the fake server says of the account.
+// answer is the answer of the fake server.
 const answer = `{"account_id":` + account + `,"status":"NORMAL"}`
 
 func (c *client) makeRequest() error {

@@ -5,24 +5,24 @@
 //
 //	go -C internal/bench run ./proxyload
 //
-// Behind all of them is the fake server's resource API, in front of them a generator
-// of load with 16 and with 128 connections. The proxy, the fake server and the
-// generator are processes of their own, so that the time the system charges to
-// the proxy is that of the proxy. In each round they are new, and the variants
-// take turns of 2,000 requests in changing order; a ratio is the median of those
-// within the rounds. The machine need not be idle, but whoever else uses it makes
-// requests/s and p99 worse, which no ratio mends.
+// All proxies forward to the fake server's resource API. A load generator sends
+// requests with 16 and with 128 connections. The proxy, the fake server and the
+// generator are separate processes, so that the proxy's processor time is only
+// its own. Each round has new proxies and generators. The variants take turns
+// of 2,000 requests in changing order. A ratio is the median of the ratios
+// within the rounds. The machine need not be idle, but other processes make
+// requests/s and p99 worse.
 //
-// With -caddy it measures the same for Caddy: the binary of caddyplugin/cmd/caddy
-// with pismo_proxy, next to the same with reverse_proxy and a header_up that has a
-// token written down. The time charged is the whole of Caddy's.
+// With -caddy it measures the binary of caddyplugin/cmd/caddy with pismo_proxy,
+// next to the same binary with reverse_proxy and a static token in header_up.
+// The processor time is that of the whole Caddy.
 //
-// A missed target is printed as missed, and no failure of the command; a request
-// that fails, or has another answer than it should, is one. With -rounds the
-// rounds can be more or fewer. With -quick everything runs once, and briefly:
-// for a first look only. With -profile directory each proxy (but Caddy) of the last round
-// leaves a profile of its processor time there, and its own time includes
-// taking it.
+// The command prints a missed target as missed, and does not fail. It fails if
+// a request fails or gets a wrong answer. -rounds sets the number of rounds.
+// With
+// -quick it runs one short round. With -profile directory each proxy of the last
+// round, except Caddy, writes a processor profile there; the profile adds to
+// its processor time.
 package main
 
 import (
@@ -37,7 +37,7 @@ import (
 
 func main() {
 	if name := os.Getenv(roleVariable); name != "" {
-		exit(play(name, os.Stdin, os.Stdout))
+		exit(runRole(name, os.Stdin, os.Stdout))
 		return
 	}
 	rounds := flag.Int("rounds", 10, "measure each variant this many `times`")

@@ -9,39 +9,39 @@ import (
 	"time"
 )
 
-// patience is how long a round may take at one number of connections before it
-// is given up. One of 20,000 requests takes some ten seconds.
-const patience = 5 * time.Minute
+// roundTimeout bounds a round with one number of connections. A round of 20,000
+// requests takes about ten seconds.
+const roundTimeout = 5 * time.Minute
 
-// connections are how many the load has.
+// connections are the numbers of connections of the load generator.
 var connections = []int{16, 128}
 
-// A series says how often is measured, and how much.
+// A series says how many rounds and requests to measure.
 type series struct {
 	comparison
-	binary string // of Caddy, if that is compared
+	binary string // of Caddy, if Caddy is measured
 
 	rounds, warmUp, requests int
-	slices                   int    // in how many turns a variant makes its requests
+	slices                   int    // the number of turns of a variant in a round
 	profiles                 string // a directory, or ""
 }
 
-// A sample is what one round measured.
+// A sample is the figures of one round.
 type sample struct {
 	cpu  time.Duration // of the proxy, per request
 	rate float64       // requests per second
 	p99  time.Duration
 }
 
-// A setting is what is measured.
+// A setting is a variant with a number of connections.
 type setting struct {
 	connections int
 	variant     variant
 }
 
-// run returns the samples of every setting, one of each round.
+// run returns the samples of every setting, one for each round.
 func (s series) run(ctx context.Context) (_ map[setting][]sample, err error) {
-	fake, err := spawn(ctx, roleFake)
+	fake, err := startChild(ctx, roleFake)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +66,10 @@ func (s series) run(ctx context.Context) (_ map[setting][]sample, err error) {
 	return results, nil
 }
 
-// round measures every variant once, in processes of its own. They take turns
-// that are short, so that all get their share of whatever else the machine does.
+// round measures every variant once, in new processes. The variants take short
+// turns, so that other processes disturb all of them alike.
 func (s series) round(ctx context.Context, p platform, connections, round int) (_ map[variant]sample, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
 	pairs := map[variant]*pair{}
 	defer func() {
@@ -78,7 +78,7 @@ func (s series) round(ctx context.Context, p platform, connections, round int) (
 		}
 	}()
 	for i, v := range s.variants {
-		a := assignment{Variant: v, Platform: p, Binary: s.binary}
+		a := proxyConfig{Variant: v, Platform: p, Binary: s.binary}
 		if s.profiles != "" && round == s.rounds-1 {
 			a.Profile = filepath.Join(s.profiles, fmt.Sprintf("%d-connections-variant-%d.pprof", connections, i))
 		}
@@ -104,8 +104,9 @@ func (s series) round(ctx context.Context, p platform, connections, round int) (
 	return samples, nil
 }
 
-// rotated returns the elements of s, beginning with another at each turn, and
-// every other time around backwards: so none always follows the same other.
+// rotated returns the elements of s. Each turn begins with another element, and
+// every other cycle is reversed, so that no element always follows the same
+// one.
 func rotated[E any](s []E, turn int) []E {
 	first := turn % len(s)
 	order := slices.Concat(s[first:], s[:first])
@@ -115,29 +116,29 @@ func rotated[E any](s []E, turn int) []E {
 	return order
 }
 
-// A pair is a proxy and the load on it, and what they have measured so far.
+// A pair is a proxy with its load generator, and their figures so far.
 type pair struct {
 	proxy, load *child
-	cpu         time.Duration // that the proxy had taken when it was warm
+	cpu         time.Duration // of the proxy after the warm-up
 	took        time.Duration
 	times       []time.Duration // of the requests
 }
 
-// newPair starts a pair, and warms it up.
-func newPair(ctx context.Context, a assignment, connections, warmUp int) (_ *pair, err error) {
+// newPair starts a pair and warms it up.
+func newPair(ctx context.Context, a proxyConfig, connections, warmUp int) (_ *pair, err error) {
 	p := new(pair)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop())
 		}
 	}()
-	if p.proxy, err = spawn(ctx, roleProxy); err != nil {
+	if p.proxy, err = startChild(ctx, roleProxy); err != nil {
 		return nil, err
 	}
-	if p.load, err = spawn(ctx, roleLoad); err != nil {
+	if p.load, err = startChild(ctx, roleLoad); err != nil {
 		return nil, err
 	}
-	on := target{Connections: connections}
+	on := loadTarget{Connections: connections}
 	if err := p.proxy.ask(a, &on.Address); err != nil {
 		return nil, err
 	}
@@ -146,7 +147,7 @@ func newPair(ctx context.Context, a assignment, connections, warmUp int) (_ *pai
 		return nil, err
 	}
 	var ignored outcome
-	if err := p.load.ask(order{warmUp}, &ignored); err != nil {
+	if err := p.load.ask(loadRequest{warmUp}, &ignored); err != nil {
 		return nil, err
 	}
 	var spent usage
@@ -157,10 +158,10 @@ func newPair(ctx context.Context, a assignment, connections, warmUp int) (_ *pai
 	return p, nil
 }
 
-// run makes requests.
+// run sends requests.
 func (p *pair) run(requests int) error {
 	var came outcome
-	if err := p.load.ask(order{requests}, &came); err != nil {
+	if err := p.load.ask(loadRequest{requests}, &came); err != nil {
 		return err
 	}
 	p.took += came.Took
@@ -168,7 +169,7 @@ func (p *pair) run(requests int) error {
 	return nil
 }
 
-// sample returns what was measured since the pair is warm.
+// sample returns the figures since the warm-up.
 func (p *pair) sample() (sample, error) {
 	var spent usage
 	if err := p.proxy.ask(struct{}{}, &spent); err != nil {
@@ -183,7 +184,8 @@ func (p *pair) sample() (sample, error) {
 	}, nil
 }
 
-// stop stops both, the load first: a proxy that goes away would be a failure.
+// stop stops both. The load generator would fail without the proxy, so it comes
+// first.
 func (p *pair) stop() error {
 	var faults []error
 	for _, c := range []*child{p.load, p.proxy} {

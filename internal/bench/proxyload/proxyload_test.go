@@ -16,17 +16,17 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// TestMain lets the test below start the roles: they are this binary.
+// TestMain runs the roles, since this binary is the child process too.
 func TestMain(m *testing.M) {
 	if name := os.Getenv(roleVariable); name != "" {
-		exit(play(name, os.Stdin, os.Stdout))
+		exit(runRole(name, os.Stdin, os.Stdout))
 		return
 	}
 	os.Exit(m.Run())
 }
 
-func TestEveryVariantIsMeasuredInEveryRound(t *testing.T) {
-	t.Setenv("GORACE", "atexit_sleep_ms=0") // Every child would sleep for a second.
+func TestSeries_MeasuresEveryVariantEachRound(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // Otherwise every child sleeps for a second at its end.
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	s := series{comparison: library, rounds: 2, warmUp: 20, requests: 200, slices: 2, profiles: t.TempDir()}
@@ -53,14 +53,14 @@ func TestEveryVariantIsMeasuredInEveryRound(t *testing.T) {
 	}
 }
 
-// A comparison of variants that do different things would be none.
-func TestEveryVariantSendsTheSame(t *testing.T) {
+// A comparison is fair only if all variants send the same.
+func TestVariants_SendTheSame(t *testing.T) {
 	var sent string
 	fake := passporttest.NewServer(t, passporttest.Config{
 		Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			token, _ := passporttest.TokenFromContext(r.Context())
-			r.Header.Del("Authorization")    // Each has a token of its own,
-			r.Header.Del("X-Forwarded-Host") // and an address.
+			r.Header.Del("Authorization")    // Each variant has its own token
+			r.Header.Del("X-Forwarded-Host") // and its own address.
 			sent = fmt.Sprint(r.Method, r.URL, token.Account, r.Header)
 			_, _ = io.WriteString(w, answer)
 		}),
@@ -71,7 +71,7 @@ func TestEveryVariantSendsTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := clientOf(t, handler).makeRequest(); err != nil {
+		if err := newClient(t, handler).makeRequest(); err != nil {
 			t.Fatalf("%s: %v", v, err)
 		}
 		if first == "" {
@@ -83,7 +83,7 @@ func TestEveryVariantSendsTheSame(t *testing.T) {
 	}
 }
 
-func TestARequestFailsUnlessTheAnswerIsTheAccount(t *testing.T) {
+func TestClient_RequiresTheAccountAsAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		body   string
@@ -96,11 +96,11 @@ func TestARequestFailsUnlessTheAnswerIsTheAccount(t *testing.T) {
 		"a refusal with the right body": {http.StatusBadGateway, answer, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			c := newClient(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(test.status)
 				_, _ = io.WriteString(w, test.body)
 			}))
-			_, err := order{Requests: 10}.carryOut([]*client{c})
+			_, err := loadRequest{Requests: 10}.send([]*client{c})
 			if (err == nil) != test.ok {
 				t.Errorf("got error %v", err)
 			}
@@ -108,12 +108,12 @@ func TestARequestFailsUnlessTheAnswerIsTheAccount(t *testing.T) {
 	}
 }
 
-// clientOf returns a client of a server with that handler.
-func clientOf(t *testing.T, handler http.Handler) *client {
+// newClient returns a client of a server with this handler.
+func newClient(t *testing.T, handler http.Handler) *client {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	clients, err := target{server.Listener.Addr().String(), 1}.connect()
+	clients, err := loadTarget{server.Listener.Addr().String(), 1}.connect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func clientOf(t *testing.T, handler http.Handler) *client {
 	return clients[0]
 }
 
-func TestRotationHasEveryVariantBeginAndFollowDifferentOnes(t *testing.T) {
+func TestRotated_EveryVariantBeginsAndFollows(t *testing.T) {
 	begins, follows := map[variant]bool{}, map[[2]variant]bool{}
 	for round := range 2 * len(library.variants) {
 		order := rotated(library.variants, round)
@@ -135,7 +135,7 @@ func TestRotationHasEveryVariantBeginAndFollowDifferentOnes(t *testing.T) {
 	}
 }
 
-func TestTheTableTellsWhatIsMissed(t *testing.T) {
+func TestTable_SaysWhichTargetIsMissed(t *testing.T) {
 	for _, test := range []struct {
 		bare, pooled, fixed time.Duration // in microseconds
 		want                string
@@ -146,7 +146,7 @@ func TestTheTableTellsWhatIsMissed(t *testing.T) {
 	} {
 		results := map[setting][]sample{}
 		for _, n := range connections {
-			for v, cpu := range map[variant]time.Duration{bare: test.bare, pooled: test.pooled, fixed: test.fixed, fromJWT: 1} {
+			for v, cpu := range map[variant]time.Duration{bareProxy: test.bare, pooledProxy: test.pooled, fixedAccount: test.fixed, fromJWT: 1} {
 				results[setting{n, v}] = []sample{{cpu * time.Microsecond, 2000, 3 * time.Millisecond}}
 			}
 		}

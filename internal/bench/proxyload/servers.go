@@ -13,15 +13,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A platform is where the fake server is, and how to get tokens from it.
+// A platform is the address and the credentials of the fake server.
 type platform struct{ URL, ServerKey, ServerSecret string }
 
 // account is the account that all requests are for.
 const account = "102681871"
 
-// playDouble is the platform.
-func playDouble(l line) error {
-	// Nobody renews a token during a run: a static one could not be.
+// runFakeServer runs the fake server.
+func runFakeServer(l messages) error {
+	// No token expires during a run, because static tokens are not renewed.
 	fake, err := passporttest.Start(passporttest.Config{Lifetime: 24 * time.Hour})
 	if err != nil {
 		return err
@@ -37,25 +37,25 @@ func playDouble(l line) error {
 	}
 }
 
-// An assignment says what a proxy has to be.
-type assignment struct {
+// A proxyConfig is the configuration of a proxy.
+type proxyConfig struct {
 	Variant  variant
 	Platform platform
 	Profile  string // a file for a profile of the processor time, or ""
 	Binary   string // of Caddy, if the proxy is one
 }
 
-// A usage is the processor time that a proxy has taken so far.
+// A usage is the processor time of a proxy so far.
 type usage struct{ CPU time.Duration }
 
-// playProxy is a proxy.
-func playProxy(l line) error {
-	var a assignment
+// runProxy runs a proxy.
+func runProxy(l messages) error {
+	var a proxyConfig
 	if err := l.Decode(&a); err != nil {
 		return err
 	}
 	if a.Binary != "" {
-		return playCaddy(l, a)
+		return runCaddyProxy(l, a)
 	}
 	handler, err := a.Variant.handler(a.Platform)
 	if err != nil {
@@ -66,7 +66,7 @@ func playProxy(l line) error {
 		return err
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() { _ = server.Serve(listener) }() // Until the process ends.
+	go func() { _ = server.Serve(listener) }() // The server ends with the process.
 	if err := l.Encode(listener.Addr().String()); err != nil {
 		return err
 	}
@@ -74,8 +74,8 @@ func playProxy(l line) error {
 }
 
 // reportUsage answers every question with the usage so far. The profile begins
-// with the first, so that it has no start and no warm-up in it.
-func reportUsage(l line, profile string) error {
+// with the first question, so that it does not include the warm-up.
+func reportUsage(l messages, profile string) error {
 	for first := true; ; first = false {
 		if err := l.Decode(&struct{}{}); err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// writeTable writes what was measured as a table in Markdown.
+// writeTable writes the results as a table in Markdown.
 func (c comparison) writeTable(w io.Writer, results map[setting][]sample) {
 	fmt.Fprint(w, "| connections | variant | CPU µs/request | ")
 	for _, t := range c.targets {
@@ -36,8 +36,7 @@ func (c comparison) writeTable(w io.Writer, results map[setting][]sample) {
 	}
 }
 
-// verdict returns what to say of a variant that has, or has not, met the targets
-// of the subject.
+// verdict returns the last cell of a variant. Only the subject has targets.
 func (c comparison) verdict(v variant, met bool) string {
 	switch {
 	case v != c.subject:
@@ -68,14 +67,13 @@ func median(samples []sample, of func(sample) float64) benchmath.Summary {
 	return summary(values)
 }
 
-// summary returns the median with a confidence interval that assumes nothing of
-// the distribution.
+// summary returns the median with a nonparametric confidence interval.
 func summary(values []float64) benchmath.Summary {
 	return benchmath.AssumeNothing.Summary(benchmath.NewSample(values, &benchmath.DefaultThresholds), 0.95)
 }
 
-// text returns a ratio, with its interval unless there are too few values to
-// have one.
+// text returns a ratio with its confidence interval. With too few values there
+// is no interval.
 func text(s benchmath.Summary) string {
 	if math.IsInf(s.Lo, 0) || math.IsInf(s.Hi, 0) || s.Lo == s.Hi {
 		return fmt.Sprintf("%.2f", s.Center)

@@ -22,27 +22,27 @@ import (
 type variant string
 
 const (
-	bare    variant = "bare `ReverseProxy`, static header"
-	pooled  variant = "the same with a `BufferPool`"
-	fixed   variant = "`middleware.NewProxy`, `FixedAccount`"
-	fromJWT variant = "`middleware.NewProxy`, `FromJWT` (HS256), for information"
+	bareProxy    variant = "bare `ReverseProxy`, static header"
+	pooledProxy  variant = "the same with a `BufferPool`"
+	fixedAccount variant = "`middleware.NewProxy`, `FixedAccount`"
+	fromJWT      variant = "`middleware.NewProxy`, `FromJWT` (HS256), for information"
 
 	caddyStatic variant = "Caddy, `reverse_proxy`, static `header_up`"
 	caddyPismo  variant = "Caddy, `pismo_proxy`"
 )
 
-// A comparison is of variants that are measured beside each other. The subject is
-// the one that has to meet the targets.
+// A comparison has the variants to compare. The subject has to meet the
+// targets.
 type comparison struct {
 	variants []variant
 	subject  variant
-	targets  []aim
+	targets  []target
 }
 
-// An aim is what the processor time per request of the subject must be at most,
-// as a ratio to that of another variant.
-type aim struct {
-	name string // of the other one, in the head of a table
+// A target is the maximum ratio of the subject's processor time per request to
+// that of another variant.
+type target struct {
+	name string // of the other variant, in the head of the table
 	to   variant
 	must float64
 }
@@ -50,19 +50,20 @@ type aim struct {
 // library compares the library's proxy, caddy the plugin.
 var (
 	library = comparison{
-		variants: []variant{bare, pooled, fixed, fromJWT},
-		subject:  fixed,
-		targets:  []aim{{"bare", bare, 0.9}, {"bare with `BufferPool`", pooled, 1.1}},
+		variants: []variant{bareProxy, pooledProxy, fixedAccount, fromJWT},
+		subject:  fixedAccount,
+		targets:  []target{{"bare", bareProxy, 0.9}, {"bare with `BufferPool`", pooledProxy, 1.1}},
 	}
 	caddy = comparison{
 		variants: []variant{caddyStatic, caddyPismo},
 		subject:  caddyPismo,
-		targets:  []aim{{"`reverse_proxy`", caddyStatic, 1.15}},
+		targets:  []target{{"`reverse_proxy`", caddyStatic, 1.15}},
 	}
 )
 
-// handler returns the proxy, if it is one of the library's comparison. All have an equal pool of connections, and a token
-// of the same platform: the bare ones have theirs for good.
+// handler returns the proxy of a variant of the library's comparison. All
+// proxies have an equal connection pool, and a token of the same platform. The
+// bare proxies never renew their token.
 func (v variant) handler(p platform) (http.Handler, error) {
 	target, err := url.Parse(p.URL)
 	if err != nil {
@@ -80,7 +81,7 @@ func (v variant) handler(p platform) (http.Handler, error) {
 		return nil, err
 	}
 	switch v {
-	case fixed:
+	case fixedAccount:
 		return authenticated(target, source, middleware.FixedAccount(acct))
 	case fromJWT:
 		find, err := middleware.FromJWT(verification)
@@ -94,13 +95,13 @@ func (v variant) handler(p platform) (http.Handler, error) {
 		return nil, err
 	}
 	proxy := static(target, "Bearer "+token.Reveal())
-	if v == pooled {
+	if v == pooledProxy {
 		proxy.BufferPool = new(buffers)
 	}
 	return proxy, nil
 }
 
-// authenticated returns a proxy of ours.
+// authenticated returns a proxy of package middleware.
 func authenticated(target *url.URL, source *tokensource.Source, find middleware.AccountFunc) (http.Handler, error) {
 	rt, err := transport.New(transport.Config{Source: source, Hosts: []string{target.Host}})
 	if err != nil {
@@ -109,11 +110,11 @@ func authenticated(target *url.URL, source *tokensource.Source, find middleware.
 	return middleware.NewProxy(middleware.ProxyConfig{Target: target, Transport: rt, Account: find})
 }
 
-// static returns the proxy that people write without us, where it does the same
-// as ours but for the token.
+// static returns the usual proxy with a static token. In all other respects it
+// does the same as the proxy of package middleware.
 func static(target *url.URL, authorization string) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Transport: transport.NewBase(), // As ours has.
+		Transport: transport.NewBase(), // The same base as on the other side.
 		ErrorLog:  log.New(io.Discard, "", 0),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
@@ -123,8 +124,8 @@ func static(target *url.URL, authorization string) *httputil.ReverseProxy {
 	}
 }
 
-// buffers are a BufferPool as it should be: of pointers, which sync.Pool keeps
-// without allocating, and of the size that ReverseProxy would make.
+// buffers is an efficient BufferPool. It keeps pointers, which sync.Pool stores
+// without an allocation, to buffers of ReverseProxy's default size.
 type buffers struct{ pool sync.Pool }
 
 const bufferSize = 32 << 10
@@ -138,7 +139,7 @@ func (b *buffers) Get() []byte {
 
 func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferSize]byte)(buffer)) }
 
-// verification says how inbound JWTs are verified.
+// verification is the configuration for inbound JWTs.
 var verification = middleware.JWTConfig{
 	Algorithms: []string{jwt.SigningMethodHS256.Alg()},
 	Key:        func(*jwt.Token) (any, error) { return jwtKey, nil },
@@ -149,7 +150,7 @@ var verification = middleware.JWTConfig{
 
 var jwtKey = []byte("no secret: it signs for the duration of a measurement")
 
-// inboundJWT returns what the clients of fromJWT authenticate with.
+// inboundJWT returns the JWT of the clients of fromJWT.
 func inboundJWT() (string, error) {
 	now := time.Now()
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{

@@ -1,0 +1,93 @@
+package middleware_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+// rsaKey is a key pair for all tests: it takes a while to make one.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// hmacKey is a secret of full length.
+var hmacKey = []byte("0123456789abcdef0123456789abcdef")
+
+// jwtConfig is a configuration that lacks nothing.
+func jwtConfig(method jwt.SigningMethod, key any) middleware.JWTConfig {
+	return middleware.JWTConfig{
+		Algorithms: []string{method.Alg()},
+		Key:        func(*jwt.Token) (any, error) { return key, nil },
+		Issuer:     jwtIssuer,
+		Audience:   jwtAudience,
+		Claim:      jwtClaim,
+	}
+}
+
+// goodClaims are those of a token that is accepted, but for what edits change.
+func goodClaims(edits ...func(jwt.MapClaims)) jwt.MapClaims {
+	claims := jwt.MapClaims{
+		"iss":    jwtIssuer,
+		"aud":    jwtAudience,
+		"exp":    time.Now().Add(time.Hour).Unix(),
+		jwtClaim: alice,
+	}
+	for _, edit := range edits {
+		edit(claims)
+	}
+	return claims
+}
+
+// with sets a claim; nil removes it.
+func with(name string, value any) func(jwt.MapClaims) {
+	return func(claims jwt.MapClaims) {
+		claims[name] = value
+		if value == nil {
+			delete(claims, name)
+		}
+	}
+}
+
+// sign returns a JWT.
+func sign(tb testing.TB, method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
+	tb.Helper()
+	token, err := jwt.NewWithClaims(method, claims).SignedString(key)
+	if err != nil {
+		tb.Fatal("SignedString:", err)
+	}
+	return token
+}
+
+func fromJWT(tb testing.TB, config middleware.JWTConfig) middleware.AccountFunc {
+	tb.Helper()
+	find, err := middleware.FromJWT(config)
+	if err != nil {
+		tb.Fatal("FromJWT:", err)
+	}
+	return find
+}
+
+// wantUnauthenticated checks that a request with these values of Authorization
+// is not let in.
+func wantUnauthenticated(t *testing.T, find middleware.AccountFunc, authorization ...string) {
+	t.Helper()
+	r := inbound(t)
+	r.Header["Authorization"] = authorization
+	account, err := find(r)
+	if !errors.Is(err, middleware.ErrUnauthenticated) || account != (tokensource.Account{}) {
+		t.Errorf("got account %q and error %v, want it unauthenticated", account.ID(), err)
+	}
+}

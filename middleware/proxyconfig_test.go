@@ -1,0 +1,46 @@
+package middleware_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/pismoauth/pismoauth/middleware"
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passporttest"
+	"github.com/pismoauth/pismoauth/transport"
+)
+
+// Each request for any other account would be answered 500, or, with one
+// account for all, the one of the proxy would be ignored where it is none.
+func TestNewProxy_RefusesATransportWithAnAccount(t *testing.T) {
+	p := newPlatform(t, passporttest.Config{})
+	for _, account := range []tokensource.Account{acct(t, alice), acct(t, bob), tokensource.Organization()} {
+		_, err := middleware.NewProxy(middleware.ProxyConfig{
+			Target:    p.target,
+			Transport: newTransport(t, transport.Config{Source: p.source, Hosts: []string{p.Host()}, Account: account, Base: p.base}),
+			Account:   middleware.FixedAccount(acct(t, alice)),
+		})
+		check(t, "faults in", strings.Join(faultyFields(t, err), ", "), "ProxyConfig.Transport")
+	}
+}
+
+// A target without a host leads nowhere, and one whose path does not begin with
+// a slash, as url.URL.JoinPath may leave it, to a request line that is none.
+func TestNewProxy_ReadsItsTarget(t *testing.T) {
+	seen := make(chan string, 1)
+	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
+	_, err := middleware.NewProxy(middleware.ProxyConfig{
+		Target: &url.URL{Scheme: "http", Host: p.Host(), Opaque: "//evil.example"}, Transport: p.transport, Account: middleware.FixedAccount(acct(t, alice)),
+	})
+	check(t, "faults in", strings.Join(faultyFields(t, err), ", "), "ProxyConfig.Target")
+
+	for _, path := range []string{"v1", "/v1", "v1/", "/v1/"} {
+		target := &url.URL{Scheme: "http", Host: p.Host(), Path: path}
+		s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = target }))
+		target.Path = "/changed" // Too late.
+		check(t, "status", s.get(t, "/a%2Fb").status, http.StatusOK)
+		check(t, "target", await(t, seen), "/v1/a%2Fb")
+	}
+}
