@@ -82,8 +82,8 @@ func (s *Source) decide(ctx context.Context, account Account) decision {
 	return decision{flight: f, origin: OriginIssued}
 }
 
-// serve returns the decision for an entry with a token in service. It begins the
-// renewal of a stale token. The caller holds the entry's lock.
+// serve returns the decision for an entry with a token in service. It starts
+// the renewal of a stale token. The caller holds the entry's lock.
 func (s *Source) serve(ctx context.Context, e *entry, t *Token, now instant) decision {
 	if !t.stale.passed(now) {
 		return decision{token: t, origin: OriginCached}

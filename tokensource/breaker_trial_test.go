@@ -13,7 +13,7 @@ import (
 // An answer is an answer: an endpoint that rejects an account is not down.
 func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		token(t, src, acct(t, 1))
 		openBreaker(t, d, src, errDown)
@@ -33,7 +33,7 @@ func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
 // prolong it.
 func TestBreaker_MadeUpTrialProvesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		real := accts(t, 3)
 		for _, account := range real {
@@ -64,7 +64,7 @@ func TestBreaker_MadeUpTrialProvesNothing(t *testing.T) {
 // A permit that was given before the breaker opened is not that of the trial.
 func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		early, trial := acct(t, 1), acct(t, 2)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			switch account {
@@ -90,7 +90,7 @@ func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
 
 func TestBreaker_MisconfiguredTrialIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		openBreaker(t, d, src, errDown)
 		time.Sleep(time.Second)
@@ -103,7 +103,7 @@ func TestBreaker_MisconfiguredTrialIsReleased(t *testing.T) {
 
 func TestBreaker_HalfOpenAllowsOneIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
 		openBreaker(t, d, src, failure(tokensource.ErrUnavailable, 503, 0))
 		time.Sleep(time.Second)
@@ -127,7 +127,7 @@ func TestBreaker_HalfOpenAllowsOneIssuance(t *testing.T) {
 
 func TestBreaker_SuccessfulTrialClosesIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		openBreaker(t, d, src, errDown)
 		d.fail(nil)
@@ -138,11 +138,11 @@ func TestBreaker_SuccessfulTrialClosesIt(t *testing.T) {
 	})
 }
 
-// A trial that fails when another issuance has opened the Source meanwhile is
-// one account's failure, and no more.
+// If another issuance has opened the breaker before the trial fails, the
+// trial's failure counts as the failure of one account.
 func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		early, trial := acct(t, 1), acct(t, 2)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			switch account {
@@ -173,11 +173,11 @@ func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 	})
 }
 
-// All places are taken by calls that were left behind, until it is too late for
-// the one on trial.
+// Calls that were left behind occupy all slots, until it is too late for the
+// trial.
 func TestBreaker_LateTrialIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: time.Second}
+		d := &fakeIssuer{latency: time.Second}
 		hang := make(chan struct{})
 		hung := accts(t, 3)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {

@@ -124,8 +124,8 @@ func (g Grant) lifetime(claims map[string]any) time.Duration {
 }
 
 // minExpiry is the beginning of the year 2000 in seconds since 1970. A smaller
-// number does not mean that a token has expired. It may be a lifetime, or a date in
-// other units.
+// number does not mean that a token has expired. The number may be a lifetime,
+// or a date in other units.
 const minExpiry = 946684800
 
 // seconds returns n seconds as a duration between -1 s and maxLifetime.

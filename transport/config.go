@@ -44,8 +44,9 @@ type Config struct {
 
 	// MaxReplayBody is the length in bytes of the longest body without
 	// GetBody that is recorded in memory while it is sent, so that it can
-	// be sent again. Bodies of unknown length, and those of requests with a
-	// trailer, are never recorded, and are sent once. 0 means 64 KiB. A negative value disables recording.
+	// be sent again. A body of unknown length, and the body of a request
+	// with a trailer, are never recorded, and are sent once. 0 means 64
+	// KiB. A negative value disables recording.
 	MaxReplayBody int64
 
 	// Classify may replace the verdict on a 401. The Refusal has the
@@ -68,11 +69,11 @@ const (
 // in the configuration, as [*tokensource.ConfigError] values joined by
 // errors.Join.
 func New(config Config) (*Transport, error) {
-	hosts, err := config.validate()
-	if err != nil {
+	if err := config.validate(); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
+	hosts, _ := newHosts(config.Hosts) // validate has reported the faults.
 	return &Transport{
 		source:        config.Source,
 		account:       config.Account,
@@ -87,9 +88,9 @@ func New(config Config) (*Transport, error) {
 	}, nil
 }
 
-// validate returns the hosts of the configuration, or every fault in it.
-func (c *Config) validate() (hosts, error) {
-	hosts, faults := newHosts(c.Hosts)
+// validate returns every fault in the configuration, joined by errors.Join.
+func (c *Config) validate() error {
+	_, faults := newHosts(c.Hosts)
 	if c.Source == nil {
 		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
 	}
@@ -104,7 +105,7 @@ func (c *Config) validate() (hosts, error) {
 			faults = append(faults, &tokensource.ConfigError{Field: "Config.RetryMethods", Reason: "holds an empty method"})
 		}
 	}
-	return hosts, errors.Join(faults...)
+	return errors.Join(faults...)
 }
 
 // withDefaults returns the configuration with a value for each optional field

@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A hangUpServer server answers GET, and executes everything else without an answer:
-// it closes the connection then. It counts what it has executed.
+// A hangUpServer answers GET. It executes every other request and then closes
+// the connection without an answer. It counts the executed requests.
 type hangUpServer struct {
 	net.Listener
 	executed atomic.Int32
@@ -86,8 +86,8 @@ var bodiesOfPayments = map[string]func(*http.Request){
 	"own GetBody": func(req *http.Request) { req.Body = io.NopCloser(struct{ io.Reader }{req.Body}) },
 }
 
-// net/http takes an idempotency key for the permission to send a request again
-// when a kept connection breaks. Nobody has given it.
+// net/http treats an idempotency key as permission to send a request again when
+// a kept connection breaks. The caller has not given that permission.
 func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, "PAY"} {
@@ -169,7 +169,7 @@ func TestPayment_DeliveredOnceThroughARestart(t *testing.T) {
 	}
 }
 
-// Whoever allows a request to be executed twice gets what net/http does, too.
+// A request that may be executed twice is also resent by net/http.
 func TestAllowRetry_SendsKeyedPaymentAgain(t *testing.T) {
 	f := newHangUpServer(t)
 	rt := newTransport(t, &fakeIssuer{}, transport.NewBase(), f.at)
@@ -201,7 +201,7 @@ func (c brokenConn) Write(b []byte) (int, error) {
 func TestPayment_UnwrittenIsSentAgain(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		if name == "streamed" {
-			continue // Nobody can send it again.
+			continue // The request cannot be sent again.
 		}
 		m := &fakeIssuer{}
 		var executed atomic.Int32

@@ -51,10 +51,9 @@ func haveNoCredentials(values []string) bool {
 	return true
 }
 
-// isOwnToken reports whether values of Authorization are a token of the Source.
-// If the context carries a token, the header must hold exactly that token, or
-// else the current token of the request's account. The current token may be
-// written with or without a scheme. isOwnToken issues no token.
+// isOwnToken reports whether values of Authorization are a token of the Source:
+// the token that the context carries, or the current token of the request's
+// account, with or without a scheme. It issues no token.
 func (x *exchange) isOwnToken(values []string) bool {
 	ctx := x.req.Context()
 	if token, ok := tokensource.TokenFromContext(ctx); ok && token.IsIn(x.req.Header) {
@@ -133,8 +132,8 @@ func splitEncodings(values []string) (kept []string, wildcard string) {
 	return kept, wildcard
 }
 
-// expandWildcard adds the decodable encodings that kept does not name, each with
-// the given weight.
+// expandWildcard adds the decodable encodings that kept does not name, each
+// with the given weight.
 func expandWildcard(kept []string, weight string) []string {
 	for _, name := range []string{"gzip", "deflate"} {
 		isNamed := func(coding string) bool { return strings.TrimPrefix(codingName(coding), "x-") == name }

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A monitoredBody is a body that comes piece by piece. It fails the test if it is read
-// by two at once, or closed while it is read.
+// A monitoredBody is a body that arrives in pieces. It fails the test if two
+// goroutines read it at once, or if it is closed during a read.
 type monitoredBody struct {
 	tb     testing.TB
 	pieces chan string // closed at the end
@@ -76,7 +76,8 @@ func (u *monitoredBody) wantClosedOnce(tb testing.TB) {
 	}
 }
 
-// knownLengthRequest returns a request with a body of known length that comes once.
+// knownLengthRequest returns a request whose body has a known length and can be
+// read once.
 func knownLengthRequest(tb testing.TB, url string, body io.Reader, length int) *http.Request {
 	tb.Helper()
 	req := newRequest(tb, http.MethodPost, url, body)
@@ -84,8 +85,8 @@ func knownLengthRequest(tb testing.TB, url string, body io.Reader, length int) *
 	return req
 }
 
-// A proxy's client may be slow. Nothing waits for its upload before the platform
-// knows of the request.
+// A proxy's client may be slow. The platform sees the request before its upload
+// is complete.
 func TestRecording_SendsHeadBeforeUpload(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		m := &fakeIssuer{}

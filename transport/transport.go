@@ -12,9 +12,9 @@ import (
 
 // A Transport is an [http.RoundTripper] that sends requests to the Pismo
 // platform with a token. It renews the token when the platform refuses it. It
-// retries a request only if the request cannot be executed twice, or may be.
-// Make a Transport with [New]. It is safe for concurrent use. Share one
-// Transport among all requests.
+// retries a request only if the retry cannot execute the request twice, or if
+// the request may be executed twice. Make a Transport with [New]. It is safe
+// for concurrent use. Share one Transport among all requests.
 type Transport struct {
 	source        *tokensource.Source
 	account       tokensource.Account // zero: the context must name it
