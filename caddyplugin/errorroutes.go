@@ -30,8 +30,8 @@ func checkErrors(value string) error {
 const failureField = "Pismo-Failure"
 
 // addFailureRoute has a reverse_proxy return the errors of the transport. The
-// transport cannot return them itself: reverse_proxy counts an error against the
-// upstream. It does not count those of its response routes.
+// transport cannot return them itself: reverse_proxy counts an error against
+// the upstream. It does not count those of its response routes.
 func (t *Transport) addFailureRoute(proxy *reverseproxy.Handler) {
 	route := caddyhttp.ResponseHandler{
 		Match:  &caddyhttp.ResponseMatcher{Headers: http.Header{failureField: {t.health.mark}}},
@@ -40,7 +40,8 @@ func (t *Transport) addFailureRoute(proxy *reverseproxy.Handler) {
 	proxy.HandleResponse = slices.Insert(proxy.HandleResponse, 0, route)
 }
 
-// failureHandler is a handler that returns the error of the proxy which runs it.
+// failureHandler is a handler that returns the error of the proxy which runs
+// it.
 type failureHandler struct{}
 
 // ServeHTTP returns the error.
@@ -64,9 +65,9 @@ func handlesErrors(ctx caddy.Context) bool {
 	})
 }
 
-// answerUnreachable answers a request to an upstream that could not be reached, or
-// returns the error: if it is another one, or if there are routes for it. Without
-// them, Caddy would answer with nothing but a status.
+// answerUnreachable answers a request to an upstream that could not be reached,
+// or returns the error: if it is another one, or if there are routes for it.
+// Without them, Caddy would answer with nothing but a status.
 func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err error) error {
 	cause := requestStateOf(r.Context()).failure
 	if a.Errors == errorsHandle || a.errorRoutes || cause == nil || isOwnFailure(cause) || !errors.Is(err, cause) || hasErrorRoute(r, err) {
@@ -78,7 +79,8 @@ func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err err
 	return nil
 }
 
-// hasErrorRoute reports whether the server has an error route for a request that fails.
+// hasErrorRoute reports whether the server has an error route for a request
+// that fails.
 func hasErrorRoute(r *http.Request, err error) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil {
@@ -87,8 +89,8 @@ func hasErrorRoute(r *http.Request, err error) bool {
 	return anyRouteMatches(server.Errors.Routes, server.Errors.WithError(r, err))
 }
 
-// anyRouteMatches reports whether a request has a handler in some routes. What a
-// Caddyfile has for a site, and for some errors, stands in subroutes.
+// anyRouteMatches reports whether a request has a handler in some routes. What
+// a Caddyfile has for a site, and for some errors, stands in subroutes.
 func anyRouteMatches(routes caddyhttp.RouteList, r *http.Request) bool {
 	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
 		if matches, err := route.MatcherSets.AnyMatchWithError(r); !matches && err == nil {

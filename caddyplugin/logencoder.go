@@ -22,10 +22,10 @@ func init() {
 }
 
 // LogEncoder is a log format that shows no account: it takes them out of every
-// field before another format encodes it. Accounts stand in the paths of Pismo's
-// API, and Caddy logs URIs, in the access log, with each error, and at level
-// DEBUG; where the account is in a header or is the id of a user, Caddy logs that
-// too. Use it for every log, the default one included:
+// field before another format encodes it. Accounts stand in the paths of
+// Pismo's API, and Caddy logs URIs, in the access log, with each error, and at
+// level DEBUG; where the account is in a header or is the id of a user, Caddy
+// logs that too. Use it for every log, the default one included:
 //
 //	{
 //		log {

@@ -49,8 +49,8 @@ func init() {
 //		}
 //	}
 //
-// In most Caddyfiles the directive `pismo_proxy` writes all of it, see the module
-// `http.handlers.pismo_auth`.
+// In most Caddyfiles the directive `pismo_proxy` writes all of it, see the
+// module `http.handlers.pismo_auth`.
 type Transport struct {
 	*reverseproxy.HTTPTransport
 

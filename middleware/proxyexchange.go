@@ -9,8 +9,8 @@ import (
 )
 
 // A proxyExchange is one request and its response in a proxy. It is the
-// ResponseWriter of the ReverseProxy. The functions of a ReverseProxy cannot keep
-// state for a request otherwise: forwardError finds the exchange by its
+// ResponseWriter of the ReverseProxy. The functions of a ReverseProxy cannot
+// keep state for a request otherwise: forwardError finds the exchange by its
 // ResponseWriter.
 type proxyExchange struct {
 	*proxy

@@ -12,9 +12,9 @@ var (
 	errNoSuchToken = Explain("the token to renew is nil or belongs to another Source; pass a token of this Source", nil)
 )
 
-// admissible returns an error if account is the zero Account, or if the caller
+// checkCall returns an error if account is the zero Account, or if the caller
 // is the Source's own issuer. An issuer would wait for itself.
-func (s *Source) admissible(ctx context.Context, account Account) error {
+func (s *Source) checkCall(ctx context.Context, account Account) error {
 	if account == (Account{}) {
 		return NewError(ErrMisconfigured, errZeroAccount)
 	}
@@ -27,10 +27,10 @@ func (s *Source) admissible(ctx context.Context, account Account) error {
 // A decision is what a caller of Token gets: a token, an issuance to wait for,
 // or an error.
 type decision struct {
-	token  *Token
-	flight *issuance
-	err    error
-	origin TokenOrigin
+	token    *Token
+	issuance *issuance
+	err      error
+	origin   TokenOrigin
 
 	// patience bounds the caller's wait for the flight if the previous
 	// token is still usable. 0 means no bound.
@@ -39,18 +39,18 @@ type decision struct {
 
 // acquire implements [Source.Token] for a caller without a fresh token.
 func (s *Source) acquire(ctx context.Context, account Account) (*Token, error) {
-	if err := s.admissible(ctx, account); err != nil {
+	if err := s.checkCall(ctx, account); err != nil {
 		return nil, err
 	}
 	d := s.decide(ctx, account)
 	if d.err != nil && s.revised(ctx) {
 		d = s.decide(ctx, account)
 	}
-	number := d.flight.numberOr(ctx, d.err)
+	number := d.issuance.numberOr(ctx, d.err)
 	info := AcquireInfo{Account: account, Origin: d.origin, Issuance: number, Repeated: s.repeated(ctx, account)}
 	ctx, done := observe(ctx, s.hooks.Acquire, info)
 	t, err := d.token, d.err
-	if d.flight != nil {
+	if d.issuance != nil {
 		t, err = s.waitFor(ctx, d)
 	}
 	if done != nil {
@@ -69,17 +69,17 @@ func (s *Source) decide(ctx context.Context, account Account) decision {
 	if t := e.serving(now); t != nil {
 		return s.serve(ctx, e, t, now)
 	}
-	if e.flight != nil {
+	if e.running != nil {
 		return e.join(now)
 	}
 	if ctx.Err() != nil {
 		return decision{err: callerError(ctx), origin: OriginSuppressed}
 	}
-	f, err := s.begin(ctx, e, e.reasonToIssue(now), e.condemned(now), now)
+	f, err := s.begin(ctx, e, e.reasonToIssue(now), e.newestRevoked(now), now)
 	if err != nil {
 		return decision{err: err, origin: OriginSuppressed}
 	}
-	return decision{flight: f, origin: OriginIssued}
+	return decision{issuance: f, origin: OriginIssued}
 }
 
 // serve returns the decision for an entry with a token in service. It starts
@@ -88,7 +88,7 @@ func (s *Source) serve(ctx context.Context, e *entry, t *Token, now instant) dec
 	if !t.stale.passed(now) {
 		return decision{token: t, origin: OriginCached}
 	}
-	if e.flight == nil && ctx.Err() == nil {
+	if e.running == nil && ctx.Err() == nil {
 		// The error does not matter: the stale token is good enough.
 		_, _ = s.begin(ctx, e, ReasonAhead, nil, now)
 	}
@@ -106,12 +106,12 @@ func (s *Source) waitFor(ctx context.Context, d decision) (*Token, error) {
 	}
 	for {
 		select {
-		case <-d.flight.done:
-			return d.flight.result(s.now())
+		case <-d.issuance.done:
+			return d.issuance.result(s.now())
 		case <-ctx.Done():
 			return nil, callerError(ctx)
 		case <-patience:
-			if t := s.resume(d.flight.entry); t != nil {
+			if t := s.resume(d.issuance.entry); t != nil {
 				return t, nil
 			}
 		}

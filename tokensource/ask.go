@@ -47,7 +47,7 @@ func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 			s.breaker.release(permit)
 			o.err = NewError(ErrOverloaded, ctx.Err())
 			return o
-		case o.asked < f.attempts && !permit.trial && transient(o.err) && s.mayAskAgain(ctx):
+		case o.asked < f.attempts && !permit.probe && transient(o.err) && s.mayAskAgain(ctx):
 			continue
 		}
 		o.permit = permit

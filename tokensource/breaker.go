@@ -15,7 +15,7 @@ const breakerThreshold = 3
 // affects every account: when several accounts have failed with no success in
 // between, or when the organization has failed. While the breaker is open, no
 // issuance reaches the issuer. When its cooldown is over, the breaker is
-// half-open: it lets one issuance through. The outcome of this trial closes the
+// half-open: it lets one issuance through. The outcome of this probe closes the
 // breaker or opens it again.
 type breaker struct {
 	mu     sync.Mutex
@@ -24,7 +24,7 @@ type breaker struct {
 	// the endpoint failed.
 	rejections bool
 	cooldown   cooldown // The breaker is closed if this has no failures.
-	trial      *permit  // the permit of the half-open breaker, or nil
+	probe      *permit  // the permit of the half-open breaker, or nil
 
 	// The past grants distinguish a wrong account from wrong credentials.
 	// The token endpoint answers both in the same way.
@@ -38,7 +38,7 @@ type breaker struct {
 // fail or release.
 type permit struct {
 	began time.Duration // on the Source's monotonic clock
-	trial bool          // from a half-open breaker; allows one attempt only
+	probe bool          // from a half-open breaker; allows one attempt only
 
 	// uncounted marks the issuance of a health check. The breaker ignores
 	// its failure.
@@ -68,7 +68,7 @@ func (b *breaker) check(now time.Duration, revision string) *Error {
 // acquire returns a permit, or an error if the breaker is open. It closes a
 // breaker that opened because of credentials of another revision. Only a closed
 // breaker gives an uncounted permit, which therefore never is that of the
-// trial.
+// probe.
 func (b *breaker) acquire(now time.Duration, revision string, uncounted bool) (*permit, *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -80,13 +80,13 @@ func (b *breaker) acquire(now time.Duration, revision string, uncounted bool) (*
 		return p, nil
 	}
 	left := b.cooldown.left(now, revision)
-	if b.trial != nil || uncounted {
+	if b.probe != nil || uncounted {
 		left = max(left, cooldownBase)
 	}
 	if left > 0 {
 		return nil, b.cooldown.cause.suppressed(left)
 	}
-	p.trial, b.trial = true, p
+	p.probe, b.probe = true, p
 	return p, nil
 }
 
@@ -110,7 +110,7 @@ func (b *breaker) succeed(account Account, held bool, revision string) {
 func (b *breaker) close() {
 	b.failed = b.failed[:0]
 	b.cooldown = cooldown{}
-	b.trial = nil
+	b.probe = nil
 }
 
 func (b *breaker) reset() {
@@ -120,12 +120,12 @@ func (b *breaker) reset() {
 }
 
 // release returns a permit without an outcome. If the permit was that of the
-// trial, the next issuance becomes the trial.
+// probe, the next issuance becomes the probe.
 func (b *breaker) release(p *permit) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.trial == p {
-		b.trial = nil
+	if b.probe == p {
+		b.probe = nil
 	}
 }
 
@@ -140,8 +140,8 @@ func (b *breaker) fail(p *permit, f failedIssuance) *Error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.trial == p {
-		return b.failTrial(p, f)
+	if b.probe == p {
+		return b.failProbe(p, f)
 	}
 	if b.cooldown.failures == 0 {
 		return b.failClosed(p, f)
@@ -151,17 +151,17 @@ func (b *breaker) fail(p *permit, f failedIssuance) *Error {
 	return b.interpret(f)
 }
 
-// failTrial returns the failure of the trial, and closes or opens the breaker.
-func (b *breaker) failTrial(p *permit, f failedIssuance) *Error {
-	b.trial = nil
+// failProbe returns the failure of the probe, and closes or opens the breaker.
+func (b *breaker) failProbe(p *permit, f failedIssuance) *Error {
+	b.probe = nil
 	switch rejected := isRejection(f.cause); {
 	case rejected && !isRejection(b.cooldown.cause):
 		// The endpoint answers again, so the outage is over. The
 		// rejection counts like any other failure.
 		b.close()
 		return b.failClosed(p, f)
-	case rejected && !b.speaksForOthers(f):
-		// A wrong account says nothing about the credentials. The next trial
+	case rejected && !b.mayBeGlobal(f):
+		// A wrong account says nothing about the credentials. The next probe
 		// follows soon.
 		b.cooldown.until = f.ended + cooldownBase
 		return f.cause
@@ -174,7 +174,7 @@ func (b *breaker) failTrial(p *permit, f failedIssuance) *Error {
 // threshold.
 func (b *breaker) failClosed(p *permit, f failedIssuance) *Error {
 	rejected := isRejection(f.cause)
-	if rejected && !b.speaksForOthers(f) {
+	if rejected && !b.mayBeGlobal(f) {
 		return f.cause
 	}
 	if rejected != b.rejections { // A rejection ends a series of outages, and vice versa.
@@ -213,13 +213,13 @@ func (b *breaker) open(p *permit, f failedIssuance) *Error {
 // interpret returns the failure of an issuance that ended while the breaker was
 // open.
 func (b *breaker) interpret(f failedIssuance) *Error {
-	if isRejection(b.cooldown.cause) && isRejection(f.cause) && b.speaksForOthers(f) {
+	if isRejection(b.cooldown.cause) && isRejection(f.cause) && b.mayBeGlobal(f) {
 		return asCredentialsRejected(f.cause)
 	}
 	return f.cause
 }
 
-// speaksForOthers reports whether a rejection may concern the credentials, and
+// mayBeGlobal reports whether a rejection may concern the credentials, and
 // so every account.
 //
 // The rejection of an account may concern the credentials if the account has
@@ -229,7 +229,7 @@ func (b *breaker) interpret(f failedIssuance) *Error {
 // The rejection of the organization depends on the credentials alone. It may
 // concern them unless they have brought a token for an account: some
 // credentials are valid for accounts only.
-func (b *breaker) speaksForOthers(f failedIssuance) bool {
+func (b *breaker) mayBeGlobal(f failedIssuance) bool {
 	granted := b.grantedWith(f.revision)
 	switch {
 	case f.account == Organization():

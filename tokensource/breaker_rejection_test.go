@@ -122,7 +122,7 @@ func TestBreaker_NamesLateRejections(t *testing.T) {
 	})
 }
 
-// With new credentials all accounts issue at once, without a trial.
+// With new credentials all accounts issue at once, without a probe.
 func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 100 * time.Millisecond}
@@ -217,10 +217,10 @@ func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 		d.fail(nil)
 		token(t, src, acct(t, 2))
 		if n := d.askedFor(granted); n != 1 {
-			t.Errorf("the trial of another account asked for this one: %d times", n)
+			t.Errorf("the probe of another account asked for this one: %d times", n)
 		}
 		if token(t, src, granted) != first {
-			t.Error("the trial of another account replaced the token of this one")
+			t.Error("the probe of another account replaced the token of this one")
 		}
 	})
 }
@@ -252,8 +252,8 @@ func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
 }
 
 // Health checks ask for a token of their own. They must not open the breaker
-// for the accounts, and must not take the place of the trial.
-func TestContextWithHealthCheck_CountsForNothing(t *testing.T) {
+// for the accounts, and must not take the place of the probe.
+func TestContextWithHealthCheck_IsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
@@ -281,11 +281,11 @@ func TestContextWithHealthCheck_CountsForNothing(t *testing.T) {
 		time.Sleep(time.Second)
 		asked := d.asked()
 		if e := wantKind(t, check(), tokensource.ErrUnavailable); !e.Suppressed || e.RetryAfter <= 0 {
-			t.Errorf("a health check is the trial: %v", e)
+			t.Errorf("a health check is the probe: %v", e)
 		}
 		wantAsked(t, d, asked)
 		d.fail(nil)
-		token(t, src, acct(t, 2)) // The trial is a user's.
+		token(t, src, acct(t, 2)) // The probe is a user's.
 		if err := check(); err != nil {
 			t.Error(err)
 		}

@@ -165,7 +165,7 @@ func TestBreaker_CooldownDoubles(t *testing.T) {
 					wantNoToken(t, src, acct(t, 50+i), kind)
 					wantAsked(t, d, asked)
 					time.Sleep(time.Nanosecond)
-					wantNoToken(t, src, acct(t, 50+i), kind) // The trial.
+					wantNoToken(t, src, acct(t, 50+i), kind) // The probe.
 					wantAsked(t, d, asked+1)
 				}
 			})

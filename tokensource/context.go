@@ -38,8 +38,8 @@ type healthCheckKey struct{}
 
 // ContextWithHealthCheck returns a copy of ctx for the request of a health
 // check. An issuance that begins for such a request never counts towards the
-// failures that open the breaker of a [Source]. It is never the trial issuance
-// that tests whether the endpoint has recovered: the trial is reserved for a
+// failures that open the breaker of a [Source]. It is never the probe
+// that tests whether the endpoint has recovered: the probe is reserved for a
 // user's request.
 func ContextWithHealthCheck(ctx context.Context) context.Context {
 	return context.WithValue(ctx, healthCheckKey{}, true)

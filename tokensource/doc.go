@@ -77,7 +77,7 @@
 // through acquire.go, which finds the account's entry (entry.go) and waits for
 // an issuance (issuance.go, issuance_hook.go). ask.go calls the issuer. The
 // issuer returns a grant (grant.go, claims.go), which becomes a token
-// (token.go). A refusal arrives in renew.go and evidence.go. breaker.go,
+// (token.go). A refusal arrives in renew.go and refusals.go. breaker.go,
 // cooldown.go, revision.go and slots.go decide when no issuance may begin. The
 // errors stand in errorkind.go and errors.go.
 package tokensource

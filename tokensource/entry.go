@@ -21,7 +21,7 @@ type entry struct {
 	mu          sync.Mutex
 	newest      *Token         // the token issued last, even if out of service
 	invalidated bool           // an operator took newest out of service
-	flight      *issuance      // the running issuance, or nil
+	running     *issuance      // the running issuance, or nil
 	cooldown    cooldown       // after failed issuances
 	budget      backoff.Budget // for the renewals of refused tokens
 	evicted     bool           // the entry is no longer in the map
@@ -42,7 +42,7 @@ func (e *entry) fresh(now instant) *Token {
 // replaced. The caller holds the lock.
 func (e *entry) usable(now instant) *Token {
 	t := e.newest
-	if t == nil || e.invalidated || t.expiring(now) || t.condemned() {
+	if t == nil || e.invalidated || t.expiring(now) || t.presumedRevoked() {
 		return nil
 	}
 	return t
@@ -52,7 +52,7 @@ func (e *entry) usable(now instant) *Token {
 // service when the patience for its renewal is over. The caller holds the lock.
 func (e *entry) serving(now instant) *Token {
 	t := e.current.Load()
-	if t == nil && (e.flight == nil || e.flight.patience <= now.mono) {
+	if t == nil && (e.running == nil || e.running.patience <= now.mono) {
 		t = e.usable(now)
 		e.current.Store(t)
 	}
@@ -65,24 +65,24 @@ func (e *entry) serving(now instant) *Token {
 // join returns the decision to wait for the running issuance. The caller holds
 // the lock.
 func (e *entry) join(now instant) decision {
-	d := decision{flight: e.flight, origin: OriginJoined}
+	d := decision{issuance: e.running, origin: OriginJoined}
 	if e.usable(now) != nil {
-		d.patience = e.flight.patience - now.mono
+		d.patience = e.running.patience - now.mono
 	}
 	return d
 }
 
-// inHand returns the token that may be handed out, or nil.
-func (e *entry) inHand(now instant) *Token {
+// usableNow returns the token that may be handed out, or nil.
+func (e *entry) usableNow(now instant) *Token {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.usable(now)
 }
 
-// condemned returns the newest token if only its refusals make it unusable, or
-// nil. The caller holds the lock.
-func (e *entry) condemned(now instant) *Token {
-	if t := e.newest; t != nil && !e.invalidated && !t.expiring(now) && t.condemned() {
+// newestRevoked returns the newest token if only its refusals make it unusable,
+// or nil. The caller holds the lock.
+func (e *entry) newestRevoked(now instant) *Token {
+	if t := e.newest; t != nil && !e.invalidated && !t.expiring(now) && t.presumedRevoked() {
 		return t
 	}
 	return nil
@@ -94,13 +94,13 @@ func (e *entry) reasonToIssue(now instant) IssueReason {
 	switch {
 	case e.newest == nil || e.invalidated:
 		return ReasonCold
-	case e.condemned(now) != nil:
+	case e.newestRevoked(now) != nil:
 		return ReasonRejected
 	}
 	return ReasonExpired
 }
 
-// admit returns an error if t may not become the newest token.
+// checkRepeat returns an error if t may not become the newest token.
 //
 // If the endpoint hands out the same value again, that is not another token.
 // The newest token keeps its age and its refusals, and admit returns an error,
@@ -110,7 +110,7 @@ func (e *entry) reasonToIssue(now instant) IssueReason {
 // of its life, the token begins another life.
 //
 // The caller holds the lock.
-func (e *entry) admit(t *Token, now instant) *Error {
+func (e *entry) checkRepeat(t *Token, now instant) *Error {
 	again := e.newest != nil && e.newest.Reveal() == t.Reveal()
 	over := again && e.newest.end.passed(now)
 	switch {
@@ -124,18 +124,18 @@ func (e *entry) admit(t *Token, now instant) *Error {
 	return NewError(ErrMalformedResponse, errSameToken)
 }
 
-// settle ends the issuance f. The token of f becomes the newest token. If f has
-// no token, a refused token returns to service.
-func (e *entry) settle(f *issuance, now instant) {
+// complete ends the issuance f. The token of f becomes the newest token. If f
+// has no token, a refused token returns to service.
+func (e *entry) complete(f *issuance, now instant) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.flight = nil
+	e.running = nil
 	if f.token != nil {
 		e.newest, e.invalidated = f.token, false
 	}
 	usable := e.usable(now)
 	if f.err != nil {
-		f.survivor = usable
+		f.fallback = usable
 	}
 	e.current.Store(usable)
 }
@@ -179,7 +179,7 @@ func (e *entry) LastUse() time.Duration {
 func (e *entry) Evict() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.flight != nil {
+	if e.running != nil {
 		return false
 	}
 	e.evicted = true

@@ -31,11 +31,11 @@ type Grant struct {
 
 // Causes of errors. None of them holds any part of the response.
 var (
-	errNoToken       = Explain("the response holds no token", nil)
-	errTokenBytes    = Explain("the token holds characters that RFC 6750 does not allow", nil)
-	errDeadOnArrival = Explain("the token had expired when it arrived", nil)
-	errExpiredAgain  = Explain("the token endpoint handed out the expired token again", nil)
-	errSameToken     = Explain("the token endpoint handed out the same token again", nil)
+	errNoToken          = Explain("the response holds no token", nil)
+	errTokenBytes       = Explain("the token holds characters that RFC 6750 does not allow", nil)
+	errExpiredOnArrival = Explain("the token had expired when it arrived", nil)
+	errExpiredAgain     = Explain("the token endpoint handed out the expired token again", nil)
+	errSameToken        = Explain("the token endpoint handed out the same token again", nil)
 )
 
 // verify returns the lifetime of the token. It returns an error if the token
@@ -54,7 +54,7 @@ func (g Grant) verify(account Account) (time.Duration, *Error) {
 	}
 	lifetime := g.lifetime(claims)
 	if lifetime <= 0 {
-		return 0, NewError(ErrMalformedResponse, errDeadOnArrival)
+		return 0, NewError(ErrMalformedResponse, errExpiredOnArrival)
 	}
 	return lifetime, nil
 }

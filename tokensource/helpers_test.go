@@ -36,19 +36,19 @@ type fakeIssuer struct {
 
 	mu     sync.Mutex
 	refuse func(tokensource.Account) error // nil if it grants
-	calls  []deskCall
+	calls  []fakeIssuerCall
 	atWork int
 	most   int // at work at once
 }
 
-type deskCall struct {
+type fakeIssuerCall struct {
 	account tokensource.Account
 	at      time.Time
 }
 
 func (d *fakeIssuer) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 	d.mu.Lock()
-	d.calls = append(d.calls, deskCall{account, time.Now()})
+	d.calls = append(d.calls, fakeIssuerCall{account, time.Now()})
 	number := len(d.calls)
 	d.atWork++
 	d.most = max(d.most, d.atWork)

@@ -77,7 +77,7 @@ func wantLines(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-func TestHooks_LearnWhatHappens(t *testing.T) {
+func TestHooks_ReportEveryEvent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var recorder hookRecorder
 		d := &fakeIssuer{latency: 100 * time.Millisecond}
@@ -159,7 +159,7 @@ func TestHooks_LearnOfCanceledCallers(t *testing.T) {
 	})
 }
 
-func TestHooks_SuppressedIssuanceAskedNobody(t *testing.T) {
+func TestHooks_SuppressedIssuanceHasZeroAttempts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var recorder hookRecorder
 		d := &fakeIssuer{latency: 100 * time.Millisecond}
@@ -167,7 +167,7 @@ func TestHooks_SuppressedIssuanceAskedNobody(t *testing.T) {
 		openBreaker(t, d, src, errDown)
 		time.Sleep(time.Second)
 		recorder.read()
-		together(2, time.Millisecond, func(i int) (*tokensource.Token, error) { // One is on trial.
+		together(2, time.Millisecond, func(i int) (*tokensource.Token, error) { // One is the probe.
 			return src.Token(t.Context(), acct(t, 1+i))
 		})
 		synctest.Wait()
@@ -199,7 +199,7 @@ func TestHooks_OpenBreakerBeginsNoIssuance(t *testing.T) {
 	})
 }
 
-func TestHooks_TokenHoldersFindItCounted(t *testing.T) {
+func TestHooks_IssueIsCountedBeforeReturn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var counted atomic.Int64
 		src := newSource(t, &fakeIssuer{}, withHooks(tokensource.Hooks{

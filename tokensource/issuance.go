@@ -36,7 +36,7 @@ type issuance struct {
 	done     chan struct{}
 	token    *Token
 	err      error
-	survivor *Token // after a failure, the token that stays in service
+	fallback *Token // after a failure, the token that stays in service
 }
 
 // numberOr waits until the Issue hook has returned for f, and then returns the
@@ -67,8 +67,8 @@ func (f *issuance) wait(ctx context.Context) error {
 // the previous token while that token may be handed out. The issuance must have
 // ended.
 func (f *issuance) result(now instant) (*Token, error) {
-	if f.survivor != nil && !f.survivor.expiring(now) && !f.survivor.condemned() {
-		return f.survivor, nil
+	if f.fallback != nil && !f.fallback.expiring(now) && !f.fallback.presumedRevoked() {
+		return f.fallback, nil
 	}
 	return f.token, f.err
 }
@@ -118,7 +118,7 @@ func (s *Source) begin(ctx context.Context, e *entry, reason IssueReason, refuse
 	if e.cooldown.failures > 0 {
 		f.attempts = 1
 	}
-	e.flight = f
+	e.running = f
 	go s.run(ctx, f)
 	return f, nil
 }
@@ -149,7 +149,7 @@ func (s *Source) run(caller context.Context, f *issuance) {
 // issuance counted.
 func (s *Source) complete(f *issuance, o outcome) {
 	f.observe(s.conclude(f, o))
-	f.entry.settle(f, s.now())
+	f.entry.complete(f, s.now())
 	close(f.done)
 }
 
@@ -161,7 +161,7 @@ func (s *Source) conclude(f *issuance, o outcome) IssueResult {
 	defer e.mu.Unlock()
 	if o.err == nil {
 		s.breaker.succeed(e.account, e.newest != nil, o.revision)
-		o.err = e.admit(o.token, now)
+		o.err = e.checkRepeat(o.token, now)
 	} else if o.permit != nil {
 		o.err = s.breaker.fail(o.permit, failedIssuance{
 			account:  e.account,
@@ -178,16 +178,16 @@ func (s *Source) conclude(f *issuance, o outcome) IssueResult {
 		return IssueResult{Attempts: o.asked, Serial: o.token.serial, Lifetime: o.token.lifetime}
 	}
 	if o.permit != nil {
-		o.err = s.cool(e, o, now)
+		o.err = s.beginCooldown(e, o, now)
 	}
 	f.err = o.err
 	return IssueResult{Attempts: o.asked, Err: o.err}
 }
 
-// cool begins the cooldown of an account after a failure. It returns the
-// failure with the time until the next issuance may begin. The caller holds the
-// entry's lock.
-func (s *Source) cool(e *entry, o outcome, now instant) *Error {
+// beginCooldown begins the cooldown of an account after a failure. It returns
+// the failure with the time until the next issuance may begin. The caller holds
+// the entry's lock.
+func (s *Source) beginCooldown(e *entry, o outcome, now instant) *Error {
 	limit := cooldownLimit
 	if o.token != nil { // The endpoint repeated a token. It may issue another one soon.
 		limit = min(limit, e.newest.lifetime/renewalRefill)

@@ -12,7 +12,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestToken_StartsNothingForACallerWhoLeft(t *testing.T) {
+func TestToken_CanceledCallerStartsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
@@ -74,7 +74,7 @@ func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 	})
 }
 
-func TestLive_IsFalseAfterForget(t *testing.T) {
+func TestHasToken_FalseAfterInvalidate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
@@ -96,7 +96,7 @@ func TestLive_IsFalseAfterForget(t *testing.T) {
 }
 
 // A token that is being renewed after a refusal can still serve.
-func TestLive_IsTrueDuringARenewal(t *testing.T) {
+func TestHasToken_TrueDuringARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: time.Second}
 		src := newSource(t, d)

@@ -163,7 +163,7 @@ func TestLifetime_IsOneHourAtMost(t *testing.T) {
 // The shortest lifetime counts. Invalid numbers count as absent and do not
 // invalidate the token. Every invalid number here was seen in a real token or
 // response.
-func TestLifetime_IsTheShortestThatIsTold(t *testing.T) {
+func TestLifetime_IsTheShortestOfAllSources(t *testing.T) {
 	at := time.Unix(1700000000, 0)
 	jwt := func(claims string) tokensource.Grant { return opaque(jwtOf(claims), 0) }
 	whole := jwtOf(`{"iat":1700000000,"exp":1700000090}`)

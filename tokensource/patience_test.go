@@ -10,14 +10,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// hanging is a fakeIssuer whose endpoint can hang: it accepts a request and
-// never answers.
-type hanging struct {
+// hangingIssuer is a fakeIssuer whose endpoint can hang: it accepts a request
+// and never answers.
+type hangingIssuer struct {
 	fakeIssuer
 	hangs atomic.Bool
 }
 
-func (h *hanging) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+func (h *hangingIssuer) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 	grant, err := h.fakeIssuer.Issue(ctx, account)
 	if h.hangs.Load() {
 		<-ctx.Done()
@@ -30,7 +30,7 @@ func (h *hanging) Issue(ctx context.Context, account tokensource.Account) (token
 // Callers of other endpoints with the same valid token must hardly notice.
 func TestToken_ServesWhileRenewalsHang(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		token(t, src, account)
@@ -61,7 +61,7 @@ func TestToken_ServesWhileRenewalsHang(t *testing.T) {
 
 func TestToken_WaitsASecondForARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		first := token(t, src, account)
@@ -86,7 +86,7 @@ func TestToken_WaitsASecondForARenewal(t *testing.T) {
 // second.
 func TestToken_PatienceIsNotProlonged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		first := token(t, src, account)
@@ -124,7 +124,7 @@ func TestToken_PrefersTheRenewedToken(t *testing.T) {
 // than it lives.
 func TestToken_PatienceEndsWithTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		first := token(t, src, account)
@@ -146,7 +146,7 @@ func TestToken_PatienceEndsWithTheToken(t *testing.T) {
 // longer than a second already.
 func TestRenew_JoinsAHungRenewalAhead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		first := token(t, src, account)

@@ -11,7 +11,7 @@ const (
 )
 
 func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
-	if err := s.renewable(ctx, refused); err != nil {
+	if err := s.checkRenewal(ctx, refused); err != nil {
 		return nil, err
 	}
 	t, f, outcome, err := s.replace(ctx, refused)
@@ -32,28 +32,28 @@ func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 }
 
 func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
-	if s.renewable(ctx, refused) != nil {
+	if s.checkRenewal(ctx, refused) != nil {
 		return
 	}
 	now := s.now()
 	e := s.entry(refused.account, now)
 	defer e.mu.Unlock()
-	if e.newest == refused && e.flight == nil {
+	if e.newest == refused && e.running == nil {
 		_, _ = s.begin(ctx, e, ReasonSuspected, refused, now) // No caller waits for the error.
 	}
 }
 
 func (s *Source) beginRenewal(ctx context.Context, refused *Token) {
-	if s.renewable(ctx, refused) == nil {
+	if s.checkRenewal(ctx, refused) == nil {
 		_, _, _, _ = s.replace(ctx, refused) // No caller waits for the error.
 	}
 }
 
-func (s *Source) renewable(ctx context.Context, refused *Token) error {
+func (s *Source) checkRenewal(ctx context.Context, refused *Token) error {
 	if refused == nil || refused.source != s {
 		return NewError(ErrMisconfigured, errNoSuchToken)
 	}
-	return s.admissible(ctx, refused.account)
+	return s.checkCall(ctx, refused.account)
 }
 
 // replace returns what a caller of Renew gets: the token that has replaced the
@@ -72,7 +72,7 @@ func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance
 	if t := e.current.Load(); t != nil && t != refused && !t.expiring(now) {
 		return t, nil, RenewSuperseded, nil
 	}
-	f, outcome := e.flight, RenewJoined
+	f, outcome := e.running, RenewJoined
 	if f == nil {
 		if ctx.Err() != nil {
 			return nil, nil, RenewSuppressed, callerError(ctx)

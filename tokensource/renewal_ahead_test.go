@@ -8,7 +8,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestRenewalAhead_NobodyWaits(t *testing.T) {
+func TestRenewalAhead_RunsInBackground(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 200 * time.Millisecond}
 		src := newSource(t, d)

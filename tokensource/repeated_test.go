@@ -95,7 +95,7 @@ func TestToken_OpaqueTokenMayLiveAgain(t *testing.T) {
 	})
 }
 
-func TestForget_TakesTheSameTokenAgain(t *testing.T) {
+func TestInvalidate_AcceptsTheSameTokenAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, granting(opaque("the-one-there-is", lifetime)))
 		first := token(t, src, acct(t, 1))

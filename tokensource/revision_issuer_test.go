@@ -92,7 +92,7 @@ func TestRevision_CanceledCallerDoesNotWait(t *testing.T) {
 }
 
 // The issuer reads its credentials from a file system that hangs.
-func TestRevision_IgnoredContextHoldsNobody(t *testing.T) {
+func TestRevision_IgnoredContextDelaysNoCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))

@@ -33,7 +33,7 @@ func (s *Source) Status() Status {
 		if e.inCooldown(now.mono, revision) {
 			status.CoolingDown++
 		}
-		if t := e.inHand(now); t != nil {
+		if t := e.usableNow(now); t != nil {
 			status.Tokens++
 			if expiry := t.Expiry(); status.NextExpiry.IsZero() || expiry.Before(status.NextExpiry) {
 				status.NextExpiry = expiry
@@ -52,7 +52,7 @@ func (s *Source) Status() Status {
 func (s *Source) HasToken() bool {
 	now := s.now()
 	for _, e := range s.entries.Entries() {
-		if e.inHand(now) != nil {
+		if e.usableNow(now) != nil {
 			return true
 		}
 	}

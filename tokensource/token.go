@@ -35,15 +35,15 @@ const (
 // its serial number and its expiry. Most programs only pass it to
 // SetAuthHeader.
 type Token struct {
-	stale instant // the Source renews it from here on
-	dead  instant // the Source does not hand it out from here on
-	end   instant // the end of its life
+	stale    instant // the Source renews it from here on
+	unusable instant // the Source does not hand it out from here on
+	end      instant // the end of its life
 
 	// repeated means that the endpoint has handed out the token again.
 	// Since no other token is available, the Source hands it out until the
 	// end of its life.
 	repeated atomic.Bool
-	evidence atomic.Pointer[evidence] // usually nil
+	refusals atomic.Pointer[refusals] // usually nil
 
 	source        *Source
 	account       Account
@@ -86,7 +86,7 @@ func (t *Token) expiring(now instant) bool {
 	if t.repeated.Load() {
 		return t.end.passed(now)
 	}
-	return t.dead.passed(now)
+	return t.unusable.passed(now)
 }
 
 // statesExpiry reports whether the token is a JWT that states its expiry.
@@ -164,7 +164,7 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 	born := asked.add(-min(max(grant.Age, 0), lifetime))
 	t := &Token{
 		stale:         born.add(lifetime - window),
-		dead:          born.add(lifetime - margin),
+		unusable:      born.add(lifetime - margin),
 		end:           born.add(lifetime),
 		source:        s,
 		account:       account,
@@ -172,8 +172,8 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 		scheme:        len(scheme),
 		lifetime:      lifetime,
 	}
-	if t.dead.passed(s.now()) {
-		return nil, NewError(ErrMalformedResponse, errDeadOnArrival)
+	if t.unusable.passed(s.now()) {
+		return nil, NewError(ErrMalformedResponse, errExpiredOnArrival)
 	}
 	t.serial = s.serials.Add(1)
 	return t, nil

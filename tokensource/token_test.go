@@ -89,7 +89,7 @@ func TestSetAuthHeader_HeadersAreIndependent(t *testing.T) {
 	}
 }
 
-func TestToken_KnowsItsAccount(t *testing.T) {
+func TestToken_ReturnsItsAccount(t *testing.T) {
 	src := newSource(t, &fakeIssuer{})
 	a, b := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
 	if a.Account() != acct(t, 1) || b.Account() != acct(t, 2) {
@@ -115,7 +115,7 @@ func TestClaims_AreReadUnverified(t *testing.T) {
 	}
 }
 
-func TestToken_TellsItsLifetime(t *testing.T) {
+func TestToken_ReturnsItsLifetime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tok := token(t, newSource(t, &fakeIssuer{}), acct(t, 1))
 		if want := "token 1, expires 2000-01-01T00:10:00Z"; tok.String() != want {

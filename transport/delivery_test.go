@@ -230,7 +230,8 @@ func TestPayment_UnwrittenIsSentAgain(t *testing.T) {
 }
 
 // A length without a body is a program's mistake: it has read the body, or has
-// forgotten it. net/http would send an empty payment over HTTP/2, and for NoBody.
+// forgotten it. net/http would send an empty payment over HTTP/2, and for
+// NoBody.
 func TestRoundTrip_RefusesLengthWithoutBody(t *testing.T) {
 	for _, test := range []struct {
 		body   io.ReadCloser

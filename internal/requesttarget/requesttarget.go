@@ -52,9 +52,9 @@ func isControl(c rune) bool { return c < 0x20 || c == 0x7f }
 // path. Some servers take a backslash for a slash (WHATWG's URL parsing,
 // Cloudflare's normalization). Some ignore the text after a semicolon
 // (servlets), or spaces around a name (Windows). Some take a character for one
-// that Unicode calls compatible with it (the forms NFKC and NFKD). A server that
-// decodes a path before it parses it ends the path at a question mark or a number
-// sign.
+// that Unicode calls compatible with it (the forms NFKC and NFKD). A server
+// that decodes a path before it parses it ends the path at a question mark or a
+// number sign.
 func hasDotSegment(path string) bool {
 	if strings.ContainsFunc(path, notASCII) {
 		path = compatible.Replace(path)

@@ -10,8 +10,8 @@ import (
 	"github.com/pismoauth/pismoauth/telemetry"
 )
 
-// Tracing gives each sending a span, where there is one to be its parent, and has
-// the upstream know it as the parent of its own: the traceparent that the
+// Tracing gives each sending a span, where there is one to be its parent, and
+// has the upstream know it as the parent of its own: the traceparent that the
 // directive tracing puts into the client's request is that of Caddy's span for
 // it.
 //

@@ -48,7 +48,8 @@ func (s series) run(ctx context.Context, bench *suite, rows []row) ([][]pair, er
 }
 
 // measureRow returns the pair of a row in a round. It returns no pair if the
-// machine is busy after the regular rounds: a further disturbed pair has no use.
+// machine is busy after the regular rounds: a further disturbed pair has no
+// use.
 func (s series) measureRow(ctx context.Context, bench *suite, machine *idleDetector, r row, round int) ([]pair, error) {
 	if r.compares() && !machine.wait(ctx, s.patience) && round >= s.rounds {
 		return nil, nil

@@ -31,7 +31,7 @@ func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
 
 // While the credentials are rejected, made-up accounts neither end that nor
 // prolong it.
-func TestBreaker_MadeUpTrialProvesNothing(t *testing.T) {
+func TestBreaker_MadeUpProbeChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
@@ -61,17 +61,17 @@ func TestBreaker_MadeUpTrialProvesNothing(t *testing.T) {
 	})
 }
 
-// A permit that was given before the breaker opened is not that of the trial.
-func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
+// A permit that was given before the breaker opened is not that of the probe.
+func TestBreaker_OnlyTheProbeEndsTheProbe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
-		early, trial := acct(t, 1), acct(t, 2)
+		early, probe := acct(t, 1), acct(t, 2)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			switch account {
-			case early: // Began before the breaker opened, ends during the trial.
+			case early: // Began before the breaker opened, ends during the probe.
 				time.Sleep(2 * time.Second)
 				return tokensource.Grant{}, tokensource.NewError(tokensource.ErrMisconfigured, nil)
-			case trial:
+			case probe:
 				time.Sleep(3 * time.Second)
 			}
 			return d.Issue(ctx, account)
@@ -80,15 +80,15 @@ func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
 		synctest.Wait()
 		openBreaker(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Second))
 		time.Sleep(1001 * time.Millisecond)
-		go func() { _, _ = src.Token(context.Background(), trial) }()
+		go func() { _, _ = src.Token(context.Background(), probe) }()
 		time.Sleep(1500 * time.Millisecond)
 		if e := wantNoToken(t, src, acct(t, 3), tokensource.ErrRateLimited); !e.Suppressed {
-			t.Error("a second trial began")
+			t.Error("a second probe began")
 		}
 	})
 }
 
-func TestBreaker_MisconfiguredTrialIsReleased(t *testing.T) {
+func TestBreaker_MisconfiguredProbeIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
@@ -125,7 +125,7 @@ func TestBreaker_HalfOpenAllowsOneIssuance(t *testing.T) {
 	})
 }
 
-func TestBreaker_SuccessfulTrialClosesIt(t *testing.T) {
+func TestBreaker_SuccessfulProbeClosesIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
@@ -138,18 +138,18 @@ func TestBreaker_SuccessfulTrialClosesIt(t *testing.T) {
 	})
 }
 
-// If another issuance has opened the breaker before the trial fails, the
-// trial's failure counts as the failure of one account.
-func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
+// If another issuance has opened the breaker before the probe fails, the
+// probe's failure counts as the failure of one account.
+func TestBreaker_OvertakenProbeIsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
-		early, trial := acct(t, 1), acct(t, 2)
+		early, probe := acct(t, 1), acct(t, 2)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			switch account {
-			case early: // Enters before the gate closes, succeeds during the trial.
+			case early: // Enters before the breaker opens, succeeds during the probe.
 				time.Sleep(2 * time.Second)
 				return opaque("early", 0), nil
-			case trial:
+			case probe:
 				time.Sleep(3 * time.Second)
 				return tokensource.Grant{}, failure(tokensource.ErrAccountRejected, 401, 0)
 			default:
@@ -164,7 +164,7 @@ func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 				openBreaker(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
 			case 2:
 				time.Sleep(time.Second)
-				wantNoToken(t, src, trial, tokensource.ErrAccountRejected)
+				wantNoToken(t, src, probe, tokensource.ErrAccountRejected)
 			}
 			return nil, nil
 		})
@@ -174,8 +174,8 @@ func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 }
 
 // Calls that were left behind occupy all slots, until it is too late for the
-// trial.
-func TestBreaker_LateTrialIsReleased(t *testing.T) {
+// probe.
+func TestBreaker_LateProbeIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: time.Second}
 		hang := make(chan struct{})

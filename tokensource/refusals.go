@@ -6,36 +6,36 @@ import (
 	"sync"
 )
 
-// condemningEndpoints is the number of different endpoints that must refuse a
+// refusalThreshold is the number of different endpoints that must refuse a
 // token, with none accepting it in between, before the Source stops handing it
 // out. The refusals of one endpoint alone say nothing about a token.
-const condemningEndpoints = 3
+const refusalThreshold = 3
 
-// evidence records the endpoints that have refused a token since an endpoint
+// refusals records the endpoints that have refused a token since an endpoint
 // last accepted it.
-type evidence struct {
+type refusals struct {
 	mu        sync.Mutex
-	endpoints []uint64 // hashes, at most condemningEndpoints
+	endpoints []uint64 // hashes, at most refusalThreshold
 }
 
 var endpointSeed = maphash.MakeSeed()
 
 // add records a refusal. It reports whether this refusal reaches the limit.
-func (e *evidence) add(endpoint string) bool {
+func (e *refusals) add(endpoint string) bool {
 	hash := maphash.String(endpointSeed, endpoint)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.endpoints) == condemningEndpoints || slices.Contains(e.endpoints, hash) {
+	if len(e.endpoints) == refusalThreshold || slices.Contains(e.endpoints, hash) {
 		return false
 	}
 	e.endpoints = append(e.endpoints, hash)
-	return len(e.endpoints) == condemningEndpoints
+	return len(e.endpoints) == refusalThreshold
 }
 
-func (e *evidence) condemns() bool {
+func (e *refusals) presumeRevoked() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.endpoints) == condemningEndpoints
+	return len(e.endpoints) == refusalThreshold
 }
 
 // ReportRefused records that endpoint has refused the token. An endpoint is a
@@ -46,32 +46,32 @@ func (e *evidence) condemns() bool {
 //
 // A transport calls ReportRefused. Most programs do not need it.
 func (t *Token) ReportRefused(endpoint string) {
-	found := t.evidence.Load()
+	found := t.refusals.Load()
 	for found == nil {
-		t.evidence.CompareAndSwap(nil, new(evidence))
-		found = t.evidence.Load()
+		t.refusals.CompareAndSwap(nil, new(refusals))
+		found = t.refusals.Load()
 	}
 	if found.add(endpoint) {
-		t.source.withdraw(t)
+		t.source.removeFromService(t)
 	}
 }
 
 // ReportAccepted records that an endpoint has accepted the token. This cancels
 // all earlier refusals. It costs next to nothing if there were none.
 func (t *Token) ReportAccepted() {
-	if t.evidence.Load() != nil {
-		t.evidence.Store(nil)
+	if t.refusals.Load() != nil {
+		t.refusals.Store(nil)
 	}
 }
 
-// condemned reports whether several endpoints have refused the token.
-func (t *Token) condemned() bool {
-	found := t.evidence.Load()
-	return found != nil && found.condemns()
+// presumedRevoked reports whether several endpoints have refused the token.
+func (t *Token) presumedRevoked() bool {
+	found := t.refusals.Load()
+	return found != nil && found.presumeRevoked()
 }
 
-// withdraw takes a condemned token out of service.
-func (s *Source) withdraw(t *Token) {
+// removeFromService takes a condemned token out of service.
+func (s *Source) removeFromService(t *Token) {
 	if e, ok := s.entries.Load(t.account); ok {
 		e.current.CompareAndSwap(t, nil)
 	}
