@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -69,13 +70,30 @@ func handlesErrors(ctx caddy.Context) bool {
 // them, Caddy would answer with nothing but a status.
 func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err error) error {
 	cause := requestStateOf(r.Context()).failure
+	if isNoUpstream(err) {
+		cause = err
+	}
 	if a.Errors == errorsHandle || a.errorRoutes || cause == nil || isOwnFailure(cause) || !errors.Is(err, cause) || hasErrorRoute(r, err) {
 		return err
 	}
 	problem := middleware.ProblemOf(cause)
+	if isNoUpstream(err) { // The status is that of reverse_proxy.
+		problem.Status, problem.Title = http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable)
+		problem.RetryAfter = time.Second
+	}
 	a.logger.Error("the platform cannot be reached", zap.Int("status", problem.Status), zap.Error(cause))
-	problem.Answer(w, r)
+	answer(w, r, problem)
 	return nil
+}
+
+// noUpstream is the text of the error with which reverse_proxy says that each
+// upstream is known to be down. The error is not exported.
+const noUpstream = "no upstreams available"
+
+// isNoUpstream reports whether reverse_proxy had no upstream to send a request to.
+func isNoUpstream(err error) bool {
+	failure, ok := errors.AsType[caddyhttp.HandlerError](err)
+	return ok && failure.StatusCode == http.StatusServiceUnavailable && failure.Err != nil && failure.Err.Error() == noUpstream
 }
 
 // hasErrorRoute reports whether the server has an error route for a request that fails.
