@@ -101,6 +101,9 @@ func (a *App) unmarshalClient(d *caddyfile.Dispenser) error {
 	if client.BaseURL == "" || client.ServerKey == "" || client.ServerSecret == "" {
 		return withLineOf(head, fmt.Errorf("client %s needs base_url, server_key and server_secret", name))
 	}
+	if err := client.validatePartial(); err != nil {
+		return withLineOf(head, fmt.Errorf("client %s: %w", name, err))
+	}
 	if a.Clients == nil {
 		a.Clients = map[string]*Client{}
 	}
@@ -169,11 +172,34 @@ func (c *Client) unmarshalBaseURL(d *caddyfile.Dispenser) error {
 		return err
 	}
 	// Whether the scheme may be http is known when all options are.
-	checked := &passport.S2S{BaseURL: c.BaseURL, Credentials: passport.EnvCredentials("-", "-"), DangerouslyAllowHTTP: true}
-	if err, ok := errors.AsType[*tokensource.ConfigError](checked.Validate()); ok {
-		return d.Errf("base_url %s", err.Reason)
+	if fault := baseURLFault(c.BaseURL, true); fault != "" {
+		return d.Errf("base_url %s", fault)
 	}
 	return nil
+}
+
+// baseURLFault returns what is wrong with the address of an environment, or
+// nothing.
+func baseURLFault(address string, allowHTTP bool) string {
+	checked := &passport.S2S{BaseURL: address, Credentials: passport.EnvCredentials("-", "-"), DangerouslyAllowHTTP: allowHTTP}
+	if err, ok := errors.AsType[*tokensource.ConfigError](checked.Validate()); ok {
+		return err.Reason
+	}
+	return ""
+}
+
+// validatePartial returns which options do not go together, as far as that is
+// known before placeholders are replaced and files are read.
+func (c *Client) validatePartial() error {
+	if !isPlaceholder(c.BaseURL) {
+		if fault := baseURLFault(c.BaseURL, c.DangerouslyAllowHTTP); fault != "" {
+			return &optionError{"base_url", errors.New(fault)}
+		}
+	}
+	if c.Transport == nil || c.Transport.TLS == nil {
+		return nil
+	}
+	return c.checkTrust(c.Transport.TLS)
 }
 
 // unmarshalHosts parses a list of hosts.
