@@ -17,8 +17,8 @@
 //   - telemetry: OpenTelemetry spans and metrics of what happens to tokens, and
 //     a log of what changes. The only package here that imports OpenTelemetry.
 //   - caddyplugin: all of it for Caddy, as a plugin; a Go module of its own.
-//   - examples: programs to run: client, proxy, fakeserver, tracing; a Caddyfile and
-//     a dashboard.
+//   - examples: programs to run, such as proxy and client; a Caddyfile, a
+//     dashboard, alerts, recipes and a service to copy.
 //
 // A request goes this way:
 //

@@ -75,12 +75,12 @@ func onePlaceholder(text string) bool {
 	return len(text) > 2 && text[0] == '{' && strings.IndexByte(text, '}') == len(text)-1 && strings.LastIndexByte(text, '{') == 0
 }
 
-// trustedPlaceholders are the placeholders about a request that are not for its client to
-// choose: the certificate, as far as client_auth has it verified.
+// trustedPlaceholders are the placeholders about a request that are not for its
+// client to choose: the certificate, as far as client_auth has it verified.
 var trustedPlaceholders = []string{"{http.request.tls.client.", "{http.request.remote."}
 
-// clientControlledFault returns why a placeholder is no account: its value is what a
-// client says, and not what authentication has proved.
+// clientControlledFault returns why a placeholder is no account: its value is
+// what a client says, and not what authentication has proved.
 func clientControlledFault(account string) string {
 	is := func(prefix string) bool { return strings.HasPrefix(account, prefix) }
 	switch {
@@ -92,8 +92,8 @@ func clientControlledFault(account string) string {
 	return ""
 }
 
-// compileWhole returns a pattern that is to match a whole value, or nil if it is
-// empty.
+// compileWhole returns a pattern that is to match a whole value, or nil if it
+// is empty.
 func compileWhole(pattern string) (*regexp.Regexp, error) {
 	if pattern == "" {
 		return nil, nil
@@ -109,8 +109,8 @@ func (a accountRule) isSet() bool {
 	return a.placeholder != "" || a.fixed != (tokensource.Account{})
 }
 
-// accountFor returns the account of the request that repl belongs to. Errors are
-// denials.
+// accountFor returns the account of the request that repl belongs to. Errors
+// are denials.
 func (a accountRule) accountFor(repl *caddy.Replacer) (tokensource.Account, error) {
 	if a.fixed != (tokensource.Account{}) {
 		return a.fixed, nil

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// An activeList holds what each active configuration provides; the newest is in use.
-// While one configuration replaces another, two are active, and either may stop
-// first. The zero stack is empty. It is safe for concurrent use.
+// An activeList holds what each active configuration provides; the newest is in
+// use. While one configuration replaces another, two are active, and either may
+// stop first. The zero stack is empty. It is safe for concurrent use.
 type activeList[T comparable] struct {
 	mu    sync.Mutex
 	items []T
@@ -28,8 +28,8 @@ func (s *activeList[T]) remove(item T) {
 	s.items = slices.DeleteFunc(s.items, func(other T) bool { return other == item })
 }
 
-// newest returns what the newest active configuration provides, and whether there
-// is one.
+// newest returns what the newest active configuration provides, and whether
+// there is one.
 func (s *activeList[T]) newest() (item T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

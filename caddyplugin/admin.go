@@ -150,7 +150,8 @@ const maxInvalidateBody = 4 << 10
 
 var errInvalidateBody = errors.New(`the body is neither empty nor {"account": "<id>"} or {"account": "organization"}`)
 
-// accountToInvalidate reads whose token is to be forgotten. Errors do not repeat it.
+// accountToInvalidate reads whose token is to be forgotten. Errors do not
+// repeat it.
 func accountToInvalidate(body io.Reader) (account tokensource.Account, all bool, err error) {
 	raw, err := io.ReadAll(io.LimitReader(body, maxInvalidateBody+1))
 	switch {

@@ -17,16 +17,16 @@ func init() {
 	caddy.RegisterModule(App{})
 }
 
-// App makes Caddy an authenticated client of the Pismo banking platform. It holds
-// the clients that the other modules use: their credentials, and the tokens that
-// are issued for them. A token lives for ten minutes. It is obtained once however
-// many requests wait for it, renewed before it expires, and replaced when the
-// platform refuses it.
+// App makes Caddy an authenticated client of the Pismo banking platform. It
+// holds the clients that the other modules use: their credentials, and the
+// tokens that are issued for them. A token lives for ten minutes. It is
+// obtained once however many requests wait for it, renewed before it expires,
+// and replaced when the platform refuses it.
 //
-// In a Caddyfile, the global option `pismo` defines the clients, and the directive
-// `pismo_proxy` is a `reverse_proxy` to the platform, with all its options. For
-// each request it finds the account, makes sure that there is a token, and sends
-// the request with it:
+// In a Caddyfile, the global option `pismo` defines the clients, and the
+// directive `pismo_proxy` is a `reverse_proxy` to the platform, with all its
+// options. For each request it finds the account, makes sure that there is a
+// token, and sends the request with it:
 //
 //	{
 //		pismo {
@@ -50,13 +50,14 @@ func init() {
 //		}
 //	}
 //
-// Who authenticates comes first: whoever chooses the account chooses whose money
-// moves. Give secrets as `{file.*}` or `{env.*}`, which are read at each issuance
-// and never become part of the configuration that Caddy saves and shows.
+// Who authenticates comes first: whoever chooses the account chooses whose
+// money moves. Give secrets as `{file.*}` or `{env.*}`, which are read at each
+// issuance and never become part of the configuration that Caddy saves and
+// shows.
 //
-// The metrics are served by the directive `metrics`. Do not scrape `/metrics` of the
-// admin API: after a reload that failed, it shows the configuration that failed,
-// and not the one that serves.
+// The metrics are served by the directive `metrics`. Do not scrape `/metrics`
+// of the admin API: after a reload that failed, it shows the configuration that
+// failed, and not the one that serves.
 type App struct {
 	// The clients, by name.
 	Clients map[string]*Client `json:"clients,omitempty"`

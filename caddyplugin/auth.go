@@ -28,15 +28,15 @@ func init() {
 // Put it behind what authenticates the client: whoever chooses the account
 // chooses whose money moves.
 //
-// The directive `pismo_proxy` writes this handler and the `reverse_proxy` behind
-// it, and is what most Caddyfiles need:
+// The directive `pismo_proxy` writes this handler and the `reverse_proxy`
+// behind it, and is what most Caddyfiles need:
 //
 //	pismo_proxy https://sandbox.pismolabs.io {
 //		account {account}
 //	}
 //
-// Write them apart where other handlers stand between them, which are to run only
-// if there is a token:
+// Write them apart where other handlers stand between them, which are to run
+// only if there is a token:
 //
 //	pismo_auth {
 //		account {account}
@@ -47,11 +47,11 @@ func init() {
 //
 // It sets these placeholders:
 //
-// Placeholder | Description
-// ------------|-------------
-// `{http.pismo.account.kind}` | What the token reaches: `account` or `organization`
-// `{http.pismo.token.serial}` | The number of the token, in this process
-// `{http.pismo.token.expires_in}` | How many seconds the token still lives
+// Placeholder | Description ------------|-------------
+// `{http.pismo.account.kind}` | What the token reaches: `account` or
+// `organization` `{http.pismo.token.serial}` | The number of the token, in this
+// process `{http.pismo.token.expires_in}` | How many seconds the token still
+// lives
 type Auth struct {
 	// The name of the client, as the app `pismo` has it. Default: the only
 	// one there is.
@@ -157,7 +157,8 @@ func (a *Auth) validatePartial() error {
 	return checkErrors(a.Errors)
 }
 
-// accountFunc returns what finds the account of a request. The options are valid.
+// accountFunc returns what finds the account of a request. The options are
+// valid.
 func (a *Auth) accountFunc(ctx caddy.Context) (middleware.AccountFunc, error) {
 	if a.AccountHeader != "" {
 		pattern, err := compileWhole(a.AccountHeaderPattern)
@@ -195,9 +196,9 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	return nil
 }
 
-// removeStripped removes from the header of a request what is not in the one that it is
-// passed on with, and its Authorization: placeholders are about the request that
-// Caddy was sent. The token is never in it.
+// removeStripped removes from the header of a request what is not in the one
+// that it is passed on with, and its Authorization: placeholders are about the
+// request that Caddy was sent. The token is never in it.
 func removeStripped(header, kept http.Header) {
 	for name := range header {
 		if _, ok := kept[name]; !ok || name == "Authorization" {

@@ -51,8 +51,8 @@ func noArguments(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// withCurrentLine returns an error with the line that has been read last, or nil if there
-// is none.
+// withCurrentLine returns an error with the line that has been read last, or
+// nil if there is none.
 func withCurrentLine(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
@@ -60,7 +60,8 @@ func withCurrentLine(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// withLineOf returns an error with the line of a token, or nil if there is none.
+// withLineOf returns an error with the line of a token, or nil if there is
+// none.
 func withLineOf(token caddyfile.Token, err error) error {
 	d := caddyfile.NewDispenser([]caddyfile.Token{token})
 	d.Next()
@@ -90,8 +91,8 @@ func checkClient(h httpcaddyfile.Helper, directive caddyfile.Token, name string)
 	return withLineOf(directive, err)
 }
 
-// sameLineToken returns a token that stands beside the last of a block. It is made of
-// the first, which is not quoted: a brace that is, is none.
+// sameLineToken returns a token that stands beside the last of a block. It is
+// made of the first, which is not quoted: a brace that is, is none.
 func sameLineToken(block []caddyfile.Token, text string) caddyfile.Token {
 	token, last := block[0], block[len(block)-1]
 	token.File, token.Line, token.Text = last.File, last.Line+last.NumLineBreaks(), text
@@ -105,8 +106,8 @@ func nextLineToken(block []caddyfile.Token, text string) caddyfile.Token {
 	return token
 }
 
-// openBlock returns the tokens of a block with a head and the segments in it, which
-// is not closed.
+// openBlock returns the tokens of a block with a head and the segments in it,
+// which is not closed.
 func openBlock(head, segments []caddyfile.Token) []caddyfile.Token {
 	return append(append(slices.Clone(head), sameLineToken(head, "{")), segments...)
 }

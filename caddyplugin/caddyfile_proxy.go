@@ -73,8 +73,8 @@ type proxyOptions struct {
 }
 
 // split parses the options that are ours, and puts the rest aside. That has the
-// transport pismo, which reverse_proxy must have before it sees an upstream with
-// https, for which it would take the transport of its own.
+// transport pismo, which reverse_proxy must have before it sees an upstream
+// with https, for which it would take the transport of its own.
 func (p *proxyOptions) split(d *caddyfile.Dispenser) error {
 	d.Next()
 	p.directive = append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
@@ -145,8 +145,8 @@ func (p *proxyOptions) validate(h httpcaddyfile.Helper) error {
 	return withLineOf(p.directive[0], p.auth.validate())
 }
 
-// completeTransport returns the configuration of the transport with the options that
-// stand outside of it.
+// completeTransport returns the configuration of the transport with the options
+// that stand outside of it.
 func (p *proxyOptions) completeTransport(raw json.RawMessage) (json.RawMessage, error) {
 	t := newTransport()
 	if err := json.Unmarshal(raw, t); err != nil {

@@ -94,8 +94,8 @@ func (l *clientRef) activate() {
 // deactivate takes back what this configuration provides.
 func (l *clientRef) deactivate() { l.removeSettings(l.settings) }
 
-// release gives the shared client back to the pool, where the next configuration
-// may have found it.
+// release gives the shared client back to the pool, where the next
+// configuration may have found it.
 func (l *clientRef) release() error {
 	l.deactivate()
 	_, err := sharedClients.Delete(l.key)

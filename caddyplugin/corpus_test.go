@@ -20,8 +20,9 @@ var corpusExceptions = map[string]string{
 	"reverse_proxy_empty_non_http_transport":      "the transport is fastcgi",
 }
 
-// Caddy's own tests of its Caddyfile adapter have every option of reverse_proxy.
-// With pismo_proxy in its place they mean the same, with a token.
+// Caddy's own tests of its Caddyfile adapter have every option of
+// reverse_proxy. With pismo_proxy in its place they mean the same, with a
+// token.
 func TestProxy_AdaptsCaddysOwnCorpus(t *testing.T) {
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/caddyserver/caddy/v2").Output()
 	if err != nil {
@@ -80,8 +81,8 @@ func withPismoProxy(source string) string {
 	return "{\n" + client + "}\n" + source
 }
 
-// withReverseProxy parses a configuration, and puts a reverse_proxy in the place
-// of what pismo_proxy has become.
+// withReverseProxy parses a configuration, and puts a reverse_proxy in the
+// place of what pismo_proxy has become.
 func withReverseProxy(t *testing.T, config []byte) any {
 	t.Helper()
 	root, _ := parsed(t, config).(map[string]any)
@@ -116,8 +117,8 @@ func replaced(value any) any {
 	return value
 }
 
-// innerProxy returns the reverse_proxy of a subroute that pismo_proxy stands for,
-// with the transport http, or nil if it is something else.
+// innerProxy returns the reverse_proxy of a subroute that pismo_proxy stands
+// for, with the transport http, or nil if it is something else.
 func innerProxy(subroute map[string]any) map[string]any {
 	routes, _ := subroute["routes"].([]any)
 	if subroute["handler"] != "subroute" || len(routes) != 1 {

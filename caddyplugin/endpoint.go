@@ -22,8 +22,8 @@ import (
 )
 
 // An endpoint is the way to the token endpoint that one configuration
-// describes: its resolver, its proxy, and what it trusts. The modules in it live
-// as long as that configuration.
+// describes: its resolver, its proxy, and what it trusts. The modules in it
+// live as long as that configuration.
 type endpoint struct {
 	observe.Tracing
 
@@ -69,8 +69,8 @@ func (e *endpoint) sameAs(other *endpoint) bool {
 	return e.options == other.options && e.authorities().Equal(other.authorities())
 }
 
-// authorities returns the certificates that are trusted, or nil for those of the
-// system.
+// authorities returns the certificates that are trusted, or nil for those of
+// the system.
 func (e *endpoint) authorities() *x509.CertPool {
 	if config := e.http.Transport.TLSClientConfig; config != nil {
 		return config.RootCAs

@@ -17,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// An authority that has been replaced is trusted by the next configuration, even
-// if no option has changed. No token is lost for it.
+// An authority that has been replaced is trusted by the next configuration,
+// even if no option has changed. No token is lost for it.
 func TestEndpoint_AuthorityIsReplaced(t *testing.T) {
 	for name, option := range map[string]string{
 		"trusted_ca_certs": "trusted_ca_certs $SECRETS/trusted.pem",
@@ -167,7 +167,8 @@ func TestClient_FieldsMayBePlaceholders(t *testing.T) {
 	}
 }
 
-// After a reload that fails, the admin API is about the configuration that runs.
+// After a reload that fails, the admin API is about the configuration that
+// runs.
 func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	caddyfile := s.caddyfile("", byHeader)

@@ -30,10 +30,10 @@ func checkErrors(value string) error {
 // value is a secret of the transport's, so that no upstream can make one.
 const failureField = "Pismo-Failure"
 
-// addFailureRoute has a response route of a reverse_proxy answer for the errors of
-// the transport. The transport cannot return the errors itself: reverse_proxy
-// counts an error against the upstream. It does not count those of its response
-// routes.
+// addFailureRoute has a response route of a reverse_proxy answer for the
+// errors of the transport. The transport cannot return the errors itself:
+// reverse_proxy counts an error against the upstream. It does not count those
+// of its response routes.
 func (t *Transport) addFailureRoute(proxy *reverseproxy.Handler) {
 	route := caddyhttp.ResponseHandler{
 		Match:  &caddyhttp.ResponseMatcher{Headers: http.Header{failureField: {t.health.mark}}},
@@ -42,8 +42,8 @@ func (t *Transport) addFailureRoute(proxy *reverseproxy.Handler) {
 	proxy.HandleResponse = slices.Insert(proxy.HandleResponse, 0, route)
 }
 
-// failureHandler is a handler that answers for the error of the proxy which runs
-// it.
+// failureHandler is a handler that answers for the error of the proxy which
+// runs it.
 type failureHandler struct{ errors string } // The option errors.
 
 // ServeHTTP returns the error, or answers the request with the problem.
@@ -83,9 +83,9 @@ func handlesErrors(ctx caddy.Context) bool {
 	})
 }
 
-// answerUnreachable answers a request to an upstream that could not be reached, or
-// returns the error: if it is another one, or if there are routes for it. Without
-// them, Caddy would answer with nothing but a status.
+// answerUnreachable answers a request to an upstream that could not be reached,
+// or returns the error: if it is another one, or if there are routes for it.
+// Without them, Caddy would answer with nothing but a status.
 func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err error) error {
 	cause := requestStateOf(r.Context()).failure
 	if isNoUpstream(err) {
@@ -108,13 +108,15 @@ func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err err
 // upstream is known to be down. The error is not exported.
 const noUpstream = "no upstreams available"
 
-// isNoUpstream reports whether reverse_proxy had no upstream to send a request to.
+// isNoUpstream reports whether reverse_proxy had no upstream to send a request
+// to.
 func isNoUpstream(err error) bool {
 	failure, ok := errors.AsType[caddyhttp.HandlerError](err)
 	return ok && failure.StatusCode == http.StatusServiceUnavailable && failure.Err != nil && failure.Err.Error() == noUpstream
 }
 
-// hasErrorRoute reports whether the server has an error route for a request that fails.
+// hasErrorRoute reports whether the server has an error route for a request
+// that fails.
 func hasErrorRoute(r *http.Request, err error) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil {
@@ -123,8 +125,8 @@ func hasErrorRoute(r *http.Request, err error) bool {
 	return anyRouteMatches(server.Errors.Routes, server.Errors.WithError(r, err))
 }
 
-// anyRouteMatches reports whether a request has a handler in some routes. What a
-// Caddyfile has for a site, and for some errors, stands in subroutes.
+// anyRouteMatches reports whether a request has a handler in some routes. What
+// a Caddyfile has for a site, and for some errors, stands in subroutes.
 func anyRouteMatches(routes caddyhttp.RouteList, r *http.Request) bool {
 	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
 		if matches, err := route.MatcherSets.AnyMatchWithError(r); !matches && err == nil {

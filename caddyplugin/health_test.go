@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// awaitHealthChecks waits until the upstream has seen a number of requests that the
-// organization's token was good for.
+// awaitHealthChecks waits until the upstream has seen a number of requests that
+// the organization's token was good for.
 func (s *fixture) awaitHealthChecks(times int) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
@@ -196,7 +196,8 @@ func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 	}
 }
 
-// awaitLogged waits until a message has been logged, and checks how often it was.
+// awaitLogged waits until a message has been logged, and checks how often it
+// was.
 func (s *fixture) awaitLogged(message string, times int) {
 	s.t.Helper()
 	got := 0

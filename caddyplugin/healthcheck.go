@@ -48,8 +48,8 @@ func newHealthChecks(account string) (healthChecks, error) {
 	return h, nil
 }
 
-// configure has the health checks of a reverse_proxy carry the mark, and notes what
-// one that passes looks like.
+// configure has the health checks of a reverse_proxy carry the mark, and notes
+// what one that passes looks like.
 func (h *healthChecks) configure(active *reverseproxy.ActiveHealthChecks) {
 	if active.Headers == nil {
 		active.Headers = http.Header{}
@@ -78,10 +78,10 @@ func (h *healthChecks) passResponse(req *http.Request) *http.Response {
 	return response(h.status, http.Header{}, []byte(h.body), req)
 }
 
-// sendHealthCheck sends a health check: for health_account or, without one, without a
-// token. What says nothing about the upstream passes: that there is no token for
-// it, and that the upstream asks for one which it was not sent. A health check
-// that cannot be sent because of the configuration fails.
+// sendHealthCheck sends a health check: for health_account or, without one,
+// without a token. What says nothing about the upstream passes: that there is
+// no token for it, and that the upstream asks for one which it was not sent. A
+// health check that cannot be sent because of the configuration fails.
 func (t *Transport) sendHealthCheck(req *http.Request) (*http.Response, error) {
 	out := withoutField(req, healthCheckField)
 	if t.health.account == (tokensource.Account{}) {
@@ -122,8 +122,8 @@ func (t *Transport) sendBareHealthCheck(out *http.Request) (*http.Response, erro
 	return t.health.passResponse(out), nil
 }
 
-// isUnsent reports whether a request was not sent for a fault of the configuration
-// that is not about credentials.
+// isUnsent reports whether a request was not sent for a fault of the
+// configuration that is not about credentials.
 func isUnsent(err error) bool {
 	_, ok := errors.AsType[transport.UnsentError](err)
 	return ok

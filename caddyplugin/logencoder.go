@@ -22,10 +22,10 @@ func init() {
 }
 
 // LogEncoder is a log format that shows no account: it takes them out of every
-// field before another format encodes it. Accounts stand in the paths of Pismo's
-// API, and Caddy logs URIs, in the access log, with each error, and at level
-// DEBUG; where the account is in a header or is the id of a user, Caddy logs that
-// too. Use it for every log, the default one included:
+// field before another format encodes it. Accounts stand in the paths of
+// Pismo's API, and Caddy logs URIs, in the access log, with each error, and at
+// level DEBUG; where the account is in a header or is the id of a user, Caddy
+// logs that too. Use it for every log, the default one included:
 //
 //	{
 //		log {
@@ -153,29 +153,41 @@ func (e *LogEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	for d.NextBlock(0) {
-		switch d.Val() {
-		case "wrap":
-			if !d.NextArg() {
-				return d.ArgErr()
-			}
-			name := d.Val()
-			module, err := caddyfile.UnmarshalModule(d, "caddy.logging.encoders."+name)
-			if err != nil {
-				return err
-			}
-			e.WrappedRaw = caddyconfig.JSONModuleObject(module, "format", name, nil)
-		case "keep_headers":
-			fields := d.RemainingArgs()
-			if len(fields) == 0 {
-				return d.ArgErr()
-			}
-			for _, field := range fields {
-				e.KeepHeaders = append(e.KeepHeaders, http.CanonicalHeaderKey(field))
-			}
-		default:
-			return d.Errf("unrecognized option %s of the log format pismo", d.Val())
+		if err := e.unmarshalOption(d); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (e *LogEncoder) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "wrap":
+		return e.unmarshalWrap(d)
+	case "keep_headers":
+		fields := d.RemainingArgs()
+		if len(fields) == 0 {
+			return d.ArgErr()
+		}
+		for _, field := range fields {
+			e.KeepHeaders = append(e.KeepHeaders, http.CanonicalHeaderKey(field))
+		}
+		return nil
+	default:
+		return d.Errf("unrecognized option %s of the log format pismo", d.Val())
+	}
+}
+
+func (e *LogEncoder) unmarshalWrap(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	module, err := caddyfile.UnmarshalModule(d, "caddy.logging.encoders."+name)
+	if err != nil {
+		return err
+	}
+	e.WrappedRaw = caddyconfig.JSONModuleObject(module, "format", name, nil)
 	return nil
 }
 

@@ -127,8 +127,8 @@ func TestAdminAPI_RefusesInvalidRequests(t *testing.T) {
 	}
 }
 
-// The names are those that OpenTelemetry's exporter gives the metrics of package
-// telemetry.
+// The names are those that OpenTelemetry's exporter gives the metrics of
+// package telemetry.
 func TestMetrics_SurviveReload(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
@@ -159,8 +159,8 @@ func TestMetrics_SurviveReload(t *testing.T) {
 	}
 }
 
-// What the examples' dashboard and alert rules name, metrics and labels, is what
-// a Prometheus finds here; but for job, which it adds itself.
+// What the examples' dashboard and alert rules name, metrics and labels, is
+// what a Prometheus finds here; but for job, which it adds itself.
 func TestMetrics_ServeNamesOfDashboard(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))

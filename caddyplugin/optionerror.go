@@ -53,8 +53,8 @@ var optionNames = strings.NewReplacer(
 	"Config.Hosts", "hosts",
 )
 
-// optionErrorsOf returns the faults that this library finds in its configuration, in
-// the words of this one.
+// optionErrorsOf returns the faults that this library finds in its
+// configuration, in the words of this one.
 func optionErrorsOf(err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var faults []error

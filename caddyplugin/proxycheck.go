@@ -53,9 +53,10 @@ func (t *Transport) checkProxy(ctx caddy.Context, proxy *reverseproxy.Handler) e
 	return nil
 }
 
-// warnPassiveHealth warns of what takes an answer of ours for the upstream's. It cannot see
-// whether a pismo_auth is in front, which answers before an upstream is chosen;
-// but where there is one, the transport needs no account of its own.
+// warnPassiveHealth warns of what takes an answer of ours for the upstream's.
+// It cannot see whether a pismo_auth is in front, which answers before an
+// upstream is chosen; but where there is one, the transport needs no account of
+// its own.
 func (t *Transport) warnPassiveHealth(logger *zap.Logger, proxy *reverseproxy.Handler) {
 	if !t.account.isSet() {
 		return

@@ -25,8 +25,8 @@ const (
 // A redactor takes accounts out of what is logged.
 type redactor struct{ headers map[string]bool }
 
-// plainHeaders are the header fields that hold no account, whatever the API. URLs
-// in them are redacted.
+// plainHeaders are the header fields that hold no account, whatever the API.
+// URLs in them are redacted.
 var plainHeaders = []string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Accept-Ranges", "Age", "Allow", "Alt-Svc",
 	"Cache-Control", "Connection", "Content-Encoding", "Content-Language", "Content-Length", "Content-Location", "Content-Type",

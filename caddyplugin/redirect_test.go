@@ -15,7 +15,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A recordingListener keeps what connections carry, as anybody on the way could.
+// A recordingListener keeps what connections carry, as anybody on the way
+// could.
 type recordingListener struct {
 	net.Listener
 
@@ -122,7 +123,8 @@ func TestHealthCheck_RedirectKeepsToListedHosts(t *testing.T) {
 	}
 }
 
-// receive returns what comes from a channel, and fails the test if nothing does.
+// receive returns what comes from a channel, and fails the test if nothing
+// does.
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
 	patience := time.NewTimer(10 * time.Second)

@@ -15,8 +15,8 @@ import (
 // requestStateVar is the variable of a request that holds its inbound.
 const requestStateVar = "pismo.inbound"
 
-// A requestState is a request of a client's, over all that proxies do for it. They
-// do one thing after the other.
+// A requestState is a request of a client's, over all that proxies do for it.
+// They do one thing after the other.
 type requestState struct {
 	// retryGroups are those of each proxy: one may stand in another's response or
 	// error route, and replays for itself.
@@ -50,8 +50,9 @@ func (in *requestState) retryGroupOf(proxy *Transport) *transport.RetryGroup {
 // errBodyUnreadable is what errors of reading a client's body are.
 var errBodyUnreadable = errors.New("pismoauth: the body of the request could not be read")
 
-// A clientBody is the body of a client's request. It remembers that it could not
-// be read, which the transport beneath may report as a failure of the upstream.
+// A clientBody is the body of a client's request. It remembers that it could
+// not be read, which the transport beneath may report as a failure of the
+// upstream.
 type clientBody struct {
 	io.ReadCloser
 

@@ -12,15 +12,15 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// firstInexactInteger is where integers begin that a float64 cannot tell from their
-// neighbours.
+// firstInexactInteger is where integers begin that a float64 cannot tell from
+// their neighbours.
 const firstInexactInteger = 1 << 53
 
 // refuseRounded refuses ids that have lost digits. What a Caddyfile has without
-// quotes is a number, which Caddy keeps as a float64: of an id with more than 15
-// digits that changes the last ones, and names another account. The directive
-// map turns numbers into text, so that a request does not show what an id has
-// been through; the configuration does.
+// quotes is a number, which Caddy keeps as a float64: of an id with more than
+// 15 digits that changes the last ones, and names another account. The
+// directive map turns numbers into text, so that a request does not show what
+// an id has been through; the configuration does.
 func (a *accountRule) refuseRounded(ctx caddy.Context) {
 	modules := ctx.Modules()
 	i := slices.IndexFunc(modules, func(module caddy.Module) bool {
@@ -51,8 +51,8 @@ type seenPointer struct {
 	pointer unsafe.Pointer
 }
 
-// caddyModulePath begins the paths of Caddy's own packages. What others keep in exported
-// fields may change while it is read.
+// caddyModulePath begins the paths of Caddy's own packages. What others keep in
+// exported fields may change while it is read.
 const caddyModulePath = "github.com/caddyserver/caddy/v2"
 
 // add adds the numbers in the exported fields of Caddy's own modules.

@@ -43,9 +43,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// sendHeadAtOnce has reverse_proxy send the head of a 401 before its body, as it
-// does with responses of an unknown length. A 401 whose body stalls has been held
-// up by the transport already. The header Content-Length stays.
+// sendHeadAtOnce has reverse_proxy send the head of a 401 before its body, as
+// it does with responses of an unknown length. A 401 whose body stalls has been
+// held up by the transport already. The header Content-Length stays.
 func sendHeadAtOnce(resp *http.Response) {
 	if resp.StatusCode == http.StatusUnauthorized && resp.ContentLength > 0 {
 		resp.ContentLength = -1

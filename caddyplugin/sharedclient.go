@@ -14,12 +14,12 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// sharedClients holds the tokens of all clients, so that they survive a reload of the
-// configuration. It is package-level because nothing else outlives one.
+// sharedClients holds the tokens of all clients, so that they survive a reload
+// of the configuration. It is package-level because nothing else outlives one.
 var sharedClients = caddy.NewUsagePool()
 
-// A sharedClientKey names a client, and what its tokens depend on: a client for which
-// that has changed begins without tokens.
+// A sharedClientKey names a client, and what its tokens depend on: a client for
+// which that has changed begins without tokens.
 type sharedClientKey struct{ name, digest string }
 
 // A sharedClient is what configurations share that have the same client: one
@@ -39,8 +39,8 @@ type sharedClient struct {
 	revision uint64    // of the endpoint
 }
 
-// A clientSettings is what a configuration provides to a shared client while it is
-// active.
+// A clientSettings is what a configuration provides to a shared client while it
+// is active.
 type clientSettings struct {
 	logger   *zap.Logger
 	endpoint *endpoint
@@ -80,8 +80,8 @@ func (c *sharedClient) removeSettings(p *clientSettings) {
 	c.applyNewest()
 }
 
-// applyNewest uses the endpoint and the limits of the newest configuration. Requests
-// that outlive the last configuration go on with those there were.
+// applyNewest uses the endpoint and the limits of the newest configuration.
+// Requests that outlive the last configuration go on with those there were.
 func (c *sharedClient) applyNewest() {
 	newest, ok := c.settings.newest()
 	if !ok {

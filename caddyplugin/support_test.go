@@ -115,8 +115,8 @@ func load(caddyfile string) error {
 }
 
 // reload loads a Caddyfile in place of the one there is. It has Caddy listen
-// elsewhere: on one port both would for a while (SO_REUSEPORT), and the one that
-// stops resets what waits in its queue.
+// elsewhere: on one port both would for a while (SO_REUSEPORT), and the one
+// that stops resets what waits in its queue.
 func (s *fixture) reload(caddyfile string) {
 	s.t.Helper()
 	elsewhere := s.elsewhere()

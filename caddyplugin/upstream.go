@@ -12,8 +12,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// dialTarget is what a request has for the transport beneath: the address that is
-// dialed for a URL, and a Host.
+// dialTarget is what a request has for the transport beneath: the address that
+// is dialed for a URL, and a Host.
 type dialTarget struct {
 	url  url.URL
 	host string
@@ -22,8 +22,8 @@ type dialTarget struct {
 // dialKey is the key of a request's *dialed in its context.
 type dialKey struct{}
 
-// baseTransport is what really sends requests. It gives them back the address that
-// is dialed: above it they have the host that TLS proves.
+// baseTransport is what really sends requests. It gives them back the address
+// that is dialed: above it they have the host that TLS proves.
 type baseTransport struct{ observe.Tracing }
 
 func newBase(connections http.RoundTripper) baseTransport {
@@ -41,9 +41,9 @@ func (b baseTransport) RoundTrip(out *http.Request) (*http.Response, error) {
 	return b.Tracing.RoundTrip(out)
 }
 
-// pinVerifiedHost gives a request the URL of the host that its upstream is proved to be, and
-// a Host that its client has not chosen: over plain HTTP that of the upstream,
-// unless the configuration sets one.
+// pinVerifiedHost gives a request the URL of the host that its upstream is
+// proved to be, and a Host that its client has not chosen: over plain HTTP that
+// of the upstream, unless the configuration sets one.
 func (t *Transport) pinVerifiedHost(out *http.Request, to *dialTarget) error {
 	target := target{network: "tcp", host: to.url.Hostname(), scheme: to.url.Scheme}
 	address := to.url.Host
@@ -82,9 +82,9 @@ func (t *Transport) isListed(host string) bool {
 // redirected: reverse_proxy leaves other redirects to its clients.
 func isRedirected(out *http.Request) bool { return out.Response != nil }
 
-// hostHeaderToCheck returns the Host of a request if it must be one of the client's
-// hosts, and else nothing: a Host that is the upstream's address is the
-// configuration's, and nobody else's.
+// hostHeaderToCheck returns the Host of a request if it must be one of the
+// client's hosts, and else nothing: a Host that is the upstream's address is
+// the configuration's, and nobody else's.
 func hostHeaderToCheck(out *http.Request, to *dialTarget, address string) string {
 	host := out.Host
 	if host == "" {
@@ -109,7 +109,8 @@ func dialAddress(ctx context.Context) string {
 // A target is where a request is dialed to.
 type target struct{ network, host, scheme string }
 
-// verifiedTarget returns the scheme and the host that a token for a target needs.
+// verifiedTarget returns the scheme and the host that a token for a target
+// needs.
 func (t *Transport) verifiedTarget(to target, repl *caddy.Replacer) (scheme, host string) {
 	verified := to.scheme == "https" && (t.TLS == nil || !t.TLS.InsecureSkipVerify)
 	switch {
@@ -126,8 +127,8 @@ func (t *Transport) verifiedTarget(to target, repl *caddy.Replacer) (scheme, hos
 	}
 }
 
-// usesProxy reports whether requests to a target go through a proxy. That of the
-// environment is not for what is loopback.
+// usesProxy reports whether requests to a target go through a proxy. That of
+// the environment is not for what is loopback.
 func (t *Transport) usesProxy(to target) bool {
 	proxy, err := t.Transport.Proxy(&http.Request{URL: &url.URL{Scheme: to.scheme, Host: bracketIPv6(to.host)}})
 	return proxy != nil || err != nil

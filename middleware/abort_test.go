@@ -32,7 +32,7 @@ func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server))
 	return s
 }
 
-// startByProtocol start a service, by protocol.
+// startByProtocol has a function that starts a service for each protocol.
 var startByProtocol = map[string]func(*testing.T, http.Handler, ...func(*http.Server)) *service{
 	"HTTP/1.1": func(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
 		return serve(t, handler, edits...)
@@ -40,8 +40,7 @@ var startByProtocol = map[string]func(*testing.T, http.Handler, ...func(*http.Se
 	"HTTP/2": serveHTTP2,
 }
 
-// endedContexts are the ways to a request whose context ends while its client waits:
-// the program ends, say.
+// endedContexts are the ways to end a request's context while its client waits.
 var endedContexts = map[string]struct {
 	prepare func(p *fakePlatform)
 	handler func(t *testing.T, p *fakePlatform) http.Handler
@@ -66,9 +65,9 @@ var endedContexts = map[string]struct {
 	},
 }
 
-// A client must not take an empty 200 for a payment that was made: not where
-// the panic that aborts its request is recovered, and not where it is not.
-func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
+// A client must not get an empty 200, which it would take for an executed
+// payment. This holds with and without a handler that recovers the panic.
+func TestAbort_WaitingClientGetsNoSuccess(t *testing.T) {
 	for name, test := range endedContexts {
 		for protocol, start := range startByProtocol {
 			for around, wrap := range map[string]func(http.Handler) http.Handler{
@@ -107,7 +106,7 @@ func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
 					}
 					check(t, "error", got.err, nil)
 					check(t, "status", got.status, http.StatusServiceUnavailable)
-					check(t, "Retry-After", got.header.Get("Retry-After"), "") // It may have been executed.
+					check(t, "Retry-After", got.header.Get("Retry-After"), "") // The request may have been executed.
 					check(t, "Cache-Control", got.header.Get("Cache-Control"), "no-store")
 					check(t, "body", got.body, "")
 				})
@@ -116,10 +115,10 @@ func TestAbort_IsNoSuccessForAClientThatWaits(t *testing.T) {
 	}
 }
 
-// Nothing is logged and no handler asked for a client that has gone. Without a
-// server of net/http, as behind an adapter for another one, nobody recovers a
-// panic, and to just return would be a 200.
-func TestAbort_SetsAStatusBeforeItPanics(t *testing.T) {
+// A request whose client has gone is neither logged nor given to the
+// ErrorHandler. Without a server of net/http, as behind an adapter for another
+// server, no one recovers a panic, and a plain return would answer 200.
+func TestAbort_SetsStatusBeforePanic(t *testing.T) {
 	for name, server := range map[string]any{"beneath a server": new(http.Server), "by itself": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -154,9 +153,9 @@ func TestAbort_SetsAStatusBeforeItPanics(t *testing.T) {
 	}
 }
 
-// Half of a response must not look like the whole, however the panic that says
-// so is treated.
-func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
+// Half of a response must not look complete, even if a handler recovers the
+// panic.
+func TestNewProxy_BrokenResponseStaysBroken(t *testing.T) {
 	for length, begin := range map[string]func(http.ResponseWriter){
 		"of unknown length": func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, `{"half":`)
@@ -196,8 +195,9 @@ func TestNewProxy_ABrokenResponseStaysBroken(t *testing.T) {
 	}
 }
 
-// The program ends in the middle of a response: that is no end of the response.
-func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
+// A program that ends in the middle of a response must not complete the
+// response.
+func TestNewProxy_ShutdownBreaksResponse(t *testing.T) {
 	const half = `{"half":`
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, half)
@@ -227,7 +227,7 @@ func TestNewProxy_AResponseInAShutdownStaysBroken(t *testing.T) {
 	}
 }
 
-// An answer of ours is one through such a framework, too.
+// The proxy's own answers pass such a framework unchanged.
 func TestNewProxy_AnswersBehindRecovery(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
@@ -238,9 +238,9 @@ func TestNewProxy_AnswersBehindRecovery(t *testing.T) {
 	check(t, "body", s.get(t, "/").body, "fine")
 }
 
-// A framework may take an informational response for the response, as echo and
-// http.TimeoutHandler do. A refusal must not become a 200 then.
-func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
+// echo and http.TimeoutHandler take an informational response for the final
+// response. A refusal must not become a 200.
+func TestNewProxy_EarlyHintsHideNoStatus(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -284,13 +284,12 @@ func TestNewProxy_InformationHidesNoStatus(t *testing.T) {
 	}
 }
 
-// A Flush may panic where nothing can be flushed, as those of gin and echo do
-// beneath an http.TimeoutHandler. The framework would answer an empty 200 then, or
-// the program would end.
-func TestNewProxy_SurvivesAFlushThatPanics(t *testing.T) {
+// The Flush of gin and echo panics below an http.TimeoutHandler. The panic
+// would become an empty 200, or end the program.
+func TestNewProxy_SurvivesPanickingFlush(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "made")
-		_ = http.NewResponseController(w).Flush() // The length is not known, and so the proxy flushes.
+		_ = http.NewResponseController(w).Flush() // The proxy flushes, since the length is unknown.
 		_, _ = io.WriteString(w, " whole")
 	})
 	for _, cause := range []any{"of the writer", http.ErrAbortHandler} {

@@ -13,9 +13,9 @@ import (
 // passed on.
 //
 // [ErrUnauthenticated] is answered 401, and [ErrVerifierUnavailable] 503. Any
-// other error is answered 403, and so is the zero Account. The text of the error
-// reaches the [ErrorHandler] only. An AccountFunc must be safe for concurrent
-// use.
+// other error is answered 403, and so is the zero Account. The text of the
+// error reaches the [ErrorHandler] only. An AccountFunc must be safe for
+// concurrent use.
 type AccountFunc func(r *http.Request) (tokensource.Account, error)
 
 // FixedAccount returns an AccountFunc that returns account for every request.
@@ -32,17 +32,17 @@ func FixedAccount(account tokensource.Account) AccountFunc {
 // FromContext returns an AccountFunc that takes the account from the request's
 // context. The program's own authentication has put it there. With a nil key,
 // the account is that of tokensource.ContextWithAccount. With another key, the
-// value under that key is a [tokensource.Account], or an account id as a string.
-// FromContext trusts all handlers that run before it.
+// value under that key is a [tokensource.Account], or an account id as a
+// string. FromContext trusts all handlers that run before it.
 //
 // A value that names no account, such as the zero Account or an empty string,
 // is answered 403. A missing value or a value of another type is a mistake of
 // the program. It is answered 500, and the log has a line. Either the
 // authentication in front passes on requests that it has not authenticated, or
-// it keeps the account elsewhere. For example, the method Set of gin.Context and
-// of echo.Context does not change the context of the request. If authentication
-// is optional, it must answer 401 itself, or put the zero Account into the
-// context for a 403.
+// it keeps the account elsewhere. For example, the method Set of gin.Context
+// and of echo.Context does not change the context of the request. If
+// authentication is optional, it must answer 401 itself, or put the zero
+// Account into the context for a 403.
 func FromContext(key any) AccountFunc {
 	if key == nil {
 		missing := misusef("FromContext(nil): the request's context has no account; " +

@@ -16,11 +16,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// digits is a pattern as a careful user writes it.
+// digits is the pattern of an account id in a header field.
 var digits = regexp.MustCompile(`[0-9]{1,19}`)
 
-// wantAccount checks that a function finds the account with that id; "" means
-// that it refuses the request.
+// wantAccount checks that a function finds the account with that id. For "", it
+// checks that the function refuses the request.
 func wantAccount(t *testing.T, find middleware.AccountFunc, r *http.Request, id string) {
 	t.Helper()
 	account, err := find(r)
@@ -77,7 +77,7 @@ func TestFromContext_NilKeyTakesContextAccount(t *testing.T) {
 func TestFromPath_TakesMatchedWildcard(t *testing.T) {
 	for target, want := range map[string]string{
 		"/accounts/" + alice + "/cards":         alice,
-		"/accounts/1%302681871/cards":           alice, // What the platform sees, too.
+		"/accounts/1%302681871/cards":           alice, // The platform decodes the path in the same way.
 		"/accounts/0" + alice + "/cards":        "",
 		"/accounts/+" + alice + "/cards":        "",
 		"/accounts/%20" + alice + "/cards":      "",
@@ -165,7 +165,7 @@ func TestFromHeader_UnderscoreNameHasTwin(t *testing.T) {
 	wantAccount(t, find, inbound(t, "X_account_id", alice, "X-Account-Id", bob), "")
 }
 
-// A function that lets nobody in would be found by its users.
+// FromHeader must not return a function that denies every request.
 func TestFromHeader_ReportsFaults(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -180,7 +180,7 @@ func TestFromHeader_ReportsFaults(t *testing.T) {
 		{" X-Account-Id", digits, "FromHeader: name"},
 		{"X-Account\n", digits, "FromHeader: name"},
 		{"X-Kontö", digits, "FromHeader: name"},
-		{"host", digits, "FromHeader: name"}, // net/http moves it to Request.Host.
+		{"host", digits, "FromHeader: name"}, // net/http moves the field to Request.Host.
 		{"Transfer-Encoding", digits, "FromHeader: name"},
 		{"trailer", digits, "FromHeader: name"},
 	} {
@@ -196,8 +196,8 @@ func TestFromHeader_LeavesPatternUnchanged(t *testing.T) {
 	check(t, "what it matches", pattern.FindString("12"), "1")
 }
 
-// The whole way: what a client sends in any spelling does not reach the
-// platform, and does not choose an account.
+// A client's own field, in any spelling, neither reaches the platform nor
+// selects an account.
 func TestFromHeader_DropsForgedSpellings(t *testing.T) {
 	var seen http.Header
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })})
@@ -219,7 +219,7 @@ func TestFromHeader_DropsForgedSpellings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seen = nil
 			req := s.request(t, http.MethodGet, "/", nil)
-			for i := 0; i < len(test.header); i += 2 { // As it is spelt, not canonical.
+			for i := 0; i < len(test.header); i += 2 { // The name is not made canonical.
 				req.Header[test.header[i]] = append(req.Header[test.header[i]], test.header[i+1])
 			}
 			check(t, "status", s.send(t, req).status, test.status)
@@ -235,20 +235,20 @@ func TestFromHeader_DropsForgedSpellings(t *testing.T) {
 	}
 }
 
-// canonical reports whether id is an account's in its one form, and in range.
+// canonical reports whether id is an account id in canonical form and in range.
 func canonical(id string) bool {
 	n, ok := new(big.Int).SetString(id, 10)
 	return ok && n.Sign() > 0 && n.IsInt64() && n.String() == id
 }
 
-// ids are what a fuzzer begins with.
+// ids are the seeds of a fuzz test.
 var ids = []string{
 	alice, "1", "0", "", "00", "01", "+1", "-1", "1e3", "1E3", "1.0", "0x1", "1_000", " 1", "1 ", "1\n", "\t1", "1\x00", "\x001", "\x7f1", "1\r\nX: y",
 	"9223372036854775807", "9223372036854775808", "999999999999999999", "9999999999999999999", "10000000000000000000", "18446744073709551617",
 	"٣", "１", "𝟙", "1\u200b", "\ufeff1", "½", "Ⅷ", "null", "true", "organization", "1,2", "1;2", "1/2", "..", "[1]", "{}", `"1"`, "NaN", "Infinity", "1e0", "10e-1",
 }
 
-func FuzzOnlyCanonicalDecimalsAreAccounts(f *testing.F) {
+func FuzzFromHeader_RequiresCanonicalID(f *testing.F) {
 	for _, id := range ids {
 		f.Add(id)
 	}
@@ -271,7 +271,7 @@ func FuzzOnlyCanonicalDecimalsAreAccounts(f *testing.F) {
 	})
 }
 
-func FuzzAPathNamesAnAccountInNoOtherForm(f *testing.F) {
+func FuzzFromPath_RequiresCanonicalID(f *testing.F) {
 	for _, id := range ids {
 		f.Add(id)
 		f.Add(url.PathEscape(id))

@@ -19,27 +19,26 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// byHeader has the account be the one that the header X-Account names.
+// byHeader selects the account that the header field X-Account names.
 func byHeader(c *middleware.ProxyConfig) { c.Account, _ = middleware.FromHeader("X-Account", digits) }
 
-// keepConnections has a service's client keep its connections.
+// keepConnections makes a service's client keep its connections.
 func keepConnections(s *service) *service {
 	s.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 1000
 	return s
 }
 
-// Two thousand requests for a hundred accounts. The token of each is revoked
-// twice, and each time several requests of the account meet the revoked one
-// together, while those of all others are on their way. It is revoked between
-// them, never while one is being replayed: how many a slow machine would still
-// have in the air then is nobody's promise.
+// Two thousand requests are for a hundred accounts. The token of each account
+// is revoked twice. Each time several requests meet the revoked token together,
+// while requests for the other accounts run. A token is never revoked during a
+// replay: the number of running requests then depends on the machine's speed.
 func TestNewProxy_OneIssuancePerRevocation(t *testing.T) {
 	const accounts, workers, each = 100, 4, 6
 	p := newPlatformFor(t, passporttest.NewServer(t, passporttest.Config{}), tokensource.Config{IssueTimeout: time.Minute})
 	s := keepConnections(serve(t, p.proxy(t, byHeader)))
 	var paid atomic.Int64
-	// do makes a request for an account, and checks that it is answered, and
-	// with that account's data.
+	// do sends a request for an account, and checks that the answer has the data
+	// of that account.
 	do := func(id string, n int) {
 		method, path, want := http.MethodGet, "/v1/accounts/"+id, http.StatusOK
 		if n%2 == 0 {
@@ -84,9 +83,9 @@ func TestNewProxy_OneIssuancePerRevocation(t *testing.T) {
 	check(t, "payments made", made, paid.Load())
 }
 
-// A thousand requests meet a token endpoint that is down. They do so in
-// bubbles, so that the machine's speed decides nothing: on a slow one, an
-// issuance would time out before it fails as it should.
+// A thousand requests meet a token endpoint that is down. The test runs in
+// bubbles, so that the machine's speed does not matter: on a slow machine, an
+// issuance would time out before it fails.
 func TestNewProxy_AnswersBurstDuringOutage(t *testing.T) {
 	for _, test := range []struct {
 		fault    passporttest.Fault
@@ -116,8 +115,8 @@ func TestNewProxy_AnswersBurstDuringOutage(t *testing.T) {
 	}
 }
 
-// In bubbles, where a second is a second: a thousand requests in the first, for
-// one account and for a thousand.
+// A thousand requests come within a second of bubble time, for one account or
+// for a thousand.
 func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 	for _, test := range []struct {
 		fault           passporttest.Fault
@@ -141,7 +140,7 @@ func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 		t.Run(fmt.Sprintf("%s/%d accounts/over %s", test.fault, test.accounts, test.spread), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := passporttest.NewUnstarted(t, passporttest.Config{})
-				fake.RotateSecret() // What is slow is refused in the end.
+				fake.RotateSecret() // The slow token request is refused in the end.
 				issuer := fake.Issuer()
 				fake.RotateSecret()
 				fake.FailAlways(test.fault)
@@ -180,7 +179,7 @@ func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 	}
 }
 
-// Tokens are revoked at random meanwhile.
+// The test revokes tokens at random times.
 func TestNewProxy_NeverMixesUpAccounts(t *testing.T) {
 	const accounts, workers, each = 5, 8, 20
 	p := newPlatform(t, passporttest.Config{})
@@ -194,7 +193,7 @@ func TestNewProxy_NeverMixesUpAccounts(t *testing.T) {
 				t.Error(err)
 			case r.status == http.StatusOK:
 				check(t, "body", r.body, `{"account_id":`+id+`,"status":"NORMAL"}`)
-			default: // Revoked more often than the budget allows.
+			default: // The token was revoked more often than the budget allows.
 				wantProblem(t, r, http.StatusBadGateway, "token-refused")
 			}
 			if n%10 == 9 {

@@ -14,11 +14,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// trackedHandler is a handler that says how it ended, and its log.
+// A trackedHandler records how a handler ended, and its log.
 type trackedHandler struct {
 	http.Handler
 
-	ended chan any // what it panicked with, or nil
+	ended chan any // the value of the panic, or nil
 }
 
 func (h trackedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +102,7 @@ func TestNewProxy_ClientDisconnectCancels(t *testing.T) {
 				if r.URL.Path == "/quick" {
 					return
 				}
-				_, _ = io.Copy(io.Discard, r.Body) // Or net/http does not watch the connection.
+				_, _ = io.Copy(io.Discard, r.Body) // net/http watches the connection only after the body was read.
 				begin(w)
 				began <- struct{}{}
 				<-r.Context().Done()
@@ -120,7 +120,7 @@ func TestNewProxy_ClientDisconnectCancels(t *testing.T) {
 			await(t, began)
 			leave()
 			check(t, "an error", await(t, answered) != nil, true)
-			await(t, left) // The platform learns of it.
+			await(t, left) // The platform sees that the client has gone.
 			await(t, proxy.ended)
 			check(t, "status of another", s.get(t, "/quick").status, http.StatusOK)
 			check(t, "tokens issued", p.Counts().Issued, 1)
@@ -142,7 +142,7 @@ func TestNewProxy_TruncatedResponseStaysSo(t *testing.T) {
 	check(t, "error", errors.Is(err, io.ErrUnexpectedEOF), true)
 	check(t, "log", logged.String() != "", true)
 
-	// And nobody is told who did not ask.
+	// The log has no other line.
 	quiet := serve(t, p.proxy(t))
 	_, err = quiet.try(quiet.request(t, http.MethodGet, "/", nil))
 	check(t, "error", errors.Is(err, io.ErrUnexpectedEOF), true)

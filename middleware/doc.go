@@ -35,12 +35,12 @@
 //     sends requests to the platform.
 //   - An inbound Authorization is for this program. The Middleware drops it, so
 //     that it does not reach the platform.
-//   - A router's pattern bounds the paths that a client can reach. A target that
-//     another server could read as a path outside the pattern is answered 400.
-//     Your handler must check the parts of path, query and body that it uses in
-//     requests to the platform.
-//   - The outage of a key server or a session store says nothing about a client.
-//     Return [ErrVerifierUnavailable], and clients stay logged in.
+//   - A router's pattern bounds the paths that a client can reach. A target
+//     that another server could read as a path outside the pattern is answered
+//     400. Your handler must check the parts of path, query and body that it
+//     uses in requests to the platform.
+//   - The outage of a key server or a session store says nothing about a
+//     client. Return [ErrVerifierUnavailable], and clients stay logged in.
 //   - Send requests to the platform through the transport, with the context of
 //     the inbound request. The Authorization that Wrap sets is for handlers
 //     that merely forward. A handler that logs its header logs a token.

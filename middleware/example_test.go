@@ -19,8 +19,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A handler of one's own, on the standard mux: what it asks the platform is for
-// the account that the program's authentication has found.
+// A handler of the program, on the standard mux. Its requests to the platform
+// act for the account that the program's authentication has found.
 func ExampleMiddleware_Wrap() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()
@@ -49,8 +49,8 @@ func ExampleMiddleware_Wrap() {
 	// 200 OK {"account_id":102681871,"status":"NORMAL"}
 }
 
-// A reverse proxy for a mobile app, which comes with a JWT of the program's own
-// login.
+// A reverse proxy for a mobile app, whose requests have a JWT of the program's
+// own login.
 func ExampleNewProxy() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()
@@ -90,8 +90,8 @@ func ExampleNewProxy() {
 	// 401 Unauthorized {"type":"https://github.com/pismoauth/pismoauth/blob/main/docs/errors.md#unauthenticated","title":"Unauthorized","status":401,"detail":"The request does not carry valid credentials."}
 }
 
-// A program behind a gateway that sets a header, and takes it from every
-// client.
+// A program behind a gateway that sets a header field, and removes the field
+// from requests of clients.
 func ExampleFromHeader() {
 	account, err := middleware.FromHeader("X-Verified-Account", regexp.MustCompile(`[0-9]{1,19}`))
 	if err != nil {
@@ -108,9 +108,9 @@ func ExampleFromHeader() {
 	// invalid  true
 }
 
-// Incorrect: the path is what the client says it is. Whoever asks for
-// /accounts/1 acts for account 1. Compare it with who the client is first, or
-// take the account from there.
+// Incorrect: the client chooses the path. Every client that requests
+// /accounts/1 acts for account 1. First check that the client may act for the
+// account, or take the account from the program's authentication.
 func ExampleFromPath_incorrect() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()
@@ -128,8 +128,8 @@ func ExampleFromPath_incorrect() {
 	// 200 OK acting for 1
 }
 
-// An instance that has tokens to work with stays in rotation while the token
-// endpoint is down.
+// An instance with a valid token stays in rotation while the token endpoint is
+// down.
 func ExampleNewReadiness() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()
@@ -150,7 +150,7 @@ func ExampleNewReadiness() {
 	// 200 OK
 }
 
-// startFakeServer starts a fake of the platform, with a Source for it.
+// startFakeServer starts a fake server and a Source for it.
 func startFakeServer() (*passporttest.Server, *tokensource.Source) {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -163,10 +163,10 @@ func startFakeServer() (*passporttest.Server, *tokensource.Source) {
 	return pismo, source
 }
 
-// authenticate stands for the program's own authentication.
+// authenticate takes the place of the program's own authentication.
 func authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		account, _ := tokensource.ParseAccountID("102681871") // Whose session this is.
+		account, _ := tokensource.ParseAccountID("102681871") // The account of the session.
 		next.ServeHTTP(w, r.WithContext(tokensource.ContextWithAccount(r.Context(), account)))
 	})
 }

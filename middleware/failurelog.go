@@ -12,10 +12,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A failureLog logs when a kind of failure begins and when it is over. A failure
-// is over when a request passes at least quietPeriod after the last request that
-// failed in that way. So an intermittent failure makes at most two lines in each
-// quietPeriod. A failureLog has no timers.
+// A failureLog logs when a kind of failure begins and when it is over. A
+// failure is over when a request passes at least quietPeriod after the last
+// request that failed in that way. So an intermittent failure makes at most two
+// lines in each quietPeriod. A failureLog has no timers.
 type failureLog struct {
 	logger *slog.Logger // nil means the current slog.Default()
 
@@ -72,8 +72,9 @@ func (l *failureLog) requestFailed(ctx context.Context, err error) {
 	l.record(ctx, level, f, text, attributes...)
 }
 
-// Write records that a response of the upstream broke off. httputil.ReverseProxy
-// logs nothing else here. Write implements [io.Writer], for a log.Logger.
+// Write records that a response of the upstream broke off.
+// httputil.ReverseProxy logs nothing else here. Write implements [io.Writer],
+// for a log.Logger.
 func (l *failureLog) Write(line []byte) (int, error) {
 	f := failure{kind: upstreamBrokeOff.ErrorType()}
 	l.record(context.Background(), slog.LevelWarn, f, upstreamBrokeOff.Error())
@@ -107,8 +108,8 @@ func (l *failureLog) begin(f failure) bool {
 	return false
 }
 
-// requestPassed records a request that has not failed. It logs the episodes that
-// are over.
+// requestPassed records a request that has not failed. It logs the episodes
+// that are over.
 func (l *failureLog) requestPassed(ctx context.Context) {
 	if l.failing.Load() == 0 {
 		return

@@ -7,8 +7,8 @@ import (
 )
 
 // ErrTokenRefused is the failure of a proxied request that the platform refused
-// with a 401 because of its token, and that neither a renewal nor a replay could
-// save. The client must not take it for a refusal of its own credentials.
+// with a 401 because of its token, and that neither a renewal nor a replay
+// could save. The client must not take it for a refusal of its own credentials.
 var ErrTokenRefused error = tokenRefusedError{}
 
 type tokenRefusedError struct{}
@@ -54,8 +54,9 @@ func (c condition) Error() string { return "pismoauth: " + conditions[c] }
 // ErrorType returns the condition's name, for OpenTelemetry's error.type.
 func (c condition) ErrorType() string { return string(c) }
 
-// An upgradeError is the failure of a request to switch protocols. The program's
-// own ResponseWriter does not allow to hijack the client's connection.
+// An upgradeError is the failure of a request to switch protocols. The
+// program's own ResponseWriter does not allow to hijack the client's
+// connection.
 type upgradeError struct{ writer http.ResponseWriter }
 
 func (e *upgradeError) Error() string {
@@ -71,8 +72,8 @@ func (e *upgradeError) Permanent() bool { return true }
 
 // UnreadableBody returns the error of a request whose body could not be read
 // from the client because of cause. The body was too large, too slow, or broke
-// off; [ProblemOf] distinguishes the three. It is for a proxy of your own, whose
-// transport would otherwise take the error for a failure of the platform.
+// off; [ProblemOf] distinguishes the three. It is for a proxy of your own,
+// whose transport would otherwise take the error for a failure of the platform.
 func UnreadableBody(cause error) error { return &bodyError{cause} }
 
 type bodyError struct{ cause error }

@@ -70,8 +70,8 @@ func dropOptions(header http.Header, name string, drop func(option string) bool)
 // original target. Each is also the beginning of other such names, as
 // X-Forwarded-For. The proxy does not pass on a client's values. The same holds
 // for the fields that override the path or the method of a request for some
-// servers: a router's pattern bounds both, and a GET is sent again where a payment
-// is not.
+// servers: a router's pattern bounds both, and a GET is sent again where a
+// payment is not.
 var forwardingFields = []string{
 	"Forwarded",
 	"X-Forwarded",
@@ -98,9 +98,9 @@ var framingFields = []string{
 }
 
 // dropForwardingFields removes the forwarding fields of a request. It also
-// removes the fields whose names differ from a framing field only in underscores
-// for hyphens: another program may take them for the framing field. It removes
-// both kinds from the trailer too.
+// removes the fields whose names differ from a framing field only in
+// underscores for hyphens: another program may take them for the framing field.
+// It removes both kinds from the trailer too.
 func dropForwardingFields(r *http.Request) {
 	maps.DeleteFunc(r.Header, func(name string, _ []string) bool {
 		return isForwarding(name) || isFraming(name) && !slices.Contains(framingFields, name)
@@ -148,8 +148,9 @@ func foldFieldByte(c byte) byte {
 
 // opensTunnel reports whether an option of Upgrade is a version of HTTP or TLS,
 // or not printable. A client that speaks HTTP through an upgraded connection
-// chooses the target of every further request, unchecked. A server may ignore an
-// Upgrade (RFC 9110, section 7.8), so the proxy forwards the request without it.
+// chooses the target of every further request, unchecked. A server may ignore
+// an Upgrade (RFC 9110, section 7.8), so the proxy forwards the request without
+// it.
 func opensTunnel(protocol string) bool {
 	name, _, _ := strings.Cut(strings.ToLower(protocol), "/")
 	return strings.HasPrefix(name, "h2") || name == "http" || name == "tls" ||

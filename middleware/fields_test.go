@@ -15,8 +15,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A proxy behind Wrap removes what Connection names (RFC 9110, section 7.6.1):
-// a client must not have it remove our token.
+// A proxy behind Wrap removes the fields that Connection names (RFC 9110,
+// section 7.6.1). A client must not make it remove the program's token.
 func TestWrap_ConnectionDoesNotTakeTheToken(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
@@ -69,7 +69,7 @@ func TestAdmit_LeavesTheClientsConnectionAlone(t *testing.T) {
 		"authorization":           "",
 	} {
 		r := inbound(t, "Connection", value)
-		uncanonical := strings.ToLower("Connection") // Not every map is canonical.
+		uncanonical := strings.ToLower("Connection") // A program can put a name into the map that is not canonical.
 		r.Header[uncanonical] = []string{"Authorization"}
 		out, _, err := m.Admit(r)
 		check(t, "error", err, nil)
@@ -79,9 +79,9 @@ func TestAdmit_LeavesTheClientsConnectionAlone(t *testing.T) {
 	}
 }
 
-// Authorization is not allowed in a trailer, and so some may look for it there
-// (RFC 9110, section 6.5.1).
-func TestAdmit_DropsATrailerThatIsAnAuthorization(t *testing.T) {
+// Authorization is not allowed in a trailer (RFC 9110, section 6.5.1), but a
+// server may read it there.
+func TestAdmit_DropsAuthorizationTrailer(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	m := newMiddleware(t, middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(t, alice))})
 	r := inbound(t)
@@ -91,7 +91,7 @@ func TestAdmit_DropsATrailerThatIsAnAuthorization(t *testing.T) {
 	check(t, "trailers", strings.Join(slices.Sorted(maps.Keys(out.Trailer)), " "), "X-Digest")
 	check(t, "the client's", len(r.Trailer), 3)
 
-	// A handler reads those of a request when it has read the body.
+	// The trailer of a request is complete when its body has been read.
 	s := serve(t, m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, r.Trailer.Get("X-Digest"))
@@ -100,8 +100,8 @@ func TestAdmit_DropsATrailerThatIsAnAuthorization(t *testing.T) {
 	check(t, "trailer", readReply(t, in).body, "abc")
 }
 
-// What a program behind the platform's gateway may take for a field that this
-// proxy sets or removes, because it does not tell underscores from hyphens.
+// A program behind the platform's gateway may not distinguish underscores from
+// hyphens, and take such a field for a field that the proxy sets or removes.
 func TestNewProxy_DropsTheTwinsOfFields(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -163,7 +163,7 @@ func send(t *testing.T, s *service, fields ...[]string) reply {
 	return readReply(t, in)
 }
 
-// Fields of the way are none of the trailer's business, either.
+// The trailer must not have forwarding fields.
 func TestNewProxy_DropsClaimsFromTheTrailer(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -194,8 +194,8 @@ func TestNewProxy_PassesRequestTrailers(t *testing.T) {
 	}
 }
 
-// The user's Rewrite still sees what the client sent, and may pass it on.
-func TestNewProxy_RewriteSeesWhatTheClientSent(t *testing.T) {
+// Rewrite sees the client's own fields, and may pass them on.
+func TestRewrite_SeesClientFields(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("X-Forwarded-For") })
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {
@@ -207,9 +207,9 @@ func TestNewProxy_RewriteSeesWhatTheClientSent(t *testing.T) {
 	check(t, "X-Forwarded-For", await(t, seen), "10.0.0.1, 127.0.0.1")
 }
 
-// Whoever speaks HTTP/2 through a connection that was handed over chooses every
-// target after the first (RFC 9113, section 3.1, has withdrawn h2c upgrades).
-func TestNewProxy_DropsUpgradesThatAreTunnels(t *testing.T) {
+// A client that speaks HTTP/2 through an upgraded connection chooses the target
+// of every further request (RFC 9113, section 3.1, has withdrawn h2c upgrades).
+func TestNewProxy_DropsTunnelUpgrades(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s|%s|%s", r.Header.Get("Upgrade"), r.Header.Get("Connection"), r.Header.Get("Http2-Settings"))
 	})

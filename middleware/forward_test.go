@@ -24,7 +24,7 @@ func TestNewProxy_FlushesResponse(t *testing.T) {
 					fmt.Fprintf(w, "data: %d\n", i)
 					_ = http.NewResponseController(w).Flush()
 					select {
-					case <-next: // The client has read it.
+					case <-next: // The client has read the chunk.
 					case <-r.Context().Done():
 						return
 					}
@@ -102,7 +102,7 @@ func TestNewProxy_DropsForwardedFields(t *testing.T) {
 				"X-Forwarded-For", "7.7.7.7",
 				"X-Forwarded-Host", "evil.example",
 				"X-Forwarded-Proto", "https",
-				"X-Account-Id", "stays", // It is the platform's, and none of our business.
+				"X-Account-Id", "stays", // The field is for the platform.
 				"X-Cid", "stays",
 				"Idempotency-Key", "stays",
 			)
@@ -131,7 +131,7 @@ func TestNewProxy_DropsForwardedFields(t *testing.T) {
 	}
 }
 
-// No request line may lead a token to another host.
+// The request line must not send a token to another host.
 func TestNewProxy_RequestLineKeepsTarget(t *testing.T) {
 	elsewhere := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a request has been led elsewhere, with %v", r.Header["Authorization"])
@@ -154,7 +154,7 @@ func TestNewProxy_RequestLineKeepsTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// "OPTIONS *" is for net/http itself, and gets no further.
+			// net/http answers "OPTIONS *" itself.
 			check(t, "Host", resp.Header.Get("X-Host") == p.Host(), !strings.HasPrefix(line, "OPTIONS"))
 		})
 	}
@@ -194,7 +194,7 @@ func TestRewrite_SeesPreparedRequest(t *testing.T) {
 	check(t, "status", s.get(t, "/accounts/"+alice+"?a=b", "Authorization", "Bearer theirs").status, http.StatusOK)
 }
 
-// A TRACE is answered with the request that was made, which has our token in it
+// The answer to a TRACE repeats the outbound request with the proxy's token
 // (RFC 9110, section 9.3.8).
 func TestNewProxy_RefusesTraceAndConnect(t *testing.T) {
 	p := platformServing(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })

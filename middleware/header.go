@@ -11,15 +11,15 @@ import (
 )
 
 // FromHeader returns an AccountFunc that takes the account id from a header
-// field. The value must match pattern from beginning to end. FromHeader is for a
-// field that a server in front of this program sets, and removes from the
+// field. The value must match pattern from beginning to end. FromHeader is for
+// a field that a server in front of this program sets, and removes from the
 // requests of clients. If a client can reach this program without passing that
 // server, the client can act for every account.
 //
 // The function removes the field from the request. It also removes fields whose
-// name differs only in underscores for hyphens: other programs may take them for
-// the same field. A request that has such a field is answered 403, and so is a
-// request that has the field more than once.
+// name differs only in underscores for hyphens: other programs may take them
+// for the same field. A request that has such a field is answered 403, and so
+// is a request that has the field more than once.
 //
 // FromHeader reports a name that no request can have, and a nil pattern. Each
 // fault is a [*tokensource.ConfigError].

@@ -6,18 +6,20 @@ import (
 	"net/http/httputil"
 )
 
-// An inboundBody is the body of an inbound request. It marks errors as errors of
-// the client's request: otherwise they would look like the platform's. A body
-// that ends early without an error is a mistake of the program, since a server
-// returns an error then.
+// An inboundBody is the body of an inbound request. It marks errors as errors
+// of the client's request: otherwise they would look like the platform's. A
+// body that ends early without an error is a mistake of the program, since a
+// server returns an error then.
 type inboundBody struct {
 	io.ReadCloser
-	left              int64       // bytes to come; negative if unknown
-	trailer, outgoing http.Header // the client's trailer, and that of the forwarded request; nil if there is none
+	left     int64       // bytes to come; negative if unknown
+	trailer  http.Header // of the client's request; nil if there is none
+	outgoing http.Header // the trailer of the forwarded request; nil if there is none
 }
 
-// passTrailer has the trailer of the client's request sent. The ReverseProxy has
-// copied the names of its fields before their values arrived.
+// passTrailer makes the proxy forward the trailer of the client's request. The
+// ReverseProxy copies only the names of the fields, since their values arrive
+// after the body.
 func passTrailer(r *httputil.ProxyRequest) {
 	if body, ok := r.In.Body.(*inboundBody); ok {
 		body.outgoing = r.Out.Trailer

@@ -16,8 +16,8 @@ import (
 )
 
 // issuedAtLeeway is the leeway for iat and nbf, unless jwt.WithLeeway sets
-// another: the signer's clock may be that far ahead. Without it, a token that is
-// used within the second in which it was issued is sometimes refused.
+// another: the signer's clock may be that far ahead. Without it, a token that
+// is used within the second in which it was issued is sometimes refused.
 const issuedAtLeeway = 5 * time.Second
 
 // FromJWT returns an AccountFunc that takes the account id from a claim of the

@@ -116,7 +116,7 @@ func TestFromJWT_InvalidAccountIsForbidden(t *testing.T) {
 	check(t, "and authenticated", errors.Is(err, middleware.ErrUnauthenticated), false)
 }
 
-func FuzzAClaimNamesAnAccountInNoOtherForm(f *testing.F) {
+func FuzzFromJWT_RequiresCanonicalID(f *testing.F) {
 	for _, id := range ids {
 		f.Add(id)
 		f.Add(`"` + id + `"`)
@@ -150,8 +150,7 @@ func TestJWTConfig_OptionsMayAddLeeway(t *testing.T) {
 	wantAccount(t, fromJWT(t, config), inbound(t, "Authorization", "Bearer "+token), alice)
 }
 
-// Everybody knows the empty secret, which is what a variable holds that nobody
-// has set.
+// An unset variable holds the empty secret, which everybody knows.
 func TestJWTConfig_EmptyKeyVerifiesNothing(t *testing.T) {
 	forged := "Bearer " + sign(t, jwt.SigningMethodHS256, []byte{}, goodClaims())
 	for name, key := range map[string]any{
@@ -174,8 +173,8 @@ func TestJWTConfig_KeyErrorVerifiesNothing(t *testing.T) {
 	wantUnauthenticated(t, fromJWT(t, config), "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims()))
 }
 
-// The whole way: each client reaches what is theirs, and the platform never
-// sees what they came with.
+// Each client reaches its own account, and the platform never gets the client's
+// JWT.
 func TestFromJWT_ClientReachesOnlyItsAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) {

@@ -77,7 +77,8 @@ func TestFromJWT_RefusesUnverifiableToken(t *testing.T) {
 	}
 }
 
-// signWithHeader returns a token with a header of the attacker's, signed with their key.
+// signWithHeader returns a token with a header of the attacker's, signed with
+// their key.
 func signWithHeader(t *testing.T, attacker *rsa.PrivateKey, header map[string]any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, goodClaims())

@@ -12,8 +12,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// JWTConfig is the configuration of [FromJWT]. Algorithms, Key, Issuer, Audience
-// and either Claim or ClaimPath are required. No signer is trusted by default.
+// JWTConfig is the configuration of [FromJWT]. Algorithms, Key, Issuer,
+// Audience and either Claim or ClaimPath are required. No signer is trusted by
+// default.
 type JWTConfig struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 

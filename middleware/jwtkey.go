@@ -43,8 +43,8 @@ func (v *verifier) verificationKey(token *jwt.Token) (any, error) {
 }
 
 // isEmptyKey reports whether a key is empty or nil. Everybody can sign with an
-// empty HMAC key, and verifying with a nil pointer panics. A map of keys returns
-// such a key for an unknown key id.
+// empty HMAC key, and verifying with a nil pointer panics. A map of keys
+// returns such a key for an unknown key id.
 func isEmptyKey(key jwt.VerificationKey) bool {
 	if secret, ok := key.([]byte); ok {
 		return len(secret) == 0
@@ -54,9 +54,9 @@ func isEmptyKey(key jwt.VerificationKey) bool {
 }
 
 // isOutage reports whether an error of JWTConfig.Key is an outage of the key
-// server, which says nothing about the token. An unknown error is not an outage:
-// otherwise a client could send an invented token to make this server answer
-// 503, and a load balancer would take the server out of rotation.
+// server, which says nothing about the token. An unknown error is not an
+// outage: otherwise a client could send an invented token to make this server
+// answer 503, and a load balancer would take the server out of rotation.
 func isOutage(err error) bool {
 	switch {
 	case errors.Is(err, ErrUnauthenticated), errors.Is(err, ErrForbidden):

@@ -25,14 +25,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// temporary is an error that says so, as those of some clients of databases.
+// A temporary is an error with a method Temporary, as some database clients
+// have.
 type temporary bool
 
 func (t temporary) Error() string   { return "temporary" }
 func (t temporary) Temporary() bool { return bool(t) }
 
-// A key server that is down must not log every client out: a 401 has them drop
-// their tokens, all at once.
+// The outage of a key server must not log clients out: after a 401, all clients
+// would drop their tokens at once.
 func TestJWTConfig_KeyOutagesAre503(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	for name, outage := range map[string]error{
@@ -78,8 +79,8 @@ func TestJWTConfig_KeyOutagesAre503(t *testing.T) {
 	}
 }
 
-// A client chooses the key id of its token: it must not be able to have this
-// server answer 503, and be taken out of a load balancer.
+// A client chooses the key id of its token. It must not be able to make this
+// server answer 503: a load balancer would take the server out of rotation.
 func TestJWTConfig_KeyVerdictsAre401(t *testing.T) {
 	_, unparsed := url.Parse("https://" + strings.Repeat("%", 3) + "/")
 	for name, verdict := range map[string]error{
@@ -107,8 +108,8 @@ func TestJWTConfig_KeyVerdictsAre401(t *testing.T) {
 	}
 }
 
-// A token that could not be let in whoever signed it asks nobody for a key, and
-// so meets no outage.
+// Key is not called for a token that is invalid with any key, so that an outage
+// does not change the answer.
 func TestJWTConfig_KeyIsNotAskedForRubbish(t *testing.T) {
 	config := jwtConfig(jwt.SigningMethodRS256, nil)
 	config.Key = func(*jwt.Token) (any, error) {
@@ -122,8 +123,8 @@ func TestJWTConfig_KeyIsNotAskedForRubbish(t *testing.T) {
 	wantUnauthenticated(t, find, "Bearer "+sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, goodClaims()))
 }
 
-// A look-up in a map gives nil for a key id that it does not have. With some
-// methods, to verify with that panics.
+// A map of keys returns nil for an unknown key id. With some methods, verifying
+// with a nil key panics.
 func TestJWTConfig_NilKeysVerifyNothing(t *testing.T) {
 	token := sign(t, jwt.SigningMethodRS256, rsaKey(), goodClaims())
 	for _, key := range []any{
@@ -140,8 +141,8 @@ func TestJWTConfig_NilKeysVerifyNothing(t *testing.T) {
 	}
 }
 
-// The whole way: a key server that hangs up.
-func TestFromJWT_SurvivesAKeyServerThatIsDown(t *testing.T) {
+// The key server closes the connection without an answer.
+func TestFromJWT_KeyServerOutageIs503(t *testing.T) {
 	keys := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	defer keys.Close()
 	config := jwtConfig(jwt.SigningMethodHS256, nil)

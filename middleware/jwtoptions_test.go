@@ -15,14 +15,14 @@ import (
 
 const otherAudience = "https://other.example"
 
-// An option of the user's does not replace what a field asks for, and a field
-// does not replace an option that is stricter.
-func TestJWTConfig_OptionsHoldBesideTheFields(t *testing.T) {
+// An option does not replace the requirement of a field, and a field does not
+// replace a stricter option.
+func TestJWTConfig_OptionsAddToFields(t *testing.T) {
 	both := []string{jwtAudience, otherAudience}
 	now := time.Now()
 	for name, test := range map[string]struct {
 		options []jwt.ParserOption
-		// Claims of tokens that are let in, and of tokens that are not.
+		// Claims of valid tokens and of invalid tokens.
 		in, out []func(jwt.MapClaims)
 	}{
 		"all audiences": {
@@ -111,7 +111,7 @@ func TestJWTConfig_OptionsHoldBesideTheFields(t *testing.T) {
 	}
 }
 
-func TestJWTConfig_ValidMethodsNarrowTheAlgorithms(t *testing.T) {
+func TestJWTConfig_OptionsNarrowAlgorithms(t *testing.T) {
 	config := jwtConfig(jwt.SigningMethodHS256, hmacKey)
 	config.Algorithms = []string{"HS256", "HS384"}
 	for name, options := range map[string][]jwt.ParserOption{
@@ -133,8 +133,8 @@ func TestJWTConfig_ValidMethodsNarrowTheAlgorithms(t *testing.T) {
 	}
 }
 
-// Neither a field nor an option gives way.
-func TestJWTConfig_ContradictionsLetNobodyIn(t *testing.T) {
+// If a field and an option contradict each other, no token is valid.
+func TestJWTConfig_ContradictionDeniesAll(t *testing.T) {
 	for name, options := range map[string][]jwt.ParserOption{
 		"other methods":  {jwt.WithValidMethods([]string{"HS512", "none"})},
 		"no method":      {jwt.WithValidMethods([]string{})},
@@ -157,13 +157,13 @@ func TestJWTConfig_ContradictionsLetNobodyIn(t *testing.T) {
 	}
 }
 
-// A token must not be used before it was issued: the clock of one of the two is
-// wrong, and nobody knows when the token ends.
-func TestFromJWT_RefusesATokenOfTheFuture(t *testing.T) {
+// A token that is used before it was issued shows that a clock is wrong. Its
+// expiry is then unknown.
+func TestFromJWT_RefusesFutureToken(t *testing.T) {
 	at := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	for name, test := range map[string]struct {
 		iat    any
-		leeway time.Duration // 0: none is given
+		leeway time.Duration // 0 means no option
 		in     bool
 	}{
 		"none":                     {nil, 0, true},
@@ -205,8 +205,8 @@ func TestFromJWT_RefusesATokenOfTheFuture(t *testing.T) {
 	}
 }
 
-// A header that is marked as critical must be understood, and none is
-// (RFC 7515, section 4.1.11).
+// A critical header parameter must be supported, and FromJWT supports none (RFC
+// 7515, section 4.1.11).
 func TestFromJWT_RefusesCriticalExtensions(t *testing.T) {
 	asked := 0
 	config := jwtConfig(jwt.SigningMethodHS256, hmacKey)
@@ -233,15 +233,15 @@ func TestFromJWT_RefusesCriticalExtensions(t *testing.T) {
 	}
 	check(t, "times that a key was asked for", asked, 0)
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, goodClaims())
-	token.Header["kid"], token.Header["x-crit"] = "one", "anything" // May be ignored.
+	token.Header["kid"], token.Header["x-crit"] = "one", "anything" // These parameters may be ignored.
 	signed, err := token.SignedString(hmacKey)
 	check(t, "error", err, nil)
 	wantAccount(t, find, inbound(t, "Authorization", "Bearer "+signed), alice)
 }
 
-// The whole way: an answer that a client reads as "log in again" must be about
-// its own token.
-func TestFromJWT_AnswersOfTheWholeWay(t *testing.T) {
+// A client takes a 401 for "log in again". A 401 must be about the client's own
+// token.
+func TestFromJWT_AnswersOnlyToOwnToken(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{
 		Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
 		Account: fromJWT(t, jwtConfig(jwt.SigningMethodHS256, hmacKey)),

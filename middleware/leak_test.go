@@ -18,14 +18,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// What must show nowhere: credentials, and what the token endpoint says.
+// The sentinels must not show anywhere. They stand in the credentials and in
+// the token endpoint's answers.
 const (
 	leakedKey    = "SENTINELKEY"
 	leakedSecret = "SENTINELSECRET"
 	leakedAnswer = "SENTINELANSWER"
 )
 
-// prints returns everything that printing, logging and marshalling make of v.
+// prints returns the results of printing, logging and marshalling v.
 func prints(v any) string {
 	var all strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
@@ -39,12 +40,12 @@ func prints(v any) string {
 	return all.String()
 }
 
-// Every way in which a request can go, with all that a client, a log and an
-// error handler get to see of it.
+// The test takes every path of a request, and checks the output for the client,
+// the log and the error handler.
 func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	var (
 		mu     sync.Mutex
-		tokens = map[string]bool{} // that the platform has been sent
+		tokens = map[string]bool{} // tokens of requests to the platform
 	)
 	fake := passporttest.NewServer(t, passporttest.Config{
 		ServerKey:    leakedKey,
@@ -73,7 +74,7 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 		c.ErrorLog = log.New(logged, "", 0)
 		c.ErrorHandler = func(w http.ResponseWriter, r *http.Request, err error) {
 			fmt.Fprintln(logged, prints(err), prints(middleware.ProblemOf(err)))
-			if r.URL.Host != "" { // It was to go out.
+			if r.URL.Host != "" { // r is the outbound request.
 				fmt.Fprintln(logged, prints(r.Header))
 			}
 			middleware.AnswerProblem(w, r, err)
@@ -102,7 +103,7 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	visit := func(token string, paths ...string) {
 		for _, path := range paths {
 			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodTrace} {
-				// An answer that breaks off is an error.
+				// Reading an answer that breaks off fails.
 				r, err := s.try(s.request(t, method, path, strings.NewReader("payment"), "Authorization", "Bearer "+token))
 				fmt.Fprintln(&answers, r, err)
 			}
@@ -112,8 +113,8 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	visit(expired, "/wrapped", "/")
 	fake.RevokeAll()
 	fake.FailAlways(passporttest.Body(http.StatusUnauthorized, "application/json", `{"message":"`+leakedAnswer+`"}`))
-	visit(theirs, "/refused", "/", "/wrapped", "/readyz") // Without a renewal.
-	visit(others, "/refused", "/", "/wrapped")            // Without a token.
+	visit(theirs, "/refused", "/", "/wrapped", "/readyz") // The token is refused, and there is no renewal.
+	visit(others, "/refused", "/", "/wrapped")            // There is no token.
 
 	for name, text := range map[string]string{
 		"an answer":    answers.String(),

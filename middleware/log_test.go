@@ -23,9 +23,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An outage is one line when it begins and one when it is over, whatever the
-// number of requests, and however often it seems to be over.
-func TestLogger_OneLineForAChangeOfState(t *testing.T) {
+// An outage makes one line at its beginning and one at its end, for any number
+// of requests, and even if single requests succeed in between.
+func TestLogger_LogsStateChangesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
 		proxy, logged := proxyOver(t, func(r *http.Request) (*http.Response, error) {
@@ -45,7 +45,7 @@ func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 		}
 		const begun = "WARN requests fail upstream_unreachable"
 		check(t, "in the outage", summary(logged), begun)
-		for range 50 { // Now this, now that, is still an outage.
+		for range 50 { // Two kinds of failure alternate during an outage.
 			down.Store(!down.Load())
 			call(proxy, inbound(t))
 			time.Sleep(time.Second)
@@ -72,9 +72,9 @@ func TestLogger_OneLineForAChangeOfState(t *testing.T) {
 	})
 }
 
-// Each kind of failure has lines of its own: that one is over does not mean
-// that another is.
-func TestLogger_KindsBeginAndEndApart(t *testing.T) {
+// Each kind of failure has its own lines: the end of one kind is not the end of
+// another.
+func TestLogger_KindsAreIndependent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
 		proxy, logged := proxyOver(t, func(r *http.Request) (*http.Response, error) {
@@ -107,8 +107,8 @@ func TestLogger_KindsBeginAndEndApart(t *testing.T) {
 	})
 }
 
-// A wrong configuration is named, and so is each other one.
-func TestLogger_NamesWhatIsMisconfigured(t *testing.T) {
+// The log names each misconfiguration.
+func TestLogger_NamesMisconfiguration(t *testing.T) {
 	var failure error
 	proxy, logged := proxyOver(t, func(*http.Request) (*http.Response, error) { return nil, failure })
 	for range 3 {
@@ -130,8 +130,8 @@ func TestLogger_NamesWhatIsMisconfigured(t *testing.T) {
 	}
 }
 
-// What is remembered is bounded, and so is what is logged.
-func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
+// The number of remembered failures is bounded, and so is the number of lines.
+func TestLogger_BoundsDistinctFailures(t *testing.T) {
 	n := 0
 	proxy, logged := proxyOver(t, func(*http.Request) (*http.Response, error) {
 		n++
@@ -143,7 +143,7 @@ func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
 	check(t, "few lines", len(logged.lines()) < 100, true)
 
 	proxy, logged = proxyOver(t, func(*http.Request) (*http.Response, error) {
-		n++ // As in the texts of net, which have a port of the moment.
+		n++ // Texts of the package net hold a port, which changes.
 		return nil, &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: n}, Err: syscall.ECONNRESET}
 	})
 	for range 1000 {
@@ -152,8 +152,8 @@ func TestLogger_DifferentTextsDoNotFillTheLog(t *testing.T) {
 	check(t, "lines", len(logged.lines()), 1)
 }
 
-// What a client does wrong is no news, or clients fill the log.
-func TestLogger_IsNotToldOfClientsFailures(t *testing.T) {
+// Mistakes of clients are not logged: otherwise clients could fill the log.
+func TestLogger_IgnoresClientFailures(t *testing.T) {
 	for name, account := range map[string]middleware.AccountFunc{
 		"unauthenticated": denyingAccount(middleware.ErrUnauthenticated),
 		"forbidden":       denyingAccount(middleware.ErrForbidden),
@@ -187,8 +187,8 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// Errors come from anywhere, with accounts and tokens in them.
-func TestLogger_ShowsNothingOfARequest(t *testing.T) {
+// Errors of other packages may hold accounts and tokens.
+func TestLogger_HidesRequest(t *testing.T) {
 	secret := errors.New("SENTINELTOKEN of " + alice)
 	for _, failure := range []error{
 		secret,
@@ -213,8 +213,8 @@ func TestLogger_ShowsNothingOfARequest(t *testing.T) {
 	}
 }
 
-// What an operator needs to know first: who could not be reached, and why.
-func TestLogger_TellsTheReasonOfTheNetwork(t *testing.T) {
+// The log says which host could not be reached, and why.
+func TestLogger_NamesNetworkReason(t *testing.T) {
 	for want, failure := range map[string]error{
 		"connect: connection refused":        &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: fmt.Errorf("connect: %w", syscall.ECONNREFUSED)},
 		"lookup pismo.example: no such host": &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "pismo.example"}},
@@ -225,9 +225,8 @@ func TestLogger_TellsTheReasonOfTheNetwork(t *testing.T) {
 	}
 }
 
-// Failures are logged although nobody has asked for it, by the default logger
-// of the moment.
-func TestLogger_IsTheDefaultOne(t *testing.T) {
+// Without a Logger, the current default logger logs failures.
+func TestLogger_DefaultIsSlogDefault(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	p := newPlatform(t, passporttest.Config{})
@@ -240,8 +239,8 @@ func TestLogger_IsTheDefaultOne(t *testing.T) {
 	check(t, "log", summary(logged), "WARN requests fail unavailable")
 }
 
-// Whoever answers failures otherwise has them logged all the same.
-func TestLogger_IsToldBesideAnErrorHandler(t *testing.T) {
+// Failures are logged even if the program has its own ErrorHandler.
+func TestLogger_LogsBesideErrorHandler(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{ServerSecret: "right"})
 	p.FailAlways(passporttest.RateLimited(time.Second))
 	logger, logged := newLogger()
@@ -258,7 +257,7 @@ func TestLogger_IsToldBesideAnErrorHandler(t *testing.T) {
 	check(t, "how long to wait", strings.Contains(fmt.Sprint(line["error"]), "retry after"), false)
 }
 
-func TestLogger_IsToldOfResponsesThatBreakOff(t *testing.T) {
+func TestLogger_LogsBrokenResponses(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		_ = http.NewResponseController(w).Flush()

@@ -194,8 +194,8 @@ func (m *Middleware) answerError(w http.ResponseWriter, r *http.Request, err err
 	m.fail(w, r, err)
 }
 
-// clientGone reports whether a request's client has gone. A passed deadline does
-// not count: the client still waits for an answer.
+// clientGone reports whether a request's client has gone. A passed deadline
+// does not count: the client still waits for an answer.
 func clientGone(r *http.Request) bool {
 	return errors.Is(r.Context().Err(), context.Canceled)
 }

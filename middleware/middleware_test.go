@@ -78,7 +78,7 @@ func TestWrap_SetsAccountAndToken(t *testing.T) {
 	check(t, "status", call(handler, inbound(t)).status, http.StatusNoContent)
 }
 
-// A handler reaches the platform for its client without code of its own.
+// A handler that uses the transport acts for its client without further code.
 func TestWrap_TransportUsesContextAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	client := &http.Client{Transport: p.transport}
@@ -103,7 +103,7 @@ func TestWrap_TransportUsesContextAccount(t *testing.T) {
 	check(t, "requests for the account", p.Counts().Accounts[alice].Accepted, 1)
 }
 
-// forward is a handler that merely forwards, header and all.
+// forward returns a handler that forwards a request with its header.
 func forward(t *testing.T, rt http.RoundTripper, to *url.URL, edit func(*http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		out := r.Clone(r.Context())
@@ -159,7 +159,7 @@ func TestTransport_RefusesForgedAuthorization(t *testing.T) {
 	}
 }
 
-// The spelling of the field's name does not matter.
+// The case of the field's name does not matter.
 func TestAdmit_DropsInboundAuthorization(t *testing.T) {
 	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("ours")})
 	m := newMiddleware(t, middleware.Config{Source: source, Account: middleware.FixedAccount(acct(t, alice))})

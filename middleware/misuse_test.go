@@ -15,8 +15,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// wantMisuse checks that a request is answered as a mistake of the program, to
-// its log by name, and to its client without a word of it.
+// wantMisuse checks that a request is answered as a mistake of the program. The
+// log names the mistake, and the answer does not.
 func wantMisuse(t *testing.T, find middleware.AccountFunc, r *http.Request, names ...string) {
 	t.Helper()
 	account, err := find(r)
@@ -45,8 +45,7 @@ func wantMisuse(t *testing.T, find middleware.AccountFunc, r *http.Request, name
 	}
 }
 
-// A program that has routed the request otherwise than it thinks must not tell
-// each client that it is forbidden.
+// A mistake in the program's routes must not be answered as a 403.
 func TestFromPath_NamesAMissingWildcard(t *testing.T) {
 	for name, test := range map[string]struct {
 		pattern, wildcard string
@@ -72,8 +71,8 @@ func TestFromPath_NamesAMissingWildcard(t *testing.T) {
 	}
 }
 
-// What a client leaves out of its path is its own mistake: it must not be able
-// to make the program look misconfigured.
+// A client that leaves a value out of its path makes a mistake of its own. It
+// must not make the program look misconfigured.
 func TestFromPath_EmptyWildcardIsForbidden(t *testing.T) {
 	for pattern, wildcard := range map[string]string{
 		"/accounts/{accountID}":          "accountID",
@@ -106,14 +105,14 @@ func TestFromPath_EmptyWildcardIsForbidden(t *testing.T) {
 	check(t, "matched", matched, true)
 }
 
-// chi sets path values itself, and the pattern only since version 5.2.
+// chi sets path values itself. It sets the pattern only since version 5.2.
 func TestFromPath_TakesAValueWithoutAPattern(t *testing.T) {
 	r := inbound(t)
 	r.SetPathValue("accountID", alice)
 	wantAccount(t, middleware.FromPath("accountID"), r, alice)
 }
 
-// A middleware around a mux runs before anything has matched.
+// A middleware around a mux runs before the mux has matched a pattern.
 func TestFromPath_AroundTheMuxIsAMistake(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/accounts/{accountID}/", func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
@@ -125,8 +124,8 @@ func TestFromPath_AroundTheMuxIsAMistake(t *testing.T) {
 	check(t, "log", strings.Contains(logged.String(), "has matched no pattern"), true)
 }
 
-// An authentication that keeps the account elsewhere, as gin.Context.Set does,
-// denies everybody.
+// With an authentication that keeps the account elsewhere, as gin.Context.Set
+// does, every request fails.
 func TestFromContext_NamesAMissingKey(t *testing.T) {
 	type key struct{}
 	type other struct{}
@@ -135,7 +134,7 @@ func TestFromContext_NamesAMissingKey(t *testing.T) {
 
 	ctx := tokensource.ContextWithAccount(r.Context(), acct(t, bob))
 	ctx = context.WithValue(ctx, other{}, bob)
-	ctx = context.WithValue(ctx, "accountID", bob) //nolint:staticcheck // What a careless program does.
+	ctx = context.WithValue(ctx, "accountID", bob) //nolint:staticcheck // The test does what a careless program does.
 	wantMisuse(t, middleware.FromContext(key{}), r.WithContext(ctx), "FromContext(middleware_test.key)", "WithValue")
 	wantMisuse(t, middleware.FromContext("account"), r.WithContext(ctx), `FromContext("account")`, "gin")
 
@@ -143,7 +142,7 @@ func TestFromContext_NamesAMissingKey(t *testing.T) {
 	wantMisuse(t, middleware.FromContext(nil), r.WithContext(ctx), "FromContext(nil)")
 }
 
-// Values in a context come from the program, whoever the client is.
+// Values in a context come from the program, not from the client.
 func TestFromContext_NamesAWrongType(t *testing.T) {
 	type key struct{}
 	type named string
@@ -165,12 +164,13 @@ func TestFromContext_NamesAWrongType(t *testing.T) {
 	}
 }
 
-// Whoever drops the error of ParseAccountID has the zero Account.
+// A program that ignores the error of ParseAccountID has the zero Account.
 func TestFixed_ZeroAccountIsAMistake(t *testing.T) {
 	wantMisuse(t, middleware.FixedAccount(tokensource.Account{}), inbound(t), "FixedAccount", "ParseAccountID")
 }
 
-// A function of one's own that calls one of ours passes its mistakes on.
+// An AccountFunc of the program that calls one of this package passes on its
+// errors.
 func TestMisuse_ShowsThroughAnotherFunction(t *testing.T) {
 	find := func(r *http.Request) (tokensource.Account, error) {
 		account, err := middleware.FromPath("accountID")(r)
@@ -182,13 +182,13 @@ func TestMisuse_ShowsThroughAnotherFunction(t *testing.T) {
 	wantMisuse(t, find, inbound(t), `FromPath("accountID")`)
 }
 
-// wantPermanent checks what an error says about asking again.
+// wantPermanent checks whether an error is permanent.
 func wantPermanent(t *testing.T, err error, want bool) {
 	t.Helper()
 	check(t, "permanent: "+err.Error(), tokensource.IsPermanent(err), want)
 }
 
-// A layer that retries has to know whether that can help.
+// A layer that retries needs to know whether a retry can help.
 func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
 	for err, want := range map[error]bool{
 		middleware.ErrUnauthenticated:     true,
@@ -206,9 +206,9 @@ func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
 	wantPermanent(t, middleware.UnreadableBody(errors.New("broken off")), false)
 }
 
-// A framework's handler may have read the body. The platform has nothing to do
-// with it, and must not get a part.
-func TestMisuse_BodyThatWasReadBefore(t *testing.T) {
+// A framework's handler may have read the body. The platform must not get a
+// part of the body, and must not be blamed.
+func TestMisuse_BodyReadBefore(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	for name, length := range map[string]int{"all": 7, "a part": 3} {
 		logger, logged := newLogger()

@@ -14,10 +14,10 @@ import (
 //
 // It works with the ServeMux of net/http and with chi. Wrap the handlers of the
 // mux, not the mux: the pattern must be matched before. A request that matched
-// no pattern, or a pattern without the wildcard, is a mistake of the program. It
-// is answered 500, and the log has a line that names the wildcard. The routers
-// of gin, echo and gorilla/mux keep path values elsewhere. With them, use an
-// [AccountFunc] of your own, or Request.SetPathValue.
+// no pattern, or a pattern without the wildcard, is a mistake of the program.
+// It is answered 500, and the log has a line that names the wildcard. The
+// routers of gin, echo and gorilla/mux keep path values elsewhere. With them,
+// use an [AccountFunc] of your own, or Request.SetPathValue.
 func FromPath(wildcard string) AccountFunc {
 	return func(r *http.Request) (tokensource.Account, error) {
 		value := r.PathValue(wildcard)

@@ -24,13 +24,13 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// The table of answers, as designed: what a client is told of each way in which
-// a token could not be had, right then or a moment before.
+// answers is the table of answers to token errors, both of an attempt and
+// suppressed.
 var answers = []struct {
 	kind                        tokensource.ErrorKind
 	tried, suppressed           int
 	problem, problemSuppressed  string
-	retryAfter, retrySuppressed bool // there is one although the error has none
+	retryAfter, retrySuppressed bool // the answer has a Retry-After although the error has none
 }{
 	{tokensource.ErrCredentialsRejected, 502, 502, "credentials-rejected", "credentials-rejected", false, false},
 	{tokensource.ErrAccountRejected, 502, 502, "account-rejected", "account-rejected", false, false},
@@ -78,7 +78,7 @@ func TestProblem_FollowsTokenError(t *testing.T) {
 	}
 }
 
-// answer returns what an error is answered.
+// answer returns the answer to an error.
 func answer(err error) reply {
 	return call(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { middleware.AnswerProblem(w, r, err) }),
 		httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil))
@@ -118,7 +118,8 @@ func TestProblem_FollowsOtherErrors(t *testing.T) {
 	}
 }
 
-// A denial is one whatever else went wrong: it tells the client nothing of it.
+// An AuthError decides the answer even if it is joined with other errors. The
+// answer says nothing about these.
 func TestAuthError_HidesJoinedErrors(t *testing.T) {
 	err := tokensource.NewError(tokensource.ErrUnavailable, nil)
 	err.RetryAfter = time.Minute
@@ -127,7 +128,7 @@ func TestAuthError_HidesJoinedErrors(t *testing.T) {
 	check(t, "Retry-After", r.header.Get("Retry-After"), "")
 }
 
-func TestProblems_AreDistinctConstants(t *testing.T) {
+func TestProblems_AreDistinct(t *testing.T) {
 	problems := middleware.Problems()
 	types, details := map[string]bool{}, map[string]bool{}
 	for _, p := range problems {
@@ -142,7 +143,7 @@ func TestProblems_AreDistinctConstants(t *testing.T) {
 	check(t, "details", len(details), len(problems))
 	check(t, "sorted", slices.IsSortedFunc(problems, func(a, b middleware.Problem) int { return strings.Compare(a.Type, b.Type) }), true)
 
-	// What is answered is one of them, and the caller's copy is its own.
+	// Answers come from this list, and the caller's copy is independent.
 	problems[0].Detail = "changed"
 	known := map[string]middleware.Problem{}
 	for _, p := range middleware.Problems() {
@@ -198,19 +199,19 @@ func TestAnswerProblem_HEADHasNoBody(t *testing.T) {
 	for _, h := range []http.Header{get.header, head.header} {
 		check(t, "a Retry-After", h.Get("Retry-After") != "", true)
 		h.Del("Date")
-		h.Del("Retry-After") // What is left of it.
+		h.Del("Retry-After") // Compare without this field.
 	}
 	if !maps.EqualFunc(get.header, head.header, slices.Equal) {
 		t.Errorf("HEAD got %v, GET %v", head.header, get.header)
 	}
-	// A writer that does not drop it by itself, either.
+	// The writer here does not drop a body by itself.
 	w := httptest.NewRecorder()
 	middleware.AnswerProblem(w, httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/", nil), middleware.ErrForbidden)
 	check(t, "length of the body", w.Body.Len(), 0)
 }
 
 // The page on errors lists the type of each problem, and no other.
-func TestProblems_AreListedInTheDocs(t *testing.T) {
+func TestProblems_MatchDocs(t *testing.T) {
 	page, err := os.ReadFile("../docs/errors.md")
 	if err != nil {
 		t.Fatal(err)

@@ -17,12 +17,13 @@ import (
 // the target. A request whose target could be read as another path is answered
 // 400; see [ErrInvalidTarget]. The proxy sets X-Forwarded-For, -Host and -Proto
 // from the connection and the request. It drops the client's own X-Forwarded
-// fields, Forwarded, X-Original-URL and X-Rewrite-URL, also with underscores for
-// hyphens. It drops another method in X-HTTP-Method, X-HTTP-Method-Override or
-// X-Method-Override, too. It ignores an Upgrade to HTTP or TLS, which would be a tunnel.
+// fields, Forwarded, X-Original-URL and X-Rewrite-URL, also with underscores
+// for hyphens. It drops another method in X-HTTP-Method, X-HTTP-Method-Override
+// or X-Method-Override, too. It ignores an Upgrade to HTTP or TLS, which would
+// be a tunnel.
 //
-// The platform's answers pass unchanged, including a 401 or 403 that answers the
-// request itself. Only a 401 that was caused by the proxy's token, and that
+// The platform's answers pass unchanged, including a 401 or 403 that answers
+// the request itself. Only a 401 that was caused by the proxy's token, and that
 // neither a renewal nor a replay could resolve, becomes a 502; see
 // [ErrTokenRefused].
 //
@@ -32,11 +33,11 @@ import (
 //
 // To abort a request, the proxy panics with http.ErrAbortHandler, as
 // httputil.ReverseProxy does. If a handler in front recovers the panic, as
-// gin.Recovery does, the client gets the status 503, or a connection that closes
-// in the middle of a response. It never gets a response that looks complete. An
-// upgrade needs a ResponseWriter that can be hijacked. Without it, as in
-// http.TimeoutHandler, the answer is 501. If a wrapper hides the server's own
-// ResponseWriter, the proxy drops informational responses.
+// gin.Recovery does, the client gets the status 503, or a connection that
+// closes in the middle of a response. It never gets a response that looks
+// complete. An upgrade needs a ResponseWriter that can be hijacked. Without it,
+// as in http.TimeoutHandler, the answer is 501. If a wrapper hides the server's
+// own ResponseWriter, the proxy drops informational responses.
 //
 // The proxy is an [http.Handler] for any router. With net/http, mount it behind
 // a pattern with a wildcard. With chi, write r.Mount("/", proxy); with

@@ -21,7 +21,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// platformServing is a platform whose resource API is a function.
+// platformServing returns a platform whose resource API is a function.
 func platformServing(tb testing.TB, resource http.HandlerFunc) *fakePlatform {
 	tb.Helper()
 	return newPlatform(tb, passporttest.Config{Resource: resource})
@@ -31,7 +31,7 @@ func TestNewProxy_PassesBusinessAnswer(t *testing.T) {
 	for _, refusal := range passporttest.Refusals() {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			t.Run(refusal.Name+"/"+method, func(t *testing.T) {
-				p := newPlatform(t, passporttest.Config{}) // A token that several endpoints refuse is not sent to any other.
+				p := newPlatform(t, passporttest.Config{}) // Each case needs its own token: a token that several endpoints have refused is not sent again.
 				token, err := p.source.Token(t.Context(), acct(t, alice))
 				if err != nil {
 					t.Fatal(err)
@@ -104,7 +104,7 @@ func TestNewProxy_ReplacesRevokedToken(t *testing.T) {
 	check(t, "payments made", made, 3)
 }
 
-// The client has no part in that token, and cannot mend it.
+// The client has nothing to do with the proxy's token, and cannot replace it.
 func TestNewProxy_Hides401OfItsOwnToken(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(p *fakePlatform)
@@ -197,8 +197,8 @@ func TestNewProxy_HangUpIs502AfterOneDelivery(t *testing.T) {
 	check(t, "deliveries", delivered.Load(), 1)
 }
 
-// Each runs in a bubble, so that the machine's speed decides nothing: a real
-// upstream may be too slow to be reached before it is too slow to answer.
+// Each case runs in a bubble, so that the machine's speed does not matter:
+// connecting to a real upstream could already take too long.
 func TestNewProxy_SlowUpstreamIs504(t *testing.T) {
 	for name, test := range map[string]struct {
 		deadline, patience time.Duration // of the request, and of the base
@@ -213,7 +213,7 @@ func TestNewProxy_SlowUpstreamIs504(t *testing.T) {
 					base.ResponseHeaderTimeout = test.patience
 					base.DialTLSContext = func(context.Context, string, string) (net.Conn, error) {
 						ours, theirs := net.Pipe()
-						go func() { _, _ = io.Copy(io.Discard, theirs) }() // It reads, and never answers.
+						go func() { _, _ = io.Copy(io.Discard, theirs) }() // The upstream reads, and never answers.
 						return ours, nil
 					}
 					proxy, _ := proxyOver(t, base.RoundTrip)

@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// ProxyConfig is the configuration of a proxy. Target, Transport and Account are
-// required.
+// ProxyConfig is the configuration of a proxy. Target, Transport and Account
+// are required.
 type ProxyConfig struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 
@@ -44,7 +44,8 @@ type ProxyConfig struct {
 }
 
 // withLeadingSlash returns a copy of a URL whose path begins with a slash if it
-// is not empty. For example, url.URL.JoinPath can return a path without a slash.
+// is not empty. For example, url.URL.JoinPath can return a path without a
+// slash.
 func withLeadingSlash(u *url.URL) *url.URL {
 	copied := *u
 	if u.Path != "" && u.Path[0] != '/' {

@@ -14,7 +14,7 @@ import (
 
 // Each request for any other account would be answered 500, or, with one
 // account for all, the one of the proxy would be ignored where it is none.
-func TestNewProxy_RefusesATransportWithAnAccount(t *testing.T) {
+func TestNewProxy_RefusesTransportWithAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	for _, account := range []tokensource.Account{acct(t, alice), acct(t, bob), tokensource.Organization()} {
 		_, err := middleware.NewProxy(middleware.ProxyConfig{
@@ -28,7 +28,7 @@ func TestNewProxy_RefusesATransportWithAnAccount(t *testing.T) {
 
 // A target without a host leads nowhere, and one whose path does not begin with
 // a slash, as url.URL.JoinPath may leave it, to a request line that is none.
-func TestNewProxy_ReadsItsTarget(t *testing.T) {
+func TestNewProxy_ValidatesTarget(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
 	_, err := middleware.NewProxy(middleware.ProxyConfig{

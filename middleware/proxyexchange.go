@@ -9,8 +9,9 @@ import (
 )
 
 // A proxyExchange is one request and its response in a proxy. It is the
-// ResponseWriter of the ReverseProxy. The functions of the ReverseProxy find the
-// exchange by it: they have no other state of one request.
+// ResponseWriter of the ReverseProxy. The functions of a ReverseProxy cannot
+// keep state for a request otherwise: forwardError finds the exchange by its
+// ResponseWriter.
 type proxyExchange struct {
 	*proxy
 	http.ResponseWriter // the client's
@@ -42,7 +43,8 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 	x.bodyPassed = true
 }
 
-// serveUpgrade serves a request to switch protocols.
+// serveUpgrade serves a request to switch protocols. It uses a copy of the
+// ReverseProxy whose ModifyResponse knows the exchange.
 func (x *proxyExchange) serveUpgrade(r *http.Request) {
 	if !hijackable(x.ResponseWriter) {
 		x.answerError(x.ResponseWriter, r, &upgradeError{x.ResponseWriter})
@@ -55,14 +57,14 @@ func (x *proxyExchange) serveUpgrade(r *http.Request) {
 	x.bodyPassed = true
 }
 
-// exchange returns x. It is promoted to a ResponseWriter that embeds x.
+// exchange returns x. An upgradeWriter, which embeds x, has this method too.
 func (x *proxyExchange) exchange() *proxyExchange { return x }
 
 // WriteHeader writes an informational response directly to the server's own
-// ResponseWriter. The wrappers of echo and http.TimeoutHandler would take it for
-// the final response and drop the status that follows, so that a refusal would
-// become a 200. If a wrapper hides the server's own ResponseWriter, WriteHeader
-// drops the informational response.
+// ResponseWriter. The wrappers of echo and http.TimeoutHandler would take it
+// for the final response and drop the status that follows, so that a refusal
+// would become a 200. If a wrapper hides the server's own ResponseWriter,
+// WriteHeader drops the informational response.
 func (x *proxyExchange) WriteHeader(status int) {
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
 		x.headPassed = status >= http.StatusOK
@@ -94,7 +96,7 @@ func (x *proxyExchange) FlushError() (err error) {
 func (x *proxyExchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // checkResponse passes a response on, unless it is a 401 that was caused by the
-// proxy's own token, or a switch of protocols that the client did not ask for.
+// proxy's own token, or switches protocols for a client that did not ask.
 func (p *proxy) checkResponse(resp *http.Response) error {
 	if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.TokenRefused {
 		return ErrTokenRefused
@@ -106,7 +108,7 @@ func (p *proxy) checkResponse(resp *http.Response) error {
 	return nil
 }
 
-// checkUpgrade is checkResponse for a client that asked for another protocol.
+// checkUpgrade is checkResponse for a client that asked to switch protocols.
 func (x *proxyExchange) checkUpgrade(resp *http.Response) error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return x.checkResponse(resp)
@@ -135,8 +137,8 @@ func forwardError(w http.ResponseWriter, r *http.Request, err error) {
 	x.answerError(x.ResponseWriter, r, err)
 }
 
-// finish ensures that a response that breaks off does not look complete, even if
-// a handler in front recovers the panic of the ReverseProxy.
+// finish ensures that a response that breaks off does not look complete, even
+// if a handler in front recovers the panic of the ReverseProxy.
 func (x *proxyExchange) finish() {
 	if x.bodyPassed {
 		return

@@ -16,7 +16,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A probe is a readiness handler, on a Source that counts who asks it.
+// A probe is a readiness handler on a Source whose issuer counts requests.
 type probe struct {
 	http.Handler
 
@@ -41,7 +41,7 @@ func newProbe(t *testing.T, issuer tokensource.Issuer, interval time.Duration) *
 	return p
 }
 
-// ready checks that the probe says so, and nothing more.
+// ready checks that the probe answers 200 without a body.
 func (p *probe) ready(t *testing.T) {
 	t.Helper()
 	r := call(p, inbound(t))
@@ -50,7 +50,7 @@ func (p *probe) ready(t *testing.T) {
 	check(t, "Cache-Control", r.header.Get("Cache-Control"), "no-store")
 }
 
-// notReady checks that the probe says why not.
+// notReady checks that the probe answers 503 with the kind of the failure.
 func (p *probe) notReady(t *testing.T, name string) {
 	t.Helper()
 	wantProblem(t, call(p, inbound(t)), http.StatusServiceUnavailable, name)
@@ -71,12 +71,12 @@ func TestReadiness_ReadyAfterIssuance(t *testing.T) {
 	})
 }
 
-// With one outage, every instance would be taken out of rotation.
+// Otherwise an outage would take every instance out of rotation.
 func TestReadiness_ReadyInOutageWithToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: 10 * time.Minute})
 		p := newProbe(t, fake.Issuer(), 0)
-		if _, err := p.source.Token(t.Context(), acct(t, bob)); err != nil { // Of any account.
+		if _, err := p.source.Token(t.Context(), acct(t, bob)); err != nil { // The account does not matter.
 			t.Fatal(err)
 		}
 		p.asked.Store(0)
@@ -137,7 +137,7 @@ func TestReadiness_ReadyByTokenOfTraffic(t *testing.T) {
 		p.notReady(t, "unavailable")
 		fake.Heal()
 		time.Sleep(30 * time.Second)
-		p.notReady(t, "unavailable") // It does not ask again, and nobody else has.
+		p.notReady(t, "unavailable") // The probe does not ask again within its interval.
 		if _, err := p.source.Token(t.Context(), acct(t, bob)); err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestReadiness_CanceledProbeHarmsNoOther(t *testing.T) {
 				fake := passporttest.NewUnstarted(t, passporttest.Config{Latency: 2 * time.Second})
 				p := newProbe(t, fake.Issuer(), time.Hour)
 				concurrently(2, func(i int) {
-					if i == 1 { // Joins what the other has begun.
+					if i == 1 { // The second probe joins the request of the first.
 						time.Sleep(time.Millisecond)
 						p.ready(t)
 						return
@@ -192,7 +192,7 @@ func TestReadiness_CanceledProbeHarmsNoOther(t *testing.T) {
 func TestReadiness_NamesProblem(t *testing.T) {
 	for _, test := range answers {
 		if test.kind == tokensource.ErrCanceled {
-			continue // It is a caller's own, and no issuer's.
+			continue // Only a caller's own context causes this kind, and no issuer.
 		}
 		t.Run(string(test.kind), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -16,10 +16,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A zeroBody is a body of many bytes, none of which is kept.
+// A zeroBody is a body of many bytes that takes no memory.
 type zeroBody struct{ left int64 }
 
-// drops are what it is made of: of a length that fits into no buffer.
+// drops is the repeated content. Its length is no multiple of a buffer's
+// length.
 var drops = bytes.Repeat([]byte("pismo"), 7919)
 
 func (f *zeroBody) Read(p []byte) (int, error) {
@@ -32,8 +33,8 @@ func (f *zeroBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// uploadRequest returns a request with a body of that size, and says so in its
-// header or not.
+// uploadRequest returns a request with a body of that size. If announced is
+// set, it has a Content-Length.
 func uploadRequest(t *testing.T, s *service, size int64, announced bool) *http.Request {
 	t.Helper()
 	req := s.request(t, http.MethodPut, "/v1/uploads", &zeroBody{size})
@@ -112,7 +113,8 @@ func TestNewProxy_ReplaysAfterEarly401(t *testing.T) {
 	}
 }
 
-// Who waits for "100 Continue" need not send what will be refused.
+// A client that waits for "100 Continue" need not send a body that will be
+// refused.
 func TestNewProxy_RefusalSparesUpload(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
@@ -135,7 +137,7 @@ func TestNewProxy_RefusalSparesUpload(t *testing.T) {
 	}
 }
 
-// countingReader counts what is read.
+// A countingReader counts the bytes that are read.
 type countingReader struct {
 	io.Reader
 
@@ -190,10 +192,10 @@ func TestNewProxy_PassesEarlyResponse(t *testing.T) {
 	check(t, "status", s.send(t, uploadRequest(t, s, 10*MiB, false)).status, http.StatusPaymentRequired)
 }
 
-// A client that is slow must not keep the platform's connection, and its own
-// answer, waiting for the last byte. What is kept to be sent again is kept as it
+// A slow client must not delay the platform's connection and the client's own
+// answer until the last byte. The body is buffered for a replay while it
 // streams.
-func TestNewProxy_DoesNotWaitForTheUpload(t *testing.T) {
+func TestNewProxy_AnswersBeforeUploadEnds(t *testing.T) {
 	arrived := make(chan string, 2)
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		first := make([]byte, 4)
@@ -215,7 +217,7 @@ func TestNewProxy_DoesNotWaitForTheUpload(t *testing.T) {
 	}
 	p.RevokeAll()
 	conn, in := s.dial(t, "POST /v1/payments HTTP/1.1\r\nHost: proxy\r\nContent-Length: 7\r\n\r\npaym")
-	_, _ = io.WriteString(conn, "ent") // The first token is refused before or after.
+	_, _ = io.WriteString(conn, "ent") // The first token may be refused before or after this.
 	check(t, "the beginning of the replay", await(t, arrived), "paym")
 	check(t, "the rest of the replay", await(t, arrived), "ent")
 	check(t, "status", readReply(t, in).status, http.StatusCreated)

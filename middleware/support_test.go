@@ -25,7 +25,7 @@ const (
 	bob   = "102681872"
 )
 
-// A fakePlatform is the fake server, with a Source and a Transport for it.
+// A fakePlatform is a fake server with a Source and a Transport for it.
 type fakePlatform struct {
 	*passporttest.Server
 
@@ -40,7 +40,8 @@ func newPlatform(tb testing.TB, config passporttest.Config) *fakePlatform {
 	return newPlatformFor(tb, passporttest.NewServer(tb, config), tokensource.Config{})
 }
 
-// newPlatformFor makes a platform of a fake server. The configuration needs no issuer.
+// newPlatformFor returns a platform with that fake server. The config needs no
+// issuer.
 func newPlatformFor(tb testing.TB, fake *passporttest.Server, config tokensource.Config) *fakePlatform {
 	tb.Helper()
 	p := &fakePlatform{Server: fake, base: transport.NewBase()}
@@ -88,7 +89,7 @@ func newMiddleware(tb testing.TB, config middleware.Config) *middleware.Middlewa
 	return m
 }
 
-// fromHeader returns what finds an account in a header field.
+// fromHeader returns the AccountFunc of FromHeader.
 func fromHeader(tb testing.TB, name string, pattern *regexp.Regexp) middleware.AccountFunc {
 	tb.Helper()
 	find, err := middleware.FromHeader(name, pattern)
@@ -98,7 +99,7 @@ func fromHeader(tb testing.TB, name string, pattern *regexp.Regexp) middleware.A
 	return find
 }
 
-// faultyFields returns the fields of the faults that a constructor reports.
+// faultyFields returns the fields that a constructor reports as faulty.
 func faultyFields(tb testing.TB, err error) []string {
 	tb.Helper()
 	joined, ok := err.(interface{ Unwrap() []error })
@@ -117,7 +118,7 @@ func faultyFields(tb testing.TB, err error) []string {
 	return fields
 }
 
-// revoke revokes all tokens, and returns the one of alice that was current.
+// revoke revokes all tokens, and returns alice's token.
 func (p *fakePlatform) revoke(tb testing.TB) *tokensource.Token {
 	tb.Helper()
 	token, err := p.source.Token(tb.Context(), acct(tb, alice))
@@ -128,7 +129,7 @@ func (p *fakePlatform) revoke(tb testing.TB) *tokensource.Token {
 	return token
 }
 
-// awaitSuccessor waits until a token that was refused has been replaced.
+// awaitSuccessor waits until a refused token has been replaced.
 func (p *fakePlatform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
 	tb.Helper()
 	if _, err := p.source.Renew(tb.Context(), refused); err != nil {
@@ -136,7 +137,7 @@ func (p *fakePlatform) awaitSuccessor(tb testing.TB, refused *tokensource.Token)
 	}
 }
 
-// wrap wraps next for an account, or as edits say.
+// wrap wraps next for alice's account. The edits change the config.
 func (p *fakePlatform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(*middleware.Config)) http.Handler {
 	tb.Helper()
 	config := middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(tb, alice)), Logger: discardLogger}
@@ -146,7 +147,8 @@ func (p *fakePlatform) wrap(tb testing.TB, next http.HandlerFunc, edits ...func(
 	return newMiddleware(tb, config).Wrap(next)
 }
 
-// proxy returns a proxy to the platform for an account, or as edits say.
+// proxy returns a proxy to the platform for alice's account. The edits change
+// the config.
 func (p *fakePlatform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfig)) http.Handler {
 	tb.Helper()
 	config := middleware.ProxyConfig{Target: p.target, Transport: p.transport, Account: middleware.FixedAccount(acct(tb, alice)), Logger: discardLogger}
@@ -163,7 +165,7 @@ func (p *fakePlatform) proxy(tb testing.TB, edits ...func(*middleware.ProxyConfi
 // discardLogger logs nothing.
 var discardLogger = slog.New(slog.DiscardHandler)
 
-// An issuerFunc is a function that is an issuer.
+// An issuerFunc is a function as a tokensource.Issuer.
 type issuerFunc func(context.Context, tokensource.Account) (tokensource.Grant, error)
 
 func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
@@ -184,7 +186,7 @@ func grantingIssuer(token string) tokensource.Issuer {
 	})
 }
 
-// acct returns the account with a number.
+// acct returns the account with that id.
 func acct(tb testing.TB, id string) tokensource.Account {
 	account, err := tokensource.ParseAccountID(id)
 	if err != nil {
@@ -209,7 +211,7 @@ func check[T comparable](tb testing.TB, what string, got, want T) {
 	}
 }
 
-// wantProblem checks that an answer is a problem of a kind, as RFC 9457 has it.
+// wantProblem checks that an answer is a problem of that type (RFC 9457).
 func wantProblem(tb testing.TB, r reply, status int, name string) {
 	tb.Helper()
 	var fields map[string]any
@@ -233,7 +235,7 @@ func concurrently(n int, do func(i int)) {
 	running.Wait()
 }
 
-// await returns what a channel gives, and fails the test if it gives nothing.
+// await returns the next value of a channel. It fails the test if none comes.
 func await[T any](tb testing.TB, from <-chan T) T {
 	tb.Helper()
 	select {
@@ -245,12 +247,12 @@ func await[T any](tb testing.TB, from <-chan T) T {
 	}
 }
 
-// A roundTripper is a function that is a base.
+// A roundTripper is a function as an http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answeringBase is a base that answers 200.
+// answeringBase is a base that answers 200 to every request.
 func answeringBase(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		_ = r.Body.Close()
@@ -258,7 +260,8 @@ func answeringBase(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
 
-// proxyOver returns a proxy without a network, what its base does, and its log.
+// proxyOver returns a proxy that sends its requests to base, and the proxy's
+// log.
 func proxyOver(t *testing.T, base roundTripper, edits ...func(*middleware.ProxyConfig)) (http.Handler, *recorder) {
 	t.Helper()
 	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("SENTINELTOKEN")})

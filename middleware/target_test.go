@@ -13,10 +13,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Request targets, as they stand in the request line, that somebody behind the
-// proxy could read as another path than it has seen.
+// dotSegmentTargets are request targets that a server behind the proxy could
+// read as another path than the proxy.
 var dotSegmentTargets = []string{
-	// No path (RFC 3986, section 3; RFC 9112, section 3.2).
+	// Targets without a path (RFC 3986, section 3; RFC 9112, section 3.2).
 	"x:https://evil.example/admin",
 	"x:evil",
 	"http:evil.example",
@@ -38,19 +38,19 @@ var dotSegmentTargets = []string{
 	"/v1/statements/%2e%2e%2fpayments",
 	"/v1/statements//../../payments",
 	"http://proxy/v1/statements/%2e%2e/payments",
-	// A backslash that is taken for a slash.
+	// Backslashes, which some servers take for slashes.
 	`/v1/statements/..\payments`,
 	"/v1/statements/..%5cpayments",
 	"/v1/statements/x%5C..%5C..%5Cpayments",
-	// Parameters of a segment, and what ends a path if it is decoded first.
+	// Parameters of a segment, and characters that end a decoded path.
 	"/v1/statements/..;/payments",
 	"/v1/statements/..;a=b/payments",
 	"/v1/statements/%2e%2e%3b/payments",
 	"/v1/statements/.;x/y",
 	"/v1/statements/..%3fx",
 	"/v1/statements/..%23x",
-	// Spaces that Windows drops, and characters that are compatible with a dot,
-	// a slash and a backslash.
+	// Spaces that Windows drops, and characters that are compatible with a dot, a
+	// slash or a backslash.
 	"/v1/statements/..%20/payments",
 	"/v1/statements/%20../payments",
 	"/v1/statements/..%C2%A0/payments",
@@ -61,7 +61,7 @@ var dotSegmentTargets = []string{
 	"/v1/statements/..%EF%BC%BCpayments",
 	"/v1/statements/..%25EF%25BC%258Fpayments",
 	"/v1/statements/.\uff0e\uff1bx/payments",
-	// Encoded more than once.
+	// Targets that are encoded more than once.
 	"/v1/statements/%252e%252e/payments",
 	"/v1/statements/..%252fpayments",
 	"/v1/statements/%25252e%25252e%25252fpayments",
@@ -82,7 +82,7 @@ var dotSegmentTargets = []string{
 	"/v1/statements/%ff",
 }
 
-// Request targets that clients send in good faith.
+// cleanTargets are request targets of honest clients.
 var cleanTargets = []string{
 	"/v1/statements/",
 	"/v1/statements/4711",
@@ -113,14 +113,14 @@ var cleanTargets = []string{
 	"/v1//statements/x//y",
 }
 
-// targets of requests are sent as they are: no client of net/http does.
+// The target is sent unchanged, which no client of net/http does.
 func (s *service) sendTarget(t *testing.T, method, target string) reply {
 	t.Helper()
 	_, in := s.dial(t, method+" "+target+" HTTP/1.1\r\nHost: proxy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	return readReply(t, in)
 }
 
-// handlersByMount is how a request reaches the platform. Each leads below a path.
+// handlersByMount has the ways to mount a proxy. Each handler is below a path.
 var handlersByMount = map[string]func(t *testing.T, p *fakePlatform) http.Handler{
 	"by a proxy": func(t *testing.T, p *fakePlatform) http.Handler {
 		return p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/only/below/here") })
@@ -142,8 +142,8 @@ var handlersByMount = map[string]func(t *testing.T, p *fakePlatform) http.Handle
 	},
 }
 
-// withPathPrefix puts a path before those of requests, so that the same ones can be
-// sent to a mux.
+// withPathPrefix adds a prefix to the path of each request, so that the same
+// requests can be sent to a mux.
 func withPathPrefix(prefix string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
@@ -156,8 +156,8 @@ func withPathPrefix(prefix string, next http.Handler) http.Handler {
 	})
 }
 
-// Whoever chooses the target chooses what a token is good for.
-func TestTarget_OtherPathsAreRefused(t *testing.T) {
+// A client must not choose a path outside that of the proxy.
+func TestTarget_DotSegmentsAreRefused(t *testing.T) {
 	for name, serving := range handlersByMount {
 		t.Run(name, func(t *testing.T) {
 			p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
@@ -166,13 +166,13 @@ func TestTarget_OtherPathsAreRefused(t *testing.T) {
 				for _, method := range []string{http.MethodGet, http.MethodPost} {
 					r := s.sendTarget(t, method, target)
 					if name == "by a proxy behind a mux" && (r.status/100 == 3 || r.status == http.StatusNotFound) {
-						continue // The mux has cleaned it, or found nothing.
+						continue // The mux has answered: it cleans paths, or finds no pattern.
 					}
 					if r.status != http.StatusBadRequest {
 						t.Errorf("%s %s: status %d", method, target, r.status)
 						continue
 					}
-					if strings.HasPrefix(r.body, "{") { // Or net/http has refused it.
+					if strings.HasPrefix(r.body, "{") { // Without this prefix, net/http has refused the request.
 						wantProblem(t, r, http.StatusBadRequest, "invalid-target")
 					}
 				}
@@ -182,8 +182,8 @@ func TestTarget_OtherPathsAreRefused(t *testing.T) {
 	}
 }
 
-// What is refused must not be what clients need.
-func TestTarget_LegitimatePathsPassUnchanged(t *testing.T) {
+// The check must not refuse legitimate requests.
+func TestTarget_CleanPathPassesUnchanged(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
 	proxied := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/only/below/here") }))
@@ -205,7 +205,7 @@ func TestTarget_LegitimatePathsPassUnchanged(t *testing.T) {
 	}
 }
 
-// The asterisk form of OPTIONS is about a server, not about a path of it. By
+// The asterisk form of OPTIONS is about a server and not about a path. By
 // default net/http answers it itself.
 func TestTarget_AsteriskIsRefused(t *testing.T) {
 	for name, serving := range handlersByMount {
@@ -218,9 +218,9 @@ func TestTarget_AsteriskIsRefused(t *testing.T) {
 	}
 }
 
-// A StripPrefix may leave a path without a slash, and make a dot segment of
-// what was none.
-func TestTarget_IsCheckedAsItIsPassedOn(t *testing.T) {
+// StripPrefix can leave a path without a leading slash, and can make a dot
+// segment.
+func TestTarget_IsCheckedInForwardedForm(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
 	proxy := p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/v1/statements") })
@@ -234,9 +234,10 @@ func TestTarget_IsCheckedAsItIsPassedOn(t *testing.T) {
 	wantProblem(t, s.sendTarget(t, http.MethodGet, "/api/../x"), http.StatusBadRequest, "invalid-target")
 }
 
-// A target in absolute form names a host, a port and a user. None of them goes
-// out, and neither does the Host field, on plain http or TLS.
-func TestTarget_HostIsTheTargets(t *testing.T) {
+// A target in absolute form names a host, a port and a user. The outbound
+// request has none of them, and not the client's Host field, with http and with
+// TLS.
+func TestTarget_HostIsConfigured(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		p := newPlatform(t, passporttest.Config{TLS: secure, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "%s %s %s", r.Host, r.RequestURI, r.Header.Get("X-Forwarded-Host"))
@@ -262,8 +263,8 @@ func TestTarget_HostIsTheTargets(t *testing.T) {
 	}
 }
 
-// A request that this package has not parsed may hold anything.
-func TestTarget_OfAnotherServerIsChecked(t *testing.T) {
+// The URL of a request that net/http has not parsed may hold anything.
+func TestTarget_UnparsedURLIsChecked(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{
 		Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),
 		Account: middleware.FixedAccount(acct(t, alice)),

@@ -13,7 +13,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// pathReadings are the ways in which a server may come to the path that it acts on.
+// pathReadings are the ways in which a server may come to the path that it acts
+// on.
 func pathReadings(escaped string) []string {
 	var all []string
 	for range 4 {
@@ -54,7 +55,7 @@ func decodeLeniently(p string) string {
 
 // Whatever a client sends, each server behind the proxy that reads the path in
 // its own way stays below the path of the target.
-func FuzzTarget_StaysBelowThePathOfTheProxy(f *testing.F) {
+func FuzzTarget_StaysBelowProxyPath(f *testing.F) {
 	for _, target := range append(dotSegmentTargets, cleanTargets...) {
 		f.Add(target)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// upgradingPlatform is a platform that switches to a protocol, whatever it is asked
-// for, and says when the other side has closed the connection.
+// upgradingPlatform returns a platform that always switches to a protocol, and
+// reports when the other side has closed the connection.
 func upgradingPlatform(t *testing.T, head string) (*fakePlatform, <-chan struct{}) {
 	t.Helper()
 	closed := make(chan struct{}, 100)
@@ -27,7 +27,7 @@ func upgradingPlatform(t *testing.T, head string) (*fakePlatform, <-chan struct{
 		}
 		defer conn.Close()
 		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n"+head+"\r\n\r\n")
-		_, _ = io.Copy(io.Discard, conn) // Until it is closed.
+		_, _ = io.Copy(io.Discard, conn) // Copy returns when the connection is closed.
 		closed <- struct{}{}
 	})
 	return p, closed
@@ -35,7 +35,7 @@ func upgradingPlatform(t *testing.T, head string) (*fakePlatform, <-chan struct{
 
 const echo = "Connection: Upgrade\r\nUpgrade: echo"
 
-// hijacking is a ResponseWriter with a Hijack of its own.
+// A hijacking is a ResponseWriter with its own Hijack.
 type hijacking struct {
 	http.ResponseWriter
 	hijack func() (net.Conn, *bufio.ReadWriter, error)
@@ -43,21 +43,21 @@ type hijacking struct {
 
 func (h hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.hijack() }
 
-// throughWriter has requests pass through a ResponseWriter.
+// throughWriter wraps the ResponseWriter of each request.
 func throughWriter(next http.Handler, wrap func(http.ResponseWriter) http.ResponseWriter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(wrap(w), r) })
 }
 
-// Each connection that the platform has upgraded in vain stays open otherwise,
-// until there are no more.
+// An upgraded connection that no one uses would stay open. In the end no
+// connections would be left.
 func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 	for name, test := range map[string]struct {
-		head    string // of the platform's answer
-		upgrade string // that the client asks for; "" is none
+		head    string // the head of the platform's answer
+		upgrade string // the client's Upgrade; "" means none
 		around  func(http.Handler) http.Handler
 		status  int
 		problem string
-		reached bool // the platform is asked at all
+		reached bool // the request reaches the platform
 		logged  string
 	}{
 		"a timeout handler": {
@@ -145,7 +145,7 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 	}
 }
 
-// A writer's Hijack may also panic, as gin's does where there is none beneath.
+// The Hijack of gin's writer panics if the writer below has none.
 func TestNewProxy_ClosesConnectionIfHijackPanics(t *testing.T) {
 	p, closed := upgradingPlatform(t, echo)
 	s := serve(t, withRecovery(throughWriter(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter {
@@ -157,8 +157,8 @@ func TestNewProxy_ClosesConnectionIfHijackPanics(t *testing.T) {
 	}
 }
 
-// A client that leaves while its connection is handed over can be told nothing:
-// to write to it would be a fault that the server logs.
+// A client may leave while its connection is hijacked. The proxy must not write
+// to the connection then: the server would log a fault.
 func TestNewProxy_WritesNothingAfterHijack(t *testing.T) {
 	p, closed := upgradingPlatform(t, echo)
 	logger, logged := newLogger()
@@ -175,7 +175,7 @@ func TestNewProxy_WritesNothingAfterHijack(t *testing.T) {
 	check(t, "log", logged.String(), "")
 }
 
-// A wrapper that says what it wraps does not stand in the way.
+// A wrapper with an Unwrap does not prevent an upgrade.
 func TestNewProxy_UpgradesThroughWrappers(t *testing.T) {
 	for name, around := range map[string]func(http.Handler) http.Handler{
 		"with Hijack": withRecovery,
@@ -244,7 +244,7 @@ func TestNewProxy_PassesUpgrade(t *testing.T) {
 		check(t, "error", err, nil)
 	}
 	_ = conn.Close()
-	await(t, closed) // The platform learns that the client has left.
+	await(t, closed) // The platform sees that the client has left.
 }
 
 func TestNewProxy_ReplaysRefusedUpgrade(t *testing.T) {

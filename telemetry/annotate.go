@@ -9,6 +9,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/pismoauth/pismoauth/internal/base"
 	"github.com/pismoauth/pismoauth/internal/trailer"
 	"github.com/pismoauth/pismoauth/transport"
 )
@@ -57,13 +58,7 @@ func (b annotator) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes the idle connections of the base, if it has that
 // method.
-func (b annotator) CloseIdleConnections() { closeIdleConnections(b.base) }
-
-func closeIdleConnections(base http.RoundTripper) {
-	if base, ok := base.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdleConnections()
-	}
-}
+func (b annotator) CloseIdleConnections() { base.CloseIdle(b.base) }
 
 // isClientSpan reports whether span may be the span of an outgoing request. The
 // spans of the SDK have a kind; the API does not show the kind of others.

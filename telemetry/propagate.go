@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/otel/propagation"
 
+	"github.com/pismoauth/pismoauth/internal/base"
 	"github.com/pismoauth/pismoauth/transport"
 )
 
@@ -58,4 +59,4 @@ func (i propagator) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes the idle connections of the base, if it has that
 // method.
-func (i propagator) CloseIdleConnections() { closeIdleConnections(i.base) }
+func (i propagator) CloseIdleConnections() { base.CloseIdle(i.base) }

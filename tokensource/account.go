@@ -6,38 +6,38 @@ import (
 	"unique"
 )
 
-// An AccountKind says what a token reaches. It is part of no secret and safe
-// to print, to log and to use as an attribute of a metric.
+// An AccountKind is the kind of an [Account]. It holds no secret. It can be
+// printed, logged, and used as an attribute of a metric.
 type AccountKind string
 
 // The kinds of account.
 const (
 	// KindInvalid is the kind of the zero [Account].
 	KindInvalid AccountKind = "invalid"
-	// KindOrganization reaches everything the credentials reach.
+	// KindOrganization is the kind of the whole organization: its token
+	// reaches everything that the credentials reach.
 	KindOrganization AccountKind = "organization"
-	// KindAccount reaches one Pismo account.
+	// KindAccount is the kind of one Pismo account.
 	KindAccount AccountKind = "account"
-	// KindExternalAccount reaches one account, named by the identifier that
-	// another system gave it.
+	// KindExternalAccount is the kind of one account, identified by another
+	// system's id.
 	KindExternalAccount AccountKind = "external_account"
 )
 
-// An Account names what a token reaches: the whole organization, one Pismo
-// account, or one account by its external identifier.
+// An Account is the account that a token reaches: the whole organization, one
+// Pismo account, or one account by its external identifier. Make an Account
+// with [Organization], [ParseAccountID] or [ExternalAccountID].
 //
-// The zero Account is invalid: asking a [Source] for its token fails with
-// [ErrMisconfigured], because a forgotten account must not become the most
-// powerful token there is. Make one with [Organization], [ParseAccountID] or
-// [ExternalAccountID].
+// The zero Account is invalid. A [Source] refuses it with [ErrMisconfigured].
+// Otherwise a forgotten account would become the most powerful token.
 //
 // Accounts are comparable and may be used as map keys. Two Accounts are equal
-// when their kinds and identifiers are. Printing an Account shows its kind and
-// never its identifier, which [Account.ID] returns.
+// if their kinds and identifiers are equal. Printing an Account shows its kind,
+// but never its identifier. [Account.ID] returns the identifier.
 type Account struct {
-	// The kind, a slash and the id. A handle is one word, whatever their
-	// length: cheap to hash and to compare. And fmt prints no string behind a
-	// pointer; a struct it does, if the verb is wrong for a pointer.
+	// The kind, a slash and the id. A handle has the size of one word,
+	// whatever the length of the id, and is cheap to hash and to compare.
+	// fmt does not print a string behind a pointer, whatever the verb.
 	identity unique.Handle[string]
 }
 
@@ -45,16 +45,16 @@ func newAccount(kind AccountKind, id string) Account {
 	return Account{unique.Make(string(kind) + "/" + id)}
 }
 
-// Organization returns the Account of tokens that reach everything the
-// credentials reach.
+// Organization returns the Account of the whole organization. Its token reaches
+// everything that the credentials reach.
 func Organization() Account { return newAccount(KindOrganization, "") }
 
 // ParseAccountID returns the Account with the given Pismo account id.
 //
-// An id is a positive integer of at most 19 digits that fits in 63 bits, in
-// its canonical decimal form: no sign, no leading zero, no space, ASCII digits
-// only. Everything else is an error, so that no two spellings of one account
-// can exist. The error does not repeat the id.
+// An id is a positive integer below 2^63 in canonical decimal form: at most 19
+// ASCII digits, without a sign, a leading zero or a space. Everything else is
+// an error, so that one account has only one spelling. The error does not
+// repeat the id.
 func ParseAccountID(id string) (Account, error) {
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || n <= 0 || strconv.FormatInt(n, 10) != id {
@@ -70,10 +70,10 @@ func ParseAccountID(id string) (Account, error) {
 // id that [ExternalAccountID] accepts.
 const MaxExternalAccountID = 256
 
-// ExternalAccountID returns the Account that another system calls id. It must
-// be 1 to [MaxExternalAccountID] printable ASCII characters. Pismo accepts
-// such ids with OpenID; its server-to-server authentication does not, and
-// passport.S2S refuses them before anything is sent.
+// ExternalAccountID returns the Account with the given id of another system.
+// The id must have 1 to [MaxExternalAccountID] printable ASCII characters.
+// Pismo accepts such ids with OpenID, but not with server-to-server
+// authentication: passport.S2S refuses them before it sends a request.
 func ExternalAccountID(id string) (Account, error) {
 	if len(id) == 0 || len(id) > MaxExternalAccountID || !printable(id) {
 		return Account{}, &ConfigError{
@@ -93,7 +93,7 @@ func printable(s string) bool {
 	return true
 }
 
-// Kind returns what kind of account this is.
+// Kind returns the kind of the account.
 func (a Account) Kind() AccountKind {
 	if a == (Account{}) {
 		return KindInvalid
@@ -102,8 +102,8 @@ func (a Account) Kind() AccountKind {
 	return AccountKind(kind)
 }
 
-// ID returns the account's identifier, or "" for the organization and for the
-// zero Account. Identifiers are personal data: think before you log one.
+// ID returns the account's identifier. It returns "" for the organization and
+// for the zero Account. Identifiers are personal data: avoid logging them.
 func (a Account) ID() string {
 	if a == (Account{}) {
 		return ""
@@ -112,8 +112,9 @@ func (a Account) ID() string {
 	return id
 }
 
-// String returns the account's kind. The identifier is not part of it.
+// String returns the account's kind, without the identifier.
 func (a Account) String() string { return string(a.Kind()) }
 
-// GoString returns what %#v prints: the kind, without the identifier.
+// GoString returns the account's kind, without the identifier, for the verb
+// %#v.
 func (a Account) GoString() string { return "tokensource.Account(" + string(a.Kind()) + ")" }

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// ForAccount returns the tokens of one account, without a look-up for each.
+// ForAccount returns a source of the tokens of one account. It saves the
+// look-up that [Source.Token] makes.
 func (s *Source) ForAccount(account Account) *AccountSource {
 	return &AccountSource{source: s, account: account}
 }
@@ -38,14 +39,12 @@ func (a *AccountSource) Token(ctx context.Context) (*Token, error) {
 	return t, err
 }
 
-// OAuth2 returns the tokens of one account as a [oauth2.TokenSource], for code
-// that takes one. As its Token method has no context, it waits for at most
-// Config.IssueTimeout.
+// OAuth2 returns the tokens of one account as an [oauth2.TokenSource]. Its
+// Token method has no context, and so waits for at most Config.IssueTimeout.
 //
-// Use it as it is. Wrapped in [oauth2.ReuseTokenSource], or handed to
-// oauth2.NewClient, which wraps it so, a token that was revoked stays in that
-// second cache until it expires. What it returns is a plain oauth2.Token,
-// which prints its value.
+// Do not wrap the result in [oauth2.ReuseTokenSource], and do not pass it to
+// oauth2.NewClient, which does the same. That second cache keeps a revoked
+// token until it expires. An oauth2.Token prints its value, unlike a [Token].
 func (s *Source) OAuth2(account Account) oauth2.TokenSource {
 	return oauth2Source{s.ForAccount(account)}
 }
@@ -62,6 +61,6 @@ func (o oauth2Source) Token() (*oauth2.Token, error) {
 	return &oauth2.Token{
 		AccessToken: t.Reveal(),
 		TokenType:   "Bearer",
-		Expiry:      time.Unix(0, t.dead.wall),
+		Expiry:      time.Unix(0, t.unusable.wall),
 	}, nil
 }

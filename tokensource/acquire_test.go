@@ -22,7 +22,7 @@ func TestToken_ThousandCallersOneIssuance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: tt.latency}
+				d := &fakeIssuer{latency: tt.latency}
 				src := newSource(t, d)
 				one := src.ForAccount(acct(t, 1))
 				all := together(1000, tt.pause, func(i int) (*tokensource.Token, error) {
@@ -42,7 +42,7 @@ func TestToken_ThousandCallersOneIssuance(t *testing.T) {
 
 func TestToken_KeptWhileFresh(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		for range 400 {
 			token(t, src, acct(t, 1))
@@ -54,7 +54,7 @@ func TestToken_KeptWhileFresh(t *testing.T) {
 
 func TestToken_UnusedAccountIsNotRenewed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		token(t, src, acct(t, 1))
 		time.Sleep(24 * time.Hour)
@@ -64,7 +64,7 @@ func TestToken_UnusedAccountIsNotRenewed(t *testing.T) {
 
 func TestToken_CallersShareAFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 50 * time.Millisecond}
+		d := &fakeIssuer{latency: 50 * time.Millisecond}
 		d.fail(errDown)
 		src := newSource(t, d)
 		all := together(20, 0, func(int) (*tokensource.Token, error) {
@@ -86,11 +86,11 @@ func TestToken_CallersShareAFailure(t *testing.T) {
 
 func TestToken_CancelEndsOnlyOneWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 200 * time.Millisecond}
+		d := &fakeIssuer{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
 		all := together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
 			ctx := t.Context()
-			if i == 0 { // The one who causes the issuance is the one who leaves.
+			if i == 0 { // The caller that starts the issuance leaves.
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithCancel(ctx)
 				time.AfterFunc(10*time.Millisecond, cancel)
@@ -109,7 +109,7 @@ func TestToken_CancelEndsOnlyOneWait(t *testing.T) {
 
 func TestToken_IssuanceOutlivesItsCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 200 * time.Millisecond}
+		d := &fakeIssuer{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -136,7 +136,7 @@ func TestToken_HonoursTheDeadline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: 400 * time.Millisecond}
+				d := &fakeIssuer{latency: 400 * time.Millisecond}
 				src := newSource(t, d)
 				refused := token(t, src, acct(t, 1))
 
@@ -155,7 +155,7 @@ func TestToken_HonoursTheDeadline(t *testing.T) {
 
 func TestToken_ReturnsTheCancelCause(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{latency: time.Second})
+		src := newSource(t, &fakeIssuer{latency: time.Second})
 		reason := errors.New("the client went away")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Millisecond, func() { cancel(reason) })
@@ -167,8 +167,8 @@ func TestToken_ReturnsTheCancelCause(t *testing.T) {
 	})
 }
 
-// Whoever leaves at the very moment at which the issuance ends must not look at
-// what is being written; the race detector watches.
+// A caller that leaves when the issuance ends must not read a field that is
+// being written. The race detector checks this.
 func TestToken_CancelDuringCompletionIsSafe(t *testing.T) {
 	src := newSource(t, issuerFunc(func(context.Context, tokensource.Account) (tokensource.Grant, error) {
 		runtime.Gosched()
@@ -187,11 +187,11 @@ func TestToken_CancelDuringCompletionIsSafe(t *testing.T) {
 	}
 }
 
-// Whatever the endpoint does and however callers come by, what they get without
-// an error can be sent.
+// Every token that Token returns without an error can be sent, whatever the
+// endpoint and the callers do.
 func TestToken_IsNeverExpired(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 2 * time.Second, lifetime: 20 * time.Second}
+		d := &fakeIssuer{latency: 2 * time.Second, lifetime: 20 * time.Second}
 		src := newSource(t, d)
 		account := acct(t, 1)
 		var callers sync.WaitGroup
@@ -221,7 +221,7 @@ func TestToken_IsNeverExpired(t *testing.T) {
 }
 
 func TestToken_ZeroAccountFails(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	var zero tokensource.Account
 	wantNoToken(t, src, zero, tokensource.ErrMisconfigured)
@@ -236,7 +236,7 @@ func TestToken_ZeroAccountFails(t *testing.T) {
 }
 
 func TestToken_Organization(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	if tok := token(t, src, tokensource.Organization()); tok.Account() != tokensource.Organization() {
 		t.Errorf("the token is for %v", tok.Account())

@@ -14,7 +14,7 @@ func TestToken_FreshAllocatesNothing(t *testing.T) {
 		"with two of them":               tokensource.JoinHooks(silent, silent),
 	} {
 		t.Run(name, func(t *testing.T) {
-			src := newSource(t, &desk{}, withHooks(hooks))
+			src := newSource(t, &fakeIssuer{}, withHooks(hooks))
 			account := acct(t, 1)
 			one := src.ForAccount(account)
 			ctx := context.Background()

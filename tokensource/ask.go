@@ -7,24 +7,25 @@ import (
 	"github.com/pismoauth/pismoauth/internal/backoff"
 )
 
-// firstAttempts is how often the issuer is asked in the first issuance of a
-// series of failures; in the others it is asked once.
+// firstAttempts is the number of attempts in the first issuance of a series of
+// failures. The other issuances of the series make one attempt.
 const firstAttempts = 2
 
-// attemptPause is the longest pause between those attempts; half of it is the
-// shortest.
+// attemptPause is the longest pause between attempts. The shortest pause is
+// half of it.
 const attemptPause = 100 * time.Millisecond
 
-// An outcome is what an issuance comes to.
+// An outcome is the result of an issuance.
 type outcome struct {
 	token    *Token
 	err      *Error
-	asked    int     // how often the issuer was asked
-	permit   *permit // nil if the issuer had no chance, and so nothing is proved
-	revision string  // of the credentials that were used
+	asked    int     // the number of calls of the issuer
+	permit   *permit // nil if the outcome says nothing about the issuer
+	revision string  // of the credentials of the last attempt
 }
 
-// issue waits for its turn and for a permit of the breaker, and asks the issuer.
+// issue waits for a slot and for a permit of the breaker, and then asks the
+// issuer.
 func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 	queued := s.now().mono
 	slot, err := f.limits.slots.acquire(ctx)
@@ -41,12 +42,12 @@ func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 		switch {
 		case o.err == nil:
 		case o.err.Kind == ErrTimeout && ctx.Err() != nil && permit.began-queued > f.limits.timeout/2:
-			// The issuance had spent most of its time waiting for its turn.
-			// That says nothing about the issuer.
+			// The issuance spent most of its time waiting for a slot. The
+			// timeout says nothing about the issuer.
 			s.breaker.release(permit)
 			o.err = NewError(ErrOverloaded, ctx.Err())
 			return o
-		case o.asked < f.attempts && !permit.trial && transient(o.err) && s.mayAskAgain(ctx):
+		case o.asked < f.attempts && !permit.probe && transient(o.err) && s.mayAskAgain(ctx):
 			continue
 		}
 		o.permit = permit
@@ -54,13 +55,13 @@ func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 	}
 }
 
-// transient reports whether asking again at once may help.
+// transient reports whether another attempt may succeed at once.
 func transient(err *Error) bool {
 	return err.Kind == ErrUnavailable || err.Kind == ErrMalformedResponse
 }
 
-// mayAskAgain pauses before another attempt. It reports whether there is time
-// for one, and the endpoint not known by then to fail for every account.
+// mayAskAgain pauses before another attempt. It reports whether the issuance
+// has time for the attempt, and the breaker is not open.
 func (s *Source) mayAskAgain(ctx context.Context) bool {
 	pause := time.NewTimer(backoff.EqualJitter(attemptPause))
 	defer pause.Stop()
@@ -72,10 +73,10 @@ func (s *Source) mayAskAgain(ctx context.Context) bool {
 	}
 }
 
-// ask asks the issuer once, and returns the revision of the credentials too. An
-// issuer that panics, or ends its goroutine, is an error. One that ignores its
-// context is left behind, with the slot it occupies, and its late answer is
-// dropped.
+// ask calls the issuer once. It returns the token and the revision of the
+// credentials. It returns an error if the issuer panics or ends its goroutine.
+// If the issuer ignores the end of ctx, ask leaves the call behind: the call
+// keeps its slot until it returns, and its result is dropped.
 func (s *Source) ask(ctx context.Context, slot *slot, account Account) (*Token, string, *Error) {
 	type issued struct {
 		grant    Grant

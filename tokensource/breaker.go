@@ -6,55 +6,56 @@ import (
 	"time"
 )
 
-// breakerThreshold is how many different accounts must fail in a row before
-// the breaker takes their failures for a failure of the endpoint, or of the
+// breakerThreshold is the number of different accounts that must fail in a row
+// before the breaker attributes their failures to the endpoint or to the
 // credentials.
 const breakerThreshold = 3
 
-// A breaker stands between all issuances of a Source and its issuer. It opens
-// when a failure concerns every account: when several accounts have failed with
-// no success between, or the organization has. While it is open, no issuance
-// reaches the issuer. When its cooldown is over it is half-open: it lets one
-// issuance through, and what comes of that one closes it or opens it again.
+// A breaker guards all calls of a Source to its issuer. It opens when a failure
+// affects every account: when several accounts have failed with no success in
+// between, or when the organization has failed. While the breaker is open, no
+// issuance reaches the issuer. When its cooldown is over, the breaker is
+// half-open: it lets one issuance through. The outcome of this probe closes the
+// breaker or opens it again.
 type breaker struct {
 	mu     sync.Mutex
-	failed []Account // different ones since the last success, while closed
-	// rejections says that those in failed were rejected. Otherwise the
-	// endpoint failed.
+	failed []Account // different accounts since the last success, while closed
+	// rejections means that the accounts in failed were rejected. Otherwise
+	// the endpoint failed.
 	rejections bool
-	cooldown   cooldown // the breaker is not closed if this has failures
-	trial      *permit  // of the issuance that a half-open breaker let through
+	cooldown   cooldown // The breaker is closed if this has no failures.
+	probe      *permit  // the permit of the half-open breaker, or nil
 
-	// What was granted tells a wrong account from wrong credentials, which the
-	// token endpoint answers alike.
-	granted         bool   // a token, to anyone, with credentials of grantedRevision
-	grantedAccount  bool   // likewise, to an account and not the organization
-	grantedRevision string // of the credentials that were last granted a token
-	holders         int    // how many accounts have ever been granted a token
+	// The past grants distinguish a wrong account from wrong credentials.
+	// The token endpoint answers both in the same way.
+	granted         bool   // a token was granted with credentials of grantedRevision
+	grantedAccount  bool   // likewise, for an account other than the organization
+	grantedRevision string // of the credentials that last brought a token
+	holders         int    // the number of accounts that ever had a token
 }
 
-// A permit lets one issuance ask the issuer. Whoever holds it must call
-// succeed, fail or release.
+// A permit allows one issuance to ask the issuer. The holder must call succeed,
+// fail or release.
 type permit struct {
 	began time.Duration // on the Source's monotonic clock
-	trial bool          // a half-open breaker gave it; it asks only once
+	probe bool          // from a half-open breaker; allows one attempt only
 
-	// uncounted is for the issuance of a health check: its failure says
-	// nothing to the breaker.
+	// uncounted marks the issuance of a health check. The breaker ignores
+	// its failure.
 	uncounted bool
 }
 
-// A failedIssuance is what the breaker has to know of an issuance that failed.
+// A failedIssuance describes a failed issuance to the breaker.
 type failedIssuance struct {
 	account  Account
 	held     bool // the account has had a token before
-	inARow   int  // how many issuances of the account have failed in a row, with this one
+	inARow   int  // failed issuances of the account in a row, including this one
 	cause    *Error
 	revision string        // of the credentials that failed
 	ended    time.Duration // on the Source's monotonic clock
 }
 
-// check returns the error that an open breaker answers with, or nil.
+// check returns the error of an open breaker, or nil.
 func (b *breaker) check(now time.Duration, revision string) *Error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,9 +65,10 @@ func (b *breaker) check(now time.Duration, revision string) *Error {
 	return nil
 }
 
-// acquire returns a permit, or the error of a breaker that gives none. It
-// closes a breaker that opened because of other credentials. An uncounted
-// permit is for a closed breaker only: it is never that of the trial.
+// acquire returns a permit, or an error if the breaker is open. It closes a
+// breaker that opened because of credentials of another revision. Only a closed
+// breaker gives an uncounted permit, which therefore never is that of the
+// probe.
 func (b *breaker) acquire(now time.Duration, revision string, uncounted bool) (*permit, *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -78,18 +80,18 @@ func (b *breaker) acquire(now time.Duration, revision string, uncounted bool) (*
 		return p, nil
 	}
 	left := b.cooldown.left(now, revision)
-	if b.trial != nil || uncounted {
+	if b.probe != nil || uncounted {
 		left = max(left, cooldownBase)
 	}
 	if left > 0 {
 		return nil, b.cooldown.cause.suppressed(left)
 	}
-	p.trial, b.trial = true, p
+	p.probe, b.probe = true, p
 	return p, nil
 }
 
-// succeed notes that a token was issued for account, the first one ever if
-// held is false. It closes the breaker.
+// succeed records a token that was issued for account, and closes the breaker.
+// held is false for the first token of the account.
 func (b *breaker) succeed(account Account, held bool, revision string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,56 +110,58 @@ func (b *breaker) succeed(account Account, held bool, revision string) {
 func (b *breaker) close() {
 	b.failed = b.failed[:0]
 	b.cooldown = cooldown{}
-	b.trial = nil
+	b.probe = nil
 }
 
-// reset closes the breaker for an operator.
 func (b *breaker) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.close()
 }
 
-// release gives a permit back that has proved nothing. If it was that of the
-// trial, the next issuance takes its place.
+// release returns a permit without an outcome. If the permit was that of the
+// probe, the next issuance becomes the probe.
 func (b *breaker) release(p *permit) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.trial == p {
-		b.trial = nil
+	if b.probe == p {
+		b.probe = nil
 	}
 }
 
-// fail notes that the issuance with permit p has failed. It returns the failure
-// as the breaker understands it: rejected accounts may be rejected credentials.
+// fail records the failure of the issuance with permit p. It returns the
+// failure as the breaker interprets it: rejected accounts may mean rejected
+// credentials.
 func (b *breaker) fail(p *permit, f failedIssuance) *Error {
-	if f.cause.Kind == ErrMisconfigured || p.uncounted { // The endpoint was not asked, or not for a user.
+	// Neither a request that was never sent nor a health check counts.
+	if f.cause.Kind == ErrMisconfigured || p.uncounted {
 		b.release(p)
 		return f.cause
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.trial == p {
-		return b.failTrial(p, f)
+	if b.probe == p {
+		return b.failProbe(p, f)
 	}
 	if b.cooldown.failures == 0 {
 		return b.failClosed(p, f)
 	}
-	// The issuance had begun before the breaker opened, and prolongs nothing.
-	return b.understood(f)
+	// The issuance began before the breaker opened. It does not prolong the
+	// cooldown.
+	return b.interpret(f)
 }
 
-// failTrial decides what the failure of a trial means.
-func (b *breaker) failTrial(p *permit, f failedIssuance) *Error {
-	b.trial = nil
+// failProbe returns the failure of the probe, and closes or opens the breaker.
+func (b *breaker) failProbe(p *permit, f failedIssuance) *Error {
+	b.probe = nil
 	switch rejected := isRejection(f.cause); {
 	case rejected && !isRejection(b.cooldown.cause):
-		// The endpoint answers again, which ends an outage. What it says of
-		// this account is a failure like any other.
+		// The endpoint answers again, so the outage is over. The
+		// rejection counts like any other failure.
 		b.close()
 		return b.failClosed(p, f)
-	case rejected && !b.speaksForOthers(f):
-		// A wrong account says nothing about the credentials. The next trial
+	case rejected && !b.mayBeGlobal(f):
+		// A wrong account says nothing about the credentials. The next probe
 		// follows soon.
 		b.cooldown.until = f.ended + cooldownBase
 		return f.cause
@@ -166,13 +170,14 @@ func (b *breaker) failTrial(p *permit, f failedIssuance) *Error {
 	}
 }
 
-// failClosed counts a failure, and opens the breaker if it was one too many.
+// failClosed counts a failure of a closed breaker, and opens the breaker at the
+// threshold.
 func (b *breaker) failClosed(p *permit, f failedIssuance) *Error {
 	rejected := isRejection(f.cause)
-	if rejected && !b.speaksForOthers(f) {
+	if rejected && !b.mayBeGlobal(f) {
 		return f.cause
 	}
-	if rejected != b.rejections { // An endpoint that rejects is not down, and the other way around.
+	if rejected != b.rejections { // A rejection ends a series of outages, and vice versa.
 		b.failed, b.rejections = b.failed[:0], rejected
 	}
 	if !slices.Contains(b.failed, f.account) {
@@ -181,20 +186,20 @@ func (b *breaker) failClosed(p *permit, f failedIssuance) *Error {
 	switch {
 	case f.account == Organization(), len(b.failed) >= breakerThreshold:
 		return b.open(p, f)
-	case rejected && f.inARow >= breakerThreshold && b.noneElse(f.revision):
+	case rejected && f.inARow >= breakerThreshold && b.everyHolderFailed(f.revision):
 		return asCredentialsRejected(f.cause)
 	}
 	return f.cause
 }
 
-// noneElse reports whether every account that has ever had a token is among
-// those that were rejected. Where there are too few accounts for the breaker,
-// this tells wrong credentials from a wrong account.
-func (b *breaker) noneElse(revision string) bool {
+// everyHolderFailed reports whether every account that has ever had a token is
+// among the rejected accounts. It distinguishes wrong credentials from a wrong
+// account if the Source has too few accounts to open the breaker.
+func (b *breaker) everyHolderFailed(revision string) bool {
 	return !b.grantedWith(revision) || len(b.failed) >= b.holders
 }
 
-// open opens the breaker, for longer each time in a row.
+// open opens the breaker. The cooldown grows with each consecutive failure.
 func (b *breaker) open(p *permit, f failedIssuance) *Error {
 	limit := cooldownLimit
 	if isRejection(f.cause) {
@@ -205,26 +210,31 @@ func (b *breaker) open(p *permit, f failedIssuance) *Error {
 	return f.cause
 }
 
-// understood returns a failure that ended while the breaker was open already.
-func (b *breaker) understood(f failedIssuance) *Error {
-	if isRejection(b.cooldown.cause) && isRejection(f.cause) && b.speaksForOthers(f) {
+// interpret returns the failure of an issuance that ended while the breaker was
+// open.
+func (b *breaker) interpret(f failedIssuance) *Error {
+	if isRejection(b.cooldown.cause) && isRejection(f.cause) && b.mayBeGlobal(f) {
 		return asCredentialsRejected(f.cause)
 	}
 	return f.cause
 }
 
-// speaksForOthers reports whether a rejection may concern the credentials.
+// mayBeGlobal reports whether a rejection may concern the credentials, and
+// so every account.
 //
-// For an account it may if the account has had a token before, or if no one has:
-// made-up accounts must not open the breaker for the others. For the
-// organization, which has nothing but the credentials, it may unless an account
-// was granted a token with them: the same key can be good for accounts only.
-func (b *breaker) speaksForOthers(f failedIssuance) bool {
+// The rejection of an account may concern the credentials if the account has
+// had a token before, or if no account has had a token. Otherwise made-up
+// accounts could open the breaker for all accounts.
+//
+// The rejection of the organization depends on the credentials alone. It may
+// concern them unless they have brought a token for an account: some
+// credentials are valid for accounts only.
+func (b *breaker) mayBeGlobal(f failedIssuance) bool {
 	granted := b.grantedWith(f.revision)
 	switch {
 	case f.account == Organization():
 		return !granted || !b.grantedAccount
-	case f.cause.Kind == ErrCredentialsRejected: // The issuer knows.
+	case f.cause.Kind == ErrCredentialsRejected: // The issuer is certain.
 		return true
 	default:
 		return f.held || !granted
@@ -237,13 +247,14 @@ func (b *breaker) grantedWith(revision string) bool {
 	return b.granted && b.grantedRevision == revision
 }
 
-// isRejection reports whether the token endpoint has refused the account or the
+// isRejection reports whether the token endpoint rejected the account or the
 // credentials.
 func isRejection(err *Error) bool {
 	return err.Kind == ErrAccountRejected || err.Kind == ErrCredentialsRejected
 }
 
-// asCredentialsRejected returns a rejection as one of the credentials.
+// asCredentialsRejected returns a copy of a rejection with the kind
+// ErrCredentialsRejected.
 func asCredentialsRejected(err *Error) *Error {
 	rejected := *err
 	rejected.Kind = ErrCredentialsRejected

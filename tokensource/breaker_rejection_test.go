@@ -11,16 +11,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// rejected is what Passport answers for a wrong secret and for a wrong account
-// alike.
+// rejected is Passport's answer to a wrong secret and to a wrong account alike.
 var rejected = failure(tokensource.ErrAccountRejected, 401, 0)
 
 // A wrong secret has to be called so, to the callers and to the hooks, however
 // many accounts a program uses.
 func TestBreaker_NamesWrongCredentials(t *testing.T) {
-	for name, before := range map[string]func(*desk, *tokensource.Source, []tokensource.Account){
-		"from the beginning": func(*desk, *tokensource.Source, []tokensource.Account) {},
-		"when they expire": func(_ *desk, src *tokensource.Source, accounts []tokensource.Account) {
+	for name, before := range map[string]func(*fakeIssuer, *tokensource.Source, []tokensource.Account){
+		"from the beginning": func(*fakeIssuer, *tokensource.Source, []tokensource.Account) {},
+		"when they expire": func(_ *fakeIssuer, src *tokensource.Source, accounts []tokensource.Account) {
 			for range 2 {
 				for _, account := range accounts {
 					_, _ = src.Token(context.Background(), account)
@@ -43,7 +42,7 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 							}
 						}
 					}}
-					d := &desk{}
+					d := &fakeIssuer{}
 					src := newSource(t, d, func(c *tokensource.Config) { c.Hooks = hooks })
 					accounts := accts(t, n)
 					before(d, src, accounts)
@@ -68,11 +67,11 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 	}
 }
 
-// A secret that was replaced by a wrong one is a wrong secret, although accounts
-// had tokens with the old one, and others had none.
+// If a wrong secret replaces a correct secret, the credentials are wrong,
+// although some accounts had tokens with the old secret.
 func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		issuer := revise(d, "right")
 		src := newSource(t, issuer)
 		for _, account := range accts(t, 50) {
@@ -87,7 +86,7 @@ func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 		wantNoToken(t, src, acct(t, 3), tokensource.ErrCredentialsRejected)
 	})
 	bubble(t, func(t *testing.T) { // One account of many is in use.
-		d := &desk{}
+		d := &fakeIssuer{}
 		issuer := revise(d, "right")
 		src := newSource(t, issuer)
 		for _, account := range accts(t, 50) {
@@ -104,10 +103,11 @@ func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 	})
 }
 
-// What was under way when the breaker opened is understood as it is.
+// Issuances that began before the breaker opened are interpreted like later
+// ones.
 func TestBreaker_NamesLateRejections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		d.fail(rejected)
 		src := newSource(t, d)
 		for i, g := range together(16, time.Millisecond, func(i int) (*tokensource.Token, error) {
@@ -122,10 +122,10 @@ func TestBreaker_NamesLateRejections(t *testing.T) {
 	})
 }
 
-// New credentials are tried by everyone at once, and not by one on trial.
+// With new credentials all accounts issue at once, without a probe.
 func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		issuer := revise(d, "wrong")
 		src := newSource(t, issuer)
 		openBreaker(t, d, src, tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
@@ -149,7 +149,7 @@ func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 // Whoever can make up account ids must not be able to keep tokens from others.
 func TestBreaker_IgnoresMadeUpAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		real := accts(t, 3)
 		token(t, src, real[0])
@@ -173,7 +173,7 @@ func TestBreaker_IgnoresMadeUpAccounts(t *testing.T) {
 // A closed account is rejected for good, which says nothing of the others.
 func TestBreaker_KeepsAClosedAccountApart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		token(t, src, acct(t, 1))
 		token(t, src, acct(t, 2))
@@ -191,7 +191,7 @@ func TestBreaker_KeepsAClosedAccountApart(t *testing.T) {
 // Failures of two sorts are no series: the endpoint answers, or it does not.
 func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		d.fail(failure(tokensource.ErrRateLimited, 429, 0))
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
@@ -203,12 +203,12 @@ func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
 	})
 }
 
-// Two issuances at once for one account, and an older token in place of a newer
-// one: an endpoint that hangs for one account and refuses others must not lead
-// to either.
+// An endpoint that hangs for one account and rejects others must not cause two
+// issuances at once for one account, or replace a newer token by an older
+// token.
 func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		granted := acct(t, 1)
 		first := token(t, src, granted)
@@ -217,16 +217,16 @@ func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 		d.fail(nil)
 		token(t, src, acct(t, 2))
 		if n := d.askedFor(granted); n != 1 {
-			t.Errorf("the trial of another account asked for this one: %d times", n)
+			t.Errorf("the probe of another account asked for this one: %d times", n)
 		}
 		if token(t, src, granted) != first {
-			t.Error("the trial of another account replaced the token of this one")
+			t.Error("the probe of another account replaced the token of this one")
 		}
 	})
 }
 
-// A call that had little time left, because its issuance had waited long for its
-// turn, says nothing about the endpoint. One that had most of it does.
+// A call that had little time left, because its issuance had waited long for a
+// slot, says nothing about the endpoint. A call that had most of the time does.
 func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
 	for queued, want := range map[time.Duration]tokensource.ErrorKind{
 		4900 * time.Millisecond: tokensource.ErrTimeout,
@@ -251,11 +251,11 @@ func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
 	}
 }
 
-// Health checks ask for a token of their own. They must not take the accounts
-// down, nor the place of the one that tries whether the endpoint is back.
-func TestContextWithHealthCheck_CountsForNothing(t *testing.T) {
+// Health checks ask for a token of their own. They must not open the breaker
+// for the accounts, and must not take the place of the probe.
+func TestContextWithHealthCheck_IsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		check := func() error {
 			_, err := src.Token(tokensource.ContextWithHealthCheck(t.Context()), tokensource.Organization())
@@ -281,11 +281,11 @@ func TestContextWithHealthCheck_CountsForNothing(t *testing.T) {
 		time.Sleep(time.Second)
 		asked := d.asked()
 		if e := wantKind(t, check(), tokensource.ErrUnavailable); !e.Suppressed || e.RetryAfter <= 0 {
-			t.Errorf("a health check is the trial: %v", e)
+			t.Errorf("a health check is the probe: %v", e)
 		}
 		wantAsked(t, d, asked)
 		d.fail(nil)
-		token(t, src, acct(t, 2)) // The trial is a user's.
+		token(t, src, acct(t, 2)) // The probe is a user's.
 		if err := check(); err != nil {
 			t.Error(err)
 		}

@@ -11,7 +11,7 @@ import (
 
 // openBreaker makes three accounts fail with err, which opens the breaker. None
 // of them is among the accounts of the test.
-func openBreaker(t *testing.T, d *desk, src *tokensource.Source, err *tokensource.Error) {
+func openBreaker(t *testing.T, d *fakeIssuer, src *tokensource.Source, err *tokensource.Error) {
 	t.Helper()
 	d.fail(err)
 	for i := range 2 {
@@ -26,7 +26,7 @@ func openBreaker(t *testing.T, d *desk, src *tokensource.Source, err *tokensourc
 
 func TestBreaker_TwoFailuresKeepItClosed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		d.fail(failure(tokensource.ErrAccountRejected, 401, 0))
 		for i := range 5 { // However often they fail.
@@ -55,7 +55,7 @@ func TestBreaker_ThreeAccountsOpenIt(t *testing.T) {
 	} {
 		t.Run(string(tt.kind), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{}
+				d := &fakeIssuer{}
 				src := newSource(t, d)
 				openBreaker(t, d, src, failure(tt.kind, 418, 0))
 				asked := d.asked()
@@ -75,7 +75,7 @@ func TestBreaker_ThreeAccountsOpenIt(t *testing.T) {
 
 func TestBreaker_SuccessRestartsTheCount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		bad := failure(tokensource.ErrAccountRejected, 401, 0)
 		for i := range 10 {
@@ -90,7 +90,7 @@ func TestBreaker_SuccessRestartsTheCount(t *testing.T) {
 
 func TestBreaker_OrganizationOpensItAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		d.fail(failure(tokensource.ErrAccountRejected, 401, 0))
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
@@ -99,11 +99,11 @@ func TestBreaker_OrganizationOpensItAtOnce(t *testing.T) {
 	})
 }
 
-// Health checks and readiness probes ask for the organization's token, which not
-// every key may have.
+// Health checks and readiness probes ask for the organization's token. Some
+// keys are not valid for the organization.
 func TestBreaker_OrganizationAfterSuccess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		token(t, src, acct(t, 1))
 		d.fail(tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
@@ -121,7 +121,7 @@ func TestBreaker_OrganizationAfterSuccess(t *testing.T) {
 
 func TestBreaker_IgnoresMisconfiguration(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		openBreaker(t, d, src, tokensource.NewError(tokensource.ErrMisconfigured, nil))
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrMisconfigured)
@@ -132,7 +132,7 @@ func TestBreaker_IgnoresMisconfiguration(t *testing.T) {
 
 func TestBreaker_OpenKeepsServingTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		time.Sleep(500 * time.Second) // It is stale, too.
@@ -153,7 +153,7 @@ func TestBreaker_CooldownDoubles(t *testing.T) {
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{}
+				d := &fakeIssuer{}
 				src := newSource(t, d)
 				openBreaker(t, d, src, failure(kind, 0, 0))
 				for i, full := range want {
@@ -165,7 +165,7 @@ func TestBreaker_CooldownDoubles(t *testing.T) {
 					wantNoToken(t, src, acct(t, 50+i), kind)
 					wantAsked(t, d, asked)
 					time.Sleep(time.Nanosecond)
-					wantNoToken(t, src, acct(t, 50+i), kind) // The trial.
+					wantNoToken(t, src, acct(t, 50+i), kind) // The probe.
 					wantAsked(t, d, asked+1)
 				}
 			})
@@ -175,7 +175,7 @@ func TestBreaker_CooldownDoubles(t *testing.T) {
 
 func TestBreaker_HonoursRetryAfter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		openBreaker(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Hour))
 		err := wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
@@ -187,7 +187,7 @@ func TestBreaker_HonoursRetryAfter(t *testing.T) {
 // good, the others know enough.
 func TestBreaker_OpenStopsSecondAttempts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(errDown)
 		src := newSource(t, d)
 		for _, g := range together(16, 0, func(i int) (*tokensource.Token, error) {
@@ -203,7 +203,7 @@ func TestBreaker_OpenStopsSecondAttempts(t *testing.T) {
 // nothing new.
 func TestBreaker_LateFailuresDoNotProlong(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		d.fail(failure(tokensource.ErrCredentialsRejected, 401, 0))
 		src := newSource(t, d)
 		all := together(16, time.Millisecond, func(i int) (*tokensource.Token, error) {
@@ -220,7 +220,7 @@ func TestBreaker_LateFailuresDoNotProlong(t *testing.T) {
 
 func TestBreaker_EarlierSuccessClosesIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		slow := acct(t, 1)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			if account == slow {
@@ -247,7 +247,7 @@ func TestBreaker_ThousandColdAccounts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: latency}
+				d := &fakeIssuer{latency: latency}
 				d.fail(errDown)
 				src := newSource(t, d)
 				accounts := accts(t, 1000)
@@ -272,7 +272,7 @@ func TestBreaker_ThousandColdAccounts(t *testing.T) {
 
 func TestBreaker_RetryAfterIsTheRealWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		d.fail(tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
 		for range 10 {

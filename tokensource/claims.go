@@ -11,8 +11,8 @@ import (
 )
 
 // readClaims returns the claims of a JWT without verifying it, or nil if the
-// token is opaque: a string that has no three parts, or whose second one is not
-// a JSON object. The other parts are for whoever verifies the token.
+// token is opaque. A token is opaque if it does not have three parts, or if its
+// second part is not a JSON object. readClaims ignores the other parts.
 func readClaims(token string) map[string]any {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -31,18 +31,18 @@ func readClaims(token string) map[string]any {
 	return claims
 }
 
-// normalized returns a segment of a JWT as RFC 7515 has it. Some gateways write
-// padding, or the other alphabet of base64.
+// normalized returns a segment of a JWT in the form of RFC 7515. Some gateways
+// write padding, or the standard alphabet of base64.
 func normalized(segment string) string {
 	return strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(segment, "="))
 }
 
-// maxTime is the end of the year 9999 in seconds since 1970. A larger number is
-// not a time in seconds.
+// maxTime is the end of the year 9999 in seconds since 1970. Larger numbers are
+// not times in seconds.
 const maxTime = 253402300799
 
-// timeClaim returns a claim in seconds since 1970, and false if it is absent or
-// is not a time.
+// timeClaim returns a claim in seconds since 1970. It returns false if the
+// claim is absent or is not a time.
 func timeClaim(claims map[string]any, name string) (float64, bool) {
 	number, ok := claims[name].(json.Number)
 	if !ok {
@@ -52,8 +52,8 @@ func timeClaim(claims map[string]any, name string) (float64, bool) {
 	return seconds, err == nil && seconds > 0 && seconds <= maxTime
 }
 
-// accountClaim returns a claim that names an account, as text, and "" if there
-// is none.
+// accountClaim returns a claim that names an account, as text, or "" if the
+// claim is absent.
 func accountClaim(claims map[string]any, name string) string {
 	value, ok := claims[name]
 	if !ok || value == nil {
@@ -62,15 +62,15 @@ func accountClaim(claims map[string]any, name string) string {
 	return fmt.Sprint(value)
 }
 
-// maxIDLength is the length of the longest text that is read as a number: so
-// many digits fit exactly into idPrecision bits.
+// maxIDLength is the length of the longest text that is read as a number. A
+// number of that many digits fits exactly into idPrecision bits.
 const (
 	maxIDLength = 64
 	idPrecision = 256
 )
 
-// sameID reports whether two texts name the same account: 4711, 4711.0 and
-// 4.711e3 do, 4712 does not.
+// sameID reports whether two texts name the same account. 4711, 4711.0 and
+// 4.711e3 do.
 func sameID(named, id string) bool {
 	if named == id {
 		return true
@@ -80,14 +80,13 @@ func sameID(named, id string) bool {
 	return aOK && bOK && a.Cmp(b) == 0
 }
 
-// namesNone reports whether a text names no account: it is empty, or zero.
+// namesNone reports whether a text names no account: it is empty or zero.
 func namesNone(named string) bool {
 	n, ok := integer(named)
 	return named == "" || ok && n.Sign() == 0
 }
 
-// integer returns the integer that a JSON number stands for, however it is
-// written.
+// integer returns the integer that a JSON number represents, in any notation.
 func integer(text string) (*big.Float, bool) {
 	if len(text) > maxIDLength || strings.ContainsFunc(text, notNumeric) {
 		return nil, false

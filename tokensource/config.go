@@ -12,31 +12,32 @@ const (
 	queuedPerIssuance   = 64
 )
 
-// Config is how a [Source] is configured. Only Issuer is required.
+// Config configures a [Source]. Only Issuer is required.
 type Config struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 
-	// Issuer obtains the tokens.
+	// Issuer obtains the tokens. Required.
 	Issuer Issuer
 
-	// MaxAccounts is how many accounts' tokens are kept; beyond it, those used
-	// least recently are forgotten, roughly. 0 means 10,000. Tokens that were
-	// not used for 15 minutes may be forgotten earlier.
+	// MaxAccounts is the number of accounts whose tokens the Source keeps.
+	// 0 means 10,000. Beyond that number the Source evicts roughly the
+	// accounts used least recently. It may evict tokens earlier that were
+	// not used for 15 minutes.
 	MaxAccounts int
 
-	// MaxIssuances is how many issuances run at once, over all accounts; 64
-	// times as many may wait for their turn. 0 means 16.
+	// MaxIssuances is the number of issuances that run at once, over all
+	// accounts. 0 means 16. 64 times as many issuances may wait for a slot.
 	MaxIssuances int
 
-	// IssueTimeout is how long one issuance may take, waiting for its turn
-	// included. 0 means 10 seconds.
+	// IssueTimeout bounds the duration of one issuance, including its wait
+	// for a slot. 0 means 10 seconds.
 	IssueTimeout time.Duration
 
-	// Hooks are told what happens.
+	// Hooks observe the Source. The zero Hooks observe nothing.
 	Hooks Hooks
 }
 
-// validate returns every fault, joined by errors.Join.
+// validate returns every fault in the configuration, joined by errors.Join.
 func (c *Config) validate() error {
 	var faults []error
 	if c.Issuer == nil {
@@ -57,7 +58,6 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// limits returns the limits of a configuration.
 func (c *Config) limits() Limits {
 	return Limits{MaxAccounts: c.MaxAccounts, MaxIssuances: c.MaxIssuances, IssueTimeout: c.IssueTimeout}
 }

@@ -1,12 +1,12 @@
 package tokensource
 
-// A ConfigError is one fault in a configuration. Constructors report all of
-// them at once, joined by errors.Join.
+// A ConfigError is one fault in a configuration. Constructors report all faults
+// at once, joined by errors.Join.
 type ConfigError struct {
 	// Field is the path of the field, as in "Config.Issuer.BaseURL".
 	Field string
-	// Reason says what is wrong with it, and what to set. It never holds the
-	// value of a secret.
+	// Reason says what is wrong with the field, and what to set. It never
+	// holds the value of a secret.
 	Reason string
 }
 

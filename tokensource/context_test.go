@@ -23,7 +23,7 @@ func TestContextWithToken_CarriesAToken(t *testing.T) {
 	if tok, ok := tokensource.TokenFromContext(context.Background()); ok {
 		t.Errorf("a bare context carries %v", tok)
 	}
-	want := token(t, newSource(t, &desk{}), acct(t, 7))
+	want := token(t, newSource(t, &fakeIssuer{}), acct(t, 7))
 	if tok, ok := tokensource.TokenFromContext(tokensource.ContextWithToken(t.Context(), want)); !ok || tok != want {
 		t.Errorf("got %v, %v", tok, ok)
 	}

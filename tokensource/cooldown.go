@@ -6,15 +6,15 @@ import (
 	"github.com/pismoauth/pismoauth/internal/backoff"
 )
 
-// How long no issuance follows a failed one.
+// The lengths of a cooldown.
 const (
 	cooldownBase = time.Second
-	// cooldownLimit bounds the delay for most causes.
+	// cooldownLimit bounds a cooldown for most causes.
 	cooldownLimit = 30 * time.Second
-	// cooldownLimitRejected bounds that of a Source whose credentials are
-	// rejected: waiting does not mend them.
+	// cooldownLimitRejected bounds the cooldown of a Source whose
+	// credentials are rejected. Waiting does not correct credentials.
 	cooldownLimitRejected = 5 * time.Minute
-	// cooldownLimitRequested bounds what a Retry-After can ask for.
+	// cooldownLimitRequested bounds a cooldown that a Retry-After requests.
 	cooldownLimitRequested = time.Minute
 )
 
@@ -27,11 +27,11 @@ type cooldown struct {
 	revision string        // of the credentials that failed
 }
 
-// add notes another failure, of an issuance that began some time ago. The delay
-// doubles with each failure up to a limit, unless the endpoint said how long to
-// wait; a Retry-After below a second counts as a second. The limit counts from
-// the beginning of the issuance, so that the first success comes within it after
-// an endpoint that hung, too.
+// add records the failure of an issuance that began at began. The delay doubles
+// with each failure up to a limit. If the endpoint sent Retry-After, the delay
+// is that instead, but at least a second. The limit counts from the beginning
+// of the issuance. So the first success after an endpoint hung comes within the
+// limit, too.
 func (c *cooldown) add(cause *Error, revision string, began, now, limit time.Duration) {
 	limit = max(limit-(now-began), cooldownBase)
 	delay := backoff.EqualJitter(backoff.Exponential(c.failures, cooldownBase, limit))
@@ -41,8 +41,8 @@ func (c *cooldown) add(cause *Error, revision string, began, now, limit time.Dur
 	*c = cooldown{c.failures + 1, cause, now + delay, revision}
 }
 
-// left returns how long the cooldown lasts, and 0 if an issuance may begin.
-// Failures with other credentials than the present ones do not count.
+// left returns the time until the cooldown ends, or 0 if an issuance may begin.
+// Failures with credentials of another revision do not count.
 func (c *cooldown) left(now time.Duration, revision string) time.Duration {
 	if c.failures == 0 || c.revision != revision {
 		return 0

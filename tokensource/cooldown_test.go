@@ -17,7 +17,7 @@ func failure(kind tokensource.ErrorKind, status int, retryAfter time.Duration) *
 
 func TestCooldown_CallersInARowCostOne(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(errDown)
 		src := newSource(t, d)
 		one := src.ForAccount(acct(t, 1))
@@ -46,7 +46,7 @@ func TestIssuance_TransientErrorsGetASecondTry(t *testing.T) {
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{}
+				d := &fakeIssuer{}
 				d.fail(failure(kind, 0, 0))
 				src := newSource(t, d)
 				wantNoToken(t, src, acct(t, 1), kind)
@@ -63,7 +63,7 @@ func TestIssuance_TransientErrorsGetASecondTry(t *testing.T) {
 
 func TestIssuance_SecondAttemptSucceeds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.refuseIf(func(tokensource.Account) error {
 			if len(d.calls) == 1 {
 				return errDown
@@ -85,7 +85,7 @@ func TestCooldown_DoublesWithJitter(t *testing.T) {
 		least, most := full, time.Duration(0)
 		for range sources {
 			bubble(t, func(t *testing.T) {
-				d := &desk{}
+				d := &fakeIssuer{}
 				d.fail(errDown)
 				src := newSource(t, d)
 				var err *tokensource.Error
@@ -110,7 +110,7 @@ func TestCooldown_DoublesWithJitter(t *testing.T) {
 
 func TestCooldown_ErrorSaysHowLongAndWhy(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, 20*time.Second))
 		src := newSource(t, d)
 		start := time.Now()
@@ -141,7 +141,7 @@ func TestCooldown_HonoursRetryAfter(t *testing.T) {
 	} {
 		t.Run(asked.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{}
+				d := &fakeIssuer{}
 				d.fail(failure(tokensource.ErrRateLimited, 429, asked))
 				src := newSource(t, d)
 				for range 2 {
@@ -159,7 +159,7 @@ func TestCooldown_HonoursRetryAfter(t *testing.T) {
 
 func TestCooldown_IgnoresNegativeRetryAfter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, -time.Hour))
 		src := newSource(t, d)
 		err := wantNoToken(t, src, acct(t, 1), tokensource.ErrRateLimited)
@@ -171,7 +171,7 @@ func TestCooldown_IgnoresNegativeRetryAfter(t *testing.T) {
 
 func TestCooldown_SuccessEndsTheSeries(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(errDown)
 		src := newSource(t, d)
 		for range 6 {
@@ -194,7 +194,7 @@ func TestCooldown_SuccessEndsTheSeries(t *testing.T) {
 func TestCooldown_DelaysNoOtherAccount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const latency = 100 * time.Millisecond
-		d := &desk{latency: latency, lifetime: 2 * time.Second}
+		d := &fakeIssuer{latency: latency, lifetime: 2 * time.Second}
 		bad := acct(t, 1)
 		d.refuseIf(func(account tokensource.Account) error {
 			if account == bad {

@@ -5,24 +5,24 @@ import (
 	"fmt"
 )
 
-// An answer is what a call of foreign code comes to.
+// An answer is the result of a call of foreign code.
 type answer[T any] struct {
 	value    T
 	panicked error // nil if the call returned
 }
 
-var errGoexit = errors.New("it ended its goroutine")
+var errGoexit = errors.New("the call ended its goroutine")
 
 // detach calls foreign code, such as an issuer or a hook, on a goroutine of its
-// own: a caller who stops waiting for it is free to go. The channel gets one
-// answer, after a panic and after runtime.Goexit too.
+// own, so that the caller may stop waiting. The channel gets one answer, even
+// after a panic or runtime.Goexit.
 func detach[T any](call func() T) <-chan answer[T] {
 	answers := make(chan answer[T], 1)
 	go func() {
 		a := answer[T]{panicked: errGoexit}
 		defer func() {
 			if p := recover(); p != nil {
-				a.panicked = fmt.Errorf("it panicked: %v", p)
+				a.panicked = fmt.Errorf("the call panicked: %v", p)
 			}
 			answers <- a
 		}()

@@ -1,73 +1,83 @@
-// Package tokensource keeps tokens for the Pismo platform: one per account,
-// issued once however many ask for it, kept while it lives, renewed before it
-// expires, and replaced when it is refused.
+// Package tokensource provides access tokens for the Pismo platform. A [Source]
+// keeps one token per account. It issues each token once, however many callers
+// ask for it. It renews a token before the token expires, and replaces a token
+// that the platform refuses.
 //
 //	source, err := tokensource.New(tokensource.Config{Issuer: &passport.S2S{ … }})
 //	account, err := tokensource.ParseAccountID("102681871")
 //	token, err := source.Token(ctx, account)
 //	token.SetAuthHeader(req.Header)
 //
-// Most programs hand the [Source] to a transport.Transport, and ask for no
-// token themselves.
+// Most programs hand the [Source] to a transport.Transport, and call no method
+// of the Source themselves.
 //
 // # The life of a token
 //
 // For a caller, the token of an account is in one of four states:
 //
-//   - Fresh: it is returned at once.
-//   - Stale, in the last quarter of its life, or a little earlier or later, so
-//     that tokens issued together are not renewed together: it is returned at
-//     once, and its successor is issued in the background.
-//   - Unusable: there is none, or it has less than 15 s left, or less than a
-//     tenth of its life. The caller waits for the one issuance that runs for
-//     the account, and starts it if there is none.
-//   - In cooldown: issuances failed a moment ago. The caller gets the cause at
-//     once, with the time after which asking again makes sense.
+//   - Fresh. The Source returns the token at once.
+//   - Stale. The token is in about the last quarter of its life. The Source
+//     returns it at once, and issues its successor in the background. The start
+//     of this state varies from token to token, so that tokens issued together
+//     are not renewed together.
+//   - Unusable. There is no token, or it has less than 15 s left, or less than
+//     a tenth of its life. The caller waits for the issuance that runs for the
+//     account. If none runs, the caller starts one.
+//   - In cooldown. There is no usable token, and issuances failed a moment ago.
+//     The Source returns the cause of the failure at once, with the time after
+//     which a retry makes sense.
 //
-// A life is counted from just before the token was asked for. Its length is the
-// shortest that the endpoint tells: exp − iat if the token is a JWT, expires_in,
-// and exp minus the time of the answer by the endpoint's own clock. So no clock
-// has to agree with Pismo's.
+// A token's life begins just before the request for the token. Its length is
+// the shortest that the endpoint states: exp − iat if the token is a JWT,
+// expires_in, or exp minus the time of the response by the endpoint's own
+// clock. So the local clock need not agree with Pismo's.
 //
 // # Refusals
 //
-// A token that the platform refuses is replaced by [Source.Renew]. New callers
-// wait for its successor for at most a second, and then get the refused token:
-// refused by one endpoint is not revoked. When three different endpoints have
-// refused a token, and none has accepted it in between, it is not handed out any
-// more.
+// [Source.Renew] replaces a token that the platform refuses. New callers wait
+// for the successor for at most a second, and then get the refused token. A
+// refusal by one endpoint does not mean that the token is revoked. When three
+// different endpoints have refused a token, and none has accepted it in
+// between, the Source stops handing it out.
 //
 // # Failures
 //
-// An issuance that fails for a passing reason makes a second attempt; the next
-// ones make one. After each failure the account is in cooldown for between half
-// and all of 1 s, 2 s, 4 s and so on up to 30 s, or as long as a Retry-After
-// says, up to a minute.
+// An issuance that fails for a temporary reason makes a second attempt. The
+// issuances after a failed issuance make one attempt each. After each failure
+// the account is in cooldown. The cooldown lasts between half and all of 1 s, 2
+// s, 4 s and so on up to 30 s. If the endpoint sends Retry-After, the cooldown
+// lasts that long, up to a minute.
 //
-// When three different accounts have failed with no success between, or the
-// organization has, a breaker opens for the whole Source, for as long, and for
-// up to 5 minutes if the credentials were rejected. After that one issuance goes
-// through, and what comes of it closes the breaker or opens it again. A rejected
-// account counts only if it has had a token before, or if no account has:
-// requests for accounts that do not exist open nothing for the others.
+// A breaker opens for the whole Source when three different accounts have
+// failed with no success in between, or when the organization has failed. It
+// stays open for the same times, and for up to 5 minutes if the credentials
+// were rejected. Then the breaker lets one issuance through. The outcome of
+// that issuance closes the breaker or opens it again. A rejected account counts
+// only if it has had a token before, or if no account has had a token. So
+// requests for accounts that do not exist do not open the breaker.
 //
-// A token that lives is handed out through all of it.
+// While the breaker is open, the Source still hands out the tokens that are
+// valid.
 //
 // # Rules of correct use
 //
 //   - Make one Source for each set of credentials, and share it.
-//   - Do not keep tokens: ask for one for each request. It costs a look-up.
-//   - When the platform refuses a token, call [Source.Renew] with it, and do not
-//     count on the renewal: a 401 has many reasons.
-//   - The zero [Account] is invalid. Say [Organization] if you mean it.
-//   - Log tokens, accounts and errors as they are. What is secret in them does
-//     not show.
+//   - Do not keep tokens. Ask the Source for a token for each request. This
+//     costs one look-up.
+//   - When the platform refuses a token, call [Source.Renew] with it. Do not
+//     rely on the renewal: a 401 has many reasons.
+//   - The zero [Account] is invalid. Use [Organization] for the whole
+//     organization.
+//   - Log tokens, accounts and errors as they are. They do not print their
+//     secrets.
 //
 // # Reading order
 //
-// source.go has the Source. A call of Token goes through acquire.go, which finds
-// the account's entry (entry.go) and waits for an issuance (issuance.go). What
-// comes back is a grant (grant.go, claims.go), which becomes a token (token.go).
-// A refusal comes in through renew.go and evidence.go. breaker.go, cooldown.go,
-// revision.go and slots.go say when no issuance may begin.
+// config.go has the configuration, source.go the Source. A call of Token goes
+// through acquire.go, which finds the account's entry (entry.go) and waits for
+// an issuance (issuance.go, issuance_hook.go). ask.go calls the issuer. The
+// issuer returns a grant (grant.go, claims.go), which becomes a token
+// (token.go). A refusal arrives in renew.go and refusals.go. breaker.go,
+// cooldown.go, revision.go and slots.go decide when no issuance may begin. The
+// errors stand in errorkind.go and errors.go.
 package tokensource

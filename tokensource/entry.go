@@ -8,25 +8,26 @@ import (
 	"github.com/pismoauth/pismoauth/internal/backoff"
 )
 
-// An entry is what a [Source] keeps for one account.
+// An entry is the state that a [Source] keeps for one account.
 type entry struct {
-	// current is the token that callers get without a lock. It is nil while
-	// there is none to hand out, and while a refused one is being replaced.
+	// current is the token that callers get without a lock. It is nil if
+	// there is no token to hand out, or while a refused token is being
+	// replaced.
 	current atomic.Pointer[Token]
 	lastUse atomic.Int64 // a time.Duration on the Source's monotonic clock
 
 	account Account
 
 	mu          sync.Mutex
-	newest      *Token         // the one issued last, in service or not
+	newest      *Token         // the token issued last, even if out of service
 	invalidated bool           // an operator took newest out of service
-	flight      *issuance      // the issuance that is running, if one is
+	running     *issuance      // the running issuance, or nil
 	cooldown    cooldown       // after failed issuances
-	budget      backoff.Budget // for renewals that refusals ask for
-	evicted     bool           // this entry is not in the map any more
+	budget      backoff.Budget // for the renewals of refused tokens
+	evicted     bool           // the entry is no longer in the map
 }
 
-// fresh returns the current token if it needs no renewal yet, and else nil.
+// fresh returns the current token if it needs no renewal yet, or nil.
 func (e *entry) fresh(now instant) *Token {
 	t := e.current.Load()
 	if t == nil || t.stale.passed(now) {
@@ -36,23 +37,22 @@ func (e *entry) fresh(now instant) *Token {
 	return t
 }
 
-// usable returns the newest token if it may be handed out now, and else nil. It
-// may be where it is not current, too: a refused token serves if it cannot be
+// usable returns the newest token if it may be handed out now, or nil. The
+// token need not be the current one: a refused token is usable if it cannot be
 // replaced. The caller holds the lock.
 func (e *entry) usable(now instant) *Token {
 	t := e.newest
-	if t == nil || e.invalidated || t.expiring(now) || t.condemned() {
+	if t == nil || e.invalidated || t.expiring(now) || t.presumedRevoked() {
 		return nil
 	}
 	return t
 }
 
-// serving returns the token that is in service, and else nil. A refused token
-// returns to service when the patience of its renewal is over. The caller holds
-// the lock.
+// serving returns the token in service, or nil. A refused token returns to
+// service when the patience for its renewal is over. The caller holds the lock.
 func (e *entry) serving(now instant) *Token {
 	t := e.current.Load()
-	if t == nil && (e.flight == nil || e.flight.patience <= now.mono) {
+	if t == nil && (e.running == nil || e.running.patience <= now.mono) {
 		t = e.usable(now)
 		e.current.Store(t)
 	}
@@ -62,54 +62,59 @@ func (e *entry) serving(now instant) *Token {
 	return t
 }
 
-// join returns the decision to wait for the issuance that is running. The caller
-// holds the lock.
+// join returns the decision to wait for the running issuance. The caller holds
+// the lock.
 func (e *entry) join(now instant) decision {
-	d := decision{flight: e.flight, origin: OriginJoined}
+	d := decision{issuance: e.running, origin: OriginJoined}
 	if e.usable(now) != nil {
-		d.patience = e.flight.patience - now.mono
+		d.patience = e.running.patience - now.mono
 	}
 	return d
 }
 
-// inHand returns the token that may be handed out, and else nil.
-func (e *entry) inHand(now instant) *Token {
+// usableNow returns the token that may be handed out, or nil.
+func (e *entry) usableNow(now instant) *Token {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.usable(now)
 }
 
-// condemned returns the newest token if it could serve but for its refusals. The
-// caller holds the lock.
-func (e *entry) condemned(now instant) *Token {
-	if t := e.newest; t != nil && !e.invalidated && !t.expiring(now) && t.condemned() {
+// newestRevoked returns the newest token if only its refusals make it unusable,
+// or nil. The caller holds the lock.
+func (e *entry) newestRevoked(now instant) *Token {
+	if t := e.newest; t != nil && !e.invalidated && !t.expiring(now) && t.presumedRevoked() {
 		return t
 	}
 	return nil
 }
 
-// reasonToIssue returns why a token is issued for a caller who has none to use.
+// reasonToIssue returns why the Source issues a token for a caller without a
+// usable token. The caller holds the lock.
 func (e *entry) reasonToIssue(now instant) IssueReason {
 	switch {
 	case e.newest == nil || e.invalidated:
 		return ReasonCold
-	case e.condemned(now) != nil:
+	case e.newestRevoked(now) != nil:
 		return ReasonRejected
 	}
 	return ReasonExpired
 }
 
-// admit reports whether t may become the newest token. A value that the endpoint
-// hands out again is not another token: the one there is keeps its age, and its
-// refusals. That is an error, so that no request is replayed with it. Only an
-// opaque token may begin another life when the first is over: nothing but the
-// endpoint can tell whether it has expired, and the endpoint hands it out. The
-// caller holds the lock.
-func (e *entry) admit(t *Token, now instant) *Error {
+// checkRepeat returns an error if t may not become the newest token.
+//
+// If the endpoint hands out the same value again, that is not another token.
+// The newest token keeps its age and its refusals, and admit returns an error,
+// so that no request is replayed with the same token. There is one exception.
+// An opaque token does not state its expiry, so only the endpoint knows whether
+// it has expired. If the endpoint hands out an opaque token again after the end
+// of its life, the token begins another life.
+//
+// The caller holds the lock.
+func (e *entry) checkRepeat(t *Token, now instant) *Error {
 	again := e.newest != nil && e.newest.Reveal() == t.Reveal()
 	over := again && e.newest.end.passed(now)
 	switch {
-	case !again || over && !t.tellsExpiry():
+	case !again || over && !t.statesExpiry():
 		return nil
 	case over:
 		return NewError(ErrMalformedResponse, errExpiredAgain)
@@ -119,31 +124,31 @@ func (e *entry) admit(t *Token, now instant) *Error {
 	return NewError(ErrMalformedResponse, errSameToken)
 }
 
-// settle ends the issuance f: its token becomes the newest. If it has none, a
-// refused token is back in service.
-func (e *entry) settle(f *issuance, now instant) {
+// complete ends the issuance f. The token of f becomes the newest token. If f
+// has no token, a refused token returns to service.
+func (e *entry) complete(f *issuance, now instant) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.flight = nil
+	e.running = nil
 	if f.token != nil {
 		e.newest, e.invalidated = f.token, false
 	}
 	usable := e.usable(now)
 	if f.err != nil {
-		f.survivor = usable
+		f.fallback = usable
 	}
 	e.current.Store(usable)
 }
 
-// touch notes that the entry is in use, to the second: a hot account does not
-// write to memory that all processors read.
+// touch records the use of the entry, with a resolution of one second. So a
+// busy account does not write to shared memory for each request.
 func (e *entry) touch(now instant) {
 	if used := e.lastUse.Load(); now.mono-time.Duration(used) > time.Second {
 		e.lastUse.Store(int64(now.mono))
 	}
 }
 
-// inCooldown reports whether issuances failed a moment ago.
+// inCooldown reports whether the account is in cooldown.
 func (e *entry) inCooldown(now time.Duration, revision string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -170,11 +175,11 @@ func (e *entry) LastUse() time.Duration {
 	return used
 }
 
-// Evict implements [lru.Entry].
+// Evict implements [lru.Entry]. An entry with a running issuance stays.
 func (e *entry) Evict() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.flight != nil {
+	if e.running != nil {
 		return false
 	}
 	e.evicted = true
@@ -182,7 +187,7 @@ func (e *entry) Evict() bool {
 	return true
 }
 
-// entry returns the entry of account, locked.
+// entry returns the entry of account with its lock held.
 func (s *Source) entry(account Account, now instant) *entry {
 	e, ok := s.entries.Load(account)
 	for {

@@ -1,67 +1,68 @@
 package tokensource
 
-// An ErrorKind says why there is no token. The list is closed. An ErrorKind is an
-// error itself, so that a caller can ask for one by name:
+// An ErrorKind is the reason why there is no token. The list is closed. An
+// ErrorKind is also an error, so that a caller can test for one:
 //
 //	if errors.Is(err, tokensource.ErrRateLimited) { … }
 //
-// Its string value is stable, and fit for an attribute of a metric.
+// Its string value is stable, and can be used as an attribute of a metric.
 type ErrorKind string
 
 // The kinds of [Error].
 const (
-	// ErrCredentialsRejected: the token endpoint does not accept the
-	// credentials, or has refused three different accounts in a row.
+	// ErrCredentialsRejected: the token endpoint rejected the credentials,
+	// or rejected three different accounts in a row.
 	ErrCredentialsRejected ErrorKind = "credentials_rejected"
 	// ErrAccountRejected: the token endpoint refused a token for this account.
 	ErrAccountRejected ErrorKind = "account_rejected"
-	// ErrAccountMismatch: the answer was a token for another account than the
-	// one asked for. It was thrown away.
+	// ErrAccountMismatch: the response held a token for another account
+	// than the requested one. The Source discarded it.
 	ErrAccountMismatch ErrorKind = "account_mismatch"
 	// ErrRateLimited: the token endpoint answered 429.
 	ErrRateLimited ErrorKind = "rate_limited"
 	// ErrUnavailable: the token endpoint could not be reached, or answered
-	// with a server error or with a page of something in front of it.
+	// with a server error or with the page of an intermediary.
 	ErrUnavailable ErrorKind = "unavailable"
-	// ErrTimeout: there was no answer within the issuance's time limit, or
-	// the caller's own deadline passed while it waited.
+	// ErrTimeout: no response arrived within the issuance's time limit, or
+	// the caller's own deadline passed during the wait.
 	ErrTimeout ErrorKind = "timeout"
-	// ErrMalformedResponse: the token endpoint answered with something that
-	// is not a token.
+	// ErrMalformedResponse: the token endpoint's response is not a usable
+	// token.
 	ErrMalformedResponse ErrorKind = "malformed_response"
-	// ErrOverloaded: too many accounts wait for an issuance already.
+	// ErrOverloaded: too many issuances wait for a slot.
 	ErrOverloaded ErrorKind = "overloaded"
-	// ErrRenewalLimited: tokens of this account were refused so often that
-	// renewing has to wait; see [Source.Renew].
+	// ErrRenewalLimited: the account's budget for renewals is spent. See
+	// [Source.Renew].
 	ErrRenewalLimited ErrorKind = "renewal_limited"
-	// ErrIssuerPanic: the [Issuer] panicked.
+	// ErrIssuerPanic: the [Issuer] or a hook panicked.
 	ErrIssuerPanic ErrorKind = "issuer_panic"
-	// ErrCanceled: the caller's context was canceled while it waited.
+	// ErrCanceled: the caller's context was canceled during the wait.
 	// errors.Is(err, context.Canceled) holds too.
 	ErrCanceled ErrorKind = "canceled"
-	// ErrMisconfigured: the request could not be made as the program is
-	// written or configured. Nothing was sent.
+	// ErrMisconfigured: the program or its configuration makes the request
+	// impossible. No request was sent.
 	ErrMisconfigured ErrorKind = "misconfigured"
 )
 
-// explanations are the texts that [ErrorKind.Error] returns. They say what is wrong
-// and what to do, and hold nothing that came from outside.
+// explanations are the texts that [ErrorKind.Error] returns. Each says what
+// failed and, if possible, what to do. They hold nothing that came from
+// outside.
 var explanations = map[ErrorKind]string{
-	ErrCredentialsRejected: "the token endpoint rejected the credentials, check the server key and secret",
+	ErrCredentialsRejected: "the token endpoint rejected the credentials; check the server key and secret",
 	ErrAccountRejected:     "the token endpoint rejected the account, or the credentials",
 	ErrAccountMismatch:     "the token endpoint answered with a token for another account, which was discarded",
 	ErrRateLimited:         "the token endpoint limits the rate of requests",
 	ErrUnavailable:         "the token endpoint is unavailable",
-	ErrTimeout:             "there was no token within the time limit",
-	ErrMalformedResponse:   "the token endpoint answered with something that is not a usable token",
+	ErrTimeout:             "no token arrived within the time limit",
+	ErrMalformedResponse:   "the token endpoint answered without a usable token",
 	ErrOverloaded:          "too many token requests are waiting",
 	ErrRenewalLimited:      "tokens of this account are refused too often, so renewals are limited",
 	ErrIssuerPanic:         "the issuer or a hook panicked",
-	ErrCanceled:            "the caller left before there was a token",
+	ErrCanceled:            "the caller canceled its request before a token arrived",
 	ErrMisconfigured:       "no token request was made because the configuration is wrong",
 }
 
-// Error returns what the kind means, in a sentence.
+// Error returns the meaning of the kind in a sentence.
 func (k ErrorKind) Error() string {
 	if text, ok := explanations[k]; ok {
 		return "pismoauth: " + text
@@ -69,7 +70,7 @@ func (k ErrorKind) Error() string {
 	return "pismoauth: " + string(k)
 }
 
-// isPermanent reports whether only a person can mend the cause.
+// isPermanent reports whether only a person can remove the cause.
 func (k ErrorKind) isPermanent() bool {
 	switch k {
 	case ErrCredentialsRejected, ErrAccountRejected, ErrAccountMismatch, ErrIssuerPanic, ErrMisconfigured:

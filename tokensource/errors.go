@@ -8,42 +8,43 @@ import (
 	"time"
 )
 
-// An Error says why a Source has no token. Every error that a [Source] returns
-// is one; find it with errors.As, or ask for its kind with errors.Is.
+// An Error says why a [Source] has no token. Every error that a Source returns
+// is an Error. Find it with errors.As, or test for its kind with errors.Is.
 //
-// Its text says what failed and what to do. It is made of constants, numbers,
-// and causes that are safe to print because of how they are made, see [Explain]:
-// no response body, no URL and no account, because error texts end in span
-// statuses, access logs and error pages. Any other cause is not part of the
-// text. errors.Unwrap, errors.As and errors.Is find it; log it with care.
+// Its text says what failed and what to do. The text consists of constants,
+// numbers, and causes that are safe to print, see [Explain]. It holds no
+// response body, no URL and no account, because error texts appear in spans,
+// access logs and error pages. The text omits any other cause. errors.Unwrap,
+// errors.As and errors.Is find such a cause. Log it with care.
 //
-// An Error is immutable once returned: callers who wait for the same issuance
-// get the same one.
+// An Error is immutable. Callers that wait for the same issuance get the same
+// Error.
 type Error struct {
-	// Kind is why. It is never empty.
+	// Kind is the reason. It is never empty.
 	Kind ErrorKind
-	// StatusCode is that of the token endpoint's answer; 0 if there was none.
+	// StatusCode is the status of the token endpoint's response, or 0 if
+	// there was none.
 	StatusCode int
-	// RetryAfter is how long asking again is pointless: until then the Source
-	// answers with this error, and leaves the network alone. 0 if unknown.
+	// RetryAfter is the time during which a retry is pointless: the Source
+	// returns this error without sending a request. 0 means unknown.
 	RetryAfter time.Duration
-	// Suppressed says that nothing was tried: issuances failed a moment ago,
-	// for the reason that Kind and StatusCode tell.
+	// Suppressed means that the Source sent no request, because issuances
+	// failed a moment ago. Kind and StatusCode describe that failure.
 	Suppressed bool
-	// CorrelationID is the x-cid of the token endpoint's answer, for a ticket
-	// with Pismo's support. Empty if there was none.
+	// CorrelationID is the x-cid of the token endpoint's response, for a
+	// ticket with Pismo's support. It is empty if there was none.
 	CorrelationID string
 
-	issuance uint64 // the number of the one that failed; 0 if none did
+	issuance uint64 // the number of the failed issuance, or 0
 
-	// Behind a pointer, because fmt prints an error in an unexported field as
-	// the struct it is, if the verb is wrong for one.
+	// The cause is behind a pointer. With a wrong verb, fmt would print an
+	// error in an unexported field as a struct.
 	cause *error
 }
 
-// NewError returns an Error of the given kind. The cause may be nil. It is meant
-// for implementations of [Issuer]. A cause that [Explain] made, and a
-// [*ConfigError], become part of the text.
+// NewError returns an Error of the given kind. The cause may be nil. NewError
+// is for implementations of [Issuer]. The text includes the cause if it is a
+// [*ConfigError] or an error that [Explain] made.
 func NewError(kind ErrorKind, cause error) *Error {
 	if cause == nil {
 		return &Error{Kind: kind}
@@ -51,8 +52,8 @@ func NewError(kind ErrorKind, cause error) *Error {
 	return &Error{Kind: kind, cause: &cause}
 }
 
-// Error returns the meaning of the kind, the explanation of the cause if it has
-// one, and the numbers of the Error.
+// Error returns the meaning of the kind, the explanation of the cause if there
+// is one, StatusCode, and RetryAfter.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.Error())
@@ -89,41 +90,41 @@ func (e *Error) Unwrap() error {
 	return *e.cause
 }
 
-// Permanent reports whether asking again is pointless until somebody changes the
+// Permanent reports whether a retry is pointless until a person changes the
 // configuration, the credentials, the account or the program.
 func (e *Error) Permanent() bool { return e.Kind.isPermanent() }
 
-// Timeout reports whether the error is a timeout, as net.Error has it.
+// Timeout reports whether the error is a timeout, as in [net.Error].
 func (e *Error) Timeout() bool { return e.Kind == ErrTimeout }
 
 // ErrorType returns the kind. OpenTelemetry's instrumentation of net/http uses
-// it as error.type, without any import on either side.
+// it as error.type, without an import on either side.
 func (e *Error) ErrorType() string { return string(e.Kind) }
 
-// withRetryAfter returns a copy of e that says when asking again makes sense.
+// withRetryAfter returns a copy of e with the time until a retry makes sense.
 func (e *Error) withRetryAfter(wait time.Duration) *Error {
 	later := *e
 	later.RetryAfter = max(wait, 0)
 	return &later
 }
 
-// withIssuance returns a copy of e that knows which issuance has failed.
+// withIssuance returns a copy of e with the number of the failed issuance.
 func (e *Error) withIssuance(issuance uint64) *Error {
 	known := *e
 	known.issuance = issuance
 	return &known
 }
 
-// suppressed returns a copy of e for those who are not allowed to try again
-// before wait has passed.
+// suppressed returns a copy of e for a caller that may not try again before
+// wait has passed.
 func (e *Error) suppressed(wait time.Duration) *Error {
 	later := e.withRetryAfter(wait)
 	later.Suppressed = true
 	return later
 }
 
-// suppressedBy returns the number of the issuance whose failure is why nothing
-// was tried, if err says so, and else 0.
+// suppressedBy returns the number of the failed issuance if err is suppressed,
+// and 0 otherwise.
 func suppressedBy(err error) uint64 {
 	if e, ok := errors.AsType[*Error](err); ok && e.Suppressed {
 		return e.issuance
@@ -131,16 +132,17 @@ func suppressedBy(err error) uint64 {
 	return 0
 }
 
-// asError returns the error of an issuer as an *Error. One without a kind is the
-// endpoint being unavailable, or the time limit.
+// asError returns the error of an issuer as an *Error. An error of another type
+// means a timeout if it wraps context.DeadlineExceeded. Otherwise it means that
+// the endpoint is unavailable.
 func asError(err error) *Error {
 	e, ok := errors.AsType[*Error](err)
 	switch {
-	case ok && e == nil: // Typed, and so an error all the same.
+	case ok && e == nil: // A nil pointer in a non-nil error.
 		return NewError(ErrUnavailable, nil)
 	case ok:
 		issued := *e
-		if issued.Kind == "" || issued.Kind == ErrCanceled { // No caller was asked.
+		if issued.Kind == "" || issued.Kind == ErrCanceled { // An issuer has no caller.
 			issued.Kind = ErrUnavailable
 		}
 		if e.cause != nil {
@@ -163,20 +165,20 @@ func callerError(ctx context.Context) *Error {
 	return NewError(kind, errors.Join(ctx.Err(), context.Cause(ctx)))
 }
 
-// IsPermanent reports whether asking again is pointless until somebody changes
-// something: whether err, or an error that it wraps, has a method Permanent that
-// says so, as the errors of this module's packages have. It is false for errors
-// of the network and of the platform, of which this module knows nothing. It
-// does not say whether a request may be sent twice.
+// IsPermanent reports whether a retry is pointless until a person changes
+// something. It calls the method Permanent of err, or of an error that err
+// wraps. The errors of this module's packages have that method. IsPermanent
+// returns false for errors of the network and of the platform. It does not say
+// whether a request may be sent twice.
 func IsPermanent(err error) bool {
 	var e interface{ Permanent() bool }
 	return errors.As(err, &e) && e.Permanent()
 }
 
-// RetryAfter returns how long to wait before asking again, if err is or wraps an
-// [*Error] that knows it. The network is left alone until then: whoever asks
-// earlier gets the same error. It is false if asking again is pointless, see
-// [IsPermanent], or if err does not say.
+// RetryAfter returns how long to wait before a retry, if err is or wraps an
+// [*Error] with that time. Until then the Source returns the same error without
+// sending a request. RetryAfter returns false if a retry is pointless, see
+// [IsPermanent], or if the time is unknown.
 func RetryAfter(err error) (time.Duration, bool) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e == nil || e.Permanent() || e.RetryAfter <= 0 {

@@ -237,7 +237,7 @@ func TestConfig_ZeroIsRefused(t *testing.T) {
 }
 
 func TestNew_ContactsNoOne(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	newSource(t, d)
 	wantAsked(t, d, 0)
 }

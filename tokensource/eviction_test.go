@@ -18,7 +18,7 @@ func maxAccounts(n int) func(*tokensource.Config) {
 
 func TestMaxAccounts_BoundsTheAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d, maxAccounts(100))
 		for _, account := range accts(t, 1000) {
 			token(t, src, account)
@@ -31,11 +31,11 @@ func TestMaxAccounts_BoundsTheAccounts(t *testing.T) {
 
 func TestMaxAccounts_HoldsAgainAfterARush(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxAccounts(10))
 		accounts := accts(t, 500)
 		together(len(accounts), 0, func(i int) (*tokensource.Token, error) {
-			return src.Token(t.Context(), accounts[i]) // Nobody can be evicted now.
+			return src.Token(t.Context(), accounts[i]) // No account can be evicted now.
 		})
 		token(t, src, acct(t, 1))
 		if src.Status().Accounts > 10 {
@@ -46,7 +46,7 @@ func TestMaxAccounts_HoldsAgainAfterARush(t *testing.T) {
 
 func TestEviction_KeepsAccountsInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{lifetime: time.Hour}
+		d := &fakeIssuer{lifetime: time.Hour}
 		src := newSource(t, d, maxAccounts(100))
 		hot := accts(t, 20)
 		for i := range 400 {
@@ -62,11 +62,11 @@ func TestEviction_KeepsAccountsInUse(t *testing.T) {
 	})
 }
 
-// Somebody who makes up account numbers pushes out few accounts that have a
-// token: at most one in eight, because eviction looks at eight.
+// A client with made-up account numbers evicts few accounts that have a token:
+// at most one in eight, because eviction looks at eight.
 func TestEviction_BeginsWithoutTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{lifetime: time.Hour}
+		d := &fakeIssuer{lifetime: time.Hour}
 		known := accts(t, 50)
 		src := newSource(t, d, maxAccounts(100))
 		for _, account := range known {
@@ -91,7 +91,7 @@ func TestEviction_BeginsWithoutTokens(t *testing.T) {
 
 func TestEviction_DropsIdleAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{lifetime: time.Hour})
+		src := newSource(t, &fakeIssuer{lifetime: time.Hour})
 		for _, account := range accts(t, 8) {
 			token(t, src, account)
 		}
@@ -110,7 +110,7 @@ func TestEviction_DropsIdleAccounts(t *testing.T) {
 
 func TestEviction_AccountSourceSurvives(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 10 * time.Millisecond, lifetime: time.Hour}
+		d := &fakeIssuer{latency: 10 * time.Millisecond, lifetime: time.Hour}
 		src := newSource(t, d, maxAccounts(1))
 		one := src.ForAccount(acct(t, 1))
 		first, err := one.Token(t.Context())
@@ -141,7 +141,7 @@ func TestEviction_AccountSourceSurvives(t *testing.T) {
 
 func TestEviction_SparesRunningIssuances(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxAccounts(1))
 		together(10, 20*time.Millisecond, func(i int) (*tokensource.Token, error) {
 			if i%2 == 0 {
@@ -155,8 +155,8 @@ func TestEviction_SparesRunningIssuances(t *testing.T) {
 	})
 }
 
-// An account that is evicted and comes back, over and over, on real threads: for
-// the race detector, for deadlocks, and for the one issuance at a time.
+// Evicts and reloads one account again and again on real threads. The test
+// detects races, deadlocks, and two issuances at once.
 func TestEviction_OneIssuanceAtATime(t *testing.T) {
 	accounts := accts(t, 16)
 	var atWork sync.Map // of Account to *atomic.Int64
@@ -199,7 +199,7 @@ func TestEviction_OneIssuanceAtATime(t *testing.T) {
 }
 
 func TestEviction_CallerStartsAgain(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	one, other := acct(t, 1), acct(t, 2)
 	src.PlantEvicted(one)

@@ -71,7 +71,7 @@ func ExampleNew_faults() {
 	// pismoauth: Config.MaxAccounts: is negative; leave it 0 for 10,000
 }
 
-// A handle spares the look-up where one account is asked for again and again.
+// An AccountSource saves the look-up of an account that is used often.
 func ExampleSource_ForAccount() {
 	organization := exampleSource().ForAccount(tokensource.Organization())
 	for range 3 {
@@ -138,8 +138,8 @@ func ExampleSource_OAuth2() {
 	// Output: token-1
 }
 
-// Do not wrap it in another cache, and do not hand it to oauth2.NewClient, which
-// does: a token that was revoked and replaced lives on in there.
+// Do not wrap the token source in another cache, and do not pass it to
+// oauth2.NewClient, which does the same: that cache keeps a revoked token.
 func ExampleSource_OAuth2_incorrect() {
 	src, ctx := exampleSource(), context.Background()
 	cached := oauth2.ReuseTokenSource(nil, src.OAuth2(tokensource.Organization())) // Incorrect.
@@ -163,7 +163,8 @@ func ExampleSource_OAuth2_incorrect() {
 	// Output: the revoked token is still in use: true
 }
 
-// The kind of an error says what to do; its text is safe to log and to show.
+// The kind of an error decides the reaction. The text is safe to log and to
+// show.
 func ExampleError() {
 	down := func(context.Context, tokensource.Account) (tokensource.Grant, error) {
 		err := tokensource.NewError(tokensource.ErrRateLimited, errors.New("something to keep to ourselves"))
@@ -190,7 +191,7 @@ func ExampleError() {
 	// true
 }
 
-// Hooks tell a program's own telemetry what happens.
+// Hooks report events to a program's own telemetry.
 func ExampleHooks() {
 	src, err := tokensource.New(tokensource.Config{
 		Issuer: &counter{},
@@ -227,7 +228,7 @@ func ExampleParseAccountID() {
 	// pismoauth: account id: is not a positive integer in canonical decimal form (no sign, space or leading zero, below 2^63)
 }
 
-// The context carries the account from where it is known to where it is used.
+// The context carries the account to the code that needs it.
 func ExampleContextWithAccount() {
 	ctx := tokensource.ContextWithAccount(context.Background(), tokensource.Organization())
 

@@ -5,18 +5,18 @@ import (
 	"errors"
 )
 
-// Explain returns an error with the given text, which wraps cause. The cause may
-// be nil. The text becomes part of the text of an [*Error] that has it as its
-// cause, and so of logs and spans: it must not hold a secret, a token, an account,
-// a response body, or the query of a URL. The text of cause is not shown.
+// Explain returns an error with the given text, which wraps cause. The cause
+// may be nil. If the error is the cause of an [*Error], the text becomes part
+// of the text of that Error, and so of logs and spans. The text must not hold a
+// secret, a token, an account, a response body, or the query of a URL. The text
+// of cause is not shown.
 //
-// It is meant for implementations of [Issuer], which can say what a person needs
-// to know: the variable that is not set, the file that cannot be read, the host
-// that cannot be reached.
+// Explain is for implementations of [Issuer]. They can name the variable that
+// is not set, the file that cannot be read, or the host that cannot be reached.
 func Explain(text string, cause error) error { return &explained{text, &cause} }
 
-// explained is an error with a text that is safe to print, and a cause that may
-// not be. The cause is behind a pointer, because fmt would print it in an
+// explained is an error whose text is safe to print, with a cause that may not
+// be safe. The cause is behind a pointer, because fmt would print it in an
 // unexported field.
 type explained struct {
 	text  string
@@ -48,9 +48,9 @@ func explanationsOf(err error) []string {
 	return nil
 }
 
-// notCanceled returns err so that it is not taken for the caller's own leaving:
-// errors.Is(err, context.Canceled) is false. The calls of an issuer have a context
-// that no caller cancels.
+// notCanceled returns err without context.Canceled in its chain. Otherwise
+// errors.Is would attribute the error to the caller, but no caller cancels the
+// context of an issuer's call.
 func notCanceled(err error) error {
 	if !errors.Is(err, context.Canceled) {
 		return err
@@ -58,5 +58,5 @@ func notCanceled(err error) error {
 	if texts := explanationsOf(err); len(texts) > 0 {
 		return Explain(texts[0], nil)
 	}
-	return Explain("the token request was canceled on its way", nil)
+	return Explain("the issuer canceled the token request", nil)
 }

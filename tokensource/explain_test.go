@@ -41,7 +41,7 @@ func TestExplain_SaysWhatToDo(t *testing.T) {
 }
 
 // Every outer retry asks: is asking again worth it, and when?
-func TestIsPermanent_TellsWhatWaitingMends(t *testing.T) {
+func TestIsPermanent_DependsOnTheKind(t *testing.T) {
 	permanent := map[tokensource.ErrorKind]bool{
 		tokensource.ErrCredentialsRejected: true,
 		tokensource.ErrAccountRejected:     true,

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Verify lets the fuzzer reach what a Source does with a grant.
+// Verify exports verify for the fuzz test.
 func (g Grant) Verify(account Account) (time.Duration, error) {
 	lifetime, err := g.verify(account)
 	if err != nil {
@@ -30,20 +30,20 @@ func (s *Source) PartClocks() *Clocks {
 	return c
 }
 
-// Suspend puts the machine to sleep: the wall clock goes on, the monotonic one
+// Suspend suspends the machine: the wall clock goes on, the monotonic clock
 // does not.
 func (c *Clocks) Suspend(d time.Duration) { c.wall.Add(int64(d)) }
 
-// SetWall sets the wall clock, by d ahead of where it is.
+// SetWall moves the wall clock forward by d.
 func (c *Clocks) SetWall(d time.Duration) { c.wall.Add(int64(d)) }
 
-// PassWithWallStopped lets time pass that the wall clock does not show, because it
-// was set back by as much.
+// PassWithWallStopped advances the monotonic clock by d and leaves the wall
+// clock, as if the wall clock had been set back by d.
 func (c *Clocks) PassWithWallStopped(d time.Duration) { c.mono.Add(int64(d)) }
 
-// PlantEvicted puts into the map what a caller may find there in the middle of
-// an eviction: an entry that is out of service already. The next insertion of
-// another account takes it away.
+// PlantEvicted puts an evicted entry into the map, as a caller may find it in
+// the middle of an eviction. The next insertion of another account removes the
+// entry.
 func (s *Source) PlantEvicted(account Account) {
 	now := s.now().mono
 	s.entries.LoadOrCreate(account, now, func() *entry {

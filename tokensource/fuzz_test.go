@@ -57,8 +57,8 @@ func FuzzGrant(f *testing.F) {
 	})
 }
 
-// namesAccount reports whether an identifier in an answer names an account: an
-// empty one and zero, however it is written, do not.
+// namesAccount reports whether an identifier in a response names an account. An
+// empty identifier and zero, in any notation, do not.
 func namesAccount(id string) bool { return id != "" && !sameNumber(id, "0") }
 
 // sameNumber reports whether two texts are the same number, or the same text.

@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// TestMain runs the tests, and then looks for goroutines that are left. Those in
-// bubbles cannot be: see bubble.
+// TestMain runs the tests, and then looks for leaked goroutines. Goroutines in
+// bubbles cannot leak: see bubble.
 func TestMain(m *testing.M) {
 	m.Run()
 	var left []string
@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	panic("goroutines are left behind:\n\n" + strings.Join(left, "\n\n"))
 }
 
-// ours returns the stacks of the goroutines that run code of this package, but
-// for those of the tests themselves, in which a word is found.
+// ours returns the stacks of the goroutines that run code of this package,
+// except for those of the tests.
 func ours(word string) []string {
 	buffer := make([]byte, 1<<20)
 	var stacks []string
@@ -39,13 +39,13 @@ func ours(word string) []string {
 	return stacks
 }
 
-// inBubble is in the stacks of a bubble's goroutines. There is one bubble at a
-// time: what an earlier test has left over is in none.
+// inBubble appears in the stacks of a bubble's goroutines. Only one bubble
+// exists at a time, and a leaked goroutine of an earlier test is in none.
 const inBubble = "synctest bubble"
 
 func TestSource_GoroutinesEndWithTheIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &desk{latency: time.Hour} // The issuer hangs, but heeds its context.
+		d := &fakeIssuer{latency: time.Hour} // The issuer hangs, but heeds its context.
 		src := newSource(t, d)
 		for i := range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -66,7 +66,7 @@ func TestSource_GoroutinesEndWithTheIssuance(t *testing.T) {
 
 func TestSource_AtRestHasNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		src := newSource(t, &desk{})
+		src := newSource(t, &fakeIssuer{})
 		token(t, src, acct(t, 1))
 		synctest.Wait()
 		if left := ours(inBubble); len(left) > 0 {

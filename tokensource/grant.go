@@ -5,42 +5,41 @@ import (
 	"time"
 )
 
-// A Grant is what an [Issuer] got from a token endpoint. The Source checks it. It
-// refuses a token that could not be sent in a header, one that names another
-// account than the one asked for, and one that has expired by the endpoint's own
-// clock. What else is odd in a Grant costs no token.
+// A Grant is the result of a token request by an [Issuer]. The Source checks
+// it. It rejects a token that cannot be sent in a header, a token that names
+// another account than the requested one, and a token that has expired by the
+// endpoint's own clock. It tolerates all other oddities.
 type Grant struct {
 	// Token is the access token. Required. It may be a JWT or opaque.
 	Token Secret
-	// ExpiresIn is the life of the token as the endpoint told it. 0, and what
-	// makes no sense, count as unknown.
+	// ExpiresIn is the lifetime that the endpoint stated. A value of 0 or
+	// less counts as unknown.
 	ExpiresIn time.Duration
-	// Date is the time of the answer by the endpoint's own clock; zero if it is
-	// unknown. With it, the claim exp of a JWT tells how long the token lives,
-	// whatever the local clock says.
+	// Date is the time of the response by the endpoint's own clock, or zero
+	// if unknown. With Date, the claim exp of a JWT yields the token's
+	// lifetime, whatever the local clock says.
 	Date time.Time
-	// Age is how much of its life the token had spent when it was handed over.
+	// Age is the age of the token when the endpoint handed it over.
 	Age time.Duration
-	// AccountID and ExternalAccountID are the account that the answer named;
-	// empty if it named none.
+	// AccountID and ExternalAccountID identify the account that the
+	// response named. They are empty if it named none.
 	AccountID, ExternalAccountID string
-	// Bare says that the token is sent without a scheme. By default it is
-	// sent as "Bearer <token>".
+	// Bare sends the token without a scheme. By default it is sent as
+	// "Bearer <token>".
 	Bare bool
 }
 
-// The causes of errors that are found here. None of them holds anything of the
-// answer.
+// Causes of errors. None of them holds any part of the response.
 var (
-	errNoToken       = Explain("the answer holds no token", nil)
-	errTokenBytes    = Explain("the token holds characters that RFC 6750 does not allow", nil)
-	errDeadOnArrival = Explain("the token had expired when it arrived", nil)
-	errExpiredAgain  = Explain("the token endpoint handed out the expired token again", nil)
-	errSameToken     = Explain("the token endpoint handed out the same token again", nil)
+	errNoToken          = Explain("the response holds no token", nil)
+	errTokenBytes       = Explain("the token holds characters that RFC 6750 does not allow", nil)
+	errExpiredOnArrival = Explain("the token had expired when it arrived", nil)
+	errExpiredAgain     = Explain("the token endpoint handed out the expired token again", nil)
+	errSameToken        = Explain("the token endpoint handed out the same token again", nil)
 )
 
-// verify reports whether the token may be sent and is for the account, and
-// returns how long it lives.
+// verify returns the lifetime of the token. It returns an error if the token
+// cannot be sent or is for another account.
 func (g Grant) verify(account Account) (time.Duration, *Error) {
 	token := g.Token.Reveal()
 	switch {
@@ -55,31 +54,31 @@ func (g Grant) verify(account Account) (time.Duration, *Error) {
 	}
 	lifetime := g.lifetime(claims)
 	if lifetime <= 0 {
-		return 0, NewError(ErrMalformedResponse, errDeadOnArrival)
+		return 0, NewError(ErrMalformedResponse, errExpiredOnArrival)
 	}
 	return lifetime, nil
 }
 
-// named returns the accounts that the answer and the token name.
+// named returns the accounts that the response and the token name.
 func (g Grant) named(claims map[string]any, account Account) namedAccounts {
 	named := namedAccounts{
 		internal: []string{g.AccountID, accountClaim(claims, "account_id"), accountClaim(claims, "account-id")},
 		external: []string{g.ExternalAccountID, accountClaim(claims, "external_account_id"), accountClaim(claims, "external-account-id")},
 	}
-	// The claim aid was seen beside account-id in samples of 2025, and is
-	// documented nowhere: it counts where it can only make us more careful.
+	// Samples of 2025 had the claim aid beside account-id. Pismo does not
+	// document it. It counts only where it can lead to a rejection.
 	if aid := accountClaim(claims, "aid"); account.Kind() == KindAccount && isDigits(aid) {
 		named.internal = append(named.internal, aid)
 	}
 	return named
 }
 
-// namedAccounts are the identifiers found in an answer and in its token.
+// namedAccounts are the identifiers in a response and its token.
 type namedAccounts struct{ internal, external []string }
 
-// allow reports whether everything that was named is the account: internal ids
-// are compared with internal ones, external with external, and a token for the
-// organization must not name any.
+// allow reports whether every identifier names the account. Internal ids are
+// compared with internal ids, external ids with external ids. A token for the
+// organization must not name any account.
 func (n namedAccounts) allow(account Account) bool {
 	switch account.Kind() {
 	case KindAccount:
@@ -100,37 +99,36 @@ func all(ids []string, ok func(string) bool) bool {
 	return true
 }
 
-// lifetime returns how long the token lives: the shortest life that its claims
-// and the answer tell, or the default if they tell none. It needs no clock of
-// ours to agree with Pismo's. It is not positive if the token has expired by the
-// endpoint's own clock.
+// lifetime returns the lifetime of the token: the shortest that its claims and
+// the response state, or the default if they state none. The local clock need
+// not agree with Pismo's. The result is not positive if the token has expired
+// by the endpoint's own clock.
 func (g Grant) lifetime(claims map[string]any) time.Duration {
 	shortest := maxLifetime
-	told := false
-	tell := func(life time.Duration) { shortest, told = min(shortest, life), true }
+	stated := false
+	state := func(life time.Duration) { shortest, stated = min(shortest, life), true }
 	if g.ExpiresIn > 0 {
-		tell(g.ExpiresIn)
+		state(g.ExpiresIn)
 	}
 	exp, hasExpiry := timeClaim(claims, "exp")
 	if iat, ok := timeClaim(claims, "iat"); ok && hasExpiry && seconds(exp-iat) > 0 {
-		tell(seconds(exp - iat))
+		state(seconds(exp - iat))
 	}
 	if hasExpiry && exp >= minExpiry && !g.Date.IsZero() {
-		tell(seconds(exp - float64(g.Date.UnixNano())/float64(time.Second)))
+		state(seconds(exp - float64(g.Date.UnixNano())/float64(time.Second)))
 	}
-	if !told {
+	if !stated {
 		return defaultLifetime
 	}
 	return shortest
 }
 
 // minExpiry is the beginning of the year 2000 in seconds since 1970. A smaller
-// number is not a date by which a token has expired: it is a life, perhaps, or a
-// date in other units.
+// number does not mean that a token has expired. The number may be a lifetime,
+// or a date in other units.
 const minExpiry = 946684800
 
-// seconds returns a number of seconds as a duration, which is at most the
-// longest life of a token, however many they are.
+// seconds returns n seconds as a duration between -1 s and maxLifetime.
 func seconds(n float64) time.Duration {
 	return time.Duration(max(min(n, maxLifetime.Seconds()), -1) * float64(time.Second))
 }
@@ -144,9 +142,9 @@ func isDigits(s string) bool {
 	return s != ""
 }
 
-// isB64Token reports whether s is a b64token (RFC 6750, section 2.1), and so
-// cannot end a header field or begin another. Each segment of a JWT may have
-// padding, as some gateways write it.
+// isB64Token reports whether s is a b64token (RFC 6750, section 2.1). A
+// b64token cannot end a header field or begin another. Each segment of a JWT
+// may have padding, as some gateways write it.
 func isB64Token(s string) bool {
 	for segment := range strings.SplitSeq(s, ".") {
 		text := strings.TrimRight(segment, "=")

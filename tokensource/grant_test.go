@@ -67,8 +67,8 @@ func TestGrant_InvalidTokensAreRejected(t *testing.T) {
 	}
 }
 
-// wantNothingOf fails the test if an error shows anything of the token it is
-// about, in any form.
+// wantNothingOf fails the test if an error shows any part of the token, in any
+// form.
 func wantNothingOf(t *testing.T, err *tokensource.Error, token string) {
 	t.Helper()
 	wantHidden(t, "the error", err, sentinel)
@@ -82,7 +82,7 @@ func wantNothingOf(t *testing.T, err *tokensource.Error, token string) {
 
 func TestGrant_InvalidKeepsTheTokenInService(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		var answer tokensource.Issuer = d
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			return answer.Issue(ctx, account)

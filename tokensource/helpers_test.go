@@ -14,10 +14,10 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// lifetime is that of the tokens of a desk which does not say otherwise.
+// lifetime is the lifetime of tokens of a fakeIssuer without its own lifetime.
 const lifetime = 600 * time.Second
 
-// errDown is what a desk answers while its endpoint is down.
+// errDown is the error of a fakeIssuer whose endpoint is down.
 var errDown = tokensource.NewError(tokensource.ErrUnavailable, errors.New("connection refused"))
 
 // An issuerFunc is an Issuer.
@@ -27,28 +27,28 @@ func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tok
 	return f(ctx, account)
 }
 
-// A desk is an Issuer that stands for a token endpoint: it takes its time,
-// grants tokens that name their account and a number, or refuses, and remembers
-// who asked when.
-type desk struct {
+// A fakeIssuer is an Issuer that simulates a token endpoint. It has a latency.
+// It grants tokens that name their account and a number, or refuses. It records
+// the time and the account of each call.
+type fakeIssuer struct {
 	latency  time.Duration
 	lifetime time.Duration // 600 s if 0
 
 	mu     sync.Mutex
 	refuse func(tokensource.Account) error // nil if it grants
-	calls  []deskCall
+	calls  []fakeIssuerCall
 	atWork int
 	most   int // at work at once
 }
 
-type deskCall struct {
+type fakeIssuerCall struct {
 	account tokensource.Account
 	at      time.Time
 }
 
-func (d *desk) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+func (d *fakeIssuer) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 	d.mu.Lock()
-	d.calls = append(d.calls, deskCall{account, time.Now()})
+	d.calls = append(d.calls, fakeIssuerCall{account, time.Now()})
 	number := len(d.calls)
 	d.atWork++
 	d.most = max(d.most, d.atWork)
@@ -79,8 +79,9 @@ func (d *desk) Issue(ctx context.Context, account tokensource.Account) (tokensou
 	return opaque(tokenFor(account)+strconv.Itoa(number), life), nil
 }
 
-// fail makes the desk answer everybody with err; nil makes it grant again.
-func (d *desk) fail(err error) {
+// fail makes the fakeIssuer answer all calls with err. With nil it grants
+// again.
+func (d *fakeIssuer) fail(err error) {
 	if err == nil {
 		d.refuseIf(nil)
 		return
@@ -88,20 +89,20 @@ func (d *desk) fail(err error) {
 	d.refuseIf(func(tokensource.Account) error { return err })
 }
 
-func (d *desk) refuseIf(refuse func(tokensource.Account) error) {
+func (d *fakeIssuer) refuseIf(refuse func(tokensource.Account) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.refuse = refuse
 }
 
-// asked returns how often the desk was asked.
-func (d *desk) asked() int {
+// asked returns how often the fakeIssuer was asked.
+func (d *fakeIssuer) asked() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.calls)
 }
 
-func (d *desk) askedFor(account tokensource.Account) int {
+func (d *fakeIssuer) askedFor(account tokensource.Account) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0
@@ -113,8 +114,8 @@ func (d *desk) askedFor(account tokensource.Account) int {
 	return n
 }
 
-// askedBetween returns how often the desk was asked in a span of time.
-func (d *desk) askedBetween(from, to time.Time) int {
+// askedBetween returns how often the fakeIssuer was asked in a span of time.
+func (d *fakeIssuer) askedBetween(from, to time.Time) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0
@@ -136,8 +137,8 @@ func opaque(value string, life time.Duration) tokensource.Grant {
 	return tokensource.Grant{Token: tokensource.NewSecret(value), ExpiresIn: life}
 }
 
-// jwtOf returns a JWT with the given JSON as its claims. Nobody verifies the
-// signature, so it needs none that is valid.
+// jwtOf returns a JWT with the given JSON as its claims. The signature is
+// invalid, because no code verifies it.
 func jwtOf(claims string) string { return segments(`{"alg":"HS512","typ":"JWT"}`, claims, "signature") }
 
 // segments returns the parts base64url-encoded, with dots between them.
@@ -229,23 +230,24 @@ func wantKind(t testing.TB, err error, kind tokensource.ErrorKind) *tokensource.
 	return e
 }
 
-// wantAsked fails the test unless the desk was asked so often.
-func wantAsked(t testing.TB, d *desk, times int) {
+// wantAsked fails the test unless the fakeIssuer was asked so often.
+func wantAsked(t testing.TB, d *fakeIssuer, times int) {
 	t.Helper()
 	if got := d.asked(); got != times {
 		t.Fatalf("the issuer was asked %d times, want %d", got, times)
 	}
 }
 
-// A got is what one of several callers got, and how long it waited.
+// A got is the result of one of several callers, and how long the caller
+// waited.
 type got struct {
 	token  *tokensource.Token
 	err    error
 	waited time.Duration
 }
 
-// together calls ask n times at once, each a pause after the one before, and
-// returns what they got in that order.
+// together calls ask n times concurrently, each call a pause after the
+// previous. It returns the results in that order.
 func together(n int, pause time.Duration, ask func(i int) (*tokensource.Token, error)) []got {
 	all := make([]got, n)
 	var callers sync.WaitGroup
@@ -284,9 +286,9 @@ func between(t testing.TB, what string, d, low, high time.Duration) {
 	}
 }
 
-// bubble runs a test on a clock of its own. When it is over, all that the Source
-// started must end by itself within IssueTimeout, or the test fails: synctest
-// takes a goroutine that stays blocked for a deadlock.
+// bubble runs a test on a fake clock. Afterwards all goroutines of the Source
+// must end within IssueTimeout. Otherwise the test fails: synctest treats a
+// goroutine that stays blocked as a deadlock.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

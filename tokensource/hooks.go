@@ -5,69 +5,74 @@ import (
 	"time"
 )
 
-// Hooks are called at what happens in a [Source]; any may be nil. They are meant
-// for telemetry. They run synchronously and must not call the Source: Acquire and
-// Renew on the calling goroutine, Issue on one of the issuance.
+// Hooks observe a [Source], for telemetry. Any hook may be nil. Hooks run
+// synchronously: Acquire and Renew run on the calling goroutine, Issue runs on
+// a goroutine of the issuance. Hooks must not call the Source.
 //
-// A hook that returns a context has it used for what it announces; that context
-// must be derived from the one it was given. A hook may return a nil function
-// if it does not want to know how the thing ended, and then costs nothing.
+// A hook may return a context that is derived from its argument. The Source
+// uses the returned context for the operation. A hook may return a nil function
+// if it does not need the result.
 //
-// Issue, and the function it returns, are waited for at most a second. If Issue
-// panics, the issuance fails with [ErrIssuerPanic]; if its function does, that is
-// logged with slog.Default, and the token is handed out.
+// The Source waits for Issue, and for the function that it returns, at most a
+// second. If Issue panics, the issuance fails with [ErrIssuerPanic]. If its
+// function panics, the Source logs that with slog.Default, and hands out the
+// token.
 //
-// No hook is given a secret or a token. An [Account] prints as its kind.
+// No hook gets a secret or a token. An [Account] prints as its kind.
 type Hooks struct {
-	// Acquire is called once for each call of Token with a usable account, as
-	// soon as it is known where the token will come from. For [OriginCached],
-	// by far the most frequent, the function it returns is called at once.
+	// Acquire is called once for each call of Token with a usable account,
+	// as soon as the origin of the token is known. For [OriginCached], by
+	// far the most frequent origin, the function that it returns is called
+	// at once.
 	Acquire func(ctx context.Context, info AcquireInfo) (context.Context, func(AcquireResult))
 
 	// Issue is called when an issuance begins. The context issue is that of
-	// the issuance, which has none of the caller's values; caller is that of
-	// whoever caused it. It is called before anyone learns of the issuance:
-	// when Acquire or Renew name an issuance by its number, Issue has
-	// returned for it.
+	// the issuance, which has none of the caller's values. The context
+	// caller is that of the caller that started the issuance. When Acquire
+	// or Renew is called with the number of an issuance, Issue has returned
+	// for it, or the caller's context is done.
 	Issue func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult))
 
-	// Renew is called once for each call of Renew with a usable token.
+	// Renew is called once for each call of Renew with a token of the
+	// Source.
 	Renew func(ctx context.Context, info RenewInfo) (context.Context, func(RenewResult))
 }
 
-// A TokenOrigin says where a caller's token came from.
+// A TokenOrigin is the origin of a caller's token.
 type TokenOrigin string
 
 // The origins of a token.
 const (
-	// OriginCached: it was there and fresh.
+	// OriginCached: the Source had a fresh token.
 	OriginCached TokenOrigin = "cached"
-	// OriginStale: it was there, and is being renewed in the background.
+	// OriginStale: the Source had a token that is due for renewal in the
+	// background.
 	OriginStale TokenOrigin = "stale"
 	// OriginIssued: the caller started an issuance and waited for it.
 	OriginIssued TokenOrigin = "issued"
-	// OriginJoined: the caller waited for the issuance that another started.
+	// OriginJoined: the caller waited for an issuance that another caller
+	// started.
 	OriginJoined TokenOrigin = "joined"
-	// OriginSuppressed: issuances failed a moment ago; the caller got the
-	// cause at once.
+	// OriginSuppressed: no issuance began, for example because issuances
+	// failed a moment ago. The caller got the error at once.
 	OriginSuppressed TokenOrigin = "suppressed"
 )
 
-// An IssueReason says why a token is issued.
+// An IssueReason is the reason for an issuance.
 type IssueReason string
 
 // The reasons for an issuance.
 const (
-	// ReasonCold: there was none.
+	// ReasonCold: the account had no token.
 	ReasonCold IssueReason = "cold"
-	// ReasonExpired: the one there was had expired.
+	// ReasonExpired: the account's token had expired.
 	ReasonExpired IssueReason = "expired"
-	// ReasonRejected: the one there was had been refused.
+	// ReasonRejected: the platform had refused the account's token.
 	ReasonRejected IssueReason = "rejected"
-	// ReasonAhead: the one there was will expire soon; nobody waits.
+	// ReasonAhead: the account's token will expire soon. No caller waits.
 	ReasonAhead IssueReason = "ahead"
-	// ReasonSuspected: the one there was may have been refused, see
-	// [Source.RenewInBackground]; nobody waits.
+	// ReasonSuspected: the platform may have refused the account's token,
+	// see [Source.RenewInBackground]. No caller waits.
 	ReasonSuspected IssueReason = "suspected"
 )
 
@@ -78,18 +83,18 @@ type AcquireInfo struct {
 	// Issuance identifies the issuance being waited for. For
 	// [OriginSuppressed] it is the failed one; otherwise 0.
 	Issuance uint64
-	// Repeated says that the same request has had a token of this Source and
-	// account before: the context carries it, see [ContextWithToken]. A
-	// transport beneath a middleware asks so, and so does a retry. Whoever
-	// counts requests leaves these out.
+	// Repeated means that the same request has had a token of this Source
+	// and account before: its context carries that token, see
+	// [ContextWithToken]. This happens to a transport beneath a middleware,
+	// and to a retry. Do not count such a call as another request.
 	Repeated bool
 }
 
-// AcquireResult says how a call of Token ended.
+// AcquireResult is the result of a call of Token.
 type AcquireResult struct {
-	// Serial is that of the token; 0 if there is none.
+	// Serial is the serial number of the token, or 0 if there is none.
 	Serial uint64
-	// Err is what the caller gets; nil if it gets a token.
+	// Err is the error that the caller gets, or nil.
 	Err error
 }
 
@@ -101,54 +106,54 @@ type IssueInfo struct {
 	Reason   IssueReason
 }
 
-// IssueResult says how an issuance ended.
+// IssueResult is the result of an issuance.
 type IssueResult struct {
-	// Serial is that of the token; 0 if there is none.
+	// Serial is the serial number of the token, or 0 if there is none.
 	Serial uint64
-	// Lifetime is that of the token.
+	// Lifetime is the lifetime of the token.
 	Lifetime time.Duration
-	// Attempts is how often the issuer was asked: 0, 1 or 2.
+	// Attempts is the number of calls of the issuer: 0, 1 or 2.
 	Attempts int
-	// Err is why there is no token, as the Source understands it: when it has
-	// concluded from rejected accounts that the credentials are rejected, the
-	// kind says so. Its RetryAfter is how long no issuance will begin for the
-	// account, or for any.
+	// Err is the reason why there is no token, as the Source interprets it.
+	// If the Source concludes from rejected accounts that the credentials
+	// are rejected, the kind is [ErrCredentialsRejected]. Its RetryAfter is
+	// the time until an issuance may begin for the account.
 	Err error
 }
 
 // RenewInfo describes a call of Renew.
 type RenewInfo struct {
 	Account Account
-	// Serial is that of the refused token.
+	// Serial is the serial number of the refused token.
 	Serial  uint64
 	Outcome RenewOutcome
-	// Issuance is the number of the issuance that is waited for or, with
-	// [RenewSuppressed], of the one whose failure is told; 0 if neither, as
-	// when the budget is spent.
+	// Issuance identifies the issuance being waited for. For
+	// [RenewSuppressed] it is the failed issuance. It is 0 if there is
+	// none, for example if the budget is spent.
 	Issuance uint64
 }
 
-// A RenewOutcome says what a call of Renew led to.
+// A RenewOutcome is the consequence of a call of Renew.
 type RenewOutcome string
 
 // The outcomes of Renew.
 const (
-	// RenewSuperseded: the refused token was not the current one any more;
-	// nothing is issued.
+	// RenewSuperseded: the refused token was no longer the current token.
+	// No issuance begins.
 	RenewSuperseded RenewOutcome = "superseded"
 	// RenewIssued: a new token is being issued.
 	RenewIssued RenewOutcome = "issued"
-	// RenewJoined: one was being issued already.
+	// RenewJoined: an issuance was already running for the account.
 	RenewJoined RenewOutcome = "joined"
-	// RenewSuppressed: the budget is spent, or the account or the Source is
-	// in cooldown.
+	// RenewSuppressed: no issuance begins, for example because the budget
+	// is spent, or because the account or the Source is in cooldown.
 	RenewSuppressed RenewOutcome = "suppressed"
 )
 
-// RenewResult says how a call of Renew ended.
+// RenewResult is the result of a call of Renew.
 type RenewResult struct {
-	// Serial is that of the new token; 0 if there is none.
+	// Serial is the serial number of the new token, or 0 if there is none.
 	Serial uint64
-	// Err is what the caller gets; nil if it gets a token.
+	// Err is the error that the caller gets, or nil.
 	Err error
 }

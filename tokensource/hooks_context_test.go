@@ -42,7 +42,7 @@ func TestHooks_ContextIsUsed(t *testing.T) {
 
 func TestHooks_ContextBoundsTheWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d, withHooks(tokensource.Hooks{
 			Acquire: func(ctx context.Context, _ tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
 				ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
@@ -62,7 +62,7 @@ func TestHooks_ContextBoundsTheWait(t *testing.T) {
 
 func TestHooks_MayReturnNoFunction(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d, withHooks(silent))
 		tok := token(t, src, acct(t, 1))
 		token(t, src, acct(t, 1))
@@ -90,7 +90,7 @@ func TestJoinHooks_Nests(t *testing.T) {
 	type key struct{}
 	var lines []string
 	named := func(name string) tokensource.Hooks {
-		// The context tells who has come before.
+		// The context carries the values of the previous hook.
 		begin := func(ctx context.Context, what string) context.Context {
 			path, _ := ctx.Value(key{}).(string)
 			lines = append(lines, fmt.Sprintf("%s %s after %q", name, what, path))

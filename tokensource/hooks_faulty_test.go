@@ -14,11 +14,11 @@ func issueHooks(hook issueHook) func(*tokensource.Config) {
 	return func(c *tokensource.Config) { c.Hooks.Issue = hook }
 }
 
-// An issuance runs on a goroutine of its own, where no server recovers a panic:
-// it would end the program, and leave those who wait waiting.
+// An issuance runs on a goroutine of its own, where no server recovers a panic.
+// A panic would end the program, and the callers would wait forever.
 func TestHooks_PanicFailsTheIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{}, issueHooks(func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+		src := newSource(t, &fakeIssuer{}, issueHooks(func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 			panic("inconsistent label cardinality")
 		}))
 		for _, g := range together(3, 0, func(int) (*tokensource.Token, error) { return src.Token(t.Context(), acct(t, 1)) }) {
@@ -29,7 +29,7 @@ func TestHooks_PanicFailsTheIssuance(t *testing.T) {
 
 func TestHooks_NilContextFailsTheIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{}, issueHooks(func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+		src := newSource(t, &fakeIssuer{}, issueHooks(func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 			return nil, nil
 		}))
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrIssuerPanic)
@@ -40,7 +40,7 @@ func TestHooks_NilContextFailsTheIssuance(t *testing.T) {
 // payment.
 func TestHooks_PanicAtTheEndCostsNoToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{}, issueHooks(func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+		src := newSource(t, &fakeIssuer{}, issueHooks(func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 			return ctx, func(tokensource.IssueResult) { panic("inconsistent label cardinality") }
 		}))
 		token(t, src, acct(t, 1))
@@ -59,7 +59,7 @@ func TestHooks_BlockedHookHoldsNoCaller(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				src := newSource(t, &desk{latency: 10 * time.Millisecond}, issueHooks(hook))
+				src := newSource(t, &fakeIssuer{latency: 10 * time.Millisecond}, issueHooks(hook))
 				all := together(2, 0, func(i int) (*tokensource.Token, error) {
 					ctx, cancel := context.WithTimeout(t.Context(), []time.Duration{30 * time.Millisecond, time.Hour}[i])
 					defer cancel()
@@ -76,8 +76,9 @@ func TestHooks_BlockedHookHoldsNoCaller(t *testing.T) {
 	}
 }
 
-// Whoever has a token finds it counted and logged: a caller that arrives while the
-// hook is still busy waits for the hook as those do who waited for the issuance.
+// A caller with a token finds the issuance counted and logged. A caller that
+// arrives while the hook is running waits for the hook, like the callers that
+// waited for the issuance.
 func TestHooks_IssueEndsBeforeTheTokenIsSeen(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T, *tokensource.Source){
 		"a first token":      func(*testing.T, *tokensource.Source) {},
@@ -85,7 +86,7 @@ func TestHooks_IssueEndsBeforeTheTokenIsSeen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				src := newSource(t, &desk{latency: 10 * time.Millisecond}, issueHooks(func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
+				src := newSource(t, &fakeIssuer{latency: 10 * time.Millisecond}, issueHooks(func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 					return ctx, func(tokensource.IssueResult) { time.Sleep(90 * time.Millisecond) }
 				}))
 				prepare(t, src)

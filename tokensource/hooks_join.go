@@ -6,8 +6,9 @@ import (
 	"github.com/pismoauth/pismoauth/internal/hooks"
 )
 
-// JoinHooks returns hooks that call those of a and then those of b. Each sees
-// the context that the one before it returned.
+// JoinHooks returns hooks that call the hooks of a and then those of b. Each
+// hook gets the context that the previous hook returned. The functions that the
+// hooks return are called in reverse order.
 func JoinHooks(a, b Hooks) Hooks {
 	return Hooks{
 		Acquire: hooks.Join(a.Acquire, b.Acquire),

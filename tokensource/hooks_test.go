@@ -15,20 +15,20 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A diary is what hooks were called with, in the order of the calls.
-type diary struct {
+// A hookRecorder records the calls of the hooks, in their order.
+type hookRecorder struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (d *diary) note(format string, args ...any) {
+func (d *hookRecorder) note(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lines = append(d.lines, fmt.Sprintf(format, args...))
 }
 
 // read returns the lines since the last call.
-func (d *diary) read() []string {
+func (d *hookRecorder) read() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	lines := d.lines
@@ -45,7 +45,7 @@ func ended(serial uint64, err error) string {
 	return fmt.Sprint("token ", serial)
 }
 
-func (d *diary) hooks() tokensource.Hooks {
+func (d *hookRecorder) hooks() tokensource.Hooks {
 	return tokensource.Hooks{
 		Acquire: func(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
 			d.note("acquire %s %s #%d", info.Account.ID(), info.Origin, info.Issuance)
@@ -77,43 +77,43 @@ func wantLines(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-func TestHooks_LearnWhatHappens(t *testing.T) {
+func TestHooks_ReportEveryEvent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var diary diary
-		d := &desk{latency: 100 * time.Millisecond}
-		src := newSource(t, d, withHooks(diary.hooks()))
+		var recorder hookRecorder
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
+		src := newSource(t, d, withHooks(recorder.hooks()))
 		account := acct(t, 7)
 
 		together(2, 10*time.Millisecond, func(int) (*tokensource.Token, error) { return src.Token(t.Context(), account) })
 		synctest.Wait()
-		lines := diary.read()
+		lines := recorder.read()
 		slices.Sort(lines[3:]) // Who waits for one thing wakes in any order.
 		wantLines(t, "two cold callers", lines,
 			"issue 7 cold #1", "acquire 7 issued #1", "acquire 7 joined #1",
 			"acquired 7: token 1", "acquired 7: token 1", "issued #1: token 1 for 10m0s, 1 attempts")
 
 		first := token(t, src, account)
-		wantLines(t, "a cached token", diary.read(), "acquire 7 cached #0", "acquired 7: token 1")
+		wantLines(t, "a cached token", recorder.read(), "acquire 7 cached #0", "acquired 7: token 1")
 
 		if _, err := src.ForAccount(account).Token(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		wantLines(t, "a handle", diary.read(), "acquire 7 cached #0", "acquired 7: token 1")
+		wantLines(t, "a handle", recorder.read(), "acquire 7 cached #0", "acquired 7: token 1")
 
 		time.Sleep(500 * time.Second)
 		token(t, src, account)
 		time.Sleep(time.Second)
-		lines = diary.read()
+		lines = recorder.read()
 		slices.Sort(lines) // The issuance runs beside the caller.
 		wantLines(t, "a stale token", lines,
 			"acquire 7 stale #0", "acquired 7: token 1",
 			"issue 7 ahead #2", "issued #2: token 2 for 10m0s, 1 attempts")
 
 		renew(t, src, first)
-		wantLines(t, "a renewal that came too late", diary.read(), "renew 7 token 1: superseded #0", "renewed 7: token 2")
+		wantLines(t, "a renewal that came too late", recorder.read(), "renew 7 token 1: superseded #0", "renewed 7: token 2")
 
 		second := token(t, src, account)
-		diary.read()
+		recorder.read()
 		together(3, 10*time.Millisecond, func(i int) (*tokensource.Token, error) {
 			if i < 2 {
 				return src.Renew(t.Context(), second)
@@ -121,7 +121,7 @@ func TestHooks_LearnWhatHappens(t *testing.T) {
 			return src.Token(t.Context(), account)
 		})
 		synctest.Wait()
-		lines = diary.read()
+		lines = recorder.read()
 		slices.Sort(lines[4:])
 		wantLines(t, "two refusals and a caller", lines,
 			"issue 7 rejected #3", "renew 7 token 2: issued #3", "renew 7 token 2: joined #3", "acquire 7 joined #3",
@@ -131,78 +131,78 @@ func TestHooks_LearnWhatHappens(t *testing.T) {
 		d.fail(errDown)
 		wantNoToken(t, src, account, tokensource.ErrUnavailable)
 		synctest.Wait()
-		lines = diary.read()
+		lines = recorder.read()
 		slices.Sort(lines[2:])
 		wantLines(t, "an outage", lines,
 			"issue 7 expired #4", "acquire 7 issued #4",
 			"acquired 7: unavailable", "issued #4: unavailable for 0s, 2 attempts")
 
 		wantNoToken(t, src, account, tokensource.ErrUnavailable)
-		wantLines(t, "an account in cooldown", diary.read(), "acquire 7 suppressed #4", "acquired 7: unavailable")
+		wantLines(t, "an account in cooldown", recorder.read(), "acquire 7 suppressed #4", "acquired 7: unavailable")
 
 		wantNotRenewed(t, src, second, tokensource.ErrUnavailable)
-		wantLines(t, "a renewal while in cooldown", diary.read(), "renew 7 token 2: suppressed #4", "renewed 7: unavailable")
+		wantLines(t, "a renewal while in cooldown", recorder.read(), "renew 7 token 2: suppressed #4", "renewed 7: unavailable")
 	})
 }
 
 func TestHooks_LearnOfCanceledCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var diary diary
-		src := newSource(t, &desk{latency: time.Second}, withHooks(diary.hooks()))
+		var recorder hookRecorder
+		src := newSource(t, &fakeIssuer{latency: time.Second}, withHooks(recorder.hooks()))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		_, err := src.Token(ctx, acct(t, 7))
 		wantKind(t, err, tokensource.ErrTimeout)
-		wantLines(t, "the caller", diary.read(), "issue 7 cold #1", "acquire 7 issued #1", "acquired 7: timeout")
+		wantLines(t, "the caller", recorder.read(), "issue 7 cold #1", "acquire 7 issued #1", "acquired 7: timeout")
 		time.Sleep(time.Second)
-		wantLines(t, "the issuance", diary.read(), "issued #1: token 1 for 10m0s, 1 attempts")
+		wantLines(t, "the issuance", recorder.read(), "issued #1: token 1 for 10m0s, 1 attempts")
 	})
 }
 
-func TestHooks_SuppressedIssuanceAskedNobody(t *testing.T) {
+func TestHooks_SuppressedIssuanceHasZeroAttempts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var diary diary
-		d := &desk{latency: 100 * time.Millisecond}
-		src := newSource(t, d, withHooks(diary.hooks()))
+		var recorder hookRecorder
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
+		src := newSource(t, d, withHooks(recorder.hooks()))
 		openBreaker(t, d, src, errDown)
 		time.Sleep(time.Second)
-		diary.read()
-		together(2, time.Millisecond, func(i int) (*tokensource.Token, error) { // One is on trial.
+		recorder.read()
+		together(2, time.Millisecond, func(i int) (*tokensource.Token, error) { // One is the probe.
 			return src.Token(t.Context(), acct(t, 1+i))
 		})
 		synctest.Wait()
-		if lines := diary.read(); !slices.Contains(lines, "issued #5: unavailable for 0s, 0 attempts") {
+		if lines := recorder.read(); !slices.Contains(lines, "issued #5: unavailable for 0s, 0 attempts") {
 			t.Errorf("the hooks were told %q", lines)
 		}
 	})
 }
 
 func TestHooks_SkipMisconfiguredCalls(t *testing.T) {
-	var diary diary
-	src := newSource(t, &desk{}, withHooks(diary.hooks()))
+	var recorder hookRecorder
+	src := newSource(t, &fakeIssuer{}, withHooks(recorder.hooks()))
 	wantNoToken(t, src, tokensource.Account{}, tokensource.ErrMisconfigured)
 	wantNotRenewed(t, src, nil, tokensource.ErrMisconfigured)
-	wantLines(t, "two faults of the program", diary.read())
+	wantLines(t, "two faults of the program", recorder.read())
 }
 
 func TestHooks_OpenBreakerBeginsNoIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var diary diary
-		d := &desk{}
-		src := newSource(t, d, withHooks(diary.hooks()))
+		var recorder hookRecorder
+		d := &fakeIssuer{}
+		src := newSource(t, d, withHooks(recorder.hooks()))
 		openBreaker(t, d, src, errDown)
 		synctest.Wait()
-		diary.read()
+		recorder.read()
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
 		synctest.Wait()
-		wantLines(t, "a caller", diary.read(), "acquire 1 suppressed #3", "acquired 1: unavailable")
+		wantLines(t, "a caller", recorder.read(), "acquire 1 suppressed #3", "acquired 1: unavailable")
 	})
 }
 
-func TestHooks_TokenHoldersFindItCounted(t *testing.T) {
+func TestHooks_IssueIsCountedBeforeReturn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var counted atomic.Int64
-		src := newSource(t, &desk{}, withHooks(tokensource.Hooks{
+		src := newSource(t, &fakeIssuer{}, withHooks(tokensource.Hooks{
 			Issue: func(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 				return issue, func(tokensource.IssueResult) {
 					time.Sleep(time.Millisecond) // Whoever does not wait for this is too early.

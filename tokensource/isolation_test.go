@@ -15,7 +15,7 @@ import (
 
 func TestIsolation_AccountsKeepTheirTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 50 * time.Millisecond, lifetime: 2 * time.Second}
+		d := &fakeIssuer{latency: 50 * time.Millisecond, lifetime: 2 * time.Second}
 		src := newSource(t, d)
 		external, err := tokensource.ExternalAccountID("1001") // As one of the internal ones.
 		if err != nil {
@@ -56,8 +56,8 @@ func TestIsolation_AccountsKeepTheirTokens(t *testing.T) {
 	})
 }
 
-// An endpoint that mixes its answers up, as one behind a broken cache does,
-// gives nobody another's token: it gives an error.
+// An endpoint that mixes up its responses, for example behind a broken cache,
+// must cause errors. No caller may get another account's token.
 func TestIsolation_MixedUpAnswersFail(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		accounts := accts(t, 2)
@@ -96,7 +96,7 @@ func TestIsolation_MixedUpAnswersFail(t *testing.T) {
 
 func TestIsolation_SourcesShareNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		one, other := &desk{}, &desk{}
+		one, other := &fakeIssuer{}, &fakeIssuer{}
 		src, second := newSource(t, one), newSource(t, other)
 		account := acct(t, 1)
 
@@ -109,7 +109,7 @@ func TestIsolation_SourcesShareNothing(t *testing.T) {
 			t.Error("the Sources share a token")
 		}
 
-		// Nor the cooldown of the account, nor that of the Source, nor a budget.
+		// The Sources share no cooldown, no breaker and no budget either.
 		one.fail(failure(tokensource.ErrCredentialsRejected, 401, 0))
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
 		wantNotRenewed(t, src, a, tokensource.ErrCredentialsRejected)
@@ -125,7 +125,7 @@ func TestIsolation_SourcesShareNothing(t *testing.T) {
 }
 
 func TestIsolation_SourcesMayShareAnIssuer(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src, second := newSource(t, d), newSource(t, d)
 	token(t, src, acct(t, 1))
 	token(t, second, acct(t, 1))
@@ -133,7 +133,7 @@ func TestIsolation_SourcesMayShareAnIssuer(t *testing.T) {
 }
 
 func TestAccountSource_SharesTheToken(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	one, other := src.ForAccount(acct(t, 1)), src.ForAccount(acct(t, 1))
 	first, err := one.Token(t.Context())

@@ -6,40 +6,42 @@ import (
 )
 
 // renewalPatience is how long new callers wait for the renewal of a refused
-// token. After that they get the refused one: refused by one endpoint is not
-// revoked.
+// token. After that they get the refused token: a refusal by one endpoint does
+// not mean that the token is revoked.
 const renewalPatience = time.Second
 
 // issuingKey marks the context of an issuance with its Source.
 type issuingKey struct{}
 
-// An issuance is one token being issued for one account. Those who wait for it
-// share what comes of it.
+// An issuance is the issuing of one token for one account. All callers that
+// wait for an issuance share its outcome.
 type issuance struct {
 	entry       *entry
 	limits      *limits
 	number      uint64
 	reason      IssueReason
-	attempts    int // how often the issuer may be asked
+	attempts    int // the most calls of the issuer
 	healthCheck bool
 
-	// patience is until when new callers wait for it, if it replaces a refused
-	// token that could still serve. It is guarded by the entry's lock, and 0
-	// before the first refusal.
+	// patience is the time until which new callers wait for the issuance.
+	// It is set if the issuance replaces a refused token that is still
+	// usable. It is 0 before the first refusal. The entry's lock guards it.
 	patience time.Duration
 
 	announced chan struct{} // closed when the Issue hook has returned
 	observer  func(IssueResult)
 
-	// The rest is set before done is closed, and not changed after.
+	// The fields below are set before done is closed, and never changed
+	// afterwards.
 	done     chan struct{}
 	token    *Token
 	err      error
-	survivor *Token // after a failure, the token that goes on serving
+	fallback *Token // after a failure, the token that stays in service
 }
 
-// numberOr waits until the Issue hook knows of f, and returns its number. If f
-// is nil, it returns that of the failed issuance that caused err, or 0.
+// numberOr waits until the Issue hook has returned for f, and then returns the
+// number of f. If f is nil, it returns the number of the failed issuance that
+// caused err, or 0.
 func (f *issuance) numberOr(ctx context.Context, err error) uint64 {
 	if f == nil {
 		return suppressedBy(err)
@@ -51,7 +53,7 @@ func (f *issuance) numberOr(ctx context.Context, err error) uint64 {
 	return f.number
 }
 
-// wait waits until the issuance has ended, unless the caller leaves before.
+// wait waits until the issuance has ended or ctx is done.
 func (f *issuance) wait(ctx context.Context) error {
 	select {
 	case <-f.done:
@@ -62,17 +64,18 @@ func (f *issuance) wait(ctx context.Context) error {
 }
 
 // result returns the token that was issued. If the issuance failed, it returns
-// the previous token while that may be handed out. The issuance must have ended.
+// the previous token while that token may be handed out. The issuance must have
+// ended.
 func (f *issuance) result(now instant) (*Token, error) {
-	if f.survivor != nil && !f.survivor.expiring(now) && !f.survivor.condemned() {
-		return f.survivor, nil
+	if f.fallback != nil && !f.fallback.expiring(now) && !f.fallback.presumedRevoked() {
+		return f.fallback, nil
 	}
 	return f.token, f.err
 }
 
 // mayIssue returns nil if an issuance may begin for e: neither the account nor
-// the breaker is in cooldown. If both are, the error has the account's cause,
-// and the longer wait. The caller holds the entry's lock.
+// the breaker is in cooldown. If both are in cooldown, the error has the
+// account's cause and the longer wait. The caller holds the entry's lock.
 func (s *Source) mayIssue(e *entry, now instant) *Error {
 	revision := s.revision.current()
 	left, open := e.cooldown.left(now.mono, revision), s.breaker.check(now.mono, revision)
@@ -85,9 +88,9 @@ func (s *Source) mayIssue(e *entry, now instant) *Error {
 	return open
 }
 
-// begin begins an issuance for e, unless there is a cooldown or too many are
-// waiting. If a token was refused, it draws on the account's budget. The caller
-// holds the entry's lock; its context is for hooks only.
+// begin begins an issuance for e, unless a cooldown lasts or too many issuances
+// wait. If refused is not nil, the issuance draws on the account's budget for
+// renewals. Only hooks use ctx. The caller holds the entry's lock.
 func (s *Source) begin(ctx context.Context, e *entry, reason IssueReason, refused *Token, now instant) (*issuance, error) {
 	if err := s.mayIssue(e, now); err != nil {
 		return nil, err
@@ -115,20 +118,20 @@ func (s *Source) begin(ctx context.Context, e *entry, reason IssueReason, refuse
 	if e.cooldown.failures > 0 {
 		f.attempts = 1
 	}
-	e.flight = f
+	e.running = f
 	go s.run(ctx, f)
 	return f, nil
 }
 
-// issuing returns a context to call the issuer with. It has none of a caller's
-// values, because they must not reach the issuer's client: a proxy's dial info
-// would send the secret to the upstream.
+// issuing returns a context for a call of the issuer. It has none of the
+// caller's values, because these must not reach the issuer's HTTP client: the
+// dial information of a proxy would send the secret to the upstream.
 func (s *Source) issuing(timeout time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithValue(context.Background(), issuingKey{}, s), timeout)
 }
 
-// run carries an issuance out, on a context of its own: it belongs to all who
-// wait for it.
+// run carries out an issuance. The context is independent of the caller's,
+// because all callers share the issuance.
 func (s *Source) run(caller context.Context, f *issuance) {
 	ctx, cancel := s.issuing(f.limits.timeout)
 	defer cancel()
@@ -141,23 +144,24 @@ func (s *Source) run(caller context.Context, f *issuance) {
 	s.complete(f, s.issue(ctx, f))
 }
 
-// complete ends an issuance. The Issue hook learns of it first, then the entry,
-// then those who wait: whoever has the token finds it counted.
+// complete ends an issuance. It calls the Issue hook first, then updates the
+// entry, then wakes the callers that wait. So a caller with the token finds the
+// issuance counted.
 func (s *Source) complete(f *issuance, o outcome) {
 	f.observe(s.conclude(f, o))
-	f.entry.settle(f, s.now())
+	f.entry.complete(f, s.now())
 	close(f.done)
 }
 
-// conclude tells the breaker and the account's cooldown what came of an issuance,
-// and returns what the Issue hook learns.
+// conclude reports the outcome of an issuance to the breaker and to the
+// account's cooldown. It returns the result for the Issue hook.
 func (s *Source) conclude(f *issuance, o outcome) IssueResult {
 	e, now := f.entry, s.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if o.err == nil {
 		s.breaker.succeed(e.account, e.newest != nil, o.revision)
-		o.err = e.admit(o.token, now)
+		o.err = e.checkRepeat(o.token, now)
 	} else if o.permit != nil {
 		o.err = s.breaker.fail(o.permit, failedIssuance{
 			account:  e.account,
@@ -174,18 +178,18 @@ func (s *Source) conclude(f *issuance, o outcome) IssueResult {
 		return IssueResult{Attempts: o.asked, Serial: o.token.serial, Lifetime: o.token.lifetime}
 	}
 	if o.permit != nil {
-		o.err = s.cool(e, o, now)
+		o.err = s.beginCooldown(e, o, now)
 	}
 	f.err = o.err
 	return IssueResult{Attempts: o.asked, Err: o.err}
 }
 
-// cool begins the cooldown of an account after a failure, and returns the failure
-// with the time until which no issuance will begin. The caller holds the entry's
-// lock.
-func (s *Source) cool(e *entry, o outcome, now instant) *Error {
+// beginCooldown begins the cooldown of an account after a failure. It returns
+// the failure with the time until the next issuance may begin. The caller holds
+// the entry's lock.
+func (s *Source) beginCooldown(e *entry, o outcome, now instant) *Error {
 	limit := cooldownLimit
-	if o.token != nil { // The same one again: the next attempt may bring another.
+	if o.token != nil { // The endpoint repeated a token. It may issue another one soon.
 		limit = min(limit, e.newest.lifetime/renewalRefill)
 	}
 	e.cooldown.add(o.err, o.revision, o.permit.began, now.mono, limit)

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// hookPatience is how long an issuance waits for its hook.
+// hookPatience is how long an issuance waits for the Issue hook.
 const hookPatience = time.Second
 
-// announce calls the Issue hook. A hook that panics fails the issuance; one that
-// blocks is left behind, and hears nothing of the end.
+// announce calls the Issue hook. If the hook panics, the issuance fails. If the
+// hook blocks, the issuance continues, and does not report its result to the
+// hook.
 func (s *Source) announce(ctx, caller context.Context, f *issuance) (context.Context, *Error) {
 	hook := s.hooks.Issue
 	if hook == nil {
@@ -37,21 +38,21 @@ func (s *Source) announce(ctx, caller context.Context, f *issuance) (context.Con
 	return a.value.ctx, nil
 }
 
-// observe calls what the Issue hook returned. Those who wait for the issuance go
-// on afterwards, so that a caller who has a token finds it counted. A panic here
-// costs nobody the token that was issued.
+// observe calls the function that the Issue hook returned. Callers that wait
+// for the issuance continue afterwards, so a caller with the token finds the
+// issuance counted. A panic does not affect the token that was issued.
 func (f *issuance) observe(result IssueResult) {
 	if f.observer == nil {
 		return
 	}
 	a, ok := await(detach(func() struct{} { f.observer(result); return struct{}{} }))
 	if ok && a.panicked != nil {
-		//nolint:forbidigo // No caller can be told, and a panic must not be silent.
-		slog.Error("pismoauth: the function that an Issue hook returned panicked; the token is not affected", "issuance", f.number)
+		//nolint:forbidigo // A panic must not be silent, and no caller gets it.
+		slog.Error("pismoauth: the function that an Issue hook returned panicked, but the token is not affected", "issuance", f.number)
 	}
 }
 
-// await waits for a hook, and reports whether it answered in time.
+// await waits for a hook. It reports whether the hook returned in time.
 func await[T any](answers <-chan answer[T]) (answer[T], bool) {
 	patience := time.NewTimer(hookPatience)
 	defer patience.Stop()

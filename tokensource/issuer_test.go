@@ -45,7 +45,7 @@ func TestIssuance_HasItsOwnTimeLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				src := newSource(t, &desk{latency: time.Hour}, func(c *tokensource.Config) { c.IssueTimeout = tt.configured })
+				src := newSource(t, &fakeIssuer{latency: time.Hour}, func(c *tokensource.Config) { c.IssueTimeout = tt.configured })
 				start := time.Now()
 				err := wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
 				between(t, "the wait", time.Since(start), tt.want, tt.want)
@@ -67,7 +67,7 @@ func TestIssuer_PanicIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: time.Millisecond}
+				d := &fakeIssuer{latency: time.Millisecond}
 				broken := true
 				src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 					grant, err := d.Issue(ctx, account)
@@ -181,7 +181,7 @@ func TestIssuer_AskingItsOwnSourceFails(t *testing.T) {
 }
 
 func TestIssuer_MayAskAnotherSource(t *testing.T) {
-	inner := newSource(t, &desk{})
+	inner := newSource(t, &fakeIssuer{})
 	outer := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 		tok, err := inner.Token(ctx, account)
 		if err != nil {

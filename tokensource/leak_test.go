@@ -9,7 +9,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// What must never be printed, and an account's id, which is personal data.
+// Values that must never be printed. An account's id is personal data.
 const (
 	leakedToken   = "SENTINEL-token"
 	leakedAccount = "4711081547110815"

@@ -12,9 +12,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestToken_StartsNothingForACallerWhoLeft(t *testing.T) {
+func TestToken_CanceledCallerStartsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -41,8 +41,8 @@ func TestToken_StartsNothingForACallerWhoLeft(t *testing.T) {
 	})
 }
 
-// context.Canceled means that the caller has left. A proxy answers nothing then,
-// so it must not be true of a cancellation somewhere else.
+// context.Canceled means that the caller has left. A proxy then sends no
+// response. So a cancellation elsewhere must not match context.Canceled.
 func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 	foreign := map[string]error{
 		"bare":         context.Canceled,
@@ -64,7 +64,7 @@ func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 		})
 	}
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{latency: time.Second})
+		src := newSource(t, &fakeIssuer{latency: time.Second})
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
 		_, err := src.Token(ctx, acct(t, 1))
@@ -74,9 +74,9 @@ func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 	})
 }
 
-func TestLive_IsFalseAfterForget(t *testing.T) {
+func TestHasToken_FalseAfterInvalidate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		if src.HasToken() {
 			t.Error("a Source without a token is live")
@@ -96,9 +96,9 @@ func TestLive_IsFalseAfterForget(t *testing.T) {
 }
 
 // A token that is being renewed after a refusal can still serve.
-func TestLive_IsTrueDuringARenewal(t *testing.T) {
+func TestHasToken_TrueDuringARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: time.Second}
+		d := &fakeIssuer{latency: time.Second}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		go func() { _, _ = src.Renew(context.Background(), first) }()
@@ -112,7 +112,7 @@ func TestLive_IsTrueDuringARenewal(t *testing.T) {
 func TestRenew_OverloadCostsNoBudget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var hangs atomic.Bool
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			if hangs.Load() {
 				<-ctx.Done()

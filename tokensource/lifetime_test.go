@@ -30,7 +30,7 @@ func TestLifetime_ShortOnesAgeAlike(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{lifetime: tt.life}
+				d := &fakeIssuer{lifetime: tt.life}
 				src := newSource(t, d)
 				account := acct(t, 1)
 				start := time.Now()
@@ -77,7 +77,7 @@ func TestLifetime_ShortOnesAgeAlike(t *testing.T) {
 
 func TestLifetime_RenewalsAreSpread(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		accounts := accts(t, 200)
 		start := time.Now()
@@ -130,7 +130,7 @@ func TestLifetime_IgnoresTheLocalClock(t *testing.T) {
 func TestLifetime_CountsFromBeforeTheRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		start := time.Now()
-		src := newSource(t, &desk{latency: 5 * time.Second})
+		src := newSource(t, &fakeIssuer{latency: 5 * time.Second})
 		if tok := token(t, src, acct(t, 1)); !tok.Expiry().Equal(start.Add(lifetime)) {
 			t.Errorf("the token expires %v after the request", tok.Expiry().Sub(start))
 		}
@@ -139,7 +139,7 @@ func TestLifetime_CountsFromBeforeTheRequest(t *testing.T) {
 
 func TestLifetime_ExpiredOnArrivalIsAnError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{lifetime: 2 * time.Second, latency: 1801 * time.Millisecond})
+		src := newSource(t, &fakeIssuer{lifetime: 2 * time.Second, latency: 1801 * time.Millisecond})
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrMalformedResponse)
 	})
 }
@@ -160,9 +160,10 @@ func TestLifetime_IsOneHourAtMost(t *testing.T) {
 	}
 }
 
-// The shortest life counts. What makes no sense counts as absent, and costs no
-// token: every wrong number here was seen in a real token or answer.
-func TestLifetime_IsTheShortestThatIsTold(t *testing.T) {
+// The shortest lifetime counts. Invalid numbers count as absent and do not
+// invalidate the token. Every invalid number here was seen in a real token or
+// response.
+func TestLifetime_IsTheShortestOfAllSources(t *testing.T) {
 	at := time.Unix(1700000000, 0)
 	jwt := func(claims string) tokensource.Grant { return opaque(jwtOf(claims), 0) }
 	whole := jwtOf(`{"iat":1700000000,"exp":1700000090}`)
@@ -218,8 +219,8 @@ func TestLifetime_IsTheShortestThatIsTold(t *testing.T) {
 	}
 }
 
-// padded returns a JWT with padding in its segments, as one big load balancer
-// writes them.
+// padded returns a JWT with padding in its segments, as a widespread load
+// balancer writes it.
 func padded(jwt string) string {
 	segments := strings.Split(jwt, ".")
 	for i, segment := range segments {

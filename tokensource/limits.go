@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Limits are the limits of a [Source] that can be changed while it runs. The
-// fields are those of the same names in [Config], and have the same defaults.
+// Limits are the limits of a [Source] that can change while it runs. Each field
+// has the meaning and the default of the field of the same name in [Config].
 type Limits struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 
@@ -16,12 +16,12 @@ type Limits struct {
 	IssueTimeout time.Duration
 }
 
-// SetLimits replaces the limits of a Source, for a program that reads its
-// configuration anew. Tokens are kept. Issuances that have begun keep the limits
-// that they began with, so that for as long as they run there may be more of
-// them than the new limit allows; accounts beyond a lower limit are forgotten
-// when the next one comes. The error names every fault, and nothing is changed
-// then. It is safe for concurrent use.
+// SetLimits replaces the limits of a Source, for a program that reloads its
+// configuration. It keeps the tokens. An issuance that has begun keeps its old
+// limits, so the number of running issuances may exceed a lower limit until
+// they end. The Source evicts accounts beyond a lower limit when the next
+// account arrives. If a limit is invalid, SetLimits changes nothing and reports
+// every fault. It is safe for concurrent use.
 func (s *Source) SetLimits(l Limits) error {
 	if err := l.Validate(); err != nil {
 		return err
@@ -36,7 +36,7 @@ func (s *Source) SetLimits(l Limits) error {
 	}
 }
 
-// Validate returns every fault, joined by errors.Join.
+// Validate returns every fault in the limits, joined by errors.Join.
 func (l *Limits) Validate() error {
 	var faults []error
 	if l.MaxAccounts < 0 {
@@ -59,15 +59,15 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// limits are the limits that an issuance begins with.
+// limits are the limits that an issuance uses until it ends.
 type limits struct {
 	timeout      time.Duration
 	maxIssuances int
 	slots        *slots
 }
 
-// newLimits returns what l means. It keeps the slots of the limits before, if
-// their number is the same.
+// newLimits returns the limits for l, whose fields are set. It keeps the slots
+// of the limits before if their number is the same.
 func newLimits(l Limits, before *limits) *limits {
 	next := &limits{timeout: l.IssueTimeout, maxIssuances: l.MaxIssuances}
 	if before != nil && before.maxIssuances == next.maxIssuances {

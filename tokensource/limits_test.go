@@ -13,7 +13,7 @@ import (
 // A configuration that is read anew must not cost ten thousand issuances.
 func TestSetLimits_KeepsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		issuer := &desk{latency: time.Second}
+		issuer := &fakeIssuer{latency: time.Second}
 		source, err := tokensource.New(tokensource.Config{Issuer: issuer})
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestSetLimits_KeepsTokens(t *testing.T) {
 
 func TestSetLimits_TakesEffectAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		issuer := &desk{latency: time.Second}
+		issuer := &fakeIssuer{latency: time.Second}
 		source, err := tokensource.New(tokensource.Config{Issuer: issuer, MaxIssuances: 8})
 		if err != nil {
 			t.Fatal(err)
@@ -83,7 +83,7 @@ func TestSetLimits_TakesEffectAtOnce(t *testing.T) {
 }
 
 func TestSetLimits_Faults(t *testing.T) {
-	source, err := tokensource.New(tokensource.Config{Issuer: new(desk)})
+	source, err := tokensource.New(tokensource.Config{Issuer: new(fakeIssuer)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestOAuth2_ReturnsTheSourcesToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		ts := src.OAuth2(acct(t, 1))
 		got, err := ts.Token()
@@ -35,7 +35,7 @@ func TestOAuth2_ReturnsTheSourcesToken(t *testing.T) {
 
 func TestOAuth2_WaitIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{latency: time.Hour})
+		src := newSource(t, &fakeIssuer{latency: time.Hour})
 		start := time.Now()
 		tok, err := src.OAuth2(acct(t, 1)).Token()
 		wantKind(t, err, tokensource.ErrTimeout)

@@ -9,8 +9,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// The figures of a minute without a token endpoint: one account, 100 requests a
-// second, a valid token in hand for the first part.
+// A minute without a token endpoint: one account, 100 requests a second, and a
+// valid token for the first part.
 func TestOutage_MinuteWithAToken(t *testing.T) {
 	for name, account := range map[string]tokensource.Account{
 		"account": acct(t, 1), "organization": tokensource.Organization(),
@@ -22,7 +22,7 @@ func TestOutage_MinuteWithAToken(t *testing.T) {
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
-					d := &desk{}
+					d := &fakeIssuer{}
 					src := newSource(t, d)
 					first := token(t, src, account)
 					dies := first.Expiry().Add(-15 * time.Second)
@@ -62,7 +62,7 @@ func TestOutage_HungEndpointRecovers(t *testing.T) {
 	for _, account := range []tokensource.Account{acct(t, 1), tokensource.Organization()} {
 		for i := range 30 { // The outage ends at another moment of the series each time.
 			bubble(t, func(t *testing.T) {
-				d := &desk{}
+				d := &fakeIssuer{}
 				var hangs atomic.Bool
 				hangs.Store(true)
 				src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
@@ -100,7 +100,7 @@ func TestOutage_HungEndpointRecovers(t *testing.T) {
 
 func TestOutage_MinuteWithoutAToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 10 * time.Millisecond}
+		d := &fakeIssuer{latency: 10 * time.Millisecond}
 		d.fail(errDown)
 		src := newSource(t, d)
 		start := time.Now()

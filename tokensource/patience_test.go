@@ -10,15 +10,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// hanging is a desk whose endpoint can hang: it accepts a request and never
-// answers.
-type hanging struct {
-	desk
+// hangingIssuer is a fakeIssuer whose endpoint can hang: it accepts a request
+// and never answers.
+type hangingIssuer struct {
+	fakeIssuer
 	hangs atomic.Bool
 }
 
-func (h *hanging) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
-	grant, err := h.desk.Issue(ctx, account)
+func (h *hangingIssuer) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+	grant, err := h.fakeIssuer.Issue(ctx, account)
 	if h.hangs.Load() {
 		<-ctx.Done()
 		return tokensource.Grant{}, ctx.Err()
@@ -26,11 +26,11 @@ func (h *hanging) Issue(ctx context.Context, account tokensource.Account) (token
 	return grant, err
 }
 
-// One endpoint answers 401 to everything while the token endpoint hangs. Those
-// who call other endpoints with the same good token must hardly notice.
+// One endpoint answers 401 to everything while the token endpoint hangs.
+// Callers of other endpoints with the same valid token must hardly notice.
 func TestToken_ServesWhileRenewalsHang(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		token(t, src, account)
@@ -61,7 +61,7 @@ func TestToken_ServesWhileRenewalsHang(t *testing.T) {
 
 func TestToken_WaitsASecondForARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		first := token(t, src, account)
@@ -86,7 +86,7 @@ func TestToken_WaitsASecondForARenewal(t *testing.T) {
 // second.
 func TestToken_PatienceIsNotProlonged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		first := token(t, src, account)
@@ -104,7 +104,7 @@ func TestToken_PatienceIsNotProlonged(t *testing.T) {
 // A renewal that ends within the second is worth the wait.
 func TestToken_PrefersTheRenewedToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 900 * time.Millisecond}
+		d := &fakeIssuer{latency: 900 * time.Millisecond}
 		src := newSource(t, d)
 		account := acct(t, 1)
 		first := token(t, src, account)
@@ -124,7 +124,7 @@ func TestToken_PrefersTheRenewedToken(t *testing.T) {
 // than it lives.
 func TestToken_PatienceEndsWithTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		first := token(t, src, account)
@@ -146,7 +146,7 @@ func TestToken_PatienceEndsWithTheToken(t *testing.T) {
 // longer than a second already.
 func TestRenew_JoinsAHungRenewalAhead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := &hanging{}
+		issuer := &hangingIssuer{}
 		src := newSource(t, issuer)
 		account := acct(t, 1)
 		first := token(t, src, account)

@@ -2,16 +2,16 @@ package tokensource
 
 import "context"
 
-// Renewals that refusals ask for draw on a budget per account: a burst, and
-// one more with each renewalRefill-th part of the token's lifetime.
+// Each account has a budget for the renewals of refused tokens. The budget
+// holds renewalBurst renewals. It regains one with each renewalRefill-th part
+// of the token's lifetime.
 const (
 	renewalBurst  = 3
 	renewalRefill = 60
 )
 
-// renew is [Source.Renew].
 func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
-	if err := s.renewable(ctx, refused); err != nil {
+	if err := s.checkRenewal(ctx, refused); err != nil {
 		return nil, err
 	}
 	t, f, outcome, err := s.replace(ctx, refused)
@@ -31,39 +31,38 @@ func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 	return t, err
 }
 
-// renewInBackground is [Source.RenewInBackground].
 func (s *Source) renewInBackground(ctx context.Context, refused *Token) {
-	if s.renewable(ctx, refused) != nil {
+	if s.checkRenewal(ctx, refused) != nil {
 		return
 	}
 	now := s.now()
 	e := s.entry(refused.account, now)
 	defer e.mu.Unlock()
-	if e.newest == refused && e.flight == nil {
-		_, _ = s.begin(ctx, e, ReasonSuspected, refused, now) // No one waits for the error.
+	if e.newest == refused && e.running == nil {
+		_, _ = s.begin(ctx, e, ReasonSuspected, refused, now) // No caller waits for the error.
 	}
 }
 
-// beginRenewal is [Source.BeginRenewal].
 func (s *Source) beginRenewal(ctx context.Context, refused *Token) {
-	if s.renewable(ctx, refused) == nil {
-		_, _, _, _ = s.replace(ctx, refused) // No one waits for the error.
+	if s.checkRenewal(ctx, refused) == nil {
+		_, _, _, _ = s.replace(ctx, refused) // No caller waits for the error.
 	}
 }
 
-func (s *Source) renewable(ctx context.Context, refused *Token) error {
+func (s *Source) checkRenewal(ctx context.Context, refused *Token) error {
 	if refused == nil || refused.source != s {
 		return NewError(ErrMisconfigured, errNoSuchToken)
 	}
-	return s.admissible(ctx, refused.account)
+	return s.checkCall(ctx, refused.account)
 }
 
-// replace finds out what a caller of Renew gets: the token that has replaced
-// the refused one already, an issuance to wait for, or an error.
+// replace returns what a caller of Renew gets: the token that has replaced the
+// refused token, an issuance to wait for, or an error.
 //
-// It takes the refused token out of service for a moment, so that new callers
-// wait for its successor. It does not after a failed renewal: one endpoint that
-// refuses every token must not hold up those who call others.
+// It takes the refused token out of service for a short time, so that new
+// callers wait for the successor. After a failed renewal new callers do not
+// wait: an endpoint that refuses every token must not delay the callers of
+// other endpoints.
 func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance, RenewOutcome, error) {
 	now := s.now()
 	e := s.entry(refused.account, now)
@@ -73,7 +72,7 @@ func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance
 	if t := e.current.Load(); t != nil && t != refused && !t.expiring(now) {
 		return t, nil, RenewSuperseded, nil
 	}
-	f, outcome := e.flight, RenewJoined
+	f, outcome := e.running, RenewJoined
 	if f == nil {
 		if ctx.Err() != nil {
 			return nil, nil, RenewSuppressed, callerError(ctx)

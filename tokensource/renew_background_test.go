@@ -9,17 +9,17 @@ import (
 
 func TestRenewInBackground_KeepsTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 200 * time.Millisecond}
-		var diary diary
-		src := newSource(t, d, withHooks(diary.hooks()))
+		d := &fakeIssuer{latency: 200 * time.Millisecond}
+		var recorder hookRecorder
+		src := newSource(t, d, withHooks(recorder.hooks()))
 		first := token(t, src, acct(t, 1))
-		diary.read()
+		recorder.read()
 		start := time.Now()
 		for range 10 {
 			src.RenewInBackground(t.Context(), first)
 		}
 		synctest.Wait()
-		wantLines(t, "the renewal", diary.read(), "issue 1 suspected #2")
+		wantLines(t, "the renewal", recorder.read(), "issue 1 suspected #2")
 		if tok := token(t, src, acct(t, 1)); tok != first {
 			t.Errorf("got %v, want the first token", tok)
 		}
@@ -34,7 +34,7 @@ func TestRenewInBackground_KeepsTheToken(t *testing.T) {
 
 func TestRenewInBackground_OutlivesItsRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{latency: 200 * time.Millisecond})
+		src := newSource(t, &fakeIssuer{latency: 200 * time.Millisecond})
 		ctx, cancel := context.WithCancel(t.Context())
 		src.RenewInBackground(ctx, token(t, src, acct(t, 1)))
 		cancel()

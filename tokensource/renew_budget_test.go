@@ -12,7 +12,7 @@ func TestRenew_DrawsOnABudget(t *testing.T) {
 	for name, life := range map[string]time.Duration{"600 s": 600 * time.Second, "6 s": 6 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{lifetime: life}
+				d := &fakeIssuer{lifetime: life}
 				src := newSource(t, d)
 				tok := token(t, src, acct(t, 1))
 				for range 3 {
@@ -46,7 +46,7 @@ func TestRenew_DrawsOnABudget(t *testing.T) {
 }
 
 func TestRenew_BudgetIsPerAccount(t *testing.T) {
-	src := newSource(t, &desk{})
+	src := newSource(t, &fakeIssuer{})
 	tok := token(t, src, acct(t, 1))
 	for range 3 {
 		tok = renew(t, src, tok)
@@ -58,7 +58,7 @@ func TestRenew_BudgetIsPerAccount(t *testing.T) {
 // An endpoint that answers 401 whatever the token.
 func TestRenew_EndlessRefusalsCostLittle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 10 * time.Millisecond}
+		d := &fakeIssuer{latency: 10 * time.Millisecond}
 		src := newSource(t, d)
 		start := time.Now()
 		for range 1000 {
@@ -80,7 +80,7 @@ func TestRenew_EndlessRefusalsCostLittle(t *testing.T) {
 
 func TestRenewInBackground_DrawsOnTheBudget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		for range 100 {
 			src.RenewInBackground(t.Context(), token(t, src, acct(t, 1)))
@@ -93,7 +93,7 @@ func TestRenewInBackground_DrawsOnTheBudget(t *testing.T) {
 
 func TestRenew_FailureCostsTheBudgetOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		tok := token(t, src, acct(t, 1))
 		d.fail(errDown)

@@ -30,7 +30,7 @@ func wantNotRenewed(t *testing.T, src *tokensource.Source, refused *tokensource.
 }
 
 func TestRenew_ReplacesARefusedToken(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	first := token(t, src, acct(t, 1))
 	second := renew(t, src, first)
@@ -47,7 +47,7 @@ func TestRenew_SixteenAtOnceOneIssuance(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"at once": 0, "staggered": 20 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: 200 * time.Millisecond}
+				d := &fakeIssuer{latency: 200 * time.Millisecond}
 				src := newSource(t, d)
 				first := token(t, src, acct(t, 1))
 				all := together(16, pause, func(int) (*tokensource.Token, error) {
@@ -73,7 +73,7 @@ func TestRenew_ThousandCallersOneIssuance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: tt.latency}
+				d := &fakeIssuer{latency: tt.latency}
 				src := newSource(t, d)
 				revoked := token(t, src, acct(t, 1))
 				all := together(1000, tt.pause, func(int) (*tokensource.Token, error) {
@@ -95,7 +95,7 @@ func TestRenew_ThousandCallersOneIssuance(t *testing.T) {
 
 func TestRenew_EightInARowOneIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
 		// All eight have gone out with the first token, and come back late.
 		first := token(t, src, acct(t, 1))
@@ -112,7 +112,7 @@ func TestRenew_EightInARowOneIssuance(t *testing.T) {
 
 func TestRenew_OldRefusalIsSuperseded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		second := renew(t, src, first)
@@ -130,7 +130,7 @@ func TestRenew_OldRefusalIsSuperseded(t *testing.T) {
 
 func TestRenew_NewCallersWaitForTheSuccessor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 200 * time.Millisecond}
+		d := &fakeIssuer{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
 		one := src.ForAccount(acct(t, 1))
 		first := token(t, src, acct(t, 1))
@@ -156,7 +156,7 @@ func TestRenew_NewCallersWaitForTheSuccessor(t *testing.T) {
 
 func TestRenew_JoinsARunningIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 200 * time.Millisecond}
+		d := &fakeIssuer{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		time.Sleep(500 * time.Second)
@@ -176,7 +176,7 @@ func TestRenew_JoinsARunningIssuance(t *testing.T) {
 
 func TestRenew_FailureKeepsTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		d.fail(errDown)
@@ -204,7 +204,7 @@ func TestRenew_FailureKeepsTheToken(t *testing.T) {
 
 func TestRenew_FailureDropsAnExpiredToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		time.Sleep(584 * time.Second)
@@ -224,7 +224,7 @@ func TestRenew_FailureDropsAnExpiredToken(t *testing.T) {
 
 func TestRenew_FailureCools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		d.fail(tokensource.NewError(tokensource.ErrAccountRejected, nil))
@@ -242,7 +242,7 @@ func TestRenew_FailureCools(t *testing.T) {
 
 func TestRenew_AcceptsAnExpiredToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src := newSource(t, &desk{})
+		src := newSource(t, &fakeIssuer{})
 		first := token(t, src, acct(t, 1))
 		time.Sleep(time.Hour)
 		if tok := renew(t, src, first); tok == first || tok.Expired() {
@@ -252,8 +252,8 @@ func TestRenew_AcceptsAnExpiredToken(t *testing.T) {
 }
 
 func TestRenew_ForeignTokenFails(t *testing.T) {
-	d := &desk{}
-	src, other := newSource(t, d), newSource(t, &desk{})
+	d := &fakeIssuer{}
+	src, other := newSource(t, d), newSource(t, &fakeIssuer{})
 	wantNotRenewed(t, src, token(t, other, acct(t, 1)), tokensource.ErrMisconfigured)
 	wantNotRenewed(t, src, nil, tokensource.ErrMisconfigured)
 	src.RenewInBackground(t.Context(), token(t, other, acct(t, 1)))
@@ -265,7 +265,7 @@ func TestRenew_IssuersOwnSourceFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var src *tokensource.Source
 		var first *tokensource.Token
-		d := &desk{}
+		d := &fakeIssuer{}
 		src = newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			if first == nil {
 				return d.Issue(ctx, account)

@@ -8,9 +8,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestRenewalAhead_NobodyWaits(t *testing.T) {
+func TestRenewalAhead_RunsInBackground(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 200 * time.Millisecond}
+		d := &fakeIssuer{latency: 200 * time.Millisecond}
 		src := newSource(t, d)
 		one := src.ForAccount(acct(t, 1))
 		token(t, src, acct(t, 1))
@@ -37,7 +37,7 @@ func TestRenewalAhead_NobodyWaits(t *testing.T) {
 
 func TestRenewalAhead_FailureIsRetried(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		start := time.Now()
 		first := token(t, src, acct(t, 1))
@@ -66,7 +66,7 @@ func TestRenewalAhead_FailureIsRetried(t *testing.T) {
 
 func TestRenewalAhead_RecoveryIsInvisible(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		d.fail(errDown)

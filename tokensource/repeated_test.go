@@ -13,8 +13,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A token endpoint may keep tokens itself, and hand one out until it is nearly
-// expired. Its life must not begin anew with each answer.
+// A token endpoint may cache tokens, and hand a token out until it has nearly
+// expired. The token's life must not begin anew with each response.
 func TestToken_KeepsItsAgeWhenHandedOutAgain(t *testing.T) {
 	for name, told := range map[string]func(*tokensource.Grant, time.Duration, time.Time){
 		"by nothing":    func(*tokensource.Grant, time.Duration, time.Time) {},
@@ -49,7 +49,7 @@ func TestToken_KeepsItsAgeWhenHandedOutAgain(t *testing.T) {
 	}
 }
 
-// What is replayed with the token that was refused is refused again.
+// The platform refuses a replay with the same token again.
 func TestRenew_RefusesTheSameToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, granting(opaque("the-one-there-is", lifetime)))
@@ -82,8 +82,8 @@ func TestToken_ServesARepeatedTokenToItsEnd(t *testing.T) {
 	})
 }
 
-// Whether an opaque token has expired, only its endpoint knows. A program whose
-// issuer returns a fixed one must not stop after ten minutes.
+// Only the endpoint knows whether an opaque token has expired. A program whose
+// issuer returns a fixed token must not stop after ten minutes.
 func TestToken_OpaqueTokenMayLiveAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, granting(opaque("the-one-there-is", lifetime)))
@@ -95,7 +95,7 @@ func TestToken_OpaqueTokenMayLiveAgain(t *testing.T) {
 	})
 }
 
-func TestForget_TakesTheSameTokenAgain(t *testing.T) {
+func TestInvalidate_AcceptsTheSameTokenAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, granting(opaque("the-one-there-is", lifetime)))
 		first := token(t, src, acct(t, 1))

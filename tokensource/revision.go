@@ -7,35 +7,36 @@ import (
 	"time"
 )
 
-// A reviser is an [Issuer] that can tell when its credentials have changed.
+// A reviser is an [Issuer] that reports the revision of its credentials.
 type reviser interface {
 	Revision(ctx context.Context) string
 }
 
-// revision follows the revision of the credentials. Its lock is never held
-// while the issuer is asked.
+// revision tracks the revision of the credentials. It never holds its lock
+// while it calls the issuer.
 type revision struct {
-	reviser reviser // nil if the issuer is none
+	reviser reviser // nil if the issuer has no Revision
 
 	mu     sync.Mutex
 	known  string
-	asked  time.Duration // on the Source's monotonic clock; 0: never
-	asking bool          // a question that due has allowed is open
+	asked  time.Duration // on the Source's monotonic clock; 0 means never
+	asking bool          // a call that due allowed has not returned
 }
 
-// revisionInterval is how often a Source in cooldown asks for the revision.
+// revisionInterval is the shortest time between two questions of a Source in
+// cooldown.
 const revisionInterval = time.Second
 
-// current returns the revision that was last seen.
+// current returns the last known revision.
 func (r *revision) current() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.known
 }
 
-// read asks for the revision, and returns it. An empty revision is not a change.
-// Neither is one that is returned after ctx is done: it may only reflect the
-// timeout.
+// read asks the issuer for the revision, and returns it. An empty revision is
+// not a change. A revision that arrives after ctx is done is not a change
+// either: it may only reflect the timeout.
 func (r *revision) read(ctx context.Context) string {
 	if r.reviser == nil {
 		return ""
@@ -49,9 +50,10 @@ func (r *revision) read(ctx context.Context) string {
 	return r.known
 }
 
-// due reports whether it is time to ask again, and returns what was last seen.
-// It is time once in each revisionInterval, and never while a question is open.
-// A caller who gets true must ask, and call answered.
+// due reports whether the Source may ask for the revision now, and returns the
+// last known revision. The Source may ask once in each revisionInterval, and
+// never while an earlier question is open. A caller that gets true must ask,
+// and then call answered.
 func (r *revision) due(now time.Duration) (known string, due bool) {
 	if r.reviser == nil {
 		return "", false
@@ -71,9 +73,10 @@ func (r *revision) answered() {
 }
 
 // revised reports whether the credentials have changed since an issuance
-// failed. A caller who leaves does not wait for the answer, which counts all
-// the same. An issuer that ignores its context holds up no one, and is not asked
-// a second time before it has answered.
+// failed. It stops waiting when the caller's context is done, but still records
+// a later answer. If the issuer ignores its context, revised does not wait
+// longer than the context, and does not ask again before the issuer has
+// answered.
 func (s *Source) revised(caller context.Context) bool {
 	known, due := s.revision.due(s.now().mono)
 	if !due {
@@ -87,12 +90,12 @@ func (s *Source) revised(caller context.Context) bool {
 	})
 	select {
 	case a := <-answers:
-		return a.value // A panic is no change. The next issuance reports it.
+		return a.value // A panic is not a change. The next issuance reports it.
 	case <-caller.Done():
 		return false
 	case <-ctx.Done():
-		// The question was given up, or it has just been answered: the answer
-		// follows its cancel.
+		// The time is up, or the answer has just arrived. An answer cancels ctx
+		// before it reaches the channel.
 		return errors.Is(ctx.Err(), context.Canceled) && (<-answers).value
 	}
 }

@@ -31,7 +31,7 @@ func TestRevision_PanicOfTheIssuerCools(t *testing.T) {
 
 func TestRevision_TimeoutOfTheIssuerCools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: time.Hour}
+		d := &fakeIssuer{latency: time.Hour}
 		src := newSource(t, revise(d, "1"))
 		for range 10 {
 			wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
@@ -44,7 +44,7 @@ func TestRevision_GetsNoCallerValues(t *testing.T) {
 	type key struct{}
 	bubble(t, func(t *testing.T) {
 		var seen []any
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
 		src := newSource(t, revisedBy{d, func(ctx context.Context) string {
 			seen = append(seen, ctx.Value(key{}))
@@ -70,7 +70,7 @@ func TestRevision_GetsNoCallerValues(t *testing.T) {
 
 func TestRevision_CanceledCallerDoesNotWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
 		slow := false
 		src := newSource(t, revisedBy{d, func(ctx context.Context) string {
@@ -91,10 +91,10 @@ func TestRevision_CanceledCallerDoesNotWait(t *testing.T) {
 	})
 }
 
-// As one that reads the credentials from a file system that hangs.
-func TestRevision_IgnoredContextHoldsNobody(t *testing.T) {
+// The issuer reads its credentials from a file system that hangs.
+func TestRevision_IgnoredContextDelaysNoCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
 		hang := make(chan struct{})
 		var hangs atomic.Bool
@@ -128,12 +128,12 @@ func TestRevision_IgnoredContextHoldsNobody(t *testing.T) {
 	})
 }
 
-// As passport.S2S does it with a vault that is slow, or hangs: what it tells when
-// its time is up is no news of the credentials.
+// passport.S2S behaves so with a vault that is slow or hangs. A revision that
+// it returns after the timeout is no news of the credentials.
 func TestRevision_TimeoutIsNoChange(t *testing.T) {
 	for _, latency := range []time.Duration{100 * time.Millisecond, time.Hour} {
 		bubble(t, func(t *testing.T) {
-			d := &desk{}
+			d := &fakeIssuer{}
 			d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
 			var slow atomic.Bool
 			src := newSource(t, revisedBy{d, func(ctx context.Context) string {
@@ -160,12 +160,13 @@ func TestRevision_TimeoutIsNoChange(t *testing.T) {
 	}
 }
 
-// An outage that takes the vault along: the credentials can be read now and then.
+// The outage affects the vault too: the credentials can be read only now and
+// then.
 func TestRevision_UnknownNowAndThenIsNoStorm(t *testing.T) {
 	for _, accounts := range []int{1, 1000} {
 		t.Run(strconv.Itoa(accounts), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: 10 * time.Millisecond}
+				d := &fakeIssuer{latency: 10 * time.Millisecond}
 				d.fail(errDown)
 				src := newSource(t, revisedBy{d, func(context.Context) string {
 					return []string{"1", ""}[rand.N(2)]
@@ -186,7 +187,7 @@ func TestRevision_UnknownNowAndThenIsNoStorm(t *testing.T) {
 
 func TestRevision_AskingItsOwnSourceFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
 		var src *tokensource.Source
 		var told []error
@@ -209,7 +210,7 @@ func TestRevision_AskingItsOwnSourceFails(t *testing.T) {
 
 func TestRevision_PanicIsNoChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		broken := true
 		src := newSource(t, revisedBy{d, func(context.Context) string {
 			if broken {
@@ -226,7 +227,7 @@ func TestRevision_PanicIsNoChange(t *testing.T) {
 	})
 }
 
-// revisedBy is an issuer with a revision that a function tells.
+// revisedBy is an issuer whose revision comes from a function.
 type revisedBy struct {
 	tokensource.Issuer
 

@@ -34,7 +34,7 @@ func TestRevision_ChangeEndsTheCooldown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{}
+				d := &fakeIssuer{}
 				d.fail(failure(tokensource.ErrCredentialsRejected, 401, time.Minute))
 				issuer := revise(d, "1")
 				src := newSource(t, issuer)
@@ -56,7 +56,7 @@ func TestRevision_ChangeEndsTheCooldown(t *testing.T) {
 
 func TestRevision_FailureAfterAChangeCools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrCredentialsRejected, 401, time.Minute))
 		issuer := revise(d, "1")
 		src := newSource(t, issuer)
@@ -74,7 +74,7 @@ func TestRevision_FailureAfterAChangeCools(t *testing.T) {
 
 func TestRevision_ChangeAllowsARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		issuer := revise(d, "1")
 		src := newSource(t, issuer)
 		tok := token(t, src, acct(t, 1))
@@ -95,7 +95,7 @@ func TestRevision_ChangeAllowsARenewal(t *testing.T) {
 
 func TestRevision_IsReadOnceASecond(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(failure(tokensource.ErrRateLimited, 429, time.Minute))
 		issuer := revise(d, "1")
 		src := newSource(t, issuer)
@@ -114,7 +114,7 @@ func TestRevision_IsReadOnceASecond(t *testing.T) {
 
 func TestRevision_IsNotReadWithoutFailures(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		issuer := revise(&desk{}, "1")
+		issuer := revise(&fakeIssuer{}, "1")
 		src := newSource(t, issuer)
 		for range 400 {
 			token(t, src, acct(t, 1))
@@ -128,7 +128,7 @@ func TestRevision_IsNotReadWithoutFailures(t *testing.T) {
 
 func TestRevision_ChangeEndsAFreshCooldown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(tokensource.NewError(tokensource.ErrCredentialsRejected, nil))
 		issuer := revise(d, "1")
 		src := newSource(t, issuer)

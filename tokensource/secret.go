@@ -9,19 +9,19 @@ import (
 
 const redacted = "[redacted]"
 
-// A Secret is a string that does not show itself: printed with any verb,
-// logged or marshalled, alone or inside of something else, it is "[redacted]"
-// or an address. The zero Secret is empty.
+// A Secret is a string that does not show its value. Printed with any verb,
+// logged or marshalled, alone or inside another value, it appears as
+// "[redacted]" or as an address. The zero Secret is empty.
 type Secret struct {
-	// Behind a pointer, because fmt prints a string in an unexported field
-	// without asking the field's type how.
+	// The string is behind a pointer. fmt prints a string in an unexported
+	// field without calling the methods of the field's type.
 	value *string
 }
 
 // NewSecret returns a Secret that holds value.
 func NewSecret(value string) Secret { return Secret{&value} }
 
-// Reveal returns what the secret holds.
+// Reveal returns the value of the secret.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""

@@ -6,22 +6,23 @@ import (
 	"sync/atomic"
 )
 
-// slots bound how many issuances run at once, and how many wait for their turn.
+// slots bound the number of issuances that run at once, and the number that
+// wait for a slot.
 type slots struct {
 	taken   chan struct{}
 	waiting atomic.Int64
 	limit   int64
 }
 
-// newSlots returns n slots, with room for perSlot times as many waiting. Any n
-// will do: "no limit" is not too many.
+// newSlots returns n slots, and room for perSlot waiting issuances per slot. n
+// may be as large as math.MaxInt.
 func newSlots(n, perSlot int) *slots {
 	limit := min(n, math.MaxInt/perSlot) * perSlot
 	return &slots{taken: make(chan struct{}, n), limit: int64(limit)}
 }
 
-// reserve takes a place among those that wait, or fails if all are taken. Whoever
-// has a reservation must call acquire or cancel.
+// reserve reserves room to wait for a slot. It fails if no room is left. After
+// a reservation the caller must call acquire or cancel.
 func (s *slots) reserve() *Error {
 	if s.waiting.Add(1) > s.limit {
 		s.cancel()
@@ -33,7 +34,7 @@ func (s *slots) reserve() *Error {
 // cancel gives a reservation back.
 func (s *slots) cancel() { s.waiting.Add(-1) }
 
-// acquire waits for a slot. It ends the reservation.
+// acquire waits for a slot, and ends the reservation.
 func (s *slots) acquire(ctx context.Context) (*slot, *Error) {
 	defer s.cancel()
 	select {
@@ -46,8 +47,9 @@ func (s *slots) acquire(ctx context.Context) (*slot, *Error) {
 	}
 }
 
-// A slot is taken by an issuance. It is free again when all who hold it have
-// released it: the issuance, and each call of the issuer that has not returned.
+// A slot belongs to an issuance. It is free again when all its holders have
+// released it. The holders are the issuance, and each call of the issuer that
+// has not returned.
 type slot struct {
 	slots   *slots
 	holders atomic.Int32

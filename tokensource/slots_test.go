@@ -20,7 +20,7 @@ func TestSlots_SixteenIssuancesAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				d := &desk{latency: 100 * time.Millisecond}
+				d := &fakeIssuer{latency: 100 * time.Millisecond}
 				src := newSource(t, d, maxIssuances(tt.configured))
 				accounts := accts(t, 100)
 				all := together(len(accounts), 0, func(i int) (*tokensource.Token, error) {
@@ -39,7 +39,7 @@ func TestSlots_SixteenIssuancesAtOnce(t *testing.T) {
 
 func TestSlots_FullQueueIsOverloaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d, maxIssuances(1))
 		accounts := accts(t, 1+64+1)
 		served := make(chan error, len(accounts))
@@ -69,7 +69,7 @@ func TestSlots_FullQueueIsOverloaded(t *testing.T) {
 
 func TestSlots_FullQueueKeepsTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d, maxIssuances(1))
 		first := token(t, src, acct(t, 1))
 		time.Sleep(500 * time.Second)
@@ -100,8 +100,8 @@ func TestSlots_LongWaitIsOverloaded(t *testing.T) {
 		}), maxIssuances(1))
 		wantNoToken(t, src, hung, tokensource.ErrTimeout)
 
-		// The issuer that was left behind still has its place: what ignores
-		// its context must not be started over and over.
+		// The abandoned call still has its slot: an issuer that ignores
+		// its context must not be called again and again.
 		start := time.Now()
 		wantNoToken(t, src, acct(t, 2), tokensource.ErrOverloaded)
 		between(t, "the wait", time.Since(start), 10*time.Second, 10*time.Second)
@@ -111,12 +111,12 @@ func TestSlots_LongWaitIsOverloaded(t *testing.T) {
 	})
 }
 
-// A thousand accounts come at once, and a healthy endpoint takes 12.5 s for all
-// of them. Who gets its turn in the last moment has no time left to be answered:
-// that is the queue's fault, and says nothing about the endpoint.
+// A thousand accounts arrive at once, and a healthy endpoint takes 12.5 s for
+// all of them. The last issuances get a slot too late for a response. The queue
+// causes that timeout, which says nothing about the endpoint.
 func TestSlots_LongQueueIsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 190 * time.Millisecond}
+		d := &fakeIssuer{latency: 190 * time.Millisecond}
 		src := newSource(t, d)
 		accounts := accts(t, 1000)
 		all := together(len(accounts), 0, func(i int) (*tokensource.Token, error) {

@@ -8,51 +8,56 @@ import (
 	"github.com/pismoauth/pismoauth/internal/lru"
 )
 
-// An Issuer obtains tokens; package passport has the ones for Pismo. A
-// [Source] never asks for two tokens of one account at once, but for several
-// accounts it does: Issue must be safe for concurrent use.
+// An Issuer obtains tokens. Package passport has the issuers for Pismo.
 //
-// Issue returns when ctx is done. An error should be an [*Error], made with
-// [NewError], so that the Source knows what to do about it; any other counts
-// as [ErrUnavailable].
+// A [Source] never asks for two tokens of one account at once. It does ask for
+// the tokens of several accounts at once, so Issue must be safe for concurrent
+// use.
+//
+// Issue must return when ctx is done. An error should be an [*Error], made with
+// [NewError], so that the Source knows how to react. Any other error counts as
+// [ErrUnavailable].
 //
 // An Issuer may have two more methods:
 //
-//   - Validate() error reports every fault in its configuration. [New] calls it.
-//   - Revision(ctx context.Context) string returns something that changes with
-//     its credentials. While issuances fail, a Source asks at most once a
-//     second, and a change makes it try again at once. "" means that it cannot
-//     be told now, and is no change. It is called by several goroutines, and
-//     must not reveal a secret.
+//   - Validate() error reports every fault in the issuer's configuration. [New]
+//     calls it.
+//   - Revision(ctx context.Context) string returns a value that changes with
+//     the credentials. While issuances fail, a Source calls Revision at most
+//     once a second. If the value has changed, the Source issues again at once.
+//     An empty string means that the revision is unknown, and does not count as
+//     a change. Several goroutines call Revision. The value must not reveal a
+//     secret.
 type Issuer interface {
 	Issue(ctx context.Context, account Account) (Grant, error)
 }
 
 const idleAccount = 15 * time.Minute
 
-// A Source hands out tokens, one per account: each is issued once however many
-// ask for it, kept while it lives, and renewed before it expires. Make one with
-// [New], one for each set of credentials; two Sources share nothing. Its
-// methods are safe for concurrent use. It has nothing to close: its goroutines
-// end with the issuances they run, at the latest after Config.IssueTimeout.
+// A Source hands out tokens, one per account. It issues each token once,
+// however many callers ask for it, and renews the token before it expires. Make
+// a Source with [New], one for each set of credentials. Two Sources share
+// nothing. The methods of a Source are safe for concurrent use. A Source need
+// not be closed: its goroutines end with their issuances, and every issuance
+// ends within Config.IssueTimeout.
 type Source struct {
 	issuer Issuer
 	hooks  Hooks
 	limits atomic.Pointer[limits]
 
 	entries   *lru.Map[Account, entry, *entry]
-	serials   atomic.Uint64 // of tokens
-	issuances atomic.Uint64 // numbers of issuances
+	serials   atomic.Uint64 // the last token's serial number
+	issuances atomic.Uint64 // the last issuance's number
 
 	breaker  breaker
 	revision revision
 
 	epoch time.Time
-	clock func() instant // nil outside of tests
+	clock func() instant // set only by tests
 }
 
-// New returns a Source. It contacts no one. Every fault in the configuration
-// is reported, as [*ConfigError] values joined by errors.Join.
+// New returns a Source. It contacts no server. The error reports every fault in
+// the configuration, as [*ConfigError] values joined by errors.Join.
 func New(config Config) (*Source, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -69,16 +74,16 @@ func New(config Config) (*Source, error) {
 	return s, nil
 }
 
-// Token returns a token for account that is fit to be sent now.
+// Token returns a token for account that can be sent now.
 //
-// A fresh token is returned at once. One that is near its expiry is returned
-// at once too, while another is issued in the background. Without a usable
-// token the caller waits for the one issuance that runs for the account, or
-// starts it; if issuances failed a moment ago, it gets the cause instead, with
-// the time after which asking again makes sense.
+// Token returns a fresh token at once. It also returns a token near its expiry
+// at once, and issues another in the background. Without a usable token, the
+// caller waits for the issuance that runs for the account, or starts one. If
+// issuances failed a moment ago, Token returns the cause instead, with the time
+// after which a retry makes sense.
 //
-// The context bounds the caller's own wait, and nothing else: an issuance goes
-// on for those who stay. Errors are of type [*Error].
+// The context bounds only the caller's own wait. The issuance continues for the
+// other callers. Errors are of type [*Error].
 func (s *Source) Token(ctx context.Context, account Account) (*Token, error) {
 	if e, ok := s.entries.Load(account); ok {
 		if t := e.fresh(s.now()); t != nil {
@@ -88,30 +93,33 @@ func (s *Source) Token(ctx context.Context, account Account) (*Token, error) {
 	return s.acquire(ctx, account)
 }
 
-// Renew returns another token for the account of refused, which the platform
-// answered with a 401.
+// Renew returns another token for the account of refused, a token that the
+// platform answered with a 401.
 //
-// If refused is not the current token any more, the current one is returned
-// and nothing is issued. Otherwise one is issued, however many ask, and until
-// it is there new callers of Token wait for it too. Renewals draw on a budget
-// of three per account, one of which comes back with each sixtieth of the
-// token's lifetime (10 s at 10 min). If it is spent, or the renewal fails,
-// Renew says so with an [*Error], and the refused token stays in service until
-// it expires: refused by one endpoint is not revoked.
+// If refused is no longer the current token, Renew returns the current token
+// and issues nothing. Otherwise it issues one token, however many callers ask.
+// Until then, new callers of Token wait for that token too.
+//
+// Each account has a budget of three renewals. One renewal comes back with each
+// sixtieth of the token's lifetime (10 s at 10 min). If the budget is spent, or
+// the renewal fails, Renew returns an [*Error]. The refused token then stays in
+// service until it expires: a refusal by one endpoint does not mean that the
+// token is revoked.
 func (s *Source) Renew(ctx context.Context, refused *Token) (*Token, error) {
 	return s.renew(ctx, refused)
 }
 
-// RenewInBackground does what Renew does, but waits for nothing, and lets the
-// token be handed out until the new one is there. It is for a refusal that may
-// have been about something else.
+// RenewInBackground issues a new token like Renew, but does not wait for it.
+// The Source hands the refused token out until the new token arrives. Use it
+// for a refusal that may have a cause other than the token.
 func (s *Source) RenewInBackground(ctx context.Context, refused *Token) {
 	s.renewInBackground(ctx, refused)
 }
 
-// BeginRenewal begins what Renew does, and waits for nothing. It is for the
-// refusal of a request that cannot be sent again, whose caller would wait in
-// vain. New callers of Token wait for the new token, as they do for Renew.
+// BeginRenewal starts the renewal that Renew starts, but does not wait for it.
+// Use it for the refusal of a request that cannot be sent again: its caller
+// would gain nothing by waiting. New callers of Token wait for the new token,
+// as they do after Renew.
 func (s *Source) BeginRenewal(ctx context.Context, refused *Token) {
 	s.beginRenewal(ctx, refused)
 }
@@ -124,7 +132,7 @@ func (s *Source) now() instant {
 	return instant{mono: now.Sub(s.epoch), wall: now.UnixNano()}
 }
 
-// cached tells the hooks that t was there, and returns it.
+// cached reports t to the Acquire hook, and returns t.
 func (s *Source) cached(ctx context.Context, t *Token) *Token {
 	if s.hooks.Acquire != nil {
 		if _, done := s.hooks.Acquire(ctx, AcquireInfo{Account: t.account, Origin: OriginCached, Repeated: s.repeated(ctx, t.account)}); done != nil {

@@ -2,28 +2,29 @@ package tokensource
 
 import "time"
 
-// Status is what an operator may want to know of a [Source]. It holds no secret
+// Status describes the state of a [Source] for an operator. It holds no secret
 // and no account.
 type Status struct {
-	// Accounts are how many accounts something is kept for: a token, or the
-	// memory of a failure.
+	// Accounts is the number of accounts for which the Source keeps a token
+	// or the record of a failure.
 	Accounts int
-	// Tokens are how many of them have a token that can be handed out.
+	// Tokens is the number of accounts with a token that can be handed out.
 	Tokens int
-	// NextExpiry is when the first of these tokens expires; zero if there is
-	// none.
+	// NextExpiry is the earliest expiry of these tokens, or zero if there
+	// are none.
 	NextExpiry time.Time
-	// CoolingDown are how many accounts are left alone, because issuances for them
-	// failed a moment ago.
+	// CoolingDown is the number of accounts in cooldown after a failed
+	// issuance.
 	CoolingDown int
-	// CooldownUntil is when the Source as a whole will try again; zero if it is
-	// not left alone. Cause is why it is.
+	// CooldownUntil is the end of the breaker's cooldown, or zero if the
+	// breaker is not open. CooldownCause is the kind of the failure that
+	// opened the breaker.
 	CooldownUntil time.Time
 	CooldownCause ErrorKind
 }
 
-// Status returns what the Source is doing. It looks at all accounts there are,
-// which takes about a millisecond for 10,000.
+// Status returns the state of the Source. It examines all accounts, which takes
+// about a millisecond for 10,000.
 func (s *Source) Status() Status {
 	now, revision := s.now(), s.revision.current()
 	var status Status
@@ -32,7 +33,7 @@ func (s *Source) Status() Status {
 		if e.inCooldown(now.mono, revision) {
 			status.CoolingDown++
 		}
-		if t := e.inHand(now); t != nil {
+		if t := e.usableNow(now); t != nil {
 			status.Tokens++
 			if expiry := t.Expiry(); status.NextExpiry.IsZero() || expiry.Before(status.NextExpiry) {
 				status.NextExpiry = expiry
@@ -46,30 +47,31 @@ func (s *Source) Status() Status {
 	return status
 }
 
-// HasToken reports whether the Source has a token that may be handed out, of any
-// account. It is for a readiness probe, and issues nothing.
+// HasToken reports whether the Source has a token of any account that can be
+// handed out. It is for a readiness probe, and issues nothing.
 func (s *Source) HasToken() bool {
 	now := s.now()
 	for _, e := range s.entries.Entries() {
-		if e.inHand(now) != nil {
+		if e.usableNow(now) != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// Invalidate drops the token of an account, and the memory of its failures: the
-// next caller has another issued. It is for an operator who knows that a token
-// is no good, or that a failure is mended. An issuance that is running goes on,
-// and what it brings is kept. The token itself lives on: Invalidate revokes nothing.
+// Invalidate drops the token of an account and ends its cooldown. The next
+// caller starts an issuance. Invalidate is for an operator who knows that a
+// token is invalid, or that the cause of a failure is removed. A running
+// issuance continues, and its token is kept. The dropped token stays valid at
+// the platform: Invalidate revokes nothing.
 func (s *Source) Invalidate(account Account) {
 	if e, ok := s.entries.Load(account); ok {
 		e.invalidate()
 	}
 }
 
-// InvalidateAll is [Source.Invalidate] for all accounts there are, and ends the failures
-// that concern every account.
+// InvalidateAll calls [Source.Invalidate] for all accounts, and closes the
+// breaker.
 func (s *Source) InvalidateAll() {
 	for _, e := range s.entries.Entries() {
 		e.invalidate()

@@ -9,7 +9,7 @@ import (
 
 func TestInvalidate_ReissuesOneAccount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		first, other := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
 		one := src.ForAccount(acct(t, 1))
@@ -30,7 +30,7 @@ func TestInvalidate_ReissuesOneAccount(t *testing.T) {
 
 func TestInvalidate_EndsTheCooldown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		d.fail(errDown)
 		src := newSource(t, d)
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
@@ -43,7 +43,7 @@ func TestInvalidate_EndsTheCooldown(t *testing.T) {
 
 func TestInvalidateAll_ClosesTheBreaker(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		before := token(t, src, acct(t, 1))
 		d.fail(errDown)
@@ -63,7 +63,7 @@ func TestInvalidateAll_ClosesTheBreaker(t *testing.T) {
 
 func TestInvalidate_KeepsARunningIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: time.Second}
+		d := &fakeIssuer{latency: time.Second}
 		src := newSource(t, d)
 		go func() {
 			time.Sleep(time.Second / 2)
@@ -79,7 +79,7 @@ func TestInvalidate_KeepsARunningIssuance(t *testing.T) {
 
 func TestStatus_DescribesTheSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		if got := src.Status(); got != (tokensource.Status{}) {
 			t.Errorf("a new Source is %+v", got)
@@ -111,7 +111,7 @@ func TestStatus_CountsCooldowns(t *testing.T) {
 		}
 	}
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		token(t, src, acct(t, 7))
 		want(src, "all is well", 0, false)

@@ -10,72 +10,75 @@ import (
 	"time"
 )
 
-// The life of a token. Both instants scale with it, so that a token of two
-// seconds in a test and one of ten minutes in production behave alike.
+// The life of a token. All margins scale with the lifetime, so that a token of
+// two seconds in a test and a token of ten minutes in production behave alike.
 const (
-	// defaultLifetime is that of a token which does not tell its own.
-	// Source: Pismo's documentation, "tokens expire after 10 minutes".
+	// defaultLifetime is the lifetime of a token that does not state its
+	// own. Source: Pismo's documentation, "tokens expire after 10 minutes".
 	defaultLifetime = 10 * time.Minute
-	// maxLifetime is the longest life a token is trusted to have.
+	// maxLifetime is the longest lifetime that the Source believes.
 	maxLifetime = time.Hour
-	// The last renewalWindow of a life is spent renewing ahead of expiry,
-	// give or take renewalJitter, drawn once per token.
+	// A token is renewed in the last renewalWindow of its life.
+	// renewalJitter varies this window once per token.
 	renewalWindow = 0.25
 	renewalJitter = 0.20
-	// A token is not sent in the last safetyMargin of its life, or in the last
-	// maxSafetyMargin if that is less: it has to arrive, too.
+	// A token is not handed out in the last safetyMargin of its life, or in
+	// the last maxSafetyMargin if that is less: the request needs time to
+	// arrive.
 	safetyMargin    = 0.10
 	maxSafetyMargin = 15 * time.Second
 )
 
 // A Token is an access token. It is safe for concurrent use.
 //
-// It is opaque: printing, logging or marshalling a Token shows its serial
-// number and its expiry, never its value. Most code hands it to SetAuthHeader
-// and looks no further.
+// A Token does not show its value: printing, logging or marshalling it shows
+// its serial number and its expiry. Most programs only pass it to
+// SetAuthHeader.
 type Token struct {
-	stale instant // from here on a renewal runs in the background
-	dead  instant // from here on it is not handed out
-	end   instant // here its life ends
+	stale    instant // the Source renews it from here on
+	unusable instant // the Source does not hand it out from here on
+	end      instant // the end of its life
 
-	// repeated says that the endpoint has handed the token out again. As there
-	// is no other, it serves until the end of its life.
+	// repeated means that the endpoint has handed out the token again.
+	// Since no other token is available, the Source hands it out until the
+	// end of its life.
 	repeated atomic.Bool
-	evidence atomic.Pointer[evidence] // against it; nil as a rule
+	refusals atomic.Pointer[refusals] // usually nil
 
 	source        *Source
 	account       Account
 	serial        uint64
 	authorization Secret // scheme and token, ready for the header
-	scheme        int    // length of the scheme with its space
+	scheme        int    // length of the scheme and its space
 	lifetime      time.Duration
 }
 
-// SetAuthHeader sets the Authorization field of h to this token, replacing
-// what was there (RFC 6750, section 2.1).
+// SetAuthHeader sets the Authorization field of h to this token, replacing any
+// earlier value (RFC 6750, section 2.1).
 func (t *Token) SetAuthHeader(h http.Header) {
 	h["Authorization"] = []string{t.authorization.Reveal()}
 }
 
-// IsIn reports whether the Authorization of h is this token, and only it.
+// IsIn reports whether the Authorization field of h holds this token and
+// nothing else.
 func (t *Token) IsIn(h http.Header) bool {
 	values := h["Authorization"]
 	return t != nil && len(values) == 1 && values[0] == t.authorization.Reveal()
 }
 
-// Reveal returns the token's value, without a scheme. It is for the rare
-// caller who needs the string; whatever prints it leaks it.
+// Reveal returns the token's value, without a scheme. Few programs need it. Do
+// not print or log the result.
 func (t *Token) Reveal() string { return t.authorization.Reveal()[t.scheme:] }
 
-// Account returns the account that the token was issued for.
+// Account returns the account of the token.
 func (t *Token) Account() Account { return t.account }
 
-// Serial returns the token's number among those of its [Source]. It is not
-// part of the token, and safe to print.
+// Serial returns the serial number of the token within its [Source]. The number
+// is not part of the token's value, and safe to print.
 func (t *Token) Serial() uint64 { return t.serial }
 
-// Expiry returns when the token expires by the local wall clock. The Source
-// stops handing it out a little earlier.
+// Expiry returns the time when the token expires, by the local wall clock. The
+// Source stops handing the token out a little earlier.
 func (t *Token) Expiry() time.Time { return time.Unix(0, t.end.wall) }
 
 // expiring reports whether the token is too close to its end to be handed out.
@@ -83,17 +86,17 @@ func (t *Token) expiring(now instant) bool {
 	if t.repeated.Load() {
 		return t.end.passed(now)
 	}
-	return t.dead.passed(now)
+	return t.unusable.passed(now)
 }
 
-// tellsExpiry reports whether the token is a JWT that says when it expires.
-func (t *Token) tellsExpiry() bool {
+// statesExpiry reports whether the token is a JWT that states its expiry.
+func (t *Token) statesExpiry() bool {
 	_, ok := timeClaim(readClaims(t.Reveal()), "exp")
 	return ok
 }
 
-// Expired reports whether the token's life has ended, by whichever of the
-// monotonic and the wall clock shows the larger age.
+// Expired reports whether the token's life has ended, by the monotonic or by
+// the wall clock.
 func (t *Token) Expired() bool { return t.end.passed(t.source.now()) }
 
 func (t *Token) serialOrZero() uint64 {
@@ -103,24 +106,24 @@ func (t *Token) serialOrZero() uint64 {
 	return t.serial
 }
 
-// Lifetime returns how long the token lives, from just before the request for
-// it was sent.
+// Lifetime returns the length of the token's life, which begins just before the
+// request for the token.
 func (t *Token) Lifetime() time.Duration { return t.lifetime }
 
 // Claims returns the claims of the token if it is a JWT, and nil if it is
 // opaque. Numbers are of type [json.Number].
 //
-// The signature is not verified, and cannot be: Pismo signs with HS512, whose
-// key only Pismo has. That is right for a client, which needs the claims of a
-// token only to treat it well, and got it from Pismo over TLS (RFC 6749,
-// section 1.4, calls access tokens opaque to the client). Never let anybody in
-// because of claims read this way.
+// Claims does not verify the signature. A client cannot: Pismo signs with
+// HS512, and only Pismo has the key. A client need not verify it either: it
+// received the token from Pismo over TLS, and only uses the claims to handle
+// the token well. RFC 6749, section 1.4, calls access tokens opaque to the
+// client. Never authorize a caller by these claims.
 func (t *Token) Claims() map[string]any {
 	return readClaims(t.Reveal())
 }
 
-// Format implements [fmt.Formatter]: it prints the serial number and the
-// expiry, whatever the verb.
+// Format implements [fmt.Formatter]. It prints what String returns, whatever
+// the verb.
 func (t *Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // String returns the serial number and the expiry.
@@ -145,8 +148,8 @@ func (t *Token) LogValue() slog.Value {
 	)
 }
 
-// newToken makes the token of a grant, for an account that asked for it at the
-// instant asked. A grant that is not fit for use is an error.
+// newToken returns the token of a grant. asked is the instant just before the
+// request. It returns an error if the grant is unusable.
 func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, *Error) {
 	lifetime, err := grant.verify(account)
 	if err != nil {
@@ -161,7 +164,7 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 	born := asked.add(-min(max(grant.Age, 0), lifetime))
 	t := &Token{
 		stale:         born.add(lifetime - window),
-		dead:          born.add(lifetime - margin),
+		unusable:      born.add(lifetime - margin),
 		end:           born.add(lifetime),
 		source:        s,
 		account:       account,
@@ -169,8 +172,8 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 		scheme:        len(scheme),
 		lifetime:      lifetime,
 	}
-	if t.dead.passed(s.now()) {
-		return nil, NewError(ErrMalformedResponse, errDeadOnArrival)
+	if t.unusable.passed(s.now()) {
+		return nil, NewError(ErrMalformedResponse, errExpiredOnArrival)
 	}
 	t.serial = s.serials.Add(1)
 	return t, nil

@@ -12,7 +12,7 @@ import (
 
 func TestLifetime_PassesDuringSuspend(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		clocks := src.PartClocks()
 		first := token(t, src, acct(t, 1))
@@ -33,7 +33,7 @@ func TestLifetime_PassesDuringSuspend(t *testing.T) {
 
 func TestLifetime_ClockSetBackChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		clocks := src.PartClocks()
 		first := token(t, src, acct(t, 1))
@@ -79,7 +79,7 @@ func TestSetAuthHeader_SendsTheGrantedValue(t *testing.T) {
 }
 
 func TestSetAuthHeader_HeadersAreIndependent(t *testing.T) {
-	tok := token(t, newSource(t, &desk{}), acct(t, 1))
+	tok := token(t, newSource(t, &fakeIssuer{}), acct(t, 1))
 	one, other := http.Header{}, http.Header{}
 	tok.SetAuthHeader(one)
 	tok.SetAuthHeader(other)
@@ -89,8 +89,8 @@ func TestSetAuthHeader_HeadersAreIndependent(t *testing.T) {
 	}
 }
 
-func TestToken_KnowsItsAccount(t *testing.T) {
-	src := newSource(t, &desk{})
+func TestToken_ReturnsItsAccount(t *testing.T) {
+	src := newSource(t, &fakeIssuer{})
 	a, b := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
 	if a.Account() != acct(t, 1) || b.Account() != acct(t, 2) {
 		t.Errorf("the accounts are %q and %q", a.Account().ID(), b.Account().ID())
@@ -110,14 +110,14 @@ func TestClaims_AreReadUnverified(t *testing.T) {
 	if n, ok := claims["n"].(interface{ String() string }); !ok || n.String() != "9007199254740993" {
 		t.Errorf("a large number is %v", claims["n"])
 	}
-	if claims := token(t, newSource(t, &desk{}), acct(t, 7)).Claims(); claims != nil {
+	if claims := token(t, newSource(t, &fakeIssuer{}), acct(t, 7)).Claims(); claims != nil {
 		t.Errorf("an opaque token has the claims %v", claims)
 	}
 }
 
-func TestToken_TellsItsLifetime(t *testing.T) {
+func TestToken_ReturnsItsLifetime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tok := token(t, newSource(t, &desk{}), acct(t, 1))
+		tok := token(t, newSource(t, &fakeIssuer{}), acct(t, 1))
 		if want := "token 1, expires 2000-01-01T00:10:00Z"; tok.String() != want {
 			t.Errorf("got %q, want %q", tok, want)
 		}
@@ -128,7 +128,7 @@ func TestToken_TellsItsLifetime(t *testing.T) {
 }
 
 func TestIsIn_NeedsTheTokenAlone(t *testing.T) {
-	src := newSource(t, &desk{})
+	src := newSource(t, &fakeIssuer{})
 	tok, other := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
 	mine, others := "Bearer "+tok.Reveal(), "Bearer "+other.Reveal()
 	for name, tt := range map[string]struct {
@@ -156,7 +156,7 @@ func TestIsIn_NeedsTheTokenAlone(t *testing.T) {
 
 func TestHasToken_TrueWhileAnyTokenServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{lifetime: time.Hour}
+		d := &fakeIssuer{lifetime: time.Hour}
 		src := newSource(t, d)
 		clocks := src.PartClocks()
 		live := func(when string, want bool) {

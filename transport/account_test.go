@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A request that names no account fails, as does one that names another account
-// than the Config.
+// A request that names no account fails. So does a request that names an
+// account other than Config.Account.
 func TestAccount_ComesFromContextOrConfig(t *testing.T) {
 	var (
 		a, b = acct(t, "1"), acct(t, "2")

@@ -62,7 +62,8 @@ func TestContextToken_HeaderIsReplaced(t *testing.T) {
 	wantSent(t, w, 3)
 }
 
-// The mark says that the header is ours, and not whom to act for.
+// The token in the context marks the header as the middleware's. It does not
+// select the account.
 func TestContextToken_NamesNoAccount(t *testing.T) {
 	m, w := &fakeIssuer{}, &fakeBase{}
 	rt := newTransport(t, m, w, noDefaultAccount)

@@ -147,7 +147,8 @@ func TestRetry_NotBeyondClientTimeout(t *testing.T) {
 	})
 }
 
-// What is out of date when it is sent again is refused (aws-sdk-go-v2#3192).
+// A request that is out of date when it is sent again is refused
+// (aws-sdk-go-v2#3192).
 func TestRetry_RenewsExpiredToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{life: 4 * time.Second}

@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// A body is the content of a request that may have to be sent more than once.
-// Each sending gets a reader of its own: the base may still read the one before
-// when it has returned (golang/go#51907).
+// A body is the content of a request that may be sent more than once. Each send
+// gets a reader of its own, because the base may read the previous reader after
+// it has returned (golang/go#51907).
 type body struct {
-	ready     io.ReadCloser                 // for the next sending, if it is there already
-	get       func() (io.ReadCloser, error) // for others; nil if there can be none
-	recording *recording                    // behind get; or nil
+	ready     io.ReadCloser                 // for the next send, or nil
+	get       func() (io.ReadCloser, error) // for further sends; nil if the body cannot be sent again
+	recording *recording                    // the recording that get reads, or nil
 	empty     bool
 }
 
-// newBody returns the body of req. One without GetBody, but of a known length
-// up to limit, is recorded while it is sent. Everything else streams once, and is
-// never buffered. So does the body of a request that announces a trailer: whoever
-// reads the body sets the trailer, while another sending would read it. An empty
-// Trailer announces none. Caddy's reverse_proxy makes one for every request with
-// a body, and [exchange.outgoing] leaves it out.
+// newBody returns the body of req. A body without GetBody is recorded while it
+// is sent if its length is known and at most limit. Every other body streams
+// once, and is never buffered. So does the body of a request that announces a
+// trailer: the reader of the body sets the trailer, while another sending would
+// read it. An empty Trailer announces none. Caddy's reverse_proxy makes one for
+// every request with a body, and [exchange.outgoing] leaves it out.
 func newBody(req *http.Request, limit int64) body {
 	switch {
 	case !hasBody(req):
@@ -35,15 +35,15 @@ func newBody(req *http.Request, limit int64) body {
 	return body{get: r.open, recording: r}
 }
 
-// mayFail reports whether reading the body of a request that can be sent again
-// may fail like a connection. It can if the caller set GetBody, and fetches the
-// body from elsewhere. The one that http.NewRequest sets for what is in memory
-// cannot fail, and a recording has an error of its own.
+// mayFail reports whether reading the body of a repeatable request may fail
+// like a connection. It can if the caller set GetBody, which may fetch the body
+// from elsewhere. The GetBody that http.NewRequest sets for bodies in memory
+// cannot fail. A recording has its own error.
 func mayFail(req *http.Request) bool {
 	if !hasBody(req) || req.GetBody == nil {
 		return false
 	}
-	closer := reflect.ValueOf(req.Body) // What io.NopCloser returns, which has no name.
+	closer := reflect.ValueOf(req.Body) // io.NopCloser returns an unexported type.
 	if closer.Type().PkgPath() != "io" || closer.Kind() != reflect.Struct || closer.NumField() != 1 {
 		return true
 	}
@@ -54,13 +54,13 @@ func mayFail(req *http.Request) bool {
 	return true
 }
 
-// replayable reports whether the body can be sent another time.
+// replayable reports whether the body can be sent again.
 func (b *body) replayable() bool {
 	return b.empty || b.get != nil && (b.recording == nil || b.recording.isReplayable())
 }
 
-// rewind gets the content for another sending ready, and reports whether there
-// is one.
+// rewind prepares the content for another send, and reports whether it
+// succeeded.
 func (b *body) rewind() bool {
 	if !b.replayable() {
 		return false
@@ -73,7 +73,7 @@ func (b *body) rewind() bool {
 	return true
 }
 
-// next returns the content for the next sending.
+// next returns the content for the next send.
 func (b *body) next() (io.ReadCloser, error) {
 	if b.empty {
 		return b.ready, nil
@@ -85,11 +85,11 @@ func (b *body) next() (io.ReadCloser, error) {
 	return b.get()
 }
 
-// finish closes what will not be sent any more. The base closes what it was
-// given.
+// finish closes the content that will not be sent. The base closes the content
+// that it was given.
 func (b *body) finish() {
 	if b.ready != nil {
-		_ = b.ready.Close() // It was never sent, so its error concerns nobody.
+		_ = b.ready.Close() // The content was never sent, so its error does not matter.
 		b.ready = nil
 	}
 	if b.recording != nil {

@@ -44,7 +44,8 @@ func replayNeedsGetBodyOrShortBody(t *testing.T) {
 				if max == 0 {
 					effective = limit
 				}
-				// A length of 0 with a body means that it is not known.
+				// A length of 0 with a body means an unknown
+				// length.
 				buffered := k.length && size > 0 && int64(size) <= effective
 				want, sendings := http.StatusUnauthorized, 1
 				if k.getBody || buffered {

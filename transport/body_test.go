@@ -16,7 +16,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A spy is a body that notes how it is used.
+// A spy is a body that records its use.
 type spy struct {
 	io.Reader
 	fail   error // once the reader is at its end, instead of io.EOF
@@ -52,7 +52,7 @@ func (s *spy) wantClosedOnce(tb testing.TB) {
 	}
 }
 
-// spyFactory makes bodies of one content, and keeps them all.
+// A spyFactory makes bodies with one content, and keeps them.
 type spyFactory struct {
 	content string
 	fail    error
@@ -145,8 +145,8 @@ func TestBody_IsClosedWithoutToken(t *testing.T) {
 	})
 }
 
-// The base can refuse such a request only if it sees what is wrong: the one byte
-// that is too many, or the end that comes too early.
+// The base can refuse such a request only if it sees the fault: the excess
+// byte, or the early end.
 func TestBody_WrongLengthReachesTheBase(t *testing.T) {
 	for _, length := range []int64{3, 6, 8, 11} {
 		base := roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -162,7 +162,8 @@ func TestBody_WrongLengthReachesTheBase(t *testing.T) {
 	}
 }
 
-// Half a payment must not arrive as a whole one, nor be sent a second time.
+// Half a payment must not arrive as a whole payment, and must not be sent a
+// second time.
 func TestBody_ReadErrorFailsRequest(t *testing.T) {
 	failure := errors.New("the disk is gone")
 	m := &fakeIssuer{}

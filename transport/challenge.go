@@ -4,11 +4,11 @@ import "strings"
 
 // bearerError returns the error of the Bearer challenge among the values of
 // WWW-Authenticate, or "" (RFC 9110, section 11.6.1; RFC 6750, section 3). If
-// there are several, one that is not invalid_token counts: nothing is replayed
-// on a contradiction.
+// several challenges have an error, an error other than invalid_token wins: a
+// contradiction must not lead to a replay.
 //
-// Servers do not keep to the grammar. Their parameters are parted by commas,
-// spaces or semicolons, and a comma, a tab or a colon follows the scheme.
+// Some servers violate the grammar. They separate parameters by commas, spaces
+// or semicolons, and put a comma, a tab or a colon after the scheme.
 func bearerError(challenges []string) string {
 	found := ""
 	for _, value := range challenges {
@@ -28,7 +28,7 @@ type challengeScanner struct {
 	scheme      string // of the challenge, in lower case
 	name        string // of the parameter, in lower case
 	value       string
-	afterScheme bool // Nothing has followed the scheme yet.
+	afterScheme bool // The scheme has no parameter yet.
 }
 
 const (
@@ -36,7 +36,7 @@ const (
 	challengeSeparators = " \t,;:"
 )
 
-// next goes to the next parameter. It returns false if there is none.
+// next reads the next parameter. It returns false if there is none.
 func (s *challengeScanner) next() bool {
 	for {
 		s.rest = strings.TrimLeft(s.rest, challengeSeparators)
@@ -50,7 +50,7 @@ func (s *challengeScanner) next() bool {
 			s.rest = strings.TrimLeft(after[1:], challengeWhitespace)
 			s.name, s.value, s.afterScheme = word, s.readValue(), false
 			return true
-		case word == "": // A quoted string, or an =, that belongs to nothing.
+		case word == "": // A stray quoted string or a stray =.
 			s.rest = strings.TrimPrefix(s.rest, "=")
 			s.readValue()
 		case s.afterScheme && word != "bearer": // As in Negotiate YII: a token68.
@@ -72,9 +72,8 @@ func (s *challengeScanner) until(ends string) string {
 	return word
 }
 
-// readValue reads a quoted string, without its quotes and escapes, or what
-// stands there without quotes. A quoted string that breaks off ends with the
-// field.
+// readValue reads a quoted string, without its quotes and escapes, or a value
+// without quotes. An unterminated quoted string ends with the field.
 func (s *challengeScanner) readValue() string {
 	if !strings.HasPrefix(s.rest, `"`) {
 		return strings.Trim(s.until(" \t,;"), "'")

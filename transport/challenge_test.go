@@ -35,7 +35,7 @@ func TestChallenge_BearerError(t *testing.T) {
 		{[]string{`Bearer error_uri=https://a.example/x=1?y=2, error=invalid_token`}, token},
 		{[]string{`Bearer authorization_uri="https://login.example/a=b", error="invalid_token"`}, token},
 
-		// What stands in quotes is no parameter.
+		// Text in quotes is not a parameter.
 		{[]string{`Bearer realm="say error=\"invalid_token\" aloud" error="insufficient_scope"`}, scope},
 		{[]string{`Bearer realm="a, Basic b, error=\"invalid_token\", ", error="insufficient_scope"`}, scope},
 		{[]string{`Bearer error_description="error=\"invalid_token\""`}, ""},

@@ -64,7 +64,7 @@ func TestClassify_OverridesVerdict(t *testing.T) {
 	})
 }
 
-// Refusal.Complete tells whether Body is the whole body.
+// Refusal.Complete reports whether Body is the whole body.
 func TestClassify_SeesDecodedBody(t *testing.T) {
 	for _, test := range []struct {
 		name     string

@@ -112,8 +112,8 @@ func TestReplay_Sixteen401sCostOneIssuance(t *testing.T) {
 	})
 }
 
-// Eight refusals one after another while traffic flows made azcore ask eight
-// to ten times.
+// Eight refusals in a row during traffic made azcore request eight to ten
+// tokens.
 func TestReplay_Late401CostsNoIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -141,8 +141,8 @@ func TestReplay_Late401CostsNoIssuance(t *testing.T) {
 	})
 }
 
-// Requests overtake each other: that another request with the same token was
-// accepted after this one was sent says nothing about this refusal.
+// Requests overtake each other. Another request with the same token, accepted
+// after this request was sent, says nothing about this refusal.
 func TestRefusal_CountsDespiteLaterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -170,8 +170,8 @@ func TestRefusal_CountsDespiteLaterSuccess(t *testing.T) {
 	})
 }
 
-// azcore sends those who come during a renewal out with the refused token: a
-// quarter of all requests in a storm were for nothing.
+// azcore sends requests that arrive during a renewal with the refused token. A
+// quarter of all requests in a storm were useless.
 func TestRenewal_HoldsBackOtherRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}

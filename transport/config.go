@@ -9,51 +9,54 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Config is how a [Transport] is configured. Source and Hosts are required.
+// Config configures a [Transport]. Source and Hosts are required.
 type Config struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 
-	// Source has the tokens.
+	// Source provides the tokens. Required.
 	Source *tokensource.Source
 
-	// Hosts are the hosts that receive tokens, each with its port if that is
-	// not the default of https. A request to any other is an error. Hosts on
-	// loopback may be reached with plain http, others not.
+	// Hosts are the hosts that receive tokens. Each has a port unless it is
+	// the default port of https. A request to any other host is an error.
+	// Plain http is allowed only for hosts on loopback.
 	Hosts []string
 
-	// Account is the account that requests act for whose context names none;
-	// see [tokensource.ContextWithAccount]. The zero Account means that the
-	// context has to name one. A context that names another is an error.
+	// Account is the account of requests whose context names none. See
+	// [tokensource.ContextWithAccount]. If Account is zero, the context
+	// must name an account. A context that names another account is an
+	// error.
 	Account tokensource.Account
 
-	// Base sends the requests. Nil means a new [NewBase]. Put client
-	// certificates, proxies and tracing here: it sees each request that goes
-	// out, with its token.
+	// Base sends the requests. Nil means a new [NewBase]. Configure client
+	// certificates, proxies and tracing here. Base sees each request that
+	// goes out, with its token.
 	Base http.RoundTripper
 
-	// MaxAttempts is how often a request is tried in all, if it may be
-	// retried. 0 means 3; 1 switches retries off. The replay of a request that
-	// was refused with a 401 does not count.
+	// MaxAttempts is the total number of attempts for a request that may be
+	// retried. 0 means 3. 1 switches retries off. The replay of a request
+	// after a 401 does not count.
 	MaxAttempts int
 
-	// RetryMethods are the methods that are retried as GET, HEAD and OPTIONS
-	// are. Name one only if each of its requests may be executed twice. For a
-	// single request there is [AllowRetry].
+	// RetryMethods are further methods that are retried like GET, HEAD and
+	// OPTIONS. List a method only if every request with it may be executed
+	// twice. Use [AllowRetry] for a single request.
 	RetryMethods []string
 
-	// MaxReplayBody is how long a body without GetBody may be, in bytes, to be
-	// recorded in memory while it is sent, so that it can be sent again. It
-	// applies only to bodies whose length is known, of requests without a
-	// trailer; others stream, and are sent once. 0 means 64 KiB; a negative value means never.
+	// MaxReplayBody is the length in bytes of the longest body without
+	// GetBody that is recorded in memory while it is sent, so that it can
+	// be sent again. A body of unknown length, and the body of a request
+	// with a trailer, are never recorded, and are sent once. 0 means 64
+	// KiB. A negative value disables recording.
 	MaxReplayBody int64
 
-	// Classify may replace the verdict on a 401. It is called with the verdict
-	// that the rules of this package came to, and returns its own. Nil accepts
-	// all. It must not keep the Refusal. If it panics, or takes longer than a
-	// second, the verdict is [Unrecognized].
+	// Classify may replace the verdict on a 401. The Refusal has the
+	// verdict of this package's rules. The result is the verdict to use.
+	// Nil keeps every verdict. Classify must not keep the Refusal. If
+	// Classify panics, or takes longer than a second, the verdict is
+	// [Unrecognized].
 	Classify func(*Refusal) Verdict
 
-	// Hooks are told what happens.
+	// Hooks observe the Transport. The zero Hooks observe nothing.
 	Hooks Hooks
 }
 
@@ -66,11 +69,11 @@ const (
 // in the configuration, as [*tokensource.ConfigError] values joined by
 // errors.Join.
 func New(config Config) (*Transport, error) {
-	hosts, err := config.validate()
-	if err != nil {
+	if err := config.validate(); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
+	hosts, _ := newHosts(config.Hosts) // validate has reported the faults.
 	return &Transport{
 		source:        config.Source,
 		account:       config.Account,
@@ -85,9 +88,9 @@ func New(config Config) (*Transport, error) {
 	}, nil
 }
 
-// validate returns the hosts of the configuration, or every fault in it.
-func (c *Config) validate() (hosts, error) {
-	hosts, faults := newHosts(c.Hosts)
+// validate returns every fault in the configuration, joined by errors.Join.
+func (c *Config) validate() error {
+	_, faults := newHosts(c.Hosts)
 	if c.Source == nil {
 		faults = append(faults, &tokensource.ConfigError{Field: "Config.Source", Reason: "is not set; use tokensource.New"})
 	}
@@ -102,7 +105,7 @@ func (c *Config) validate() (hosts, error) {
 			faults = append(faults, &tokensource.ConfigError{Field: "Config.RetryMethods", Reason: "holds an empty method"})
 		}
 	}
-	return hosts, errors.Join(faults...)
+	return errors.Join(faults...)
 }
 
 // withDefaults returns the configuration with a value for each optional field
@@ -116,11 +119,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// NewBase returns a new [http.Transport] sized for one busy host, for
-// Config.Base: set its TLSClientConfig's certificates, or wrap it.
+// NewBase returns a new [http.Transport] for Config.Base, sized for one busy
+// host. The caller may set certificates in its TLSClientConfig, or wrap it.
 //
-// It differs from [http.DefaultTransport] in the idle connections that it
-// keeps: two per host make 32 workers open a new TLS connection for more than
-// every second request. And it checks HTTP/2 connections by pings: one that has
-// been silent for 3 seconds and does not answer within 2 more is closed.
+// It differs from [http.DefaultTransport] in two ways. It keeps more idle
+// connections: with the default of two per host, 32 workers open a new TLS
+// connection for more than every second request. It checks HTTP/2 connections
+// by pings: it closes a connection that was silent for 3 seconds and does not
+// answer a ping within 2 more seconds.
 func NewBase() *http.Transport { return base.New() }

@@ -11,43 +11,47 @@ import (
 	"sync/atomic"
 )
 
-// A connection is what one sending of a request shows of its connection. The
-// base tells by the hooks of httptrace: GetConn when it asks for a connection,
-// GotConn when it has one, before it writes a byte. The nil connection shows
-// nothing, as does that of a base which does not call the hooks.
+// A connection records how the base uses connections for one send. The base
+// calls the hooks of httptrace: GetConn when it requests a connection, and
+// GotConn when it has a connection, before it writes a byte. A nil connection
+// records nothing. Nor does a connection whose base does not call the hooks.
 //
-// It is watched for requests that may not be executed twice. Other requests can
-// be sent again whatever happened.
+// Only requests that may not be executed twice have a connection. Other
+// requests can be sent again after any failure.
 type connection struct {
 	requested         atomic.Bool
-	obtained          atomic.Int32 // how many there were
-	http2             atomic.Bool  // The request was written to one that speaks it.
-	hasIdempotencyKey atomic.Bool  // net/http takes the request for one that can be repeated.
+	obtained          atomic.Int32 // number of connections
+	http2             atomic.Bool  // The request was written over HTTP/2.
+	hasIdempotencyKey atomic.Bool  // net/http considers the request repeatable.
 	resendPrevented   atomic.Bool
+
+	trace httptrace.ClientTrace // in this allocation
 }
 
-// errMayBeExecuted is the error of a request whose connection broke, where
-// net/http would have sent the request again.
+// errMayBeExecuted is the error of a request whose connection broke, if
+// net/http would otherwise have sent the request again.
 var errMayBeExecuted = fmt.Errorf(
-	"pismoauth: the connection broke before the answer came; the request may have been executed and is not sent again; use transport.AllowRetry if it may be executed twice: %w",
+	"pismoauth: the connection broke before the response arrived, so the request may have been executed and is not sent again; use transport.AllowRetry if it may be executed twice: %w",
 	io.ErrUnexpectedEOF)
 
-// traceConnection returns a context for a sending, with hooks that show its connection.
+// traceConnection returns a context for a send, with hooks that record its
+// connection.
 func (x *exchange) traceConnection(ctx context.Context) context.Context {
 	c := new(connection)
 	c.hasIdempotencyKey.Store(x.req.Method == http.MethodTrace)
 	x.connection = c
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	c.trace = httptrace.ClientTrace{
 		GetConn:          func(string) { c.requested.Store(true) },
 		GotConn:          c.gotConn,
 		WroteHeaderField: c.wroteField,
-	})
+	}
+	return httptrace.WithClientTrace(ctx, &c.trace)
 }
 
-// gotConn notes a connection, and sees that net/http does not send the request
-// over a second one by itself when the first has broken, if it does that
-// although the request may have been executed. Nothing else uses a connection of
-// HTTP/1: what is written to it after it was closed fails.
+// gotConn records a connection. It closes the second connection of a request if
+// net/http would send the request again although the request may have been
+// executed. A connection of HTTP/1 has one user, so a write to the closed
+// connection fails.
 func (c *connection) gotConn(info httptrace.GotConnInfo) {
 	if c.obtained.Add(1) > 1 && c.hasIdempotencyKey.Load() && !c.http2.Load() {
 		c.resendPrevented.Store(true)
@@ -55,8 +59,8 @@ func (c *connection) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-// wroteField notes the fields that decide what net/http does when a connection
-// breaks. It sees them as they go out, whoever has set them.
+// wroteField records the fields that decide whether net/http sends the request
+// again when a connection breaks. It sees the fields as they go out.
 func (c *connection) wroteField(name string, _ []string) {
 	switch {
 	case strings.HasPrefix(name, ":"):
@@ -66,32 +70,34 @@ func (c *connection) wroteField(name string, _ []string) {
 	}
 }
 
-// isIdempotencyKey reports whether net/http takes a field for the caller's
-// permission to send the request again, see [http.Transport].
+// isIdempotencyKey reports whether net/http treats a field as the caller's
+// permission to send the request again. See [http.Transport].
 func isIdempotencyKey(name string) bool {
 	return name == "Idempotency-Key" || name == "X-Idempotency-Key"
 }
 
-// neverObtained reports whether it is certain that there was no connection.
+// neverObtained reports whether the base certainly had no connection.
 func (c *connection) neverObtained() bool {
 	return c != nil && c.requested.Load() && c.obtained.Load() == 0
 }
 
-// wasObtained reports whether it is certain that there was one.
+// wasObtained reports whether the base certainly had a connection.
 func (c *connection) wasObtained() bool { return c != nil && c.obtained.Load() > 0 }
 
-// preventedResend reports whether a second sending by net/http was prevented.
+// preventedResend reports whether the connection prevented a second send by
+// net/http.
 func (c *connection) preventedResend() bool { return c != nil && c.resendPrevented.Load() }
 
-// getBody returns the GetBody of what goes out. With it, net/http sends a request
-// again by itself. If the request may be executed twice, that is welcome.
+// getBody returns the GetBody of an outgoing request. With GetBody, net/http
+// may send the request again by itself. This is welcome if the request may be
+// executed twice.
 //
 // Otherwise net/http may do so only if it has not written a byte. Over HTTP/1
-// there is no other reason, but for requests with an idempotency key. Over
-// HTTP/2 there is one, a stream that the server has reset with PROTOCOL_ERROR:
-// so net/http gets no GetBody there, and unprocessed looks at its error. Which of
-// the two it will be is not known before. The last response is a good guess,
-// and a wrong one costs no more than this attempt.
+// it has no other reason, except for requests with an idempotency key. Over
+// HTTP/2 it has one more reason: the server reset the stream with
+// PROTOCOL_ERROR. So over HTTP/2 net/http gets no GetBody, and isUnprocessed
+// examines its error. The protocol is unknown before the send. The last
+// response is a good guess. A wrong guess costs only this attempt.
 func (x *exchange) getBody() func() (io.ReadCloser, error) {
 	switch {
 	case x.repeatable:
@@ -108,17 +114,17 @@ func (x *exchange) getBody() func() (io.ReadCloser, error) {
 	}
 }
 
-// learnProtocol notes which version of HTTP the host speaks.
+// learnProtocol records the HTTP version of the host.
 func (t *Transport) learnProtocol(resp *http.Response) {
 	if http1 := resp.ProtoMajor == 1; http1 != t.learned.http1.Load() {
 		t.learned.http1.Store(http1)
 	}
 }
 
-// isUnprocessed reports whether the server has said that it did not process the
-// request: by GOAWAY, whose last stream is an earlier one (RFC 9113, section
-// 6.8), or by REFUSED_STREAM (section 8.7). net/http and golang.org/x/net/http2
-// say so in the text of an error only.
+// isUnprocessed reports whether the server said that it did not process the
+// request. The server does so by GOAWAY with the number of an earlier stream
+// (RFC 9113, section 6.8), or by REFUSED_STREAM (section 8.7). net/http and
+// golang.org/x/net/http2 report this only in the text of an error.
 func isUnprocessed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		text := err.Error()

@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A hangUpServer server answers GET, and executes everything else without an answer:
-// it closes the connection then. It counts what it has executed.
+// A hangUpServer answers GET. It executes every other request and then closes
+// the connection without an answer. It counts the executed requests.
 type hangUpServer struct {
 	net.Listener
 	executed atomic.Int32
@@ -86,19 +86,23 @@ var bodiesOfPayments = map[string]func(*http.Request){
 	"own GetBody": func(req *http.Request) { req.Body = io.NopCloser(struct{ io.Reader }{req.Body}) },
 }
 
-// net/http takes an idempotency key for the permission to send a request again
-// when a kept connection breaks. Nobody has given it.
+// net/http treats an idempotency key as permission to send a request again when
+// a kept connection breaks. The caller has not given that permission.
 func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, "PAY"} {
-			for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key", "Idempotency-key", "x-idempotency-key", "Idempotency", ""} {
+			for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key", "Idempotency-key", "x-idempotency-key", "Idempotency", "without a value", ""} {
 				t.Run(strings.Join([]string{name, method, key}, " "), func(t *testing.T) {
 					f := newHangUpServer(t)
 					rt := newTransport(t, &fakeIssuer{}, transport.NewBase(), f.at)
 					f.openConnections(t, rt)
 					req := newRequest(t, method, "http://"+f.Addr().String()+"/pay", strings.NewReader("payment"))
 					body(req)
-					if key != "" {
+					switch key {
+					case "":
+					case "without a value": // By which net/http is told, too.
+						req.Header["Idempotency-Key"] = nil
+					default:
 						req.Header[key] = []string{"k1"}
 					}
 					if resp, err := trySend(rt, req); err == nil {
@@ -165,7 +169,7 @@ func TestPayment_DeliveredOnceThroughARestart(t *testing.T) {
 	}
 }
 
-// Whoever allows a request to be executed twice gets what net/http does, too.
+// A request that may be executed twice is also resent by net/http.
 func TestAllowRetry_SendsKeyedPaymentAgain(t *testing.T) {
 	f := newHangUpServer(t)
 	rt := newTransport(t, &fakeIssuer{}, transport.NewBase(), f.at)
@@ -197,7 +201,7 @@ func (c brokenConn) Write(b []byte) (int, error) {
 func TestPayment_UnwrittenIsSentAgain(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		if name == "streamed" {
-			continue // Nobody can send it again.
+			continue // The request cannot be sent again.
 		}
 		m := &fakeIssuer{}
 		var executed atomic.Int32
@@ -225,12 +229,17 @@ func TestPayment_UnwrittenIsSentAgain(t *testing.T) {
 	}
 }
 
-// A Length without a body is a program's mistake. HTTP/2 would send nothing.
+// A length without a body is a program's mistake: it has read the body, or has
+// forgotten it. net/http would send an empty payment over HTTP/2, and for
+// NoBody.
 func TestRoundTrip_RefusesLengthWithoutBody(t *testing.T) {
-	for _, length := range []int64{7, -1} {
+	for _, test := range []struct {
+		body   io.ReadCloser
+		length int64
+	}{{nil, 7}, {nil, -1}, {http.NoBody, 7}} {
 		m, w := &fakeIssuer{}, &fakeBase{}
 		req := newRequest(t, http.MethodPost, target, nil)
-		req.ContentLength = length
+		req.Body, req.ContentLength = test.body, test.length
 		_, err := newTransport(t, m, w).RoundTrip(req)
 		wantUnsent(t, err, transport.ErrBodyMissing)
 		wantSent(t, w, 0)

@@ -6,8 +6,7 @@ import (
 )
 
 // endpoint returns the host and the path of u, with * for each segment that is
-// an id: what refuses a token for one account is the same endpoint that refuses
-// it for another.
+// an id. So an endpoint is the same for all accounts.
 func endpoint(u *url.URL) string {
 	segments := strings.Split(u.Path, "/")
 	for i, segment := range segments {
@@ -18,8 +17,8 @@ func endpoint(u *url.URL) string {
 	return strings.ToLower(u.Host) + strings.Join(segments, "/")
 }
 
-// isID reports whether a segment of a path is a number, a UUID, or 16 and more
-// hexadecimal digits. A prefix as in TN-<uuid> does not matter.
+// isID reports whether a segment of a path is a number, a UUID, or at least 16
+// hexadecimal digits. A UUID may have a prefix, as in TN-<uuid>.
 func isID(segment string) bool {
 	const longHex = 16
 	digits, hex := 0, 0

@@ -9,18 +9,19 @@ import (
 	"unicode"
 )
 
-// An errorBody is what a body of an error says, in whichever of the platform's
-// forms: {code,message,details}, {error_code,message}, {message},
+// An errorBody is the information in the body of an error, in any of the
+// platform's forms: {code,message,details}, {error_code,message}, {message},
 // {correlationId,errors[]}.
 type errorBody struct {
-	// fromGateway says that the body is empty, a text, or a message and nothing
-	// else: a gateway refuses a token so. A timestamp or a path beside the
-	// message is the sign of an application, which may have refused the request.
+	// fromGateway means that the body is empty, a text, or a message and
+	// nothing else. Gateways refuse a token with such bodies. A timestamp
+	// or a path beside the message indicates an application, which may have
+	// refused the request.
 	fromGateway bool
 	codes       []string // in capitals
 }
 
-// parse reads the body, if it is complete.
+// parse reads the body if it is complete.
 func (r *Refusal) parse() errorBody {
 	var e errorBody
 	body := bytes.TrimSpace(bytes.TrimPrefix(r.Body, []byte("\ufeff")))
@@ -32,15 +33,16 @@ func (r *Refusal) parse() errorBody {
 		e.fromGateway = e.readObject(body, true)
 	case json.Valid(body):
 		e.readErrors(body)
-	case body[0] != '{' && body[0] != '[': // JSON that breaks off may have lost its code.
+	case body[0] != '{' && body[0] != '[': // Truncated JSON may have lost its code.
 		e.fromGateway = e.readText(string(body))
 	}
 	return e
 }
 
-// readObject finds the error codes of a JSON object, and of its errors if it is
-// the outermost. It reports whether the object has a message in words and nothing
-// else. It reads field by field: if a name stands there twice, both values count.
+// readObject collects the error codes of a JSON object, and those of its errors
+// if outermost is true. It reports whether the object has a message in words
+// and nothing else. It reads field by field, so that both values of a repeated
+// name count.
 func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool) {
 	fields := json.NewDecoder(bytes.NewReader(object))
 	_, _ = fields.Token() // The opening brace; the object is known to be valid.
@@ -68,14 +70,15 @@ func (e *errorBody) readObject(object []byte, outermost bool) (onlyMessage bool)
 	return onlyMessage && others == 0
 }
 
-// jsonString returns a JSON string, and whether value is one; null is an empty one.
-// A number is no code that is known.
+// jsonString returns a JSON string, and whether value is a JSON string. It
+// returns "" for null.
 func jsonString(value []byte) (text string, ok bool) {
 	err := json.Unmarshal(value, &text)
 	return text, err == nil
 }
 
-// readErrors finds the error codes of an object, or of those of an array.
+// readErrors collects the error codes of an object, or of the objects in an
+// array.
 func (e *errorBody) readErrors(value []byte) {
 	var elements []json.RawMessage
 	if json.Unmarshal(value, &elements) != nil {
@@ -88,10 +91,10 @@ func (e *errorBody) readErrors(value []byte) {
 	}
 }
 
-// readText finds the codes of refusals by the business in what is not JSON: XML,
-// forms, JSON with something in front of it, and messages into which a gateway
-// has put the answer of an application. It reports whether the text is a
-// gateway's: words, or the page with which a web server says 401.
+// readText collects the codes of business refusals from a text that is not
+// JSON: XML, a form, JSON with a prefix, or a message into which a gateway has
+// put an application's response. It reports whether the text comes from a
+// gateway: words, or the HTML page of a web server for 401.
 func (e *errorBody) readText(text string) bool {
 	for word := range strings.FieldsFuncSeq(strings.ToUpper(text), isCodeSeparator) {
 		if verdict, ok := knownCodes[word]; ok && verdict != TokenRefused {
@@ -105,8 +108,9 @@ func (e *errorBody) readText(text string) bool {
 	return !strings.HasPrefix(text, `"`) && !strings.ContainsFunc(text, isStructural) && !isEncoded(text)
 }
 
-// isEncoded reports whether a text is another one in percent encoding, or JSON in
-// base64, in which an API gateway passes on what it takes for binary.
+// isEncoded reports whether a text is in percent encoding, or is JSON in
+// base64. An API gateway encodes a response so if it takes the response for
+// binary data.
 func isEncoded(text string) bool {
 	if decoded, err := url.PathUnescape(text); err == nil && decoded != text {
 		return true
@@ -116,17 +120,17 @@ func isEncoded(text string) bool {
 	return err == nil && json.Valid(decoded)
 }
 
-// isCodeSeparator reports whether no error code has r.
+// isCodeSeparator reports whether r cannot be part of an error code.
 func isCodeSeparator(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
-// isStructural reports whether r is a sign of structure: of JSON, of XML, or of
-// what is no text at all.
+// isStructural reports whether r is a sign of JSON, of XML, or of binary data.
 func isStructural(r rune) bool {
 	return strings.ContainsRune("{}[]<>", r) || !unicode.IsPrint(r) && !unicode.IsSpace(r)
 }
 
-// verdict returns what the codes say, and whether they say anything. If they
-// contradict each other, nothing is replayed.
+// verdict returns the verdict that the codes imply, and whether they imply one.
+// If the codes contradict each other, a verdict other than TokenRefused wins,
+// so that nothing is replayed.
 func (e *errorBody) verdict() (verdict Verdict, ok bool) {
 	for _, code := range e.codes {
 		if known, ok := knownCodes[code]; ok && known != TokenRefused {

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// While tokens were revoked and none could be issued, each process sent thousands
-// of requests with a token that everybody had refused.
+// While tokens were revoked and none could be issued, each process sent
+// thousands of requests with a token that every endpoint had refused.
 func TestEvidence_SeveralEndpointsStopToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -45,7 +45,8 @@ func TestEvidence_SeveralEndpointsStopToken(t *testing.T) {
 	})
 }
 
-// One endpoint alone says nothing about a token, for whatever account or payment.
+// One endpoint alone says nothing about a token, whatever the account or the
+// payment.
 func TestEvidence_OneEndpointStopsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}

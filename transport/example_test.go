@@ -16,8 +16,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// The whole of it. In place of the fake server stands the platform, and in place of
-// its issuer a [passport.S2S] with the address and the credentials.
+// A complete program. A real program uses the platform instead of the fake
+// server, and a [passport.S2S] with an address and credentials instead of the
+// fake issuer.
 func Example() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -109,8 +110,8 @@ func ExampleAllowRetry() {
 	// Output: 200
 }
 
-// An endpoint answers 401 with a code that is documented nowhere, and what it
-// means is known all the same.
+// An endpoint answers 401 with an undocumented code whose meaning the program
+// knows.
 func ExampleConfig_classify() {
 	platform := roundTripper(func(*http.Request) (*http.Response, error) {
 		return respond(http.StatusUnauthorized, `{"code":"EXYZ0001","message":"Outside of business hours"}`), nil

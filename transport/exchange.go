@@ -7,33 +7,34 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// An exchange is one request of the caller's, however often it is sent.
+// An exchange is one request of the caller, with all its attempts.
 type exchange struct {
 	transport  *Transport
 	req        *http.Request // the caller's
 	account    tokensource.Account
-	repeatable bool        // It may be executed twice.
-	retryGroup *RetryGroup // of which this is one; or nil
+	repeatable bool        // The request may be executed twice.
+	retryGroup *RetryGroup // the group of the request, or nil
 	header     http.Header
 	body       body
-	connection *connection // what the last sending shows of it; or nil
-	sent       int         // how often it went out
-	replayed   bool        // after a 401; once at the most
+	connection *connection // the trace of the last send, or nil
+	sent       int         // the number of sends
+	replayed   bool        // The request was sent again after a 401.
 
-	// token is that of the attempt before, or nil. With it in the context, the
-	// Source knows that the request has asked before, and hooks count it once.
+	// token is the token of the previous attempt, or nil. In the context it
+	// tells the Source that the request is repeated, so that hooks count
+	// the request once.
 	token *tokensource.Token
 
-	first http.Request // what goes out first, in this allocation
+	first http.Request // the first outgoing request; saves an allocation
 }
 
-// prepare finds out for which account the request is, and what goes out of its
-// header and its body.
+// prepare determines the account, the outgoing header and the body of the
+// request.
 func (x *exchange) prepare() error {
 	x.retryGroup = retryGroupFrom(x.req.Context())
 	x.retryGroup.begin()
 	var err error
-	if x.req.Body == nil && x.req.ContentLength != 0 {
+	if x.req.Body == nil && x.req.ContentLength != 0 || x.req.Body == http.NoBody && x.req.ContentLength > 0 {
 		return ErrBodyMissing
 	}
 	if x.account, err = x.transport.accountFor(x.req.Context()); err != nil {
@@ -48,8 +49,8 @@ func (x *exchange) prepare() error {
 	return nil
 }
 
-// attempt sends the request with the token of this moment. If the answer is
-// that the token is refused, it sends the request once more with another token.
+// attempt sends the request with a current token. If the platform refuses the
+// token, attempt sends the request once more with another token.
 func (x *exchange) attempt() (*http.Response, error) {
 	ctx := x.req.Context()
 	if x.token != nil {
@@ -76,17 +77,17 @@ func (x *exchange) attempt() (*http.Response, error) {
 		return x.attachVerdict(resp, refusal.Verdict), nil
 	}
 	if out, err = x.outgoing(renewed); err != nil {
-		return x.attachVerdict(resp, refusal.Verdict), nil //nolint:nilerr // What cannot be sent again leaves the caller the 401.
+		return x.attachVerdict(resp, refusal.Verdict), nil //nolint:nilerr // The request cannot be sent again, so the caller gets the 401.
 	}
 	x.replayed = true
 	x.retryGroup.markReplayed()
-	_ = resp.Body.Close() // The renewal was worth it: nobody wants the rest.
+	_ = resp.Body.Close() // The replay's response replaces this response.
 	resp, err = x.send(out)
 	return x.finish(resp, err, renewed)
 }
 
-// finish returns the answer to a replay. If that is a 401 again, it gets a
-// verdict, and goes to the caller.
+// finish returns the response to a replay. A second 401 gets a verdict, and
+// goes to the caller.
 func (x *exchange) finish(resp *http.Response, err error, token *tokensource.Token) (*http.Response, error) {
 	if !isUnauthorized(resp) {
 		reportAccepted(resp, token)
@@ -117,13 +118,13 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 		out.Trailer = nil // It is empty, and the reader of the body may change it.
 	}
 	if out.URL.Scheme == "http" && !x.transport.isHostHeaderListed(out) {
-		out.Host = "" // The target's, and not one that a proxy's client chose.
+		out.Host = "" // A client of a proxy may have chosen it.
 	}
 	return trailer.Keep(out), nil
 }
 
-// copyRequest returns a copy of the request with the context of its next
-// sending. An ordinary request needs no context and no allocation for that.
+// copyRequest returns a copy of the request with the context for the next send.
+// An ordinary request needs neither a new context nor an allocation.
 func (x *exchange) copyRequest() *http.Request {
 	ctx, traced := withoutToken(x.req.Context())
 	if x.repeatable && !traced && x.sent == 0 {
@@ -139,7 +140,7 @@ func (x *exchange) copyRequest() *http.Request {
 	return x.req.WithContext(ctx)
 }
 
-// send hands a request to the base.
+// send passes a request to the base.
 func (x *exchange) send(out *http.Request) (*http.Response, error) {
 	x.sent++
 	resp, err := x.transport.send(out)
@@ -149,12 +150,12 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp.Request = x.req // Not out: the token must not reach the caller's logging.
+	resp.Request = x.req // out has the token, which must not reach the caller.
 	x.transport.learnProtocol(resp)
 	return resp, nil
 }
 
-// nextHeader returns the header for the next sending, without a token yet.
+// nextHeader returns the header for the next send, without a token.
 func (x *exchange) nextHeader() (http.Header, error) {
 	if header := x.header; header != nil {
 		x.header = nil
@@ -167,8 +168,8 @@ func isUnauthorized(resp *http.Response) bool {
 	return resp != nil && resp.StatusCode == http.StatusUnauthorized
 }
 
-// reportAccepted tells the token that it was accepted. An error of a client's or of the
-// platform's says nothing about the token.
+// reportAccepted records that the platform accepted the token. A response with
+// an error status says nothing about the token.
 func reportAccepted(resp *http.Response, token *tokensource.Token) {
 	if resp != nil && resp.StatusCode < http.StatusBadRequest {
 		token.ReportAccepted()

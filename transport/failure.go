@@ -13,16 +13,18 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// isUnsent reports whether nothing of the request can have been executed:
+// isUnsent reports whether the request certainly was not executed. This is so
+// in three cases:
 //
-//   - the server says that it did not process the request, or
-//   - the base has asked for a connection and never got one, or
-//   - the base does not show its connections, and its error is that of dialing.
-//     That does not count if the error can be that of a second try of the base's
-//     own, or of a body that is fetched from elsewhere.
+//   - The server says that it did not process the request.
+//   - The base requested a connection and never obtained one.
+//   - The base does not report its connections, and the error is a dial error.
+//     This case excludes a request that the base may have sent twice by itself,
+//     and a request whose body is fetched from elsewhere: the dial error may
+//     come from there.
 //
-// If the base has joined several errors, it may have tried several hosts. Each
-// has to be an error of dialing then.
+// If the base has joined several errors, it may have tried several hosts. Then
+// each of the errors must be a dial error.
 func (x *exchange) isUnsent(err error) bool {
 	switch {
 	case isUnprocessed(err):
@@ -35,8 +37,8 @@ func (x *exchange) isUnsent(err error) bool {
 	return isDialError(err) && !mayFail(x.req) && !x.sentAgainByBase()
 }
 
-// sentAgainByBase reports whether a base that is net/http, and does not show it,
-// may have sent the request a second time.
+// sentAgainByBase reports whether a base that is net/http, but does not report
+// its connections, may have sent the request twice.
 func (x *exchange) sentAgainByBase() bool {
 	for name := range x.req.Header {
 		if isIdempotencyKey(name) {
@@ -46,8 +48,8 @@ func (x *exchange) sentAgainByBase() bool {
 	return x.body.empty && x.req.Method == http.MethodTrace
 }
 
-// isDialError reports whether an error is that of making a connection. If errors
-// were joined, each of them has to be.
+// isDialError reports whether an error comes from making a connection. Of
+// joined errors, each must be a dial error.
 func isDialError(err error) bool {
 	for err != nil {
 		switch e := err.(type) { //nolint:errorlint // link by link
@@ -71,7 +73,7 @@ func isDialError(err error) bool {
 	return false
 }
 
-// isJoined reports whether an error wraps several.
+// isJoined reports whether an error wraps several errors.
 func isJoined(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 1 {
@@ -81,21 +83,21 @@ func isJoined(err error) bool {
 	return false
 }
 
-// isFinal reports whether trying again cannot help: this package or the Source
-// has refused, or the server is not the one that it should be.
+// isFinal reports whether a retry cannot help: this package or the Source
+// refused the request, or the server's certificate is wrong.
 func isFinal(err error) bool {
 	var token *tokensource.Error
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &token) || errors.As(err, &certificate) || tokensource.IsPermanent(err)
 }
 
-// isConnectionError reports whether an error is one of a connection, and may be gone
-// with the next one. The error of a circuit breaker, or of anything else that
-// stands before the network, is not.
+// isConnectionError reports whether an error is that of a connection, so that a
+// new connection may help. The error of a circuit breaker, or of another layer
+// in front of the network, is not.
 func isConnectionError(err error) bool {
 	for err != nil {
 		switch e := err.(type) { //nolint:errorlint // link by link
-		case *url.Error: // It says Timeout and Temporary of any error.
+		case *url.Error: // It is a net.Error whatever its cause.
 			err = e.Err
 			continue
 		case net.Error:
@@ -116,8 +118,8 @@ func isConnectionError(err error) bool {
 }
 
 // isHTTPText reports whether a text is that of an error of net/http about its
-// connection. Those errors have no type. A proxy that refuses to connect shows as
-// the text of its status, and nothing else.
+// connection. Those errors have no type. If a proxy refuses to connect, the
+// text is the text of the proxy's status.
 func isHTTPText(text string) bool {
 	switch text {
 	case "http: server closed idle connection", "http: persistConn.readLoop exiting",

@@ -19,13 +19,13 @@ const (
 	target = "https://" + host + "/v1/payments"
 )
 
-// lifetime is that of a mint's tokens, if nothing else is said.
+// lifetime is the default lifetime of a fakeIssuer's tokens.
 const lifetime = 10 * time.Minute
 
 // A fakeIssuer issues tokens, and knows which of them are good.
 type fakeIssuer struct {
 	// before runs in each issuance, whose context it gets. Its error is that
-	// of the issuance. It must not be changed while the mint is in use.
+	// of the issuance. It must not be changed while the fakeIssuer is in use.
 	before func(context.Context) error
 	life   time.Duration // of its tokens; 0 means lifetime
 
@@ -65,7 +65,8 @@ func (m *fakeIssuer) issuances() int {
 	return m.issued
 }
 
-// account returns whose token is in a header, and whether it is good.
+// account returns the account of the token in a header, and whether the token
+// is valid.
 func (m *fakeIssuer) account(h http.Header) (tokensource.Account, bool) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {
@@ -78,7 +79,7 @@ func (m *fakeIssuer) account(h http.Header) (tokensource.Account, bool) {
 	return account, ok && good
 }
 
-// guard answers 401, without a body, to those who have no good token.
+// guard answers 401, without a body, to requests without a valid token.
 func (m *fakeIssuer) guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := m.account(r.Header); !ok {
@@ -90,8 +91,8 @@ func (m *fakeIssuer) guard(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// answer answers 401, without a body, to those who have no good token, and
-// 200 to others.
+// answer answers 401, without a body, to requests without a valid token, and
+// 200 to other requests.
 func (m *fakeIssuer) answer(s sentRequest) (*http.Response, error) {
 	if _, ok := m.account(s.header); !ok {
 		return respond(http.StatusUnauthorized, ""), nil

@@ -21,8 +21,8 @@ func nonTokenCodes() map[string]bool {
 	return codes
 }
 
-// hasCode reports whether a JSON body has one of the codes where the platform's
-// error bodies have theirs.
+// hasCode reports whether a JSON body has one of the codes in the place where
+// the platform's error bodies have their codes.
 func hasCode(body []byte, codes map[string]bool) bool {
 	var fields map[string]any
 	if json.Unmarshal(body, &fields) != nil {

@@ -11,8 +11,8 @@ import (
 )
 
 // newHeader returns a copy of the request's header with room for a token. The
-// values are shared, and clipped, so that appending to them does not write
-// there. Credentials of the caller's own are an error.
+// values are shared, and clipped so that an append does not change the
+// original. Credentials of the caller are an error.
 func (x *exchange) newHeader() (http.Header, error) {
 	header := make(http.Header, len(x.req.Header)+1)
 	for name, values := range x.req.Header {
@@ -30,15 +30,16 @@ func (x *exchange) newHeader() (http.Header, error) {
 	return header, nil
 }
 
-// isField reports whether a header's key is the name of a field, in any case: a
-// program that does not use the methods of http.Header can write it in any.
+// isField reports whether a header's key is the name of a field, in any case.
+// Programs that do not use the methods of http.Header can write a key in any
+// case.
 func isField(key, field string) bool {
 	return len(key) == len(field) && key[0]|0x20 == field[0]|0x20 && strings.EqualFold(key, field)
 }
 
-// haveNoCredentials reports whether values of Authorization have no credentials.
-// Clients that are generated from an OpenAPI file send an empty one, or a scheme
-// alone, where the file declares the field.
+// haveNoCredentials reports whether values of Authorization have no
+// credentials. Clients generated from an OpenAPI file send an empty value, or a
+// scheme alone, if the file declares the field.
 func haveNoCredentials(values []string) bool {
 	for _, value := range values {
 		switch strings.ToLower(strings.Trim(value, " \t")) {
@@ -50,24 +51,23 @@ func haveNoCredentials(values []string) bool {
 	return true
 }
 
-// isOwnToken reports whether values of Authorization are a token of ours: beside
-// the one that middleware put into the header nothing else counts, in whatever
-// form it is written; otherwise it is the current one of the request's account.
-// It issues none.
+// isOwnToken reports whether values of Authorization are a token of the Source:
+// the token that the context carries, or the current token of the request's
+// account, with or without a scheme. It issues no token.
 func (x *exchange) isOwnToken(values []string) bool {
 	ctx := x.req.Context()
 	if token, ok := tokensource.TokenFromContext(ctx); ok && token.IsIn(x.req.Header) {
 		return true
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	cancel() // A Source issues nothing for a caller who has left.
+	cancel() // A Source issues nothing for a canceled caller.
 	token, err := x.transport.source.Token(ctx, x.account)
 	return err == nil && len(values) == 1 && withoutScheme(values[0]) == token.Reveal()
 }
 
-// withoutTokens returns a copy of a header without the fields that carry a token:
-// AuthorizationToken, which operations of Pismo's require, and Authorization,
-// unless its scheme says that it has something else.
+// withoutTokens returns a copy of a header without the fields that carry a
+// token. These are AuthorizationToken, which some operations of Pismo require,
+// and Authorization, unless it has credentials of another scheme than Bearer.
 func withoutTokens(header http.Header) http.Header {
 	header = header.Clone()
 	for name, values := range header {
@@ -79,13 +79,13 @@ func withoutTokens(header http.Header) http.Header {
 }
 
 // isOfOtherScheme reports whether a value of Authorization has credentials of
-// another scheme than Bearer. A token by itself has no scheme.
+// another scheme than Bearer. A token without a scheme has no space.
 func isOfOtherScheme(value string) bool {
 	return strings.Contains(strings.Trim(withoutScheme(value), " \t"), " ")
 }
 
 // withoutScheme returns a value of Authorization without the scheme Bearer, if
-// it has one. Some clients of Pismo send the token by itself.
+// it has that scheme. Some clients of Pismo send the token without a scheme.
 func withoutScheme(value string) string {
 	const scheme = "bearer "
 	value = strings.Trim(value, " \t")
@@ -95,10 +95,10 @@ func withoutScheme(value string) string {
 	return value
 }
 
-// decodableEncodings returns values of Accept-Encoding without the encodings that this
-// package cannot read. Otherwise a 401 could come in one of them, and would
-// remain without a verdict. What is left keeps its order and its weights
-// (RFC 9110, section 12.5.3).
+// decodableEncodings returns values of Accept-Encoding without the encodings
+// that this package cannot decode. A 401 in such an encoding would get no
+// verdict. The other elements keep their order and their weights (RFC 9110,
+// section 12.5.3).
 func decodableEncodings(values []string) []string {
 	if !slices.ContainsFunc(values, namesUndecodable) {
 		return slices.Clip(values)
@@ -132,8 +132,8 @@ func splitEncodings(values []string) (kept []string, wildcard string) {
 	return kept, wildcard
 }
 
-// expandWildcard adds the decodable encodings that kept does not name, each with
-// the given weight.
+// expandWildcard adds the decodable encodings that kept does not name, each
+// with the given weight.
 func expandWildcard(kept []string, weight string) []string {
 	for _, name := range []string{"gzip", "deflate"} {
 		isNamed := func(coding string) bool { return strings.TrimPrefix(codingName(coding), "x-") == name }
@@ -145,7 +145,7 @@ func expandWildcard(kept []string, weight string) []string {
 }
 
 // namesUndecodable reports whether a value of Accept-Encoding names an encoding
-// that this package cannot read, or all of them.
+// that this package cannot decode, or all encodings.
 func namesUndecodable(value string) bool {
 	for coding := range strings.SplitSeq(value, ",") {
 		if !isDecodable(coding) && !isDecodable(codingName(coding)) {
@@ -161,8 +161,8 @@ func codingName(coding string) string {
 	return strings.ToLower(strings.Trim(name, " \t"))
 }
 
-// isDecodable reports whether this package can read an encoding, or whether the
-// element of the list is empty.
+// isDecodable reports whether this package can decode an encoding, or whether
+// the list element is empty.
 func isDecodable(name string) bool {
 	return name == "" || name == "gzip" || name == "x-gzip" || name == "deflate" || name == "identity"
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// What comes back has to be legible. A CDN answers in br to a browser that is
-// behind a proxy, and a 401 in br remains without a verdict.
+// The response must be legible. A CDN answers in br to a browser behind a
+// proxy, and a 401 in br would get no verdict.
 func TestAcceptEncoding_ReducedToWhatIsRead(t *testing.T) {
 	for _, test := range []struct{ values, want []string }{
 		{nil, nil},
@@ -107,7 +107,8 @@ func TestAuthorization_OwnTokenIsReplaced(t *testing.T) {
 	wantIssued(t, m, 2) // None for account 3, to compare.
 }
 
-// Whoever traces requests logs what is written, and would log the token.
+// A caller that traces its requests logs the written fields, and would log the
+// token.
 func TestClientTrace_IsNotToldOfToken(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -138,7 +139,7 @@ func TestClientTrace_IsNotToldOfToken(t *testing.T) {
 	}
 }
 
-// For telemetry beneath the transport, the context stays what it was.
+// Telemetry beneath the transport sees the caller's context.
 func TestClientTrace_LeavesContextValues(t *testing.T) {
 	type key struct{}
 	w := &fakeBase{}

@@ -7,68 +7,73 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Hooks are called at what happens in a [Transport]; any may be nil. They are
-// meant for telemetry. An ordinary request calls none.
+// Hooks observe a [Transport], for telemetry. Any hook may be nil. An ordinary
+// request calls no hook.
 //
-// A hook runs on a goroutine of its own while the request waits for it. A
-// request goes on without a hook that panics, or that has not returned after a
-// second or by the deadline of the request.
+// A hook runs on a goroutine of its own while the request waits for it. If a
+// hook panics, or does not return within a second or by the deadline of the
+// request, the request continues without it.
 type Hooks struct {
-	// Refused is called for each 401, when its verdict is known and, if it is
-	// [TokenRefused], its body has been read and closed. The context it
-	// returns, which must be derived from the one it is given, is that of the
-	// renewal. The function it returns, which may be nil, is called when it is
-	// known what follows, before the request is replayed.
+	// Refused is called for each 401 when its verdict is known. If the
+	// verdict is [TokenRefused], the body has been read and closed by then.
+	// Refused must return a context that is derived from its argument. The
+	// renewal uses that context. Refused may return a nil function.
+	// Otherwise the function is called when the outcome is known, before a
+	// replay.
 	Refused func(ctx context.Context, info RefusedInfo) (context.Context, func(RefusedResult))
 
 	// Retry is called before a request is sent again after a failure, and
-	// before the wait for it.
+	// before the wait.
 	Retry func(ctx context.Context, info RetryInfo)
 }
 
 // RefusedInfo describes a 401.
 type RefusedInfo struct {
 	Account tokensource.Account
-	// Serial is that of the token that was sent.
+	// Serial is the serial number of the token that was sent.
 	Serial  uint64
 	Verdict Verdict
-	// Replayed says that the request had been replayed already.
+	// Replayed means that the request had already been replayed.
 	Replayed bool
 }
 
-// RefusedResult says what follows from a 401.
+// RefusedResult is the result of a 401.
 type RefusedResult struct {
 	Outcome RefusedOutcome
-	// Serial is that of the new token, if there is one.
+	// Serial is the serial number of the new token, or 0 if there is none.
 	Serial uint64
-	// Err is why there is no new token, if one was asked for.
+	// Err is the reason why the renewal brought no token, or nil.
 	Err error
 }
 
-// A RefusedOutcome says what follows from a 401.
+// A RefusedOutcome is the outcome of a 401.
 type RefusedOutcome string
 
 // The outcomes of a 401.
 const (
-	// OutcomeReplayed: the request is sent once more, with another token.
+	// OutcomeReplayed: the request is sent again with another token.
 	OutcomeReplayed RefusedOutcome = "replayed"
-	// OutcomeNotReplayable: there is another token, but the request's body
-	// cannot be sent again, or the request has been replayed already. The
+	// OutcomeNotReplayable: the token was refused, but the request's body
+	// cannot be sent again, or the request has already been replayed. The
 	// caller gets the 401.
 	OutcomeNotReplayable RefusedOutcome = "not_replayable"
-	// OutcomeNotRenewed: there is no other token. The caller gets the 401.
+	// OutcomeNotRenewed: the renewal brought no token. The caller gets the
+	// 401.
 	OutcomeNotRenewed RefusedOutcome = "not_renewed"
-	// OutcomePassed: the 401 is an answer. The caller gets it.
+	// OutcomePassed: the verdict asks for no replay. The caller gets the
+	// 401.
 	OutcomePassed RefusedOutcome = "passed"
 )
 
 // RetryInfo describes a retry.
 type RetryInfo struct {
-	// Attempt is the number of the attempt to come; the first retry is 2.
+	// Attempt is the number of the next attempt. For the first retry it is
+	// 2.
 	Attempt int
-	// Wait is how long it is until then.
+	// Wait is the time until the next attempt.
 	Wait time.Duration
-	// StatusCode is that of the answer that is retried, Err the error.
+	// StatusCode is the status of the response that is retried, or 0. Err
+	// is the error that is retried, or nil.
 	StatusCode int
 	Err        error
 }

@@ -8,13 +8,13 @@ import (
 const (
 	// hookTimeout is how long a request waits for a hook.
 	hookTimeout = time.Second
-	// hookGrace is how long it waits if its caller has left already. A hook
-	// that does not block needs less.
+	// hookGrace is how long a request waits for a hook if its context is
+	// done. A hook that does not block needs less.
 	hookGrace = 10 * time.Millisecond
 )
 
-// callGuarded calls a function of the user's, and returns what it returns. If it
-// panics, or does not return in time, guarded returns byDefault.
+// callGuarded calls a function of the user and returns its result. If the
+// function panics, or does not return in time, callGuarded returns byDefault.
 func callGuarded[T any](ctx context.Context, byDefault T, call func() T) T {
 	results := make(chan T, 1)
 	go func() {
@@ -45,8 +45,8 @@ func callGuarded[T any](ctx context.Context, byDefault T, call func() T) T {
 	}
 }
 
-// refused calls the hook Refused. What it returns is the context to go on with,
-// and what to call when it is known what follows.
+// refused calls the hook Refused. It returns the context for the renewal, and
+// the function to call with the result.
 func (h *Hooks) refused(ctx context.Context, info RefusedInfo) (context.Context, func(RefusedResult)) {
 	type announced struct {
 		ctx  context.Context

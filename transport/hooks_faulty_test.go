@@ -12,8 +12,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// hookFaults are what a hook can do to a request. Each returns when the bubble is
-// over at the latest.
+// hookFaults are the faults of a hook. Each hook returns when the bubble ends,
+// at the latest.
 func hookFaults(over <-chan struct{}) map[string]func() {
 	return map[string]func(){
 		"panics":             func() { panic("inconsistent label cardinality") },
@@ -106,7 +106,7 @@ func TestHooks_BlockingEndsWithDeadline(t *testing.T) {
 	})
 }
 
-// A caller who has left already is told of all the same: telemetry wants to know.
+// The hooks also report a caller that has left, because telemetry counts it.
 func TestHooks_AreCalledForCallerWhoLeft(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {

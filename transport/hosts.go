@@ -12,7 +12,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// hosts are the hosts that may get a token, as they can stand in a URL.
+// hosts are the hosts that may receive a token, in every form that a URL can
+// have.
 type hosts struct{ https, http map[string]bool }
 
 // newHosts returns the hosts that the configuration lists, or its faults.
@@ -27,11 +28,11 @@ func newHosts(list []string) (hosts, []error) {
 	return h, faults
 }
 
-// add adds a host, with or without a port; without one it is the default port
-// of the scheme. It returns what is wrong with the entry.
+// add adds a host. Without a port, the host has the default port of the scheme.
+// add returns the fault of an invalid entry.
 func (h hosts) add(entry string) (fault string) {
 	if !isASCII(entry) {
-		return "is not ASCII; write it as it is looked up, with xn--"
+		return "is not ASCII; write it in the form with xn--"
 	}
 	entry = strings.ToLower(entry)
 	u, err := url.Parse("//" + entry)
@@ -52,8 +53,8 @@ func (h hosts) add(entry string) (fault string) {
 	return ""
 }
 
-// addWithDefault adds the forms in which the host of u can stand in a URL of a
-// scheme with that default port.
+// addWithDefault adds every form of the host of u in a URL of a scheme with
+// that default port.
 func addWithDefault(set map[string]bool, u *url.URL, defaultPort string) {
 	set[u.Host] = true
 	bare := strings.TrimSuffix(u.Host, ":"+defaultPort)
@@ -63,9 +64,9 @@ func addWithDefault(set map[string]bool, u *url.URL, defaultPort string) {
 	}
 }
 
-// containsHost reports whether host is in the set, whatever its case. Only ASCII has
-// one here: to Unicode, the lower case of some other letters is i or k, but the
-// resolver is asked for another host.
+// containsHost reports whether host is in the set, in any case. Only ASCII
+// letters have a case here. Unicode maps some other letters to i or k, but the
+// resolver would look up another host.
 func containsHost(set map[string]bool, host string) bool {
 	return set[host] || isASCII(host) && set[strings.ToLower(host)]
 }
@@ -79,8 +80,8 @@ func isASCII(s string) bool {
 	return true
 }
 
-// Accepts returns nil if requests to u get a token, and the error they fail
-// with if not.
+// Accepts returns nil if requests to u get a token. Otherwise it returns the
+// error of such a request.
 func (t *Transport) Accepts(u *url.URL) error {
 	switch {
 	case u == nil:
@@ -98,8 +99,8 @@ func (t *Transport) Accepts(u *url.URL) error {
 }
 
 // staysWithinHost reports whether a request to u asks for a path of u.Host. A
-// request target from URL.Opaque names a host of its own, and net/http sends
-// that in the Host field too. A path without a slash continues the host: asked
+// request target from URL.Opaque names a host of its own, and net/http also
+// sends that host in the Host field. A path without a slash continues the host:
 // through a proxy, http://bank.example and the path @evil.example make one URL.
 func staysWithinHost(u *url.URL) bool {
 	path := u.Path
@@ -109,9 +110,9 @@ func staysWithinHost(u *url.URL) bool {
 	return u.Opaque == "" && (path == "" || path[0] == '/' || path == "*")
 }
 
-// needsToken reports whether the request gets a token. A request that does
-// not is an error, unless a server redirected a client there: that one is sent
-// as any client would send it, without a token.
+// needsToken reports whether the request gets a token. A request to a host that
+// gets no token is an error, unless a server redirected a client there. Such a
+// request is sent without a token.
 func (t *Transport) needsToken(req *http.Request) (authorize bool, err error) {
 	if err := t.Accepts(req.URL); err != nil {
 		return false, redirectError(req, err)
@@ -125,8 +126,8 @@ func (t *Transport) needsToken(req *http.Request) (authorize bool, err error) {
 	return true, nil
 }
 
-// redirectError returns why a request fails whose URL gets no token because of
-// err, or nil if it is a redirect that may be followed without one.
+// redirectError returns the error of a request whose URL gets no token because
+// of err. It returns nil for a redirect that may be followed without a token.
 func redirectError(req *http.Request, err error) error {
 	switch {
 	case req.Response == nil || req.URL == nil || !staysWithinHost(req.URL):
@@ -139,12 +140,12 @@ func redirectError(req *http.Request, err error) error {
 
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
 
-// maxRedirects bounds the search for where a request was redirected from.
-// http.Client follows ten.
+// maxRedirects bounds the search for the origin of a redirect. http.Client
+// follows ten redirects.
 const maxRedirects = 100
 
-// wasRedirectedBack reports whether one of the redirects that led to the request was the
-// answer of a host that gets no token, or of nobody knows whom.
+// wasRedirectedBack reports whether one of the redirects that led to the
+// request came from a host that gets no token, or from an unknown host.
 func (t *Transport) wasRedirectedBack(req *http.Request) bool {
 	for range maxRedirects {
 		if req.Response == nil {
@@ -157,8 +158,8 @@ func (t *Transport) wasRedirectedBack(req *http.Request) bool {
 	return true
 }
 
-// isHostHeaderListed reports whether the Host field of a request is that of a listed
-// host. An empty one is: it stands for the host of the URL.
+// isHostHeaderListed reports whether the Host field of a request names a listed
+// host. An empty field stands for the host of the URL.
 func (t *Transport) isHostHeaderListed(req *http.Request) bool {
 	return req.Host == "" || req.Host == req.URL.Host || containsHost(t.hosts.https, req.Host) || containsHost(t.hosts.http, req.Host)
 }

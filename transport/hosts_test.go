@@ -50,8 +50,9 @@ func TestHosts_OnlyListedHostGetsToken(t *testing.T) {
 		{"sandbox.pismolabs.io", "/x", notListed},
 		{"sandbox.pismolabs.io", "https:sandbox.pismolabs.io", notListed},
 
-		// What Unicode takes for the same letter, the resolver may not:
-		// net/http dials the first of these as sandbox.xn--pismolabs-ykd.io.
+		// Unicode equates letters that the resolver distinguishes.
+		// net/http dials the first of these hosts as
+		// sandbox.xn--pismolabs-ykd.io.
 		{"sandbox.pismolabs.io", "https://sandbox.pİsmolabs.io/x", notListed},
 		{"kiosk.example", "https://\u212aiosk.example/x", notListed},
 		{"kiosk.example", "https://kio\u017fk.example/x", notListed},
@@ -125,8 +126,8 @@ func wantUnsent(tb testing.TB, err error, want transport.UnsentError) {
 	}
 }
 
-// A CDN passes a request on by its Host, wherever the connection was meant to go;
-// and a reverse proxy that leaves the field alone has it from its client.
+// A CDN routes a request by its Host, whatever the address of the connection. A
+// reverse proxy that keeps the field has it from its client.
 func TestHosts_RefusesForeignHostHeader(t *testing.T) {
 	for _, test := range []struct {
 		url, host string

@@ -33,8 +33,8 @@ const (
 	status200 = "\x88" // in HPACK
 )
 
-// A http2Server server speaks HTTP/2 in whole requests. The function refuse answers
-// some of them, and says which by its result; all others get 200.
+// An http2Server speaks HTTP/2 in whole requests. The function refuse may
+// answer a request, and reports that by its result. All other requests get 200.
 type http2Server struct {
 	net.Listener
 	base   *http.Transport
@@ -163,8 +163,8 @@ func TestPayment_DeliveredOnceThoughStreamIsReset(t *testing.T) {
 	}
 }
 
-// What the server says that it has not processed is sent again, whether
-// net/http does it or has to be asked.
+// A request that the server says it has not processed is sent again, by
+// net/http or by the transport.
 func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 	for refusal, refuse := range map[string]func(c *http2Conn, stream uint32){
 		"REFUSED_STREAM":               func(c *http2Conn, stream uint32) { c.reset(stream, refusedStream) },
@@ -175,7 +175,7 @@ func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 	} {
 		for name, body := range bodiesOfPayments {
 			if name == "streamed" {
-				continue // Nobody can send it again.
+				continue // The request cannot be sent again.
 			}
 			for _, warm := range []bool{true, false} {
 				if !warm && refusal != "REFUSED_STREAM" && refusal != "GOAWAY, the first of its own" {

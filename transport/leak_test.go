@@ -16,11 +16,11 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// sentinels are what must not show: the beginning of a mint's tokens, an
-// account's id, and what an issuer's error says.
+// sentinels are texts that must not appear: the beginning of the issuer's
+// tokens, an account's id, and the text of an issuer's error.
 var sentinels = []string{"sentinel-token", "102681871", "sentinel-secret"}
 
-// A printRecorder keeps what is told, in every way that it can be printed.
+// A printRecorder records values in every form in which they can be printed.
 type printRecorder struct{ strings.Builder }
 
 func (d *printRecorder) add(values ...any) {

@@ -90,7 +90,7 @@ func TestPayment_IsSentAgainAfterDialError(t *testing.T) {
 	dial := base.DialContext
 	base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if failures--; failures >= 0 {
-			address = "127.0.0.1:0" // Nobody can listen there.
+			address = "127.0.0.1:0" // No server can listen there.
 		}
 		return dial(ctx, network, address)
 	}
@@ -100,8 +100,8 @@ func TestPayment_IsSentAgainAfterDialError(t *testing.T) {
 	}
 }
 
-// A body that is fetched from elsewhere while it is sent fails as if the request
-// had not been sent.
+// A body that is fetched from elsewhere during the send fails with the error of
+// an unsent request.
 func TestPayment_NotSentAgainAfterBodyError(t *testing.T) {
 	m := &fakeIssuer{}
 	var delivered atomic.Int32

@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// A prefetchedBody is the body of a response of which the beginning is read before
-// anybody asks for it. Reading it gives the beginning, and then the rest.
+// A prefetchedBody is the body of a response whose beginning is read ahead.
+// Read returns the beginning, and then the rest.
 type prefetchedBody struct {
 	body  io.ReadCloser
 	limit int
 
 	mu      sync.Mutex
 	content []byte
-	err     error // what body ended with; nil while it has not
-	stopped bool  // No more is read ahead.
-	offset  int   // how much of content the reader has
+	err     error // the error or io.EOF of body; nil before its end
+	stopped bool  // Reading ahead has stopped.
+	offset  int   // the part of content that Read has returned
 
-	prefetched chan struct{} // closed when nothing is read ahead any more
+	prefetched chan struct{} // closed when reading ahead has ended
 	closed     chan struct{}
 	close      sync.Once
 }
 
-// prefetch begins to read a body, and stops at limit bytes. Closing what it
-// returns ends that, too.
+// prefetch begins to read a body, and stops after limit bytes. Close of the
+// result also ends the reading.
 func prefetch(body io.ReadCloser, limit int) *prefetchedBody {
 	a := &prefetchedBody{body: body, limit: limit, prefetched: make(chan struct{}), closed: make(chan struct{})}
 	go a.prefetch()
@@ -46,7 +46,7 @@ func (a *prefetchedBody) prefetch() {
 	}
 }
 
-// add adds what was read, and reports whether it is enough.
+// add appends the bytes that were read, and reports whether to stop.
 func (a *prefetchedBody) add(read []byte, err error) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -55,9 +55,9 @@ func (a *prefetchedBody) add(read []byte, err error) bool {
 	return err != nil || a.stopped
 }
 
-// wait waits for the beginning, but no longer than patience. It returns what
-// there is then, and whether that is the whole body. Nothing more is read ahead
-// from then on, but for a Read that has not returned.
+// wait waits for the beginning, but at most for patience. It returns the bytes
+// that have arrived, and whether they are the whole body. Afterwards only a
+// Read that has not returned still reads ahead.
 func (a *prefetchedBody) wait(ctx context.Context, patience time.Duration) (content []byte, whole bool) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -72,7 +72,7 @@ func (a *prefetchedBody) wait(ctx context.Context, patience time.Duration) (cont
 	return slices.Clip(a.content), a.err == io.EOF //nolint:errorlint // As io.ReadAll compares.
 }
 
-// Read reads what was read ahead, and then the rest.
+// Read returns the bytes that were read ahead, and then the rest.
 func (a *prefetchedBody) Read(b []byte) (int, error) {
 	if n := a.readPrefetched(b); n > 0 {
 		return n, nil
@@ -85,7 +85,7 @@ func (a *prefetchedBody) Read(b []byte) (int, error) {
 	if n := a.readPrefetched(b); n > 0 {
 		return n, nil
 	}
-	if a.err != nil { // Nobody writes it any more.
+	if a.err != nil { // The goroutine that writes err has ended.
 		return 0, a.err
 	}
 	return a.body.Read(b)
@@ -106,10 +106,11 @@ func (a *prefetchedBody) Close() error {
 }
 
 // drain reads the rest of a body and closes it, so that its connection can be
-// used again. A body that does not end within the limits costs the connection.
+// used again. If the body does not end within the limits, the connection is
+// closed.
 func drain(ctx context.Context, body io.ReadCloser, patience time.Duration) {
 	if body != http.NoBody {
 		prefetch(body, maxRefusal).wait(ctx, patience)
 	}
-	_ = body.Close() // Nobody wants it.
+	_ = body.Close() // The body is discarded, so its error does not matter.
 }

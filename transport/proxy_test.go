@@ -70,8 +70,8 @@ func TestProxy_ReplaysClientBody(t *testing.T) {
 	wantIssued(t, m, 2)
 }
 
-// The client's Accept-Encoding reaches the platform, and net/http decodes only
-// what it asked for itself.
+// The client's Accept-Encoding reaches the platform. net/http decodes only an
+// encoding that it requested itself.
 func TestProxy_ReadsGzipped401(t *testing.T) {
 	m := &fakeIssuer{}
 	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +118,7 @@ func TestProxy_StreamsBothWays(t *testing.T) {
 		w.WriteHeader(http.StatusOK)
 		_ = control.Flush()
 		line := bufio.NewReader(r.Body)
-		for { // What it is told it repeats, while it is being told more.
+		for { // The server echoes the body while it receives more.
 			text, err := line.ReadString('\n')
 			if err != nil {
 				break

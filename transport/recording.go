@@ -9,29 +9,30 @@ import (
 	"sync"
 )
 
-// A recording is the body of a request that can be read once, made into one that
-// can be sent again. It is read when the first sending reads it, and not before:
-// no request waits for its upload before a connection is dialed.
+// A recording makes a request body that can be read once into a body that can
+// be sent several times. It reads its source when the first send reads the
+// recording. So a request does not wait for its upload before it dials.
 //
-// One goroutine reads the source, and then closes it, however many sendings read
-// the recording: a base that has returned a 401 may still read the body while
-// the replay reads it too (golang/go#51907). A source that blocks therefore does
-// not hold up a caller whose context is done, as it does in net/http.
+// One goroutine reads the source and then closes it, however many sends read
+// the recording. A base that has returned a 401 may still read the body while
+// the replay reads it too (golang/go#51907). If the source blocks, a caller
+// whose context is done does not wait for it. With net/http alone it would
+// wait.
 type recording struct {
 	ctx    context.Context
 	source io.ReadCloser
-	length int // as announced
+	length int // the request's ContentLength
 
 	mu          sync.Mutex
 	content     []byte
-	err         error         // what the source ended with; nil while it has not
+	err         error         // the error or io.EOF of the source; nil before its end
 	progress    chan struct{} // closed when content or err changes
 	sourceTaken bool          // The source is being read, or is closed.
-	sendings    int           // that have not closed the body
-	finished    bool          // There will be no further sending.
+	sendings    int           // number of sends that have not closed the body
+	finished    bool          // No further send follows.
 }
 
-var errBodyClosed = errors.New("pismoauth: read of a request's body that is closed")
+var errBodyClosed = errors.New("pismoauth: read of a closed request body")
 
 // newRecording returns a recording of the body of req, whose length is known.
 func newRecording(req *http.Request) *recording {
@@ -43,7 +44,7 @@ func newRecording(req *http.Request) *recording {
 	}
 }
 
-// open returns the content for a sending, from its beginning.
+// open returns the content for a send, from its beginning.
 func (r *recording) open() (io.ReadCloser, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,21 +52,21 @@ func (r *recording) open() (io.ReadCloser, error) {
 	return &playback{recording: r, closed: make(chan struct{})}, nil
 }
 
-// isReplayable reports whether the content can be sent again: nothing was wrong with
-// it so far.
+// isReplayable reports whether the content can be sent again: no error has
+// occurred, and it is not too long.
 func (r *recording) isReplayable() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return (r.err == nil || r.err == io.EOF) && len(r.content) <= r.length //nolint:errorlint // As io.Copy compares.
 }
 
-// finish says that there will be no further sending.
+// finish records that no further send follows.
 func (r *recording) finish() {
 	r.release(func() { r.finished = true })
 }
 
-// release changes something, and closes the source if nobody needs it any more.
-// If the source is being read, it is closed by the goroutine that does so.
+// release applies change, and closes the source if no send needs it any more.
+// If a goroutine is reading the source, that goroutine closes it.
 func (r *recording) release(change func()) {
 	r.mu.Lock()
 	change()
@@ -73,11 +74,11 @@ func (r *recording) release(change func()) {
 	r.sourceTaken = r.sourceTaken || unused
 	r.mu.Unlock()
 	if unused {
-		_ = r.source.Close() // It was never read, so its error concerns nobody.
+		_ = r.source.Close() // The source was never read, so its error does not matter.
 	}
 }
 
-// isAbandoned reports whether nobody reads the recording, now or later.
+// isAbandoned reports whether the recording has no reader, now or later.
 func (r *recording) isAbandoned() bool { return r.finished && r.sendings == 0 }
 
 // read reads the source to its end, and closes it.
@@ -89,14 +90,14 @@ func (r *recording) read() {
 			break
 		}
 	}
-	_ = r.source.Close() // All of it was read, or its error is known.
+	_ = r.source.Close() // The source has ended or its error is known.
 }
 
-// grow returns the memory that the source is read into. The end of content lies
-// before it, so that those who read content do not see it change.
+// grow returns the memory for the next read of the source. That memory follows
+// the end of content, so readers of content do not see it change.
 //
-// One byte more than announced is read: the base has to see that a body is
-// longer than its length says, as it would without us.
+// grow allows one byte more than the request's ContentLength, so that the base
+// detects a body that is too long.
 func (r *recording) grow() []byte {
 	const chunk = 4 << 10
 	r.mu.Lock()
@@ -107,7 +108,7 @@ func (r *recording) grow() []byte {
 	return free[:min(left, len(free))]
 }
 
-// add adds n bytes that were read, and reports whether to go on.
+// add appends n bytes that were read, and reports whether to go on.
 func (r *recording) add(n int, err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,7 +117,7 @@ func (r *recording) add(n int, err error) bool {
 	case err != nil:
 		r.err = err
 	case len(r.content) > r.length:
-		r.err = io.EOF // The base fails because of the byte that is too many.
+		r.err = io.EOF // The excess byte makes the base fail.
 	case r.isAbandoned():
 		r.err = errBodyClosed
 	}
@@ -125,7 +126,7 @@ func (r *recording) add(n int, err error) bool {
 	return r.err == nil
 }
 
-// A playback is the body of one sending.
+// A playback is the body of one send.
 type playback struct {
 	recording *recording
 	closed    chan struct{}
@@ -133,7 +134,7 @@ type playback struct {
 	offset    int
 }
 
-// Read reads what is recorded, and waits for what is not.
+// Read returns recorded bytes, and waits for bytes that are not yet recorded.
 func (p *playback) Read(b []byte) (int, error) {
 	r := p.recording
 	for {
@@ -151,8 +152,8 @@ func (p *playback) Read(b []byte) (int, error) {
 	}
 }
 
-// recorded reads what is recorded. If that is nothing, it has the source be
-// read, and returns what to wait for.
+// recorded copies recorded bytes into b. If there are none, it starts the
+// reading of the source, and returns the channel to wait for.
 func (p *playback) recorded(b []byte) (n int, progress <-chan struct{}, err error) {
 	r := p.recording
 	r.mu.Lock()
@@ -173,7 +174,7 @@ func (p *playback) recorded(b []byte) (n int, progress <-chan struct{}, err erro
 	return 0, r.progress, r.err
 }
 
-// Close says that this sending needs no more of the body.
+// Close records that this send needs no more of the body.
 func (p *playback) Close() error {
 	p.close.Do(func() {
 		close(p.closed)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What nobody reads is closed, and not read.
+// A body that has no reader is closed and not read.
 func TestRecording_ClosesUnreadBody(t *testing.T) {
 	for name, base := range map[string]func(*http.Request) (*http.Response, error){
 		"closed": func(req *http.Request) (*http.Response, error) {
@@ -78,7 +78,7 @@ func TestRecording_StopsWhenNobodyReads(t *testing.T) {
 	})
 }
 
-// What was wrong with a body once is so a second time.
+// A fault in a body recurs in the replay.
 func TestRecording_NotReplayedIfFaulty(t *testing.T) {
 	failure := errors.New("the client has gone")
 	for name, test := range map[string]struct {
@@ -117,8 +117,8 @@ func TestRecording_NotReplayedIfFaulty(t *testing.T) {
 	}
 }
 
-// A caller who leaves is not kept by a body that does not come, however it is
-// sent: net/http waits for it over HTTP/1.
+// A caller that leaves does not wait for a stalled body. Over HTTP/1 net/http
+// alone would wait for it.
 func TestRecording_KeepsNobodyBeyondDeadline(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		m := &fakeIssuer{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,8 +15,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A monitoredBody is a body that comes piece by piece. It fails the test if it is read
-// by two at once, or closed while it is read.
+// A monitoredBody is a body that arrives in pieces. It fails the test if two
+// goroutines read it at once, or if it is closed during a read.
 type monitoredBody struct {
 	tb     testing.TB
 	pieces chan string // closed at the end
@@ -76,7 +77,8 @@ func (u *monitoredBody) wantClosedOnce(tb testing.TB) {
 	}
 }
 
-// knownLengthRequest returns a request with a body of known length that comes once.
+// knownLengthRequest returns a request whose body has a known length and can be
+// read once.
 func knownLengthRequest(tb testing.TB, url string, body io.Reader, length int) *http.Request {
 	tb.Helper()
 	req := newRequest(tb, http.MethodPost, url, body)
@@ -84,8 +86,8 @@ func knownLengthRequest(tb testing.TB, url string, body io.Reader, length int) *
 	return req
 }
 
-// A proxy's client may be slow. Nothing waits for its upload before the platform
-// knows of the request.
+// A proxy's client may be slow. The platform sees the request before its upload
+// is complete.
 func TestRecording_SendsHeadBeforeUpload(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		m := &fakeIssuer{}
@@ -219,8 +221,9 @@ func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
 	body.wantClosedOnce(t)
 }
 
-// What reads a body sets the trailer, and a replay would read it meanwhile: the
-// program would end with "concurrent map iteration and map write".
+// The reader of a body sets the trailer. A replay would read the trailer at the
+// same time, and the program would end with "concurrent map iteration and map
+// write".
 func TestRecording_NotWithTrailers(t *testing.T) {
 	m, w := &fakeIssuer{}, &fakeBase{answer: always(http.StatusUnauthorized, "")}
 	req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))
@@ -230,9 +233,9 @@ func TestRecording_NotWithTrailers(t *testing.T) {
 	wantSent(t, w, 1)
 }
 
-// Caddy's reverse_proxy makes an empty Trailer for every request with a body, and
-// changes it while the body is read. Without a recording no payment through it
-// is replayed. If a sending gets that Trailer, the program can end.
+// Caddy's reverse_proxy makes an empty Trailer for every request with a body,
+// and changes it while the body is read. Without a recording no payment through
+// it is replayed. If a sending gets that Trailer, the program can end.
 func TestRecording_WithEmptyTrailer(t *testing.T) {
 	m := &fakeIssuer{}
 	var sent []string
@@ -252,7 +255,7 @@ func TestRecording_WithEmptyTrailer(t *testing.T) {
 	req.ContentLength = int64(len("payment"))
 	req.Trailer = http.Header{}
 	wantStatus(t, send(t, rt, req), http.StatusCreated)
-	if len(sent) != 2 || sent[0] != "payment" || sent[1] != "payment" {
+	if !slices.Equal(sent, []string{"payment", "payment"}) {
 		t.Errorf("sent %q", sent)
 	}
 	if req.Trailer == nil {

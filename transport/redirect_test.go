@@ -75,8 +75,8 @@ func TestRedirect_PlaintextGetsNoToken(t *testing.T) {
 	}
 }
 
-// A handler behind our middleware forwards a request that has the token in its
-// header, and net/http takes that along to other ports and subdomains.
+// A handler behind the middleware forwards a request with the token in its
+// header. net/http copies that field to other ports and subdomains.
 func TestRedirect_DropsMiddlewareToken(t *testing.T) {
 	for _, location := range []string{"https://" + host + ":8443/", "https://evil." + host + "/", "http://" + host + "/"} {
 		m := &fakeIssuer{}
@@ -112,8 +112,8 @@ func TestRedirect_DropsMiddlewareToken(t *testing.T) {
 	}
 }
 
-// A program may set the token itself, where an operation requires it in a field of
-// its own. A client takes such fields along.
+// A program may set the token itself if an operation requires it in another
+// field. A client copies such a field into a redirected request.
 func TestRedirect_LeavesTokensOfCallerBehind(t *testing.T) {
 	w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 		if s.number == 1 {
@@ -166,7 +166,7 @@ func TestRedirect_KeepsPasswordOfTarget(t *testing.T) {
 	}
 }
 
-// A 307 keeps the body. A payment must not reach a host that nobody has listed.
+// A 307 keeps the body. A payment must not reach an unlisted host.
 func TestRedirect_KeepsBodyFromUnlistedHost(t *testing.T) {
 	for _, status := range []int{http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		for _, location := range []string{"https://evil.example/", "http://" + host + "/", "https://" + host + ":8443/"} {
@@ -184,7 +184,7 @@ func TestRedirect_KeepsBodyFromUnlistedHost(t *testing.T) {
 	}
 }
 
-// A body whose length nobody knows, and a GET with a body, are bodies too.
+// A body of unknown length, and the body of a GET, are bodies too.
 func TestRedirect_KeepsStreamFromUnlistedHost(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodPut} {
 		w := &fakeBase{}
@@ -198,7 +198,7 @@ func TestRedirect_KeepsStreamFromUnlistedHost(t *testing.T) {
 	}
 }
 
-// The host in between would choose what is done with the token.
+// The host in between would choose the use of the token.
 func TestRedirect_BackFromUnlistedHostGetsNoToken(t *testing.T) {
 	for name, hops := range map[string][]string{
 		"at once":        {"https://evil.example/", target + "/cancel"},

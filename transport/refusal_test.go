@@ -40,8 +40,8 @@ func deflated(tb testing.TB, text string) (framed, bare string) {
 
 const business = `{"code":"EUPI0120","message":"Transfer amount is greater than the account available limits"}`
 
-// A payment that the business refused is not replayed, in whatever form the
-// refusal comes. What is legible is found out; the rest is no evidence.
+// A payment that the business refused is not replayed, whatever the form of the
+// refusal. A legible body yields a verdict. An illegible body is no evidence.
 func TestVerdict_BusinessAnswerInAnyForm(t *testing.T) {
 	framed, bare := deflated(t, business)
 	for name, test := range map[string]struct {
@@ -167,7 +167,8 @@ func TestVerdict_GatewayAnswerIsTokens(t *testing.T) {
 	}
 }
 
-// HEAD has no body, which is not an empty one: GET might have said something.
+// A response to HEAD has no body. That is not an empty body: a response to GET
+// might have had one.
 func TestVerdict_HEADIsNoEvidence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, w := &fakeIssuer{}, answers401("", "Content-Length", "80")
@@ -182,8 +183,8 @@ func TestVerdict_HEADIsNoEvidence(t *testing.T) {
 	})
 }
 
-// An endpoint whose 401s cannot be read must not drive issuances, nor an answer of
-// its business become a failure of the token.
+// An endpoint whose 401s cannot be read must not cause many issuances. A
+// business response must not become a failure of the token.
 func TestVerdict_IllegibleDrivesOneRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, w := &fakeIssuer{}, answers401("\x1b\x5f\x00\x80", "Content-Encoding", "br")
@@ -210,8 +211,8 @@ func TestVerdict_IllegibleDrivesOneRenewal(t *testing.T) {
 	})
 }
 
-// A code that nobody knows is evidence of something: each such 401 is a reason to
-// look for another token, within the budget.
+// An unknown code is evidence: each such 401 is a reason for a renewal, within
+// the budget.
 func TestVerdict_UnknownCodeHealsNext(t *testing.T) {
 	for name, body := range map[string]string{
 		"own template": `{"success":false,"message":"Token Expired"}`,

@@ -11,23 +11,24 @@ import (
 	"github.com/pismoauth/pismoauth/internal/backoff"
 )
 
-// Delays between attempts.
+// Limits of the delays between attempts.
 const (
 	retryBase     = 100 * time.Millisecond
 	retryLimit    = 2 * time.Second
-	maxRetryAfter = 10 * time.Second // A server that asks for more gets no retry.
+	maxRetryAfter = 10 * time.Second // A longer Retry-After prevents a retry.
 
-	// An answer that is retried may take this long to be read, even if the
-	// wait is shorter: then its connection is used again.
+	// The time to read a response before a retry, even if the wait is
+	// shorter. A response that is read to its end leaves its connection
+	// usable.
 	drainTimeout = 50 * time.Millisecond
 )
 
 type allowRetryKey struct{}
 
 // AllowRetry returns a copy of ctx with which a request of any method is
-// retried as if it were a GET. It is for requests that do no harm when they are
-// executed twice: a search by POST, or a payment with an idempotency key that
-// the platform is known to honour.
+// retried like a GET. Use it for a request that may be executed twice without
+// harm: a search by POST, or a payment with an idempotency key that the
+// platform is known to honour.
 func AllowRetry(ctx context.Context) context.Context {
 	return context.WithValue(ctx, allowRetryKey{}, true)
 }
@@ -41,8 +42,8 @@ func (x *exchange) isRepeatable() bool {
 	return allowed
 }
 
-// nextAttempt decides whether another attempt follows on the one with the given number
-// and outcome, and after which wait. It changes nothing.
+// nextAttempt reports whether another attempt follows the attempt with the
+// given number and outcome, and after which wait. It changes nothing.
 func (x *exchange) nextAttempt(attempt int, resp *http.Response, err error) (wait time.Duration, again bool) {
 	if !x.mayRepeat(resp, err) || attempt >= x.transport.maxAttempts || !x.body.replayable() {
 		return 0, false
@@ -55,13 +56,13 @@ func (x *exchange) nextAttempt(attempt int, resp *http.Response, err error) (wai
 		}
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
-		return 0, false // The caller would get a timeout instead of an answer.
+		return 0, false // The caller would get a timeout instead of the response.
 	}
 	return wait, wait <= maxRetryAfter && ctx.Err() == nil
 }
 
 // mayRepeat reports whether the request may be sent again after an outcome, and
-// whether that can help.
+// whether another attempt can help.
 func (x *exchange) mayRepeat(resp *http.Response, err error) bool {
 	switch {
 	case err == nil:
@@ -73,11 +74,12 @@ func (x *exchange) mayRepeat(resp *http.Response, err error) bool {
 	}
 }
 
-// retry makes the other attempts, of which the next one follows after wait. It
-// is go-retryablehttp that drives them; it is given no request but a stand-in,
-// whose first response is the one we have, so that the common request never pays
-// for it. Its own ideas of what to retry, how long to wait and what to do with
-// bodies, headers, redirects, errors and idle connections do not apply.
+// retry makes the further attempts. The first of them follows after wait.
+//
+// go-retryablehttp drives the attempts. It gets a stand-in request, whose first
+// response is the response that already arrived. So an ordinary request does
+// not pay for the library. Its own rules for retries, waits, bodies, headers,
+// redirects, errors and idle connections do not apply.
 func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*http.Response, error) {
 	attempts, again := 0, true
 	attempt := func(standIn *http.Request) (*http.Response, error) {
@@ -94,7 +96,7 @@ func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*h
 		HTTPClient: &http.Client{Transport: roundTripper(attempt)},
 		RetryMax:   x.transport.maxAttempts - 1,
 		CheckRetry: func(context.Context, *http.Response, error) (bool, error) {
-			return again && x.body.rewind(), nil // While there is an answer to return.
+			return again && x.body.rewind(), nil // While the response is still there.
 		},
 		Backoff: func(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
 			return x.discardOutcome(attempts+1, resp, err, wait)
@@ -104,13 +106,13 @@ func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*h
 	standIn := (&http.Request{Method: http.MethodGet, URL: x.req.URL, Header: http.Header{}}).WithContext(x.req.Context())
 	last, doErr := client.Do(&retryablehttp.Request{Request: standIn})
 	if last == nil && err == nil {
-		return nil, doErr // The caller left during a wait, and the response is gone.
+		return nil, doErr // The caller left during a wait, after the response was discarded.
 	}
 	return resp, err
 }
 
-// discardOutcome leaves an outcome behind, for another attempt. It returns what is left of
-// the wait.
+// discardOutcome discards an outcome before another attempt. It returns the
+// rest of the wait.
 func (x *exchange) discardOutcome(attempt int, resp *http.Response, err error, wait time.Duration) time.Duration {
 	began := time.Now()
 	info := RetryInfo{Attempt: attempt, Wait: wait, Err: err}
@@ -125,12 +127,12 @@ func (x *exchange) discardOutcome(attempt int, resp *http.Response, err error, w
 }
 
 // roundTripper has no method CloseIdleConnections: a failing host must not
-// cost others their connections.
+// close the idle connections of other hosts.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// isTemporary reports whether a status says that trying again makes sense.
+// isTemporary reports whether a status allows a retry.
 func isTemporary(status int) bool {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -157,8 +157,8 @@ func TestRetry_NotForStreams(t *testing.T) {
 	})
 }
 
-// As those of a server are that a reverse proxy passes on; http.Client, which
-// drives the retries, refuses them.
+// Requests that a server received have this form, and a reverse proxy passes
+// them on. http.Client, which drives the retries, refuses them.
 func TestRetry_WorksForServerRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
@@ -220,8 +220,8 @@ func TestReplay_IsNotCountedAsAttempt(t *testing.T) {
 	})
 }
 
-// retryablehttp followed the redirects of the upstream itself, and failed on
-// those it could not follow.
+// retryablehttp followed the redirects of the upstream itself, and failed if it
+// could not follow them.
 func TestRetry_DoesNotFollowRedirects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, location := range []string{target + "/other", "https://evil.example/", "http://[::1", "%zz", ""} {

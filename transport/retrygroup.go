@@ -7,13 +7,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// RetryGroup makes one request of several that are handed to a [Transport] one
-// after the other: the attempts of a layer above that retries by itself, such
-// as the load balancer of a proxy. Of all of them, one at the most is replayed
-// after a 401; without it, each would be. It also keeps the verdict on the latest
-// one's 401, see [RetryGroup.Verdict].
+// A RetryGroup treats several requests to a [Transport], sent one after the
+// other, as attempts of one request. It is for a layer above the Transport that
+// retries by itself, such as the load balancer of a proxy. At most one attempt
+// of the group is replayed after a 401. Without a RetryGroup each attempt could
+// be replayed. A RetryGroup also keeps the verdict on the latest attempt, see
+// [RetryGroup.Verdict].
 //
-// The zero RetryGroup is ready for use, for one request. See
+// The zero RetryGroup is ready for use. Use one RetryGroup for one request. See
 // [ContextWithRetryGroup].
 type RetryGroup struct {
 	replayed atomic.Bool
@@ -23,8 +24,8 @@ type RetryGroup struct {
 
 type retryGroupKey struct{}
 
-// ContextWithRetryGroup returns a copy of ctx that carries attempts. The requests
-// made with it are attempts at one and the same.
+// ContextWithRetryGroup returns a copy of ctx that carries attempts. The
+// requests made with this context are attempts of one request.
 func ContextWithRetryGroup(ctx context.Context, attempts *RetryGroup) context.Context {
 	return context.WithValue(ctx, retryGroupKey{}, attempts)
 }
@@ -35,27 +36,28 @@ func retryGroupFrom(ctx context.Context) *RetryGroup {
 	return attempts
 }
 
-// isReplayed reports whether one of the attempts was replayed.
+// isReplayed reports whether an attempt was replayed.
 func (a *RetryGroup) isReplayed() bool { return a != nil && a.replayed.Load() }
 
-// markReplayed notes that one of the attempts is replayed.
+// markReplayed records that an attempt is replayed.
 func (a *RetryGroup) markReplayed() {
 	if a != nil {
 		a.replayed.Store(true)
 	}
 }
 
-// storeVerdict notes the verdict on a 401 that one of the attempts got.
+// storeVerdict records the verdict on the 401 of an attempt.
 func (a *RetryGroup) storeVerdict(verdict Verdict) {
 	if a != nil {
 		a.last.Store(&verdict)
 	}
 }
 
-// Verdict returns the verdict on the 401 with which the latest attempt ended, and
-// whether it ended so. It is for those who do not see the response, such as the
-// callers of a generated client, or who see one that another layer has made; for
-// all others there is [VerdictOf]. Call it when the request is done.
+// Verdict returns the verdict on the 401 of the latest attempt, and whether
+// that attempt ended with a 401. It is for callers that do not see the
+// response, such as the callers of a generated client, or that see a response
+// made by another layer. Other callers use [VerdictOf]. Call Verdict when the
+// request is done.
 func (a *RetryGroup) Verdict() (Verdict, bool) {
 	if a == nil {
 		return "", false
@@ -66,14 +68,14 @@ func (a *RetryGroup) Verdict() (Verdict, bool) {
 	return "", false
 }
 
-// begin notes that an attempt begins, of which there is no verdict yet.
+// begin records the beginning of an attempt, which has no verdict yet.
 func (a *RetryGroup) begin() {
 	if a != nil {
 		a.last.Store(nil)
 	}
 }
 
-// lastToken returns the token that an earlier attempt was sent with, or nil.
+// lastToken returns the token of an earlier attempt, or nil.
 func (a *RetryGroup) lastToken() *tokensource.Token {
 	if a == nil {
 		return nil
@@ -81,7 +83,7 @@ func (a *RetryGroup) lastToken() *tokensource.Token {
 	return a.token.Load()
 }
 
-// storeToken notes the token that an attempt is sent with.
+// storeToken records the token of an attempt.
 func (a *RetryGroup) storeToken(token *tokensource.Token) {
 	if a != nil {
 		a.token.Store(token)

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A stalled body has a beginning. The rest comes when the test lets it, or never.
-// Closing it ends a Read, as closing a response's body does in net/http.
+// A stalled body has a beginning. Its rest arrives when the test releases it,
+// or never. Close ends a Read, as it does for a response's body in net/http.
 type stalledBody struct {
 	beginning io.Reader
 	more      chan string
@@ -95,7 +95,8 @@ func TestRefusal_IsReadForOneSecond(t *testing.T) {
 	})
 }
 
-// What the head says needs no body: the token has expired, or was revoked.
+// The status and header suffice for this verdict: the token has expired, or was
+// revoked.
 func TestRefusal_StalledBodyHidesNoChallenge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -115,8 +116,8 @@ func TestRefusal_StalledBodyHidesNoChallenge(t *testing.T) {
 	})
 }
 
-// Closing a body that stalls frees whoever reads it, and the goroutine that does
-// so ahead. The bubble ends only if it has.
+// Closing a stalled body ends its Read and the goroutine that reads ahead. The
+// bubble ends only if both have ended.
 func TestRefusal_ClosingStalledBodyEndsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := newStalledBody("half")
@@ -139,7 +140,7 @@ func TestRefusal_ClosingStalledBodyEndsRead(t *testing.T) {
 	})
 }
 
-// A caller who has left waits for no body.
+// A caller that has left waits for no body.
 func TestRefusal_ReadEndsWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -158,7 +159,7 @@ func TestRefusal_ReadEndsWithItsCaller(t *testing.T) {
 			t.Errorf("it took %v, want 100ms", took)
 		}
 		synctest.Wait()
-		wantIssued(t, m, 1) // A body that nobody waited for says nothing.
+		wantIssued(t, m, 1) // A body that was not awaited is no evidence.
 	})
 }
 

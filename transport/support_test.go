@@ -22,8 +22,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// A fakeBase is a base without a network: it reads what it is given to the end,
-// keeps it, and answers as it is told.
+// A fakeBase is a base without a network. It reads each request to its end,
+// records it, and gives the configured response.
 type fakeBase struct {
 	answer func(sentRequest) (*http.Response, error) // nil: 200
 
@@ -71,7 +71,7 @@ func (w *fakeBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.answer(s)
 }
 
-// requests returns what went out so far.
+// requests returns the requests that were sent so far.
 func (w *fakeBase) requests() []sentRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -233,8 +233,8 @@ func wantIssued(tb testing.TB, m *fakeIssuer, times int) {
 	}
 }
 
-// fireConnectionHooks calls the hooks of httptrace as a base does that has asked for a connection,
-// and got one.
+// fireConnectionHooks calls the hooks of httptrace like a base that has
+// requested a connection, and obtained a connection.
 func fireConnectionHooks(ctx context.Context, asked, got bool) {
 	trace := httptrace.ContextClientTrace(ctx)
 	if asked {
@@ -245,8 +245,8 @@ func fireConnectionHooks(ctx context.Context, asked, got bool) {
 	}
 }
 
-// withoutGetBody hides from http.NewRequest what a reader is, so that it sets
-// neither GetBody nor ContentLength.
+// withoutGetBody hides the type of a reader from http.NewRequest, so that it
+// sets neither GetBody nor ContentLength.
 func withoutGetBody(r io.Reader) io.Reader { return struct{ io.Reader }{r} }
 
 // sleep lets time pass. It is for tests inside of a bubble.

@@ -12,9 +12,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A request line such as "GET x:https://evil.example/admin HTTP/1.1" parses into
-// URL.Opaque. net/http takes the Host and the target of the request from there,
-// and dials URL.Host.
+// A request line such as "GET x:https://evil.example/admin HTTP/1.1" parses
+// into URL.Opaque. net/http takes the Host and the target of the request from
+// URL.Opaque, and dials URL.Host.
 func TestRoundTrip_RefusesTargetOfAnotherHost(t *testing.T) {
 	for _, u := range []*url.URL{
 		{Opaque: "//evil.example/steal"},
@@ -53,7 +53,7 @@ func TestRoundTrip_RefusesTargetOfAnotherHost(t *testing.T) {
 	}
 }
 
-// Nor does a redirect lead to such a target on a host that gets no token.
+// A redirect to such a target on an unlisted host fails too.
 func TestRedirect_RefusesOpaqueTarget(t *testing.T) {
 	w := &fakeBase{}
 	req := newRequest(t, http.MethodGet, target, nil)
@@ -65,7 +65,7 @@ func TestRedirect_RefusesOpaqueTarget(t *testing.T) {
 	wantSent(t, w, 0)
 }
 
-// What is a path is sent as it is.
+// A path is sent unchanged.
 func TestRoundTrip_SendsPathAsItIs(t *testing.T) {
 	for _, path := range []string{"", "/", "/a%2Fb", "/a/../b", "//x", "/x;y=z", "/%2e%2e/x", "/?q=a%20b"} {
 		server := newServer(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) })
@@ -79,8 +79,8 @@ func TestRoundTrip_SendsPathAsItIs(t *testing.T) {
 	}
 }
 
-// Where TLS proves nothing, as on loopback, the Host must not be the client's:
-// what stands there may route by it.
+// Without TLS, as on loopback, the Host must not be the client's: the server
+// may route by it.
 func TestRoundTrip_SendsNoHostOfClients(t *testing.T) {
 	const listed = "pismo.example"
 	for _, test := range []struct{ host, want string }{
@@ -126,8 +126,8 @@ func TestRoundTrip_OpaqueReachesNoServer(t *testing.T) {
 	}
 }
 
-// Account tells a proxy, which names the account of each request, that there is
-// one already.
+// Account reports to a proxy, which names the account of each request, that the
+// Transport already has an account.
 func TestAccount_ReturnsConfigured(t *testing.T) {
 	if account, ok := newTransport(t, &fakeIssuer{}, &fakeBase{}).Account(); !ok || account != tokensource.Organization() {
 		t.Errorf("got %v, %t, want the organization", account, ok)

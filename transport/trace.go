@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// withoutToken returns ctx, or, if a caller traces the request, a context whose
-// WroteHeaderField hook is not told of Authorization: the token would end in the
-// caller's logs. It reports whether it had to change ctx.
+// withoutToken returns ctx, and false, if no caller traces the header of the
+// request. Otherwise it returns a context whose WroteHeaderField hook does not
+// get Authorization, and true. The token would otherwise reach the caller's
+// logs.
 func withoutToken(ctx context.Context) (_ context.Context, changed bool) {
 	callers := httptrace.ContextClientTrace(ctx)
 	if callers == nil || callers.WroteHeaderField == nil {
@@ -23,8 +24,9 @@ func withoutToken(ctx context.Context) (_ context.Context, changed bool) {
 	return httptrace.WithClientTrace(contextWithoutTrace{ctx}, &trace), true
 }
 
-// contextWithoutTrace is a context without the hooks that it carries:
-// httptrace.WithClientTrace adds hooks to those, and cannot replace any.
+// contextWithoutTrace is a context without its httptrace hooks.
+// httptrace.WithClientTrace adds to the existing hooks, and cannot replace
+// them.
 type contextWithoutTrace struct{ context.Context }
 
 func (u contextWithoutTrace) Value(key any) any {

@@ -6,16 +6,18 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/pismoauth/pismoauth/internal/base"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 // A Transport is an [http.RoundTripper] that sends requests to the Pismo
-// platform with a token, renews the token when the platform refuses it, and
-// retries what can be retried without doing anything twice. Make one with
-// [New]. It is safe for concurrent use, and meant to be shared.
+// platform with a token. It renews the token when the platform refuses it. It
+// retries a request only if the retry cannot execute the request twice, or if
+// the request may be executed twice. Make a Transport with [New]. It is safe
+// for concurrent use. Share one Transport among all requests.
 type Transport struct {
 	source        *tokensource.Source
-	account       tokensource.Account // zero: the context has to tell
+	account       tokensource.Account // zero: the context must name it
 	hosts         hosts
 	base          http.RoundTripper
 	maxAttempts   int
@@ -26,21 +28,21 @@ type Transport struct {
 	learned       *learnedState
 }
 
-// A learnedState is what a Transport learns from responses.
+// A learnedState is the information that a Transport gathers from responses.
 type learnedState struct {
-	http1          atomic.Bool // The last one came over HTTP/1.
+	http1          atomic.Bool // the last response came over HTTP/1
 	unreadRefusals unreadRefusals
 }
 
-// RoundTrip sends req, with a token for the account that its context or the
+// RoundTrip sends req with a token for the account that the context or the
 // configuration names, and returns the response of the platform.
 //
 // It keeps the contract of [http.RoundTripper]: it does not change req, always
-// closes its body, and returns a response for every answer there is, whatever
-// its status. The Request of the response is req, without the token; that of a
-// 401 is a copy of req, which [VerdictOf] needs. Errors of the base are returned
-// as they are. A request that this package refuses to send fails with an
-// [UnsentError], and one for which there is no token with a [*tokensource.Error].
+// closes the body of req, and returns every response, whatever its status. The
+// Request of the response is req, without the token. For a 401 it is a copy of
+// req, which [VerdictOf] needs. RoundTrip returns errors of the base unchanged.
+// A request that this package refuses to send fails with an [UnsentError]. A
+// request for which there is no token fails with a [*tokensource.Error].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	authorize, err := t.needsToken(req)
 	if err != nil {
@@ -63,8 +65,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// sendBare sends a request without a token, to where a server has redirected a
-// client. Whatever carries one is left out: the client takes it along.
+// sendBare sends a request without a token, to the target of a redirect. The
+// client copies the fields with a token into a redirected request, so sendBare
+// removes them.
 func (t *Transport) sendBare(req *http.Request) (*http.Response, error) {
 	out := new(http.Request)
 	*out = *req
@@ -73,32 +76,32 @@ func (t *Transport) sendBare(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Request = req // By which wasRedirectedBack sees where a redirect comes from.
+	resp.Request = req // wasRedirectedBack follows this field.
 	return resp, nil
 }
 
 var errNoResponse = errors.New("pismoauth: Config.Base returned neither a response nor an error; see the contract of http.RoundTripper")
 
-// send hands a request to the base, and sees that the base keeps its contract:
-// a response or an error, and a body in the response.
+// send passes a request to the base, and checks the contract of the base: it
+// must return a response or an error, and a response must have a body.
 func (t *Transport) send(out *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(out)
 	switch {
 	case err != nil:
 		if resp != nil && resp.Body != nil {
-			_ = resp.Body.Close() // The error counts.
+			_ = resp.Body.Close() // The caller gets the base's error.
 		}
 		return nil, err
 	case resp == nil:
 		return nil, errNoResponse
 	case resp.Body == nil:
-		resp.Body = http.NoBody // As http.Client does for fakes that leave it out.
+		resp.Body = http.NoBody // http.Client does the same.
 	}
 	return resp, nil
 }
 
-// accountFor returns the account of the context, or the configured one; they
-// must not contradict each other.
+// accountFor returns the account of the context, or else the configured
+// account. The two accounts must not differ.
 func (t *Transport) accountFor(ctx context.Context) (tokensource.Account, error) {
 	account, ok := tokensource.AccountFromContext(ctx)
 	switch configured, fixed := t.Account(); {
@@ -118,18 +121,15 @@ func (t *Transport) Account() (tokensource.Account, bool) {
 	return t.account, t.account != tokensource.Account{}
 }
 
-// Source returns the Source that the tokens come from.
+// Source returns the Source of the tokens.
 func (t *Transport) Source() *tokensource.Source { return t.source }
 
-// CloseIdleConnections closes the idle connections of the base, if it can.
-func (t *Transport) CloseIdleConnections() {
-	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdleConnections()
-	}
-}
+// CloseIdleConnections closes the idle connections of the base, if the base has
+// that method.
+func (t *Transport) CloseIdleConnections() { base.CloseIdle(t.base) }
 
 func closeBody(req *http.Request) {
 	if req.Body != nil {
-		_ = req.Body.Close() // It was never sent, so its error concerns nobody.
+		_ = req.Body.Close() // The body was never sent, so its error does not matter.
 	}
 }

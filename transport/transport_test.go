@@ -70,7 +70,8 @@ func TestRoundTrip_LeavesRequestUnchanged(t *testing.T) {
 				if test.answer != nil {
 					w.answer = func(s sentRequest) (*http.Response, error) { return test.answer(m, s) }
 				}
-				// A base that does to its header what bases do.
+				// The base changes its header, as real bases
+				// do.
 				base := roundTripper(func(req *http.Request) (*http.Response, error) {
 					for name := range req.Header {
 						req.Header.Add(name, "added")
@@ -185,7 +186,7 @@ type closingBase struct {
 
 func (c closingBase) CloseIdleConnections() { *c.closed++ }
 
-// Fakes that people write leave the Body out; http.Client puts one in.
+// Users' fakes often omit the Body. http.Client adds an empty body.
 func TestBase_MayReturnNilBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusServiceUnavailable} {

@@ -11,21 +11,21 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// How much of a body is read before it goes to the caller, or is thrown away,
-// and how long that may take.
+// Limits for reading a body before it goes to the caller or is discarded.
 const (
 	maxRefusal         = 64 << 10
 	refusalReadTimeout = time.Second
 )
 
-// judgeRefusal reads the body of a 401, and comes to a verdict.
+// judgeRefusal reads the body of a 401, and returns the refusal with its
+// verdict.
 func (x *exchange) judgeRefusal(resp *http.Response, token *tokensource.Token) *Refusal {
 	refusal := x.readRefusal(resp)
 	refusal.TokenExpired = token.Expired()
 	refusal.Verdict = refusal.classify()
 	if x.transport.classify != nil {
-		// A Classify that panics or blocks has no verdict.
-		shown := refusal.copy() // Before the call: one that blocks may look at it later.
+		// A Classify that blocks may still read its copy later.
+		shown := refusal.copy()
 		refusal.Verdict = callGuarded(x.req.Context(), Unrecognized, func() Verdict { return x.transport.classify(shown) })
 	}
 	switch refusal.Verdict {
@@ -37,12 +37,12 @@ func (x *exchange) judgeRefusal(resp *http.Response, token *tokensource.Token) *
 	return refusal
 }
 
-// readRefusal reads the body of a 401, within limits, and gives resp another
-// that begins with what was read. A body that was read to its end is closed:
-// the request is over before the renewal begins.
+// readRefusal reads the body of a 401, within limits. It gives resp another
+// body that begins with the bytes that were read. A body that was read to its
+// end is closed, so the request is over before the renewal begins.
 func (x *exchange) readRefusal(resp *http.Response) *Refusal {
 	if resp.Header.Get("Content-Length") == "0" {
-		_ = resp.Body.Close() // Over HTTP/2 its end may be long in coming.
+		_ = resp.Body.Close() // Over HTTP/2 the end of the stream may be late.
 		resp.Body = http.NoBody
 	}
 	var content []byte
@@ -52,7 +52,7 @@ func (x *exchange) readRefusal(resp *http.Response) *Refusal {
 		content, whole = ahead.wait(x.req.Context(), refusalReadTimeout)
 		resp.Body = ahead
 		if whole = whole && len(content) <= maxRefusal; whole {
-			_ = ahead.Close() // Nothing is left in it.
+			_ = ahead.Close() // The body was read to its end.
 			resp.Body = io.NopCloser(bytes.NewReader(content))
 		}
 	}
@@ -64,8 +64,8 @@ func (x *exchange) readRefusal(resp *http.Response) *Refusal {
 	return refusal
 }
 
-// renew does what the verdict on a 401 asks for. It returns the token to replay
-// the request with, or nil if the caller gets the 401.
+// renew acts on the verdict on a 401. It returns the token for a replay, or nil
+// if the caller gets the 401.
 func (x *exchange) renew(refusal *Refusal, refused *tokensource.Token) *tokensource.Token {
 	ctx, verdict, replayed := x.req.Context(), refusal.Verdict, x.replayed || x.retryGroup.isReplayed()
 	info := RefusedInfo{Account: x.account, Serial: refused.Serial(), Verdict: verdict, Replayed: replayed}
@@ -74,11 +74,13 @@ func (x *exchange) renew(refusal *Refusal, refused *tokensource.Token) *tokensou
 	var token *tokensource.Token
 	switch {
 	case verdict == TokenRefused && replayed:
-		// Another token was no help. To get a third would make an endpoint
-		// that always answers 401 a source of token requests.
+		// Another token did not help. A third token would turn an
+		// endpoint that always answers 401 into a source of token
+		// requests.
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused && !x.body.replayable():
-		// The caller gets the 401 whatever comes of the renewal.
+		// The caller gets the 401, so the request does not wait for the
+		// renewal.
 		x.transport.source.BeginRenewal(ctx, refused)
 		result.Outcome = OutcomeNotReplayable
 	case verdict == TokenRefused:
@@ -90,8 +92,8 @@ func (x *exchange) renew(refusal *Refusal, refused *tokensource.Token) *tokensou
 	return token
 }
 
-// replacementToken gets the token that replaces a refused one, and with which the
-// request is replayed. It is nil if the request is not replayed.
+// replacementToken returns the token that replaces a refused token for a
+// replay. It returns nil if the request is not replayed.
 func (x *exchange) replacementToken(ctx context.Context, refused *tokensource.Token) (*tokensource.Token, RefusedResult) {
 	token, err := x.transport.source.Renew(ctx, refused)
 	switch {
@@ -103,12 +105,13 @@ func (x *exchange) replacementToken(ctx context.Context, refused *tokensource.To
 	return token, RefusedResult{Outcome: OutcomeReplayed, Serial: token.Serial()}
 }
 
-// shouldRenew reports whether an unrecognized 401 is a reason to renew the token. One
-// that could not be read is no evidence: it is reason enough once.
+// shouldRenew reports whether an unrecognized 401 is a reason to renew the
+// token. A 401 that could not be read is no evidence, and a reason only once
+// per lifetime of a token.
 func (x *exchange) shouldRenew(refusal *Refusal, refused *tokensource.Token) bool {
 	if refusal.isLegible() {
 		return true
 	}
-	left := x.req.Context().Err() != nil // So the body was not waited for.
+	left := x.req.Context().Err() != nil // Then the body may be unread because the caller left.
 	return !left && x.transport.learned.unreadRefusals.isFirst(x.account, refused.Lifetime(), time.Now())
 }

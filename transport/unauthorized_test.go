@@ -18,8 +18,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// closesConnection has the server close the connection with each 401, so that what
-// follows goes over a new one.
+// closesConnection makes the server close the connection with each 401, so that
+// the next request uses a new connection.
 func closesConnection(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
@@ -27,8 +27,8 @@ func closesConnection(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// net/http rescues a replay without a body while it has an old connection; on
-// a new one it went out as "ContentLength=7 with Body length 0".
+// net/http resends a replay without a body while it has an old connection. On a
+// new connection the replay failed with "ContentLength=7 with Body length 0".
 func TestReplay_SendsIdenticalRequest(t *testing.T) {
 	for _, size := range []int{0, 1, 64 << 10, 1 << 20} {
 		m := &fakeIssuer{}
@@ -66,7 +66,7 @@ func TestReplay_SendsIdenticalRequest(t *testing.T) {
 		}
 		for _, s := range []sentRequest{first, second} {
 			delete(s.header, "Authorization")
-			if !sameRequest(plain, s) { // No key for idempotency that nobody asked for, and nothing else.
+			if !sameRequest(plain, s) { // The replay adds no field, such as an idempotency key.
 				t.Errorf("%d bytes: without us it is %.300v, with us %.300v", size, plain, s)
 			}
 		}
@@ -106,8 +106,8 @@ func TestReplay_HappensOnce(t *testing.T) {
 	})
 }
 
-// A fresh token that is refused in a way that nobody knows is no reason to get
-// another: the next one would be refused as well.
+// A fresh token whose refusal is unrecognized is no reason for another token:
+// the platform would refuse that token as well.
 func TestReplay_RefusedAgainRenewsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -130,7 +130,7 @@ func TestRenewal_FailureReturns401(t *testing.T) {
 	for _, size := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 300 << 10} {
 		body, want := strings.Repeat("x", size), transport.TokenRefused
 		if size > 64<<10 {
-			want = transport.Unrecognized // Nobody has read all of it.
+			want = transport.Unrecognized // The body was not read to its end.
 		}
 		m := &fakeIssuer{}
 		m.before = func(context.Context) error {

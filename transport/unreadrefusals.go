@@ -8,20 +8,21 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// unreadRefusals remembers for which accounts a 401 that could not be read has
-// led to a renewal. An endpoint whose 401s are never legible must not drive
-// issuances: one renewal in a token's lifetime heals an early revocation.
+// unreadRefusals records the accounts for which an unreadable 401 has led to a
+// renewal. An endpoint whose 401s are never legible must not cause many
+// issuances. One renewal in a token's lifetime is enough to recover from an
+// early revocation.
 //
-// It is a hash table without chains: two accounts that share a slot share their
-// renewals, too. The zero value is ready for use.
+// unreadRefusals is a hash table without chains. Two accounts that share a slot
+// share their renewals. The zero value is ready for use.
 type unreadRefusals struct {
 	slots [64]atomic.Int64 // nanoseconds since 1970
 }
 
 var accountSeed = maphash.MakeSeed()
 
-// isFirst reports whether this is the first for account within the lifetime of a
-// token.
+// isFirst reports whether this is the first unreadable 401 for account within
+// the lifetime of a token.
 func (u *unreadRefusals) isFirst(account tokensource.Account, lifetime time.Duration, now time.Time) bool {
 	slot := &u.slots[maphash.Comparable(accountSeed, account)%uint64(len(u.slots))]
 	last := slot.Load()

@@ -19,8 +19,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A faultyRelay stands in front of a server. It spoils the first connections, and
-// relays the others.
+// A faultyRelay relays connections to a server. It breaks the first
+// connections.
 type faultyRelay struct {
 	net.Listener
 	spoilt atomic.Int32
@@ -68,7 +68,7 @@ func relay(conn net.Conn, to string) {
 	copying.Wait()
 }
 
-// dialing has a base dial an address, whatever it is asked for.
+// dialing makes a base dial one address, whatever the request's host.
 func dialing(base *http.Transport, address string) {
 	base.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
@@ -98,8 +98,8 @@ var errorWrappers = map[string]func(http.RoundTripper) http.RoundTripper{
 
 type wrapped struct{}
 
-// Before TLS is negotiated, nothing of a request is sent. That a payment fails
-// then, which nobody has seen, helps nobody.
+// Before TLS is negotiated, no part of a request is sent. Such a payment can be
+// sent again.
 func TestPayment_IsSentAgainAfterFailedHandshake(t *testing.T) {
 	for name, spoil := range map[string]func(net.Conn){
 		"hangs":   func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
@@ -174,8 +174,8 @@ func TestPayment_IsSentAgainAfterFailedProxy(t *testing.T) {
 	}
 }
 
-// Outside of the transport, otelhttp gives a request a body that looks as if the
-// program had made it.
+// Outside of the transport, otelhttp wraps a request's body, which then looks
+// as if the program had made it.
 func TestPayment_IsSentAgainWhereNobodyListens(t *testing.T) {
 	for wrapper, wrap := range errorWrappers {
 		for body, edit := range bodiesOfPayments {
@@ -257,8 +257,8 @@ type joinedNothing struct{}
 func (joinedNothing) Error() string   { return "nothing" }
 func (joinedNothing) Unwrap() []error { return nil }
 
-// A breaker that is open answers at once. Asking it three times, with waits in
-// between, is what it is there to prevent.
+// An open circuit breaker answers at once. Three attempts with waits in between
+// would defeat its purpose.
 func TestGET_IsRetriedOnlyForErrorsOfConnections(t *testing.T) {
 	for _, test := range []struct {
 		err  error

@@ -8,56 +8,62 @@ import (
 	"unicode/utf8"
 )
 
-// A Verdict says what a 401 means. On this platform it can mean that the token
-// has expired or was revoked, that it reaches another account, or that a
-// payment exceeds a limit; only the first is mended by another token.
+// A Verdict is the meaning of a 401. On this platform a 401 can mean that the
+// token has expired or was revoked, that the token does not reach the account,
+// or that a payment exceeds a limit. Another token helps only in the first
+// case.
 type Verdict string
 
 // The verdicts.
 const (
-	// TokenRefused: the token is no longer accepted. It is renewed, and the
-	// request is replayed: it was not executed.
+	// TokenRefused: the platform no longer accepts the token. The request
+	// was not executed. The Transport renews the token and replays the
+	// request.
 	TokenRefused Verdict = "token_refused"
-	// AccountRefused: the token is good, but not for what was asked.
+	// AccountRefused: the token is valid, but does not permit this request.
 	AccountRefused Verdict = "account_refused"
-	// RequestRefused: the platform refused the request for a reason of its
-	// business. The 401 is an answer.
+	// RequestRefused: the platform refused the request for a business
+	// reason. The 401 is the final response.
 	RequestRefused Verdict = "request_refused"
-	// Unrecognized: the 401 is of a kind not known, and the request's method is not
-	// safe; or the 401 could not be read, whatever the method. The request is
-	// not replayed. The token is renewed in the background, so that an early
-	// revocation heals by the next request.
+	// Unrecognized: no rule knows the 401, and the request's method is not
+	// safe. A 401 that could not be read is Unrecognized for every method.
+	// The request is not replayed. The Transport renews the token in the
+	// background, so that after an early revocation the next request
+	// succeeds.
 	Unrecognized Verdict = "unrecognized"
 )
 
-// A Refusal is a 401 on its way to a verdict.
+// A Refusal is a 401 and its verdict.
 type Refusal struct {
-	// Request is the caller's. Its body has been sent.
+	// Request is the caller's request. Its body has been sent.
 	Request *http.Request
-	// Header is that of the 401.
+	// Header is the header of the 401.
 	Header http.Header
-	// Body is the beginning of its body, decoded: at most 64 KiB, and what
-	// arrived within a second. It is not the whole if Complete is false.
+	// Body is the beginning of the decoded body: at most 64 KiB, as far as
+	// it arrived within a second. It is not the whole body if Complete is
+	// false.
 	Body []byte
-	// Complete says that Body is all there was, and could be decoded.
+	// Complete means that Body is the whole body, and was decoded.
 	Complete bool
-	// TokenExpired says that the token had expired by the time of the answer.
+	// TokenExpired means that the token had expired when the response
+	// arrived.
 	TokenExpired bool
-	// Verdict is what the rules came to.
+	// Verdict is the verdict of this package's rules.
 	Verdict Verdict
 
 	hasUndeclaredEncoding bool // Body was in an encoding that Header does not name.
 }
 
-// copy returns a copy that shares nothing with what goes to the caller.
+// copy returns a copy that shares no memory with the caller's response.
 func (r *Refusal) copy() *Refusal {
 	c := *r
 	c.Header, c.Body = r.Header.Clone(), bytes.Clone(r.Body)
 	return &c
 }
 
-// knownCodes are the error codes of documented 401 answers, in capitals. Source:
-// Pismo's OpenAPI files, August 2026; the cases stand in passporttest.Documented.
+// knownCodes are the error codes of documented 401 responses, in capitals.
+// Source: Pismo's OpenAPI files, August 2026. The cases stand in
+// passporttest.Documented.
 var knownCodes = map[string]Verdict{
 	"ERR9786":  TokenRefused,
 	"EDPT0005": TokenRefused,
@@ -84,38 +90,38 @@ var knownCodes = map[string]Verdict{
 	"EPDG0013":               RequestRefused, // a provider refused Pismo
 }
 
-// classify comes to a verdict, by the first rule that applies.
+// classify returns the verdict of the first rule that applies.
 func (r *Refusal) classify() Verdict {
 	a := r.parse()
 	legible := r.isLegible()
-	// 1. The platform says what it is.
+	// 1. The platform states an error code.
 	if verdict, ok := a.verdict(); ok {
 		return verdict
 	}
-	// 2. The token has expired: nothing else is to be expected.
+	// 2. The token has expired.
 	if r.TokenExpired {
 		return TokenRefused
 	}
-	// 3. The challenge says what it is (RFC 6750, section 3.1).
+	// 3. The challenge states an error (RFC 6750, section 3.1).
 	switch strings.ToLower(bearerError(r.Header.Values("WWW-Authenticate"))) {
 	case "invalid_token":
 		return TokenRefused
 	case "insufficient_scope":
 		return AccountRefused
 	}
-	// 4. A gateway's answer: it never got as far as the business.
+	// 4. A gateway answered, so no application saw the request.
 	if legible && a.fromGateway && !r.hasUndeclaredEncoding {
 		return TokenRefused
 	}
-	// 5. Anything else: asking twice harms nobody if it only asks.
+	// 5. Anything else: a safe request may be sent twice.
 	if legible && isSafe(r.Request.Method) {
 		return TokenRefused
 	}
 	return Unrecognized
 }
 
-// isSafe reports whether a request with the method only asks. TRACE does too,
-// but nobody asks the platform by it.
+// isSafe reports whether a method only reads. TRACE does too, but the platform
+// does not use it.
 func isSafe(method string) bool {
 	switch method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -124,9 +130,9 @@ func isSafe(method string) bool {
 	return false
 }
 
-// isLegible reports whether the body is evidence: all of it is there, and it is
-// text. The empty body of an answer to HEAD is not: nobody knows what an answer
-// to GET would have said.
+// isLegible reports whether the body is evidence: it is complete, and it is
+// text. The empty body of a response to HEAD is no evidence: a response to GET
+// might have had a body.
 func (r *Refusal) isLegible() bool {
 	if r.Request.Method == http.MethodHead && len(r.Body) == 0 {
 		return false
@@ -134,6 +140,6 @@ func (r *Refusal) isLegible() bool {
 	return r.Complete && utf8.Valid(r.Body) && !bytes.ContainsFunc(r.Body, isControl)
 }
 
-// isControl reports whether no text has r. Text in UTF-16 has NUL, compressed
-// text all of them.
+// isControl reports whether r is a control character that text does not
+// contain. Text in UTF-16 contains NUL. Compressed data contains many of them.
 func isControl(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\t\n\f\r", r) }

@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// What stands around a transport wraps responses, and replaces their bodies.
+// Layers around a transport wrap responses, and replace their bodies.
 var outerRoundTrippers = map[string]func(*http.Request, *http.Response) *http.Response{
 	"none": func(_ *http.Request, resp *http.Response) *http.Response { return resp },
 	"a wrapped body": func(_ *http.Request, resp *http.Response) *http.Response {
@@ -37,7 +37,8 @@ var outerRoundTrippers = map[string]func(*http.Request, *http.Response) *http.Re
 	},
 }
 
-// roundTripThrough sends a request through an http.Client with a layer in between.
+// roundTripThrough sends a request through an http.Client with a layer in
+// between.
 func roundTripThrough(t *testing.T, rt http.RoundTripper, layer func(*http.Request, *http.Response) *http.Response, req *http.Request) *http.Response {
 	t.Helper()
 	client := &http.Client{Timeout: time.Minute, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -56,8 +57,8 @@ func roundTripThrough(t *testing.T, rt http.RoundTripper, layer func(*http.Reque
 	return resp
 }
 
-// The verdict stood in the body, and the Timeout of an http.Client, as the README
-// has it, hid it.
+// The verdict once stood in the body. The Timeout of an http.Client, as in the
+// README, hid it.
 func TestVerdictOf_SurvivesWrappers(t *testing.T) {
 	for name, layer := range outerRoundTrippers {
 		for body, want := range map[string]transport.Verdict{
@@ -81,8 +82,8 @@ func TestVerdictOf_SurvivesWrappers(t *testing.T) {
 	}
 }
 
-// A layer may make a response of its own, as a cache or a recorder does. Then the
-// group of attempts has the verdict.
+// A layer may make its own response, as a cache or a recorder does. Then the
+// RetryGroup has the verdict.
 func TestVerdictOf_SurvivesAnotherResponse(t *testing.T) {
 	rt := newTransport(t, &fakeIssuer{}, answers401(""))
 	remake := func(req *http.Request, resp *http.Response) *http.Response {
@@ -104,7 +105,7 @@ func TestVerdictOf_SurvivesAnotherResponse(t *testing.T) {
 	}
 }
 
-// A verdict is one on a 401. What follows on it in the same context has none.
+// A verdict belongs to a 401. A later response in the same context has none.
 func TestVerdictOf_HasNoneForOthers(t *testing.T) {
 	w := &fakeBase{}
 	rt := newTransport(t, &fakeIssuer{}, w)
@@ -132,8 +133,8 @@ func TestVerdictOf_HasNoneForOthers(t *testing.T) {
 	}
 }
 
-// A proxy that passes a stream on gets the 401 of our token at once, and must be
-// able to tell that it is not the client's.
+// A proxy that passes a stream on gets the 401 of its own token at once. It
+// must be able to distinguish that 401 from a refusal of its client.
 func TestVerdictOf_TellsOfTokenThatIsNotReplayed(t *testing.T) {
 	rt := newTransport(t, &fakeIssuer{}, answers401(""))
 	req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))

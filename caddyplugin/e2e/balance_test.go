@@ -33,8 +33,8 @@ func TestRetry_SameAttemptsAsReverseProxy(t *testing.T) {
 	}
 }
 
-// An attemptCounts is what came of some requests to an upstream that is dead and one that
-// is busy.
+// An attemptCounts is what came of some requests to an upstream that is dead
+// and one that is busy.
 type attemptCounts struct {
 	all, arrived int // attempts that were made, and that arrived somewhere
 	busy         int // answers that say so

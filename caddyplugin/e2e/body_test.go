@@ -148,8 +148,8 @@ func TestTracing_KeepsRequestTrailers(t *testing.T) {
 	}
 }
 
-// sendTrailer sends a request with trailers, of which one stays away, and returns
-// the body of the answer.
+// sendTrailer sends a request with trailers, of which one stays away, and
+// returns the body of the answer.
 func sendTrailer(tb testing.TB, address string) string {
 	tb.Helper()
 	conn, err := new(net.Dialer).DialContext(tb.Context(), "tcp", address)

@@ -91,9 +91,9 @@ type load struct {
 	failures []error
 }
 
-// startLoad puts a load on something: request is called by each of the workers again
-// and again, with its number and how often it was called before. It ends with
-// the test, if not before.
+// startLoad puts a load on something: request is called by each of the workers
+// again and again, with its number and how often it was called before. It ends
+// with the test, if not before.
 func startLoad(tb testing.TB, workers int, request func(worker, n int) error) *load {
 	tb.Helper()
 	ctx, end := context.WithTimeout(context.Background(), 2*testTimeout)

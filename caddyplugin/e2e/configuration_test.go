@@ -94,8 +94,8 @@ func TestAccount_LongIDs(t *testing.T) {
 	check(t, "a number", to.get(t, "/v1/accounts/x", "X-User", "number").status, http.StatusForbidden)
 }
 
-// A gateway on this machine may speak for many hosts. The client must not choose
-// where it sends the token.
+// A gateway on this machine may speak for many hosts. The client must not
+// choose where it sends the token.
 func TestHost_PlaintextIsNotTheClients(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

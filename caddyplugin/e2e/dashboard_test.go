@@ -56,8 +56,8 @@ func asCounters(expression string) string {
 	return rateFunctions.ReplaceAllString(overWholeTest(expression), "$1")
 }
 
-// acceleratedRules returns the alert rules with seconds for minutes, and with minutes
-// for hours.
+// acceleratedRules returns the alert rules with seconds for minutes, and with
+// minutes for hours.
 func acceleratedRules(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(dashboards + "alerts.yml")

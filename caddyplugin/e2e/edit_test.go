@@ -36,9 +36,9 @@ func sendTarget(tb testing.TB, address, target string) int {
 	return resp.StatusCode
 }
 
-// getAfterReload sends a GET for alice's account over a new connection. It sends
-// another if Caddy closed the connection before it answered, as it does in a
-// reload.
+// getAfterReload sends a GET for alice's account over a new connection. It
+// sends another if Caddy closed the connection before it answered, as it does
+// in a reload.
 func getAfterReload(tb testing.TB, address string) reply {
 	tb.Helper()
 	for range connections {

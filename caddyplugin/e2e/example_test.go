@@ -16,8 +16,8 @@ import (
 // root is the root of the repository.
 var root = filepath.Join("..", "..")
 
-// The file is run exactly as it is, from the root, as its comment says; only the
-// addresses are other ones, that nobody else uses.
+// The file runs as it is, from the root, as its comment says. Only the
+// addresses are others, which no other test uses.
 func TestExample_UserReachesOnlyItsAccount(t *testing.T) {
 	t.Parallel()
 	secret := func(name string) string {

@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// strictPassiveHealth are health checks that take an upstream out of service at its first
-// fault.
+// strictPassiveHealth are health checks that take an upstream out of service at
+// its first fault.
 var strictPassiveHealth = []string{
 	"fail_duration 30s",
 	"max_fails 1",
@@ -23,7 +23,8 @@ var strictPassiveHealth = []string{
 	"health_status 2xx",
 }
 
-// wantUpstreamsHealthy fails the test if Caddy holds anything against an upstream.
+// wantUpstreamsHealthy fails the test if Caddy holds anything against an
+// upstream.
 func (c *server) wantUpstreamsHealthy(tb testing.TB) {
 	tb.Helper()
 	var upstreams []struct {

@@ -17,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// jaegerConfig is that of a Jaeger 2 that keeps traces in memory. It listens where
-// it is told to, and nowhere else.
+// jaegerConfig is that of a Jaeger 2 that keeps traces in memory. It listens
+// where it is told to, and nowhere else.
 const jaegerConfig = `
 service:
   extensions: [jaeger_storage, jaeger_query]
@@ -86,8 +86,8 @@ func TestTracing_JaegerShowsWholeTrace(t *testing.T) {
 	check(t, "trace", got, wantTrace)
 }
 
-// freeAddress returns an address that was free a moment ago: Jaeger does not share
-// ports, and so cannot have one from freeport, which is kept for it.
+// freeAddress returns an address that was free a moment ago: Jaeger does not
+// share ports, and so cannot have one from freeport, which is kept for it.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -26,8 +26,8 @@ const (
 
 // Every way in which a request can go, with all that the server writes, serves
 // and exports. Caddy itself shows what a client sent if it is told to
-// (log_credentials), and the configuration with the accounts in it; what we make
-// of it, we show to nobody.
+// (log_credentials), and the configuration with the accounts in it; what we
+// make of it, we show to nobody.
 func TestServer_ShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	for name, credentials := range map[string]string{"as it is": "", "with log_credentials": "log_credentials"} {

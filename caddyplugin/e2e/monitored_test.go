@@ -137,8 +137,8 @@ func (w *monitoredServer) outage() {
 	w.small.Heal()
 }
 
-// awaitScrape waits until Prometheus has seen what the server has counted last. From
-// then on, queries are about the scrape that has it.
+// awaitScrape waits until Prometheus has seen what the server has counted last.
+// From then on, queries are about the scrape that has it.
 func (w *monitoredServer) awaitScrape() {
 	w.Helper()
 	var raw map[string]float64

@@ -71,8 +71,8 @@ func acct(tb testing.TB, id string) tokensource.Account {
 }
 
 // site returns a site in plain HTTP. In its directives {account} is the account
-// of the user that a request names in X-User, or alice's; this is a test, and an
-// authentication would only make it slower.
+// of the user that a request names in X-User, or alice's; this is a test, and
+// an authentication would only make it slower.
 func site(address string, directives ...string) string {
 	return block("http://"+address, append([]string{"bind 127.0.0.1", users()}, directives...)...) + "\n"
 }
@@ -86,19 +86,20 @@ func users() string {
 	return block("map {http.request.header.X-User} {account}", lines...)
 }
 
-// pismoProxy returns the directive that is tested, to an upstream. More options come
-// as lines.
+// pismoProxy returns the directive that is tested, to an upstream. More options
+// come as lines.
 func pismoProxy(upstream string, more ...string) string {
 	return block("pismo_proxy "+upstream, append([]string{"account {account}"}, more...)...)
 }
 
-// transportOnly returns a reverse_proxy that has the transport, without a pismo_auth in
-// front.
+// transportOnly returns a reverse_proxy that has the transport, without a
+// pismo_auth in front.
 func transportOnly(upstream string, more ...string) string {
 	return block("reverse_proxy "+upstream, append([]string{block("transport pismo", "account {account}")}, more...)...)
 }
 
-// reverseProxyWithToken returns Caddy's own directive, with a token that is written down.
+// reverseProxyWithToken returns Caddy's own directive, with a token that is
+// written down.
 func reverseProxyWithToken(upstream, token string, more ...string) string {
 	return block("reverse_proxy "+upstream, append([]string{"header_up Authorization \"Bearer " + token + "\""}, more...)...)
 }

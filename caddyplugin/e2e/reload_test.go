@@ -15,8 +15,8 @@ import (
 // connections is how many connections a load has.
 const connections = 16
 
-// alternatingUsers returns a request that alternates between the users, each for the
-// account that is theirs.
+// alternatingUsers returns a request that alternates between the users, each
+// for the account that is theirs.
 func alternatingUsers(c *client) func(worker, n int) error {
 	users := []string{"alice", "bob"}
 	return func(worker, n int) error {
@@ -32,13 +32,13 @@ func alternatingUsers(c *client) func(worker, n int) error {
 	}
 }
 
-// isClosedBeforeAnswer reports whether a connection was closed before an answer. Whatever
-// it proxies, Caddy does that in a reload: it closes the socket that the old
-// configuration listens on, with the connections in its queue, and net/http the
-// connections that it has accepted but not yet read from (Server.Shutdown). A
-// client may send a GET again then (RFC 9110, section 9.2.2), and if connections
-// are kept, net/http does. Such a request has not reached the platform, or there
-// would be more requests there than were made.
+// isClosedBeforeAnswer reports whether a connection was closed before an
+// answer. Whatever it proxies, Caddy does that in a reload: it closes the
+// socket that the old configuration listens on, with the connections in its
+// queue, and net/http the connections that it has accepted but not yet read
+// from (Server.Shutdown). A client may send a GET again then (RFC 9110, section
+// 9.2.2), and if connections are kept, net/http does. Such a request has not
+// reached the platform, or there would be more requests there than were made.
 func isClosedBeforeAnswer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }

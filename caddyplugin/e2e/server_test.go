@@ -210,7 +210,8 @@ func (c *server) get(path string) string {
 	return answer
 }
 
-// adminRequest asks the admin API. Header fields come in pairs of name and value.
+// adminRequest asks the admin API. Header fields come in pairs of name and
+// value.
 func (c *server) adminRequest(method, path, body string, header ...string) (status int, answer string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()

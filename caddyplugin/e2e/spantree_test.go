@@ -16,9 +16,9 @@ const (
 	inboundSpan  = "00f067aa0ba902b7"
 )
 
-// wantTrace is what traced has to leave beneath the client's span: a request that
-// needs a token; and one whose token is refused, so that there are the refused
-// sending, the renewal, and the replay.
+// wantTrace is what traced has to leave beneath the client's span: a request
+// that needs a token; and one whose token is refused, so that there are the
+// refused sending, the renewal, and the replay.
 const wantTrace = `inbound
   pismo.token.issue cold
     HTTP POST
@@ -31,9 +31,9 @@ inbound
   HTTP GET 1
 `
 
-// runTraced has a server with the directive tracing send two requests of a client's
-// trace to a platform, which is at a URL, and refuses the token of the second.
-// Spans go where the environment says.
+// runTraced has a server with the directive tracing send two requests of a
+// client's trace to a platform, which is at a URL, and refuses the token of the
+// second. Spans go where the environment says.
 func runTraced(t *testing.T, p fakePlatform, url string, env []string) {
 	t.Helper()
 	address := freeport.Address(t)

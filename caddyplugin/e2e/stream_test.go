@@ -125,7 +125,8 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// peakMemory returns how many bytes of memory the process has had at once so far.
+// peakMemory returns how many bytes of memory the process has had at once so
+// far.
 func (c *server) peakMemory(tb testing.TB) int {
 	tb.Helper()
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.command.Process.Pid), "status"))

@@ -106,8 +106,8 @@ func (s *spanReceiver) exported() (all []exportedSpan) {
 	return all
 }
 
-// The platform and its token endpoint are told the span of the very sending that
-// reached them.
+// The platform and its token endpoint are told the span of the very sending
+// that reached them.
 func TestTracing_SpansFromClientToPlatform(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -137,8 +137,8 @@ func TestTracing_SpansFromClientToPlatform(t *testing.T) {
 	check(t, "requests that were told a parent", len(seen), 5)
 }
 
-// traceParents are what requests say is the parent of what they lead to, by the name
-// that otelhttp gives their spans.
+// traceParents are what requests say is the parent of what they lead to, by the
+// name that otelhttp gives their spans.
 type traceParents struct {
 	mu       sync.Mutex
 	sendings map[string][]string

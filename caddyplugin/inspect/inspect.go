@@ -183,7 +183,8 @@ func (s *tokenInfo) account() string {
 	return ""
 }
 
-// write writes the statement for people to read, the values of the token as JSON.
+// write writes the statement for people to read, the values of the token as
+// JSON.
 func (s *tokenInfo) write(out io.Writer, now time.Time) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "account\t%s\n", s.accountText())

@@ -17,7 +17,8 @@ import (
 
 const inspectedAccount = "102681871"
 
-// issue returns a token of the fake server's, for an account or the organization.
+// issue returns a token of the fake server's, for an account or the
+// organization.
 func issue(t *testing.T, config passporttest.Config, account tokensource.Account) string {
 	t.Helper()
 	fake := passporttest.NewUnstarted(t, config)

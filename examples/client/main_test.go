@@ -18,7 +18,7 @@ func TestRead_GetsAccount(t *testing.T) {
 	}
 }
 
-// Nothing is sent before the refusal.
+// The program sends nothing before it reports the fault.
 func TestRead_RefusesInvalidAccount(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	err := read(platform.FromFakeServer(fake), "0102681871", "/v1/accounts/102681871")

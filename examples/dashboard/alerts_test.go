@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A rule is that of an alert.
+// A rule is the rule of an alert.
 type rule struct {
 	Alert, Expr string
 	Labels      map[string]string
@@ -41,7 +41,7 @@ func TestAlerts_NameWhatThereIs(t *testing.T) {
 	known := golden(t)
 	rules := alerts(t)
 	if len(rules) < 7 {
-		t.Errorf("there are only %d rules", len(rules))
+		t.Errorf("found only %d rules", len(rules))
 	}
 	for _, rule := range rules {
 		check(t, rule.Alert, rule.Expr, known)
@@ -51,8 +51,8 @@ func TestAlerts_NameWhatThereIs(t *testing.T) {
 	}
 }
 
-// With a scrape a minute, less than three minutes may hold one sample, which
-// has no rate.
+// With a scrape per minute, a range of less than three minutes may have one
+// sample. One sample has no rate.
 func TestAlerts_LookAtThreeMinutesOrMore(t *testing.T) {
 	for _, rule := range alerts(t) {
 		whole, err := parse(rule.Expr)
@@ -61,15 +61,15 @@ func TestAlerts_LookAtThreeMinutesOrMore(t *testing.T) {
 		}
 		parser.Inspect(whole, func(node parser.Node, _ []parser.Node) error {
 			if m, ok := node.(*parser.MatrixSelector); ok && m.Range < 3*time.Minute {
-				t.Errorf("%s looks at %s", rule.Alert, m.Range)
+				t.Errorf("%s has the range %s, want 3m or more", rule.Alert, m.Range)
 			}
 			return nil
 		})
 	}
 }
 
-// A series that begins above zero has no increase. Counters begin at zero;
-// histograms do not, and are good for durations only.
+// A series that begins above zero has no increase. Counters begin at zero.
+// Histograms do not, so alerts use them for durations only.
 func TestAlerts_CountWithCounters(t *testing.T) {
 	for _, rule := range alerts(t) {
 		whole, err := parse(rule.Expr)
@@ -85,7 +85,7 @@ func TestAlerts_CountWithCounters(t *testing.T) {
 	}
 }
 
-// A client that is down must not drown in the traffic of another.
+// The traffic of one client must not hide the failures of another.
 func TestAlerts_AreOfOneClient(t *testing.T) {
 	for _, rule := range alerts(t) {
 		whole, err := parse(rule.Expr)
@@ -94,14 +94,14 @@ func TestAlerts_AreOfOneClient(t *testing.T) {
 		}
 		parser.Inspect(whole, func(node parser.Node, _ []parser.Node) error {
 			if a, ok := node.(*parser.AggregateExpr); ok && !slices.Contains(a.Grouping, "client") {
-				t.Errorf("%s adds clients up: %s", rule.Alert, a)
+				t.Errorf("%s aggregates over clients: %s", rule.Alert, a)
 			}
 			return nil
 		})
 	}
 }
 
-// Whoever is woken by an alert must find what to do.
+// The runbook must say what to do for each alert.
 func TestAlerts_HaveARunbook(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {
@@ -111,7 +111,7 @@ func TestAlerts_HaveARunbook(t *testing.T) {
 	for _, rule := range alerts(t) {
 		names[rule.Alert] = true
 		if line := `| <a name="` + rule.Alert + `"></a>` + "`" + rule.Alert + "` |"; strings.Count(string(text), line) != 1 {
-			t.Errorf("README.md has no line for %s", rule.Alert)
+			t.Errorf("README.md has no runbook entry for %s", rule.Alert)
 		}
 		if !strings.HasSuffix(rule.Annotations["runbook_url"], "/examples/dashboard/README.md#"+rule.Alert) {
 			t.Errorf("%s has the runbook %q", rule.Alert, rule.Annotations["runbook_url"])
@@ -119,12 +119,12 @@ func TestAlerts_HaveARunbook(t *testing.T) {
 	}
 	for part := range strings.SplitSeq(string(text), `<a name="`) {
 		if name, _, ok := strings.Cut(part, `"></a>`); ok && !names[name] {
-			t.Errorf("README.md tells about %s, which there is not", name)
+			t.Errorf("README.md has a runbook entry for %s, which is no alert", name)
 		}
 	}
 }
 
-// Each alert is seen to fire and to be silent.
+// Each alert has a case in which it fires, and one in which it does not.
 func TestAlerts_HaveCases(t *testing.T) {
 	var file struct {
 		Tests []struct {

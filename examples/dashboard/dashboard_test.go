@@ -11,11 +11,11 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// A series is a metric as Prometheus has it, with the values of its labels.
+// A series is a metric of Prometheus, with the values of its labels.
 type series map[string][]string
 
-// golden returns the metrics of the telemetry's golden file, translated as
-// OpenTelemetry's exporters and Prometheus itself translate them.
+// golden returns the metrics of telemetry's golden file, named as
+// OpenTelemetry's exporters translate them for Prometheus.
 func golden(t *testing.T) map[string]series {
 	t.Helper()
 	text, err := os.ReadFile("../../telemetry/testdata/golden.txt")
@@ -61,21 +61,21 @@ func golden(t *testing.T) map[string]series {
 		}
 	}
 	if len(all) < 10 {
-		t.Fatalf("only %d metrics were found", len(all))
+		t.Fatalf("found only %d metrics", len(all))
 	}
 	return all
 }
 
 // parse parses an expression as Prometheus does.
 func parse(expression string) (parser.Expr, error) {
-	for _, variable := range []string{"$__rate_interval", "$__range"} { // Grafana's.
+	for _, variable := range []string{"$__rate_interval", "$__range"} { // Variables of Grafana.
 		expression = strings.ReplaceAll(expression, variable, "5m")
 	}
 	return parser.NewParser(parser.Options{}).ParseExpr(expression)
 }
 
-// check parses an expression as Prometheus does, and checks that what it names
-// is there: metrics, labels, and values of labels.
+// check parses an expression as Prometheus does. It checks that the metrics,
+// labels and label values in it exist.
 func check(t *testing.T, what, expression string, known map[string]series) {
 	t.Helper()
 	root, err := parse(expression)
@@ -98,7 +98,7 @@ func check(t *testing.T, what, expression string, known map[string]series) {
 		if a, ok := node.(*parser.AggregateExpr); ok {
 			for _, label := range a.Grouping {
 				if !anyHas(known, names, label) {
-					t.Errorf("%s groups by %s, which there is not", what, label)
+					t.Errorf("%s groups by %s, which is no label of the metrics", what, label)
 				}
 			}
 		}
@@ -118,7 +118,7 @@ func anyHas(known map[string]series, names map[string]bool, label string) bool {
 func checkSelector(t *testing.T, what string, s *parser.VectorSelector, labels series) {
 	t.Helper()
 	if labels == nil {
-		t.Errorf("%s names %s, which there is not", what, s.Name)
+		t.Errorf("%s names %s, which is no metric", what, s.Name)
 		return
 	}
 	for _, m := range s.LabelMatchers {
@@ -134,7 +134,7 @@ func checkSelector(t *testing.T, what string, s *parser.VectorSelector, labels s
 	}
 }
 
-// A dashboard is Grafana's.
+// A dashboard is a dashboard of Grafana.
 type dashboard struct {
 	Panels     []panel
 	Templating struct {
@@ -163,7 +163,7 @@ func load(t *testing.T) (d dashboard) {
 
 func panels(t *testing.T) []panel { return load(t).Panels }
 
-// expressions returns those of all panels.
+// expressions returns the expressions of all panels.
 func expressions(t *testing.T) (all []string) {
 	t.Helper()
 	for _, panel := range panels(t) {
@@ -183,7 +183,7 @@ func TestDashboard_NamesExistingMetrics(t *testing.T) {
 			continue
 		}
 		if len(panel.Targets) == 0 {
-			t.Errorf("%s shows nothing", panel.Title)
+			t.Errorf("%s has no expression", panel.Title)
 		}
 		for _, target := range panel.Targets {
 			check(t, panel.Title, target.Expr, known)
@@ -206,7 +206,7 @@ func TestDashboard_ShowsEveryMetric(t *testing.T) {
 	}
 }
 
-// divisions calls look with each division of an expression.
+// divisions calls look for each division in an expression.
 func divisions(t *testing.T, expression string, look func(*parser.BinaryExpr)) {
 	t.Helper()
 	root, err := parse(expression)
@@ -221,8 +221,8 @@ func divisions(t *testing.T, expression string, look func(*parser.BinaryExpr)) {
 	})
 }
 
-// Counters begin at zero, and 0/0 is NaN: a panel would show that instead of
-// saying that there were no calls.
+// Counters begin at zero, and 0/0 is NaN. A panel would show NaN instead of its
+// text for no calls.
 func TestDashboard_DividesByNoZero(t *testing.T) {
 	for _, expression := range expressions(t) {
 		divisions(t, expression, func(b *parser.BinaryExpr) {
@@ -231,13 +231,13 @@ func TestDashboard_DividesByNoZero(t *testing.T) {
 				divisor = paren.Expr
 			}
 			if filter, ok := divisor.(*parser.BinaryExpr); !ok || filter.Op != parser.GTR || filter.RHS.String() != "0" {
-				t.Errorf("this may divide by zero: %s", b)
+				t.Errorf("the expression may divide by zero: %s", b)
 			}
 		})
 	}
 }
 
-// A panel that is empty because all is well must not look broken.
+// A panel without failures is empty, and must say so.
 func TestDashboard_SaysWhatAnEmptyPanelMeans(t *testing.T) {
 	for _, panel := range panels(t) {
 		mayBeEmpty := false
@@ -258,8 +258,8 @@ func TestDashboard_SaysWhatAnEmptyPanelMeans(t *testing.T) {
 	}
 }
 
-// One client of several must be seen by itself, and one without a name as well:
-// a program in Go has none.
+// The dashboard must show one of several clients, and also a client without a
+// name, as of a program in Go.
 func TestDashboard_SelectsTheClient(t *testing.T) {
 	for _, name := range []string{"job", "client"} {
 		found := false
@@ -272,7 +272,7 @@ func TestDashboard_SelectsTheClient(t *testing.T) {
 		for _, expression := range expressions(t) {
 			selectors, selected := strings.Count(expression, "{"), strings.Count(expression, name+`=~"$`+name+`"`)
 			if selected == 0 || selectors != selected {
-				t.Errorf("this is not of the %s that is chosen: %s", name, expression)
+				t.Errorf("the expression does not select the %s: %s", name, expression)
 			}
 		}
 	}

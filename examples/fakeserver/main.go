@@ -1,5 +1,6 @@
 // Fakeserver runs the fake of Pismo: the token endpoint and a small resource
-// API, on a fixed loopback port. It is for curl and for programs in any language.
+// API, on a fixed loopback port. It is for curl and for programs in any
+// language.
 //
 //	go run ./examples/fakeserver
 package main

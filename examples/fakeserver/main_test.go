@@ -9,7 +9,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-func TestRun_NamesTheFlagOfTheAddress(t *testing.T) {
+func TestRun_NamesAddrFlag(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -114,8 +114,8 @@ func start(t *testing.T, handler http.Handler, base context.Context, http2 bool)
 	return server.Client(), server.URL
 }
 
-// A payment that was never sent is answered 200 by nobody: the program ends while
-// its client waits, and the client gets an error or a 503.
+// A payment that was never sent is answered 200 by nobody: the program ends
+// while its client waits, and the client gets an error or a 503.
 func TestRouters_UnsentPaymentIsNoSuccess(t *testing.T) {
 	for name, mount := range mounts {
 		for protocol, start := range protocols {

@@ -93,8 +93,8 @@ func TestResty_RetriesSendPaymentsAgain(t *testing.T) {
 	}
 }
 
-// Client certificates belong into the base of the transport, and into the client
-// of the issuer.
+// Client certificates belong into the base of the transport, and into the
+// client of the issuer.
 func TestBase_HasClientCertificates(t *testing.T) {
 	certificate := clientCertificate(t)
 	pismo := passporttest.NewServer(t, passporttest.Config{TLS: true, ClientCAs: certificate.authority})

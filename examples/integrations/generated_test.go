@@ -104,7 +104,8 @@ func TestOgen_SendsToken(t *testing.T) {
 	check(t, "accepted", pismo.Counts().Accepted, 2)
 }
 
-// A business answer reaches the caller of a generated client as its file has it.
+// A business answer reaches the caller of a generated client as its file has
+// it.
 func TestOgen_ReturnsBusinessAnswer(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	pismo.Refuse(passporttest.MustRefusal("EUPI0120"))

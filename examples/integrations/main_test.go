@@ -76,7 +76,8 @@ func forAlice(t *testing.T) context.Context {
 	return tokensource.ContextWithAccount(t.Context(), must(tokensource.ParseAccountID(alice))(t))
 }
 
-// newRequest returns a request with ctx, which has a body if there is a payment.
+// newRequest returns a request with ctx, which has a body if there is a
+// payment.
 func newRequest(ctx context.Context, t *testing.T, method, url, payment string) *http.Request {
 	t.Helper()
 	var body io.Reader

@@ -44,7 +44,8 @@ func TestVCR_RecordsNoTokenAbove(t *testing.T) {
 }
 
 // Beneath the transport the recorder sees the token, and has to leave it out.
-// The fake server's tokens are others each time, and so the matcher ignores them.
+// The fake server's tokens are others each time, and so the matcher ignores
+// them.
 func TestVCR_LeavesTokenOutBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	path, base, token := filepath.Join(t.TempDir(), "payments"), transport.NewBase(), ""

@@ -174,8 +174,8 @@ func TestRouters_ProxyForWhoeverIsLoggedIn(t *testing.T) {
 	}
 }
 
-// What Wrap does not let in reaches no handler, and what it lets in acts for its
-// account, in each of the routers.
+// What Wrap does not let in reaches no handler, and what it lets in acts for
+// its account, in each of the routers.
 func TestRouters_WrapKeepsOthersOut(t *testing.T) {
 	for name, mount := range map[string]func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler{
 		"chi": func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler {
@@ -351,8 +351,8 @@ func TestRouters_TakeAccountFromPath(t *testing.T) {
 	}
 }
 
-// What looks for the account where the router has not put it is a mistake of the
-// program: 500, and a line in the log that names what is missing.
+// What looks for the account where the router has not put it is a mistake of
+// the program: 500, and a line in the log that names what is missing.
 func TestRouters_SayWhereAccountIsMissing(t *testing.T) {
 	type key struct{}
 	for name, test := range map[string]struct {

@@ -23,8 +23,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An operation of huma acts for whoever is logged in, and answers the failures of
-// this module with their status.
+// An operation of huma acts for whoever is logged in, and answers the failures
+// of this module with their status.
 func TestHuma_ActsForWhoeverIsLoggedIn(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	client, baseURL := &http.Client{Transport: newTransport(t, pismo)}, pismo.URL()

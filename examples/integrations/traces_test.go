@@ -29,8 +29,8 @@ func newSpans(t *testing.T) (*tracetest.SpanRecorder, otelhttp.Option) {
 	return spans, otelhttp.WithTracerProvider(provider)
 }
 
-// otelhttp outside shows a request as its caller sees it, beneath each time that
-// it goes out.
+// otelhttp outside shows a request as its caller sees it, beneath each time
+// that it goes out.
 func TestOtelhttp_ShowsEachSendingBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	outside, outsideProvider := newSpans(t)

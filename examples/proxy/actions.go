@@ -57,7 +57,8 @@ func (p *page) rotate(context.Context) {
 	p.secrets++
 }
 
-// toggle puts the token endpoint into a state, or heals it if it is in that state.
+// toggle puts the token endpoint into a state, or heals it if it is in that
+// state.
 func (p *page) toggle(state string, fault passporttest.Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

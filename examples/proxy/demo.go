@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// shortLifetime is the lifetime of the tokens in the step renewedAhead. All other
-// tokens live longer than the demo takes.
+// shortLifetime is the lifetime of the tokens in the step renewedAhead. All
+// other tokens live longer than the demo takes.
 const shortLifetime = 5 * time.Second
 
 // A demoServers is a fake of the platform with a proxy in front of it.
@@ -26,8 +26,8 @@ type demoServers struct {
 	proxy *httptest.Server
 }
 
-// startDemoServers starts a fake server and a proxy. The lifetime is that of the
-// fake server's tokens; 0 means 10 minutes.
+// startDemoServers starts a fake server and a proxy. The lifetime is that of
+// the fake server's tokens; 0 means 10 minutes.
 func startDemoServers(log *slog.Logger, login *login, count *eventCounters, lifetime time.Duration) (*demoServers, error) {
 	fake, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
 	if err != nil {

@@ -18,8 +18,9 @@ const (
 	accountClaim  = "account"
 )
 
-// A login takes the place of a program's own authentication. It gives a token to
-// every client that names a user, without a password. Use it in an example only.
+// A login takes the place of a program's own authentication. It gives a token
+// to every client that names a user, without a password. Use it in an example
+// only.
 type login struct {
 	key      []byte
 	accounts map[string]string // by user

@@ -7,12 +7,12 @@
 //	go run ./examples/proxy -demo    demonstrates the proxy, and checks its figures
 //
 // Without PISMO_BASE_URL, PISMO_SERVER_KEY and PISMO_SERVER_SECRET (or
-// PISMO_SERVER_SECRET_FILE) in the environment, it starts a fake of the platform
-// and uses that.
+// PISMO_SERVER_SECRET_FILE) in the environment, it starts a fake of the
+// platform and uses that.
 //
-// It has two users, alice and bob. Each of them has one account and cannot reach
-// other accounts. They log in without a password. This is an example, and it
-// listens on loopback only. A proxy that others can reach needs a real
+// It has two users, alice and bob. Each of them has one account and cannot
+// reach other accounts. They log in without a password. This is an example, and
+// it listens on loopback only. A proxy that others can reach needs a real
 // authentication.
 package main
 

@@ -35,7 +35,7 @@ func TestCheckAccounts_NamesTheFlag(t *testing.T) {
 	}
 }
 
-// Whoever starts it a second time should not have to guess.
+// The error for a second instance must say what to do.
 func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -56,7 +56,8 @@ func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 	}
 }
 
-// A secret that cannot be read is found now, and not by the first customer.
+// The program finds an unreadable secret at its start, and not at the first
+// request.
 func TestServe_ReadsTheCredentialsWhenItStarts(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	t.Setenv("PISMO_BASE_URL", "https://sandbox.pismolabs.io")
@@ -80,9 +81,9 @@ func TestServe_EndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Who logs in with a browser, or forgets -X POST, must not be told that a token
-// is missing.
-func TestProxy_SaysThatTheLoginIsAPOST(t *testing.T) {
+// A login without POST, as from a browser, must not be answered with an error
+// about a missing token.
+func TestLogin_RequiresPOST(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	accounts := map[string]string{alice: "102681871", bob: "102681872"}
 	proxy, err := newProxy(discardLogger, platform.FromFakeServer(fake), newLogin(accounts), newEvents(discardLogger, new(eventCounters)), nil)

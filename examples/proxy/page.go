@@ -151,8 +151,8 @@ func pageHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// onlyLoopback refuses a Host that is another name: a page of another site could
-// have its name resolve to this machine (DNS rebinding).
+// onlyLoopback refuses a Host that is another name: a page of another site
+// could have its name resolve to this machine (DNS rebinding).
 func onlyLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host

@@ -245,7 +245,8 @@ func TestPage_FollowsRotatedSecret(t *testing.T) {
 	}
 }
 
-// The page's own traffic runs while somebody watches, and ends with the program.
+// The page's own traffic runs while somebody watches, and ends with the
+// program.
 func TestPage_SendsTrafficWhileWatched(t *testing.T) {
 	f := newPageFixture(t)
 	stop := f.page.startTraffic(t.Context())

@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newProxy returns the proxy. A user who has logged in reaches the platform with
-// the user's own account. The page shows events; it may be nil.
+// newProxy returns the proxy. A user who has logged in reaches the platform
+// with the user's own account. The page shows events; it may be nil.
 func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events events, page *page) (http.Handler, error) {
 	events = page.join(events)
 	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: events.source})
@@ -54,8 +54,9 @@ func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events e
 	return mux, nil
 }
 
-// onlyPOST answers requests with another method itself. With POST in the pattern
-// of the mux, the proxy would answer these requests, and demand a token.
+// onlyPOST answers requests with another method itself. With POST in the
+// pattern of the mux, the proxy would answer these requests, and demand a
+// token.
 func onlyPOST(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {

@@ -205,7 +205,8 @@ func serialOrError(serial uint64, err error) string {
 	return fmt.Sprintf(", serial %d", serial)
 }
 
-// errorKind returns the kind of an error: its text is longer than the page needs.
+// errorKind returns the kind of an error: its text is longer than the page
+// needs.
 func errorKind(err error) string {
 	if e, ok := errors.AsType[*tokensource.Error](err); ok {
 		return string(e.Kind)

@@ -16,8 +16,8 @@ const (
 	maxTraffic      = 32
 )
 
-// A burst is a thousand requests at once. Its figures are the fake server's own,
-// but for Failed, which its callers count.
+// A burst is a thousand requests at once. Its figures are the fake server's
+// own, but for Failed, which its callers count.
 type burst struct {
 	Running   bool    `json:"running"`
 	Revoked   bool    `json:"revoked"` // their token was revoked on the way
@@ -129,8 +129,8 @@ func (p *page) sendAll(ctx context.Context, b *burst) int {
 	return failed
 }
 
-// renewEarly has alice's token renewed if it is so old that the proxy might renew
-// it during the burst: the figures would be of two causes.
+// renewEarly has alice's token renewed if it is so old that the proxy might
+// renew it during the burst: the figures would be of two causes.
 func (p *page) renewEarly(ctx context.Context) {
 	token, ok := p.monitor.token(alice)
 	if ok && token.left(time.Now()) < token.lifetime*2/5 {
@@ -140,8 +140,8 @@ func (p *page) renewEarly(ctx context.Context) {
 	p.send(ctx, alice, nil)
 }
 
-// startTraffic sends requests of both users while somebody watches, until ctx is
-// done or the function it returns is called, which waits for the last.
+// startTraffic sends requests of both users while somebody watches, until ctx
+// is done or the function it returns is called, which waits for the last.
 func (p *page) startTraffic(ctx context.Context) (stop func()) {
 	if p == nil {
 		return func() {}

@@ -1,11 +1,11 @@
 // Service is a server between an app and Pismo, to be copied: it verifies the
-// app's JWT, finds the account in it, and sends the request on with the token of
-// that account.
+// app's JWT, finds the account in it, and sends the request on with the token
+// of that account.
 //
 // Its configuration comes from the environment, see [config]; secrets come from
 // files. It has a second address for probes and metrics: /healthz, /readyz and
-// /metrics. Traces go where the standard variables of OpenTelemetry say, such as
-// OTEL_EXPORTER_OTLP_ENDPOINT, and nowhere without them.
+// /metrics. Traces go where the standard variables of OpenTelemetry say, such
+// as OTEL_EXPORTER_OTLP_ENDPOINT, and nowhere without them.
 package main
 
 import (
@@ -32,7 +32,8 @@ func main() {
 	}
 }
 
-// run serves until ctx is done, and then lets the requests that are running end.
+// run serves until ctx is done, and then lets the requests that are running
+// end.
 func run(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
 	c, err := newConfig(getenv)
 	if err != nil {
@@ -60,8 +61,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(ctx, "tcp", address)
 }
 
-// serve serves each handler until ctx is done or a server fails. It waits for at
-// most drain for requests that are running.
+// serve serves each handler until ctx is done or a server fails. It waits for
+// at most drain for requests that are running.
 func serve(ctx context.Context, drain time.Duration, log *slog.Logger, handlers map[net.Listener]http.Handler) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

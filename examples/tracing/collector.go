@@ -7,7 +7,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// A collector keeps spans, to be printed.
+// A collector keeps spans for printing.
 type collector struct {
 	open  sync.WaitGroup
 	mu    sync.Mutex
@@ -16,8 +16,8 @@ type collector struct {
 
 var _ sdktrace.SpanProcessor = (*collector)(nil)
 
-// take returns the spans since the last call. It waits for those that have begun:
-// a server's span ends after the client has its answer.
+// take returns the spans since the last call. It waits until all started spans
+// have ended: a server's span ends after the client has the answer.
 func (c *collector) take() []sdktrace.ReadOnlySpan {
 	c.open.Wait()
 	c.mu.Lock()

@@ -22,13 +22,13 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// An otlpReceiver takes what OTLP exporters send.
+// An otlpReceiver receives the requests of OTLP exporters.
 type otlpReceiver struct {
 	t   *testing.T
 	url string
 
 	mu      sync.Mutex
-	raw     bytes.Buffer // every byte of every body, decompressed
+	raw     bytes.Buffer // all bodies, decompressed
 	spans   []*otlp.Span // of all scopes
 	scopes  map[string]bool
 	metrics map[string]bool
@@ -57,7 +57,7 @@ func (s *otlpReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/v1/metrics":
 		s.takeMetrics(body)
 	default:
-		s.t.Errorf("a request for %s", r.URL.Path)
+		s.t.Errorf("an unexpected request for %s", r.URL.Path)
 	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
@@ -140,8 +140,8 @@ func TestExport_ReachesBackend(t *testing.T) {
 	}
 }
 
-// runAndListSecrets plays all scenes with the exporters, and returns what may not have
-// been exported.
+// runAndListSecrets runs all scenarios with the exporters, and returns the
+// texts that must not be exported.
 func runAndListSecrets(t *testing.T) map[string]string {
 	t.Helper()
 	p, err := newProgram(t.Context(), passporttest.Config{Latency: latency})
@@ -160,7 +160,7 @@ func runAndListSecrets(t *testing.T) map[string]string {
 	return secrets
 }
 
-// wantNone checks that nothing secret has come.
+// wantNone checks that the receiver got none of the secrets.
 func (s *otlpReceiver) wantNone(secrets map[string]string) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -172,11 +172,11 @@ func (s *otlpReceiver) wantNone(secrets map[string]string) {
 	}
 }
 
-// secrets are what may not be exported. None is so short that the random bytes of
-// an id may be taken for it.
+// secrets returns the texts that must not be exported. They are long enough not
+// to occur in random ids by chance.
 func (p *program) secrets(t *testing.T) map[string]string {
 	t.Helper()
-	source, err := tokensource.New(tokensource.Config{Issuer: p.fake.Issuer()}) // Nobody looks at this one.
+	source, err := tokensource.New(tokensource.Config{Issuer: p.fake.Issuer()}) // This Source has no telemetry.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func (p *program) secrets(t *testing.T) map[string]string {
 		"a body":              `"amount"`,
 		"the tenant":          tenant,
 		"the query":           query,
-		"a token":             token.Reveal()[:16], // Its header, which all have.
+		"a token":             token.Reveal()[:16], // All tokens have this header.
 		"an Authorization":    "Bearer",
 	}
 	for what, secret := range all {

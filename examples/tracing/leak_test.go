@@ -21,15 +21,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// What a program knows of a request, and what a platform answers, that nobody may
-// be told.
+// Parts of a request and of an answer that no telemetry may have.
 const (
 	body         = `{"amount":100}`
 	baggageValue = "sentinel-baggage"
 	answer       = "sentinel-answer"
 )
 
-// A caller asks the platform for something, through all layers but a server's.
+// A caller sends requests to the platform, through all layers but a server's.
 type caller struct {
 	*testing.T
 	*program
@@ -37,7 +36,7 @@ type caller struct {
 	outerSpans *sdktrace.TracerProvider // of a layer that is not exported
 }
 
-// A fieldCounter is a platform that looks at what it is told of traces.
+// A fieldCounter is a platform that counts requests with trace context fields.
 type fieldCounter struct{ requests, traced, withBaggage atomic.Int64 }
 
 func (w *fieldCounter) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
@@ -50,8 +49,8 @@ func (w *fieldCounter) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// send sends a request whose URL names the account, in a trace with a baggage. It
-// returns the status; 0 for an error.
+// send sends a request whose URL names the account, in a trace with baggage. It
+// returns the status, or 0 for an error.
 func (c caller) send(ctx context.Context, method string, content io.Reader) int {
 	member, err := baggage.NewMember("customer", baggageValue)
 	if err != nil {
@@ -81,12 +80,12 @@ func (c caller) send(ctx context.Context, method string, content io.Reader) int 
 func (c caller) read() int { return c.send(c.Context(), http.MethodGet, nil) }
 func (c caller) pay() int  { return c.send(c.Context(), http.MethodPost, strings.NewReader(body)) }
 
-// stream pays with a body that cannot be sent again.
+// stream sends a payment whose body cannot be replayed.
 func (c caller) stream() int {
 	return c.send(c.Context(), http.MethodPost, io.LimitReader(strings.NewReader(body), 1000))
 }
 
-// refused asks with refusals ahead.
+// refused calls ask while the platform refuses requests.
 func (c caller) refused(ask func() int, want int, refusals ...passporttest.Refusal) {
 	c.Helper()
 	c.fake.Refuse(refusals...)
@@ -100,18 +99,19 @@ func (c caller) want(got, want int) {
 	}
 }
 
-// failing asks with nothing kept, and a token endpoint that fails.
+// failing sends requests without a cached token, to a token endpoint that
+// fails.
 func (c caller) failing(fault passporttest.Fault) {
 	c.Helper()
 	c.fake.FailAlways(fault)
 	c.source.InvalidateAll()
 	c.want(c.read(), 0) // The issuance fails.
-	c.want(c.read(), 0) // It is not tried again.
+	c.want(c.read(), 0) // The account is in cooldown.
 	c.fake.Heal()
 	c.source.InvalidateAll()
 }
 
-// leaving leaves while the token endpoint is at work.
+// leaving cancels a request during an issuance.
 func (c caller) leaving() {
 	c.fake.FailAlways(passporttest.Hang())
 	c.source.InvalidateAll()
@@ -124,11 +124,11 @@ func (c caller) leaving() {
 	c.fake.Heal()
 }
 
-// runAll has everything happen that telemetry tells of, but for the hour in which a
-// token grows old.
+// runAll causes every event that telemetry reports, except the expiry of a
+// token.
 func (c caller) runAll() {
 	var all sync.WaitGroup
-	for range stampedeSize { // Cold, and joined.
+	for range stampedeSize { // The first is cold, the others join.
 		all.Go(func() { c.want(c.pay(), http.StatusOK) })
 	}
 	all.Wait()
@@ -143,7 +143,7 @@ func (c caller) runAll() {
 	for range 3 {
 		c.refused(c.read, http.StatusUnauthorized, token, token)
 	}
-	c.refused(c.read, http.StatusUnauthorized, token) // Renewals are limited.
+	c.refused(c.read, http.StatusUnauthorized, token) // The renewal budget is spent.
 	c.refused(c.pay, http.StatusUnauthorized, passporttest.MustRefusal("EUPI0120"))
 	c.refused(c.pay, http.StatusUnauthorized, passporttest.MustRefusal("WCAC0001"))
 	c.refused(c.read, http.StatusOK, passporttest.Refusal{Status: http.StatusServiceUnavailable, Body: answer})
@@ -163,8 +163,8 @@ func (c caller) runAll() {
 	c.want(c.read(), 0)
 }
 
-// Every byte of what the exporters send is looked at, with the real otelhttp in
-// all places.
+// The test searches every byte of the exporters, with otelhttp in all its
+// places.
 func TestExport_HoldsNoSecret(t *testing.T) {
 	sink := newOTLPReceiver(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
@@ -196,7 +196,7 @@ func TestExport_HoldsNoSecret(t *testing.T) {
 		"pismo.token.renew pismo.token.rejection.outcome not_replayable", "pismo.token.renew error.type renewal_limited",
 	} {
 		if !told[want] {
-			t.Errorf("not told: %s", want)
+			t.Errorf("not exported: %s", want)
 		}
 	}
 	kinds := map[string]bool{}
@@ -209,10 +209,10 @@ func TestExport_HoldsNoSecret(t *testing.T) {
 	}
 	for _, kind := range []tokensource.ErrorKind{tokensource.ErrUnavailable, tokensource.ErrRateLimited, tokensource.ErrTimeout, tokensource.ErrMalformedResponse, tokensource.ErrCredentialsRejected} {
 		if !kinds[string(kind)] {
-			t.Errorf("otelhttp does not tell of %s as the type of an error, but of %v", kind, slices.Collect(maps.Keys(kinds)))
+			t.Errorf("otelhttp does not report the error type %s, but %v", kind, slices.Collect(maps.Keys(kinds)))
 		}
 	}
 	if n := platform.requests.Load(); n == 0 || platform.traced.Load() != n || platform.withBaggage.Load() != 0 {
-		t.Errorf("of %d requests, %d had a traceparent, and %d a baggage; want all and none", n, platform.traced.Load(), platform.withBaggage.Load())
+		t.Errorf("of %d requests, %d had a traceparent and %d had baggage, want all and none", n, platform.traced.Load(), platform.withBaggage.Load())
 	}
 }

@@ -1,17 +1,15 @@
-// Tracing shows in the terminal what a tracing backend would show: the traces of
-// a stampede, five payments at once and no token yet, and of a revocation, a
-// payment whose token the platform no longer takes.
+// Tracing prints two traces as a tracing backend shows them. In a stampede,
+// five concurrent payments need a token that is not cached. In a revocation,
+// the platform refuses the token of a payment.
 //
 //	go run -C examples/tracing .
 //
-// It is an authenticating proxy with telemetry in front of a fake of the
-// platform, all in this process. It exits with 0 only if the traces are as they
-// have to be.
+// The program runs an authenticating proxy with telemetry and a fake server in
+// one process. It exits with 0 only if the traces are as expected.
 //
 // With OTEL_EXPORTER_OTLP_ENDPOINT in the environment, such as
-// http://localhost:4318, it sends the traces and the metrics there as well; the
-// other variables that OpenTelemetry defines for its OTLP exporter over HTTP
-// count too.
+// http://localhost:4318, it also sends the traces and the metrics there. The
+// other variables of OpenTelemetry's OTLP exporter over HTTP work too.
 package main
 
 import (
@@ -32,7 +30,7 @@ func main() {
 	}
 }
 
-// run plays each scene and prints its traces.
+// run runs each scenario and prints its traces.
 func run(ctx context.Context, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -48,7 +46,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		traces := treesOf(p.spans.take())
 		_, _ = fmt.Fprintf(out, "%s\n\n%s\n", s.title, render(traces, detailed))
 		if got := render(traces, shape); got != s.want {
-			return fmt.Errorf("%s: the traces are\n%s\nand have to be\n%s", s.title, got, s.want)
+			return fmt.Errorf("%s: the traces are\n%s\nwant\n%s", s.title, got, s.want)
 		}
 	}
 	return nil

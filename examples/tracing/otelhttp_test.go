@@ -17,7 +17,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newAuthenticated returns a transport to the fake server, over a base.
+// newAuthenticated returns a Transport for the fake server, with a base.
 func newAuthenticated(t *testing.T, pismo *passporttest.Server, base http.RoundTripper) *transport.Transport {
 	t.Helper()
 	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer()})
@@ -32,8 +32,8 @@ func newAuthenticated(t *testing.T, pismo *passporttest.Server, base http.RoundT
 	return authenticated
 }
 
-// otelhttp around the transport replaces the body of a 401, and so does the
-// Timeout of an http.Client around that.
+// otelhttp around the Transport replaces the body of a 401. The Timeout of an
+// http.Client around otelhttp replaces it again.
 func TestVerdictOf_SurvivesOtelhttp(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{
 		Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -56,8 +56,8 @@ func TestVerdictOf_SurvivesOtelhttp(t *testing.T) {
 	}
 }
 
-// otelhttp around the transport gives a request a body of its own. That the
-// payment was not sent is seen all the same.
+// otelhttp around the Transport replaces the body of a request. The Transport
+// must still find out that the payment was not sent.
 func TestPayment_TriedAgainUnderOtelhttp(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	for name, beneath := range map[string]func(http.RoundTripper) http.RoundTripper{
@@ -80,7 +80,7 @@ func TestPayment_TriedAgainUnderOtelhttp(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) || dialled != 3 {
-			t.Errorf("%s: dialled %d times with error %v, want 3 times", name, dialled, err)
+			t.Errorf("%s: dialled %d times with the error %v, want 3 times", name, dialled, err)
 		}
 	}
 }

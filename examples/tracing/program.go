@@ -23,17 +23,17 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// latency is how long a token takes: long enough for all requests of a stampede to
-// arrive meanwhile.
+// latency is the duration of an issuance. All requests of a stampede arrive in
+// that time.
 const latency = 500 * time.Millisecond
 
-// What the payments are made with. Neither is seen in any trace.
+// The account and the body of the payments. No trace has either of them.
 const (
 	account = "102681871"
 	query   = "reference=2026-11"
 )
 
-// A program is a proxy with telemetry, and the fake server behind it.
+// A program is a proxy with telemetry, and its fake server.
 type program struct {
 	fake          *passporttest.Server
 	proxy         *httptest.Server
@@ -63,7 +63,7 @@ func newProgram(ctx context.Context, config passporttest.Config) (*program, erro
 	return p, nil
 }
 
-// handler is the proxy, with every layer of telemetry where it belongs.
+// handler returns the proxy with all layers of telemetry in their order.
 func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 	tel, err := telemetry.New(telemetry.WithTracerProvider(p.traces), telemetry.WithMeterProvider(p.meters))
 	if err != nil {
@@ -72,7 +72,7 @@ func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 	options := []otelhttp.Option{
 		otelhttp.WithTracerProvider(p.traces),
 		otelhttp.WithMeterProvider(p.meters),
-		otelhttp.WithPropagators(propagation.TraceContext{}), // No baggage to the platform.
+		otelhttp.WithPropagators(propagation.TraceContext{}), // The platform gets no baggage.
 	}
 	traced := otelhttp.NewTransport(telemetry.AnnotateSpans(p.base), options...)
 
@@ -100,7 +100,7 @@ func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 	proxy, err := middleware.NewProxy(middleware.ProxyConfig{
 		Target:    pismo.URL,
 		Transport: p.authenticated,
-		Account:   middleware.FixedAccount(acct), // An example; a real one asks its own authentication.
+		Account:   middleware.FixedAccount(acct), // A real program takes the account from its own authentication.
 	})
 	if err != nil {
 		return nil, err
@@ -108,8 +108,8 @@ func (p *program) handler(pismo *platform.Platform) (http.Handler, error) {
 	return otelhttp.NewHandler(proxy, "proxy", options...), nil
 }
 
-// export says where spans and metrics go: spans into memory, to be printed, and
-// both to the backend that the environment names.
+// export sets up the exporters. Spans go into memory for printing. Spans and
+// metrics go to the backend that the environment names.
 func (p *program) export(ctx context.Context) error {
 	traces := []sdktrace.TracerProviderOption{sdktrace.WithSpanProcessor(&p.spans)}
 	var meters []sdkmetric.Option
@@ -132,7 +132,7 @@ func (p *program) export(ctx context.Context) error {
 	return nil
 }
 
-// close stops everything, and sends what has not been sent yet.
+// close stops the program, and sends the remaining spans and metrics.
 func (p *program) close(ctx context.Context) error {
 	if p.proxy != nil {
 		p.proxy.Close()

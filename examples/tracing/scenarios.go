@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// A scenario is something that happens, and the traces that it has to leave.
+// A scenario is a sequence of requests with its expected traces.
 type scenario struct {
 	title string
 	run   func(context.Context, *program) error
 	want  string
 }
 
-// stampedeSize is how many requests a stampede is.
+// stampedeSize is the number of requests of a stampede.
 const stampedeSize = 5
 
 var scenarios = []scenario{
@@ -68,7 +68,7 @@ func revocation(ctx context.Context, p *program) error {
 	return p.pay(ctx)
 }
 
-// pay makes a payment through the proxy, and sees to it that it was made.
+// pay sends a payment through the proxy. It fails if the payment was refused.
 func (p *program) pay(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.proxy.URL+"/v1/payments?"+query, strings.NewReader(`{"amount":100}`))
 	if err != nil {
@@ -83,7 +83,7 @@ func (p *program) pay(ctx context.Context) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusCreated {
-		return fmt.Errorf("the payment was answered %d", resp.StatusCode)
+		return fmt.Errorf("the payment was answered with the status %d", resp.StatusCode)
 	}
 	return nil
 }

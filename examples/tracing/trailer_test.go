@@ -16,7 +16,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A trailerBody body sets a trailer of its request when it has been read.
+// A trailerBody sets a trailer of its request at its end.
 type trailerBody struct {
 	io.Reader
 	trailer http.Header
@@ -30,9 +30,9 @@ func (s trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// otelhttp clones a request before its body is read, and with it the map that
-// the body writes its trailers to.
-func TestBeneath_KeepsTrailersOfOtelhttp(t *testing.T) {
+// otelhttp clones a request before the body is read. The clone has another map
+// of trailers than the body sets.
+func TestAnnotateSpans_KeepsTrailers(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	source, err := tokensource.New(tokensource.Config{Issuer: fake.Issuer()})
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A tree is a span with those beneath it.
+// A tree is a span with its children.
 type tree struct {
 	span     sdktrace.ReadOnlySpan
 	children []*tree
 	links    []string
 }
 
-// treesOf returns the traces that spans make up. The first is the one that waits
-// for no other; then, the order is that of their beginnings.
+// treesOf returns the traces of spans, sorted by their number of links and then
+// by their start.
 func treesOf(spans []sdktrace.ReadOnlySpan) []*tree {
 	nodes := map[trace.SpanID]*tree{}
 	for _, span := range spans {
@@ -45,7 +45,7 @@ func treesOf(spans []sdktrace.ReadOnlySpan) []*tree {
 	}
 	for _, node := range nodes {
 		for _, link := range node.span.Links() {
-			name := "a span that is not here"
+			name := "a span that is missing"
 			if to, ok := nodes[link.SpanContext.SpanID()]; ok {
 				name = fmt.Sprintf("%s of trace %d", to.span.Name(), numbers[link.SpanContext.TraceID()])
 			}
@@ -65,7 +65,7 @@ func (t *tree) countLinks() int {
 	return n
 }
 
-// render draws traces, with a line for each span.
+// render returns the traces as text, with a line for each span.
 func render(traces []*tree, line func(*tree) string) string {
 	var b strings.Builder
 	for i, t := range traces {
@@ -86,7 +86,7 @@ func (t *tree) renderChildren(b *strings.Builder, indent string, line func(*tree
 	}
 }
 
-// spanAttributes are the attributes that are drawn, and what they are called there.
+// spanAttributes are the printed attributes, with their printed names.
 var spanAttributes = []struct{ key, name string }{
 	{"http.response.status_code", " → "},
 	{"http.request.resend_count", " resend_count="},
@@ -96,11 +96,11 @@ var spanAttributes = []struct{ key, name string }{
 	{"pismo.token.rejection.outcome", " outcome="},
 }
 
-// shape is what a span must be like.
+// shape returns the parts of a span that do not vary between runs.
 func shape(t *tree) string {
 	text := t.span.Name()
 	if t.span.SpanKind() == trace.SpanKindServer {
-		return text // The status is that of the last line beneath it.
+		return text // The last child shows the status.
 	}
 	for _, s := range spanAttributes {
 		text += t.attribute(s.key, s.name)
@@ -111,13 +111,14 @@ func shape(t *tree) string {
 	return text
 }
 
-// detailed is the shape, with what differs from run to run.
+// detailed returns the shape with the parts that vary between runs.
 func detailed(t *tree) string {
 	took := t.span.EndTime().Sub(t.span.StartTime()).Round(time.Millisecond / 10)
 	return fmt.Sprintf("%s%s  (%s)", shape(t), t.attribute("pismo.token.serial", ", token "), took)
 }
 
-// attribute returns an attribute under another name, or nothing if there is none.
+// attribute returns an attribute with its printed name, or "" if the span has
+// none.
 func (t *tree) attribute(key, name string) string {
 	for _, a := range t.span.Attributes() {
 		if string(a.Key) == key {

@@ -1,10 +1,10 @@
-// Package answer reads the bodies of the platform's answers, those of its token
-// endpoint and those of its resource endpoints.
+// Package answer decodes the bodies of the platform's answers, both of its
+// token endpoint and of its resource endpoints.
 //
 // Gateways, CDNs and firewalls in front of the platform compress answers that
-// nobody asked them to compress, name an encoding that they did not use, and
-// use one that they do not name. So the bytes of a body decide how it is read;
-// the Content-Encoding counts only where the bytes leave it open.
+// should not be compressed. They name encodings that they have not used, and
+// use encodings that they do not name. So the bytes of a body decide how it is
+// decoded. The Content-Encoding decides only if the bytes do not.
 package answer
 
 import (
@@ -15,37 +15,38 @@ import (
 	"unicode/utf8"
 )
 
-// maxLayers is how many encodings are undone, one inside of another. There are
-// gzip streams that decode to themselves.
+// maxLayers is the number of nested encodings that are decoded. A limit is
+// needed, since there are gzip streams that decode to themselves.
 const maxLayers = 4
 
 var byteOrderMark = []byte("\ufeff")
 
-// Decode returns the text of a body: raw without its encodings and without a
-// byte order mark, which RFC 8259, section 8.1, allows a reader to ignore. It
-// returns limit bytes at most. It undoes gzip and deflate, the latter with and
-// without the frame of zlib (RFC 9110, section 8.4.1), and several encodings
-// inside of each other.
+// Decode returns the text of a body: raw without its encodings, and without a
+// byte order mark, which a reader may ignore (RFC 8259, section 8.1). It
+// returns at most limit bytes. It decodes gzip and deflate, the latter with or
+// without the frame of zlib (RFC 9110, section 8.4.1). It also decodes nested
+// encodings.
 //
-// A Content-Encoding that lies does no harm. A body that is plain text is read
-// as plain text, whatever h names. A body in gzip or zlib is decoded, whether h
-// names that or not; see [Undeclared] for who must know the difference. Bytes
-// after the end of the compressed text are ignored. A body that is neither, and
-// for which h names no encoding, is returned as it is.
+// Decode also handles a wrong Content-Encoding. It returns plain text
+// unchanged, whatever encoding h names. It decodes a body in gzip or zlib, even
+// if h does not name the encoding; see [Undeclared]. It ignores bytes after the
+// end of the compressed text. It returns any other body unchanged if h names no
+// encoding.
 //
-// Complete says that text is all there is. It is false if the body breaks off,
-// is damaged, is longer than limit, or has an encoding that Decode cannot undo,
-// such as br or zstd. Text is then the beginning, as far as it could be read.
+// The result complete reports whether text is the whole text. It is false if
+// the body breaks off, is damaged, is longer than limit, or has an encoding
+// that Decode does not support, such as br or zstd. The result text is then the
+// beginning of the text, as far as it could be decoded.
 //
-// Decode never panics. It changes nothing in raw, but text may share its memory.
+// Decode never panics. It does not change raw, but text may share its memory.
 func Decode(h http.Header, raw []byte, limit int) (text []byte, complete bool) {
 	text, _, complete = decode(h, raw, limit)
 	return text, complete
 }
 
-// Undeclared reports whether [Decode] undoes a compression of raw that h does
-// not name. The platform's gateway does not answer so: what a browser would
-// show as rubbish comes from something else in between.
+// Undeclared reports whether [Decode] decodes a compression of raw that h does
+// not name. Such an answer does not come from the platform's gateway, but from
+// another server on the network path.
 func Undeclared(h http.Header, raw []byte, limit int) bool {
 	_, undeclared, _ := decode(h, raw, limit)
 	return undeclared
@@ -74,8 +75,8 @@ func decode(h http.Header, raw []byte, limit int) (text []byte, undeclared, comp
 	return nil, undeclared, false
 }
 
-// undo undoes the outermost encoding of body. It returns the name of that
-// encoding, what was inside of it, and whether that is whole. The name is ""
+// undo decodes the outermost encoding of body. It returns the name of the
+// encoding, the decoded bytes, and whether these are complete. The name is ""
 // if body has no encoding.
 func undo(body []byte, named []string, limit int) (coding string, decoded []byte, whole bool) {
 	if isText(body) {
@@ -100,8 +101,8 @@ const (
 	deflateCoding = "deflate"
 )
 
-// codings returns the encodings that h names, in the order in which they were
-// applied: those of all fields, without those that are none.
+// codings returns the encodings that h names, from all fields and in the order
+// in which they were applied. It leaves out names that do not name an encoding.
 func codings(h http.Header) []string {
 	var named []string
 	for _, field := range h.Values("Content-Encoding") {
@@ -117,8 +118,9 @@ func codings(h http.Header) []string {
 	return named
 }
 
-// isNone reports whether what was named as an encoding encodes nothing: the
-// names of character sets, media types and transfers end up there, too.
+// isNone reports whether a name in Content-Encoding does not name an encoding.
+// Some servers put the name of a character set, a media type or a transfer
+// encoding there.
 func isNone(coding string) bool {
 	switch coding {
 	case "", "identity", "none", "null", "plain", "text", "binary", "7bit", "8bit", "chunked", "aws-chunked", "ascii", "us-ascii", "latin1":
@@ -129,7 +131,8 @@ func isNone(coding string) bool {
 }
 
 // isText reports whether body is plain text: UTF-8 without the control
-// characters that no text of a gateway has. No compressed stream is.
+// characters that do not occur in texts of gateways. A compressed stream is not
+// plain text.
 func isText(body []byte) bool {
 	for len(body) > 0 {
 		r, size := utf8.DecodeRune(body)
@@ -141,8 +144,8 @@ func isText(body []byte) bool {
 	return true
 }
 
-// beginning returns body without its byte order mark, cut at limit, and whether
-// nothing was cut off.
+// beginning returns at most limit bytes of body, without its byte order mark.
+// It also reports whether it returned the whole body.
 func beginning(body []byte, limit int) ([]byte, bool) {
 	for bytes.HasPrefix(body, byteOrderMark) {
 		body = body[len(byteOrderMark):]

@@ -42,13 +42,14 @@ func deflated(text string) string {
 	return b.String()
 }
 
-// brotli is text in a meta-block that is not compressed (RFC 7932, section 9.2).
+// brotli is text in a meta-block that is not compressed (RFC 7932, section
+// 9.2).
 const brotli = "\x0b\x08\x80" + text + "\x03"
 
 func TestDecode_Encodings(t *testing.T) {
 	long := strings.Repeat("x", limit)
 	for name, test := range map[string]struct {
-		encodings []string // the fields
+		encodings []string // the Content-Encoding fields
 		raw       string
 		want      string
 		complete  bool
@@ -102,7 +103,7 @@ func TestDecode_Encodings(t *testing.T) {
 		"gzip named once, twice in": {[]string{"gzip"}, gzipped(gzipped(text)), text, true},
 		"gzip named, zlib":          {[]string{"gzip"}, zlibbed(text), text, true},
 		"deflate named, plain":      {[]string{"deflate"}, text, text, true},
-		"deflate named, x^":         {[]string{"deflate"}, "x^2", "x^2", true}, // As zlib begins.
+		"deflate named, x^":         {[]string{"deflate"}, "x^2", "x^2", true}, // A zlib stream begins in this way.
 		"deflate named, gzip":       {[]string{"deflate"}, gzipped(text), text, true},
 		"br named, plain":           {[]string{"br"}, text, text, true},
 		"br named, gzip":            {[]string{"br"}, gzipped(text), text, true},
@@ -139,12 +140,12 @@ func TestDecode_Encodings(t *testing.T) {
 	}
 }
 
-// A body that breaks off must not pass for a whole one.
+// A body that breaks off must not count as complete.
 func TestDecode_Truncation(t *testing.T) {
 	for coding, encoded := range map[string]string{
 		"gzip": gzipped(text), "deflate": zlibbed(text), "x-deflate": deflated(text), "gzip, gzip": gzipped(gzipped(text)),
 	} {
-		for n := 2; n < len(encoded); n++ { // One byte of zlib is the text "x".
+		for n := 2; n < len(encoded); n++ { // The first byte of zlib is the text "x".
 			got, complete := answer.Decode(http.Header{"Content-Encoding": {coding}}, []byte(encoded[:n]), limit)
 			if complete {
 				t.Errorf("%s: %d bytes of %d: complete: %q", coding, n, len(encoded), got)
@@ -156,7 +157,7 @@ func TestDecode_Truncation(t *testing.T) {
 	}
 }
 
-// A bomb costs no more memory than the limit allows.
+// A decompression bomb takes no more memory than the limit allows.
 func TestDecode_Bombs(t *testing.T) {
 	bomb := gzipped(strings.Repeat("\x00", 10<<20))
 	deep := text
@@ -241,7 +242,7 @@ func FuzzDecode(f *testing.F) {
 			t.Error("an empty body is not complete")
 		}
 		answer.Undeclared(h, raw, limit)
-		// What is packed comes out as it would be read unpacked.
+		// A compressed body is decoded to the same text as an uncompressed one.
 		want, whole := answer.Decode(nil, raw, 1<<20)
 		for named, packed := range map[string]string{"gzip": gzipped(string(raw)), "deflate": zlibbed(string(raw))} {
 			got, complete := answer.Decode(http.Header{"Content-Encoding": {named}}, []byte(packed), 1<<20)

@@ -8,15 +8,15 @@ import (
 	"io"
 )
 
-// isGzip reports whether body begins as every gzip stream does (RFC 1952,
-// section 2.3.1): no text does.
+// isGzip reports whether body begins with the signature of gzip (RFC 1952,
+// section 2.3.1). No text begins so.
 func isGzip(body []byte) bool { return bytes.HasPrefix(body, []byte{0x1f, 0x8b}) }
 
-// gunzip returns what is in a gzip stream, at most limit bytes of it, and
-// whether that is all. A stream may have several members (RFC 1952, section
-// 2.2). What follows them and is no member is ignored.
+// gunzip returns at most limit decoded bytes of a gzip stream, and reports
+// whether these are all. A stream may have several members (RFC 1952, section
+// 2.2). gunzip ignores bytes after the members.
 func gunzip(body []byte, limit int) ([]byte, bool) {
-	rest := bytes.NewReader(body) // An io.ByteReader, of which no byte too many is read.
+	rest := bytes.NewReader(body) // gzip reads an io.ByteReader exactly to the end of the stream.
 	unzip, err := gzip.NewReader(rest)
 	if err != nil {
 		return nil, false
@@ -38,10 +38,10 @@ func gunzip(body []byte, limit int) ([]byte, bool) {
 	}
 }
 
-// inflate returns what is in a stream in the format of zlib (RFC 1950), at most
-// limit bytes of it, and whether that is all. Bare says that the stream may
-// also be one of RFC 1951, without a frame: some servers take "deflate" for
-// that. What follows the stream is ignored.
+// inflate returns at most limit decoded bytes of a zlib stream (RFC 1950), and
+// reports whether these are all. If bare is set, it also decodes a stream
+// without the frame of zlib (RFC 1951), since some servers name that "deflate".
+// inflate ignores bytes after the stream.
 func inflate(body []byte, limit int, bare bool) ([]byte, bool) {
 	var text []byte
 	if framed, err := zlib.NewReader(bytes.NewReader(body)); err == nil {
@@ -58,7 +58,7 @@ func inflate(body []byte, limit int, bare bool) ([]byte, bool) {
 	return text, false
 }
 
-// read reads limit bytes at most, and reports whether that is all there is.
+// read reads at most limit bytes, and reports whether these are all.
 func read(r io.Reader, limit int) ([]byte, bool) {
 	text, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if len(text) > limit {

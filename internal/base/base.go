@@ -1,5 +1,5 @@
-// Package base has the connections that requests go out on: to the token
-// endpoint as well as to the resource endpoints.
+// Package base has the connections for requests to the token endpoint and to
+// the resource endpoints.
 package base
 
 import (
@@ -12,14 +12,15 @@ import (
 // New returns a new transport for one busy host. It differs from
 // [http.DefaultTransport] in two respects.
 //
-// It keeps up to 256 idle connections per host, for 90 seconds. With the two of
-// http.DefaultTransport, 32 workers open a new TLS connection for more than
-// every second request.
+// It keeps up to 256 idle connections per host, for 90 seconds.
+// http.DefaultTransport keeps two: 32 workers then open a new TLS connection
+// for more than half of the requests.
 //
-// It checks HTTP/2 connections by pings. A connection that has been silent for
-// 3 seconds and does not answer a ping within 2 more is closed, and requests go
-// out on a new one. Without pings, a connection that a firewall or a NAT has
-// dropped silently swallows every request until TCP gives up, after minutes.
+// It checks HTTP/2 connections by pings. After 3 seconds of silence it sends a
+// ping. If the answer does not come within 2 seconds, it closes the connection,
+// and requests use a new connection. Without pings, a connection that a
+// firewall or a NAT has dropped would lose all requests until TCP gives up,
+// after minutes.
 func New() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -32,12 +33,43 @@ func New() *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
-		// No ClientSessionCache: where a session is resumed, the server goes on
-		// seeing the client certificate of the first handshake.
+		// No ClientSessionCache: in a resumed session, the server still sees the
+		// client certificate of the first handshake.
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 }
 
 func pings() *http.HTTP2Config {
 	return &http.HTTP2Config{SendPingTimeout: 3 * time.Second, PingTimeout: 2 * time.Second}
+}
+
+// Clone returns a copy of t with its own connections. If t has no limit for
+// idle connections, the copy has a limit of 90 seconds: possibly no one else
+// closes them.
+func Clone(t *http.Transport) *http.Transport {
+	clone := t.Clone()
+	if clone.IdleConnTimeout == 0 {
+		clone.IdleConnTimeout = 90 * time.Second
+	}
+	if clone.TLSNextProto["h2"] != nil {
+		// An HTTP/2 transport of golang.org/x/net/http2 that was added to t has
+		// a pool, which the clone would share.
+		clone.TLSNextProto, clone.ForceAttemptHTTP2 = nil, true
+		if clone.HTTP2 == nil {
+			clone.HTTP2 = pings()
+		}
+	}
+	if config := clone.TLSClientConfig; config != nil {
+		for _, protocol := range config.NextProtos {
+			// A transport without a TLSClientConfig has enabled HTTP/2 by itself,
+			// and has then added "h2" to a new TLSClientConfig.
+			clone.ForceAttemptHTTP2 = clone.ForceAttemptHTTP2 || protocol == "h2"
+		}
+		if config.ClientSessionCache != nil {
+			// In a resumed session, the server still sees the client
+			// certificate of the first handshake.
+			config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+		}
+	}
+	return clone
 }

@@ -25,8 +25,8 @@ func get(ctx context.Context, rt http.RoundTripper, path string) (string, error)
 	return resp.Proto + " " + string(body), err
 }
 
-// A connection that swallows everything silently takes requests for seconds,
-// not for the minutes that TCP takes to notice.
+// A dropped connection is in use for seconds only, and not for the minutes
+// until TCP gives up.
 func TestNew_DeadHTTP2Connection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, roots := serve(t, http2, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") })
@@ -36,7 +36,7 @@ func TestNew_DeadHTTP2Connection(t *testing.T) {
 		if got, err := get(t.Context(), transport, "/"); got != "HTTP/2.0 well" {
 			t.Fatal(got, err)
 		}
-		time.Sleep(time.Minute) // Pings keep a connection that is well.
+		time.Sleep(time.Minute) // Pings do not close a working connection.
 		if got, err := get(t.Context(), transport, "/"); got != "HTTP/2.0 well" || n.dials.Load() != 1 {
 			t.Fatalf("got %q, %v on connection %d", got, err, n.dials.Load())
 		}

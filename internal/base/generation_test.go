@@ -12,7 +12,7 @@ import (
 	"github.com/pismoauth/pismoauth/internal/base"
 )
 
-// clientOf returns how to make generations that reach the network.
+// clientOf returns a function that makes generations for the network.
 func clientOf(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*pipeNetwork, func(*http.Transport) *base.Generation) {
 	t.Helper()
 	n, roots := serve(t, protocol, handler)
@@ -23,7 +23,7 @@ func clientOf(t *testing.T, protocol func(*http.Protocols, bool), handler http.H
 	}
 }
 
-// slowHandler answers in two parts, a second apart.
+// slowHandler answers in two parts, with a second between them.
 func slowHandler(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "we")
 	_ = http.NewResponseController(w).Flush()
@@ -72,7 +72,7 @@ func TestConnections_Retire(t *testing.T) {
 				if made := n.dials.Load() - before; made != 1 {
 					t.Errorf("%d new connections, want one", made)
 				}
-				if open := n.open(); open != 2 { // The busy one, and the new one.
+				if open := n.open(); open != 2 { // The busy connection and the new connection.
 					t.Errorf("%d connections are open, want 2", open)
 				}
 				if got := <-slow; got != name+" well" {
@@ -87,7 +87,7 @@ func TestConnections_Retire(t *testing.T) {
 	}
 }
 
-// Whoever was about to send when the generation was retired does no harm.
+// A request may still use a generation that was retired just before.
 func TestConnections_LateRequest(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestConnections_LateRequest(t *testing.T) {
 	}
 }
 
-// A body that is closed before its end ends the request as well.
+// Closing a body before its end also ends the request.
 func TestConnections_ClosedEarly(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestConnections_ClosedEarly(t *testing.T) {
 				if open := n.open(); open != 0 {
 					t.Errorf("%d connections are open", open)
 				}
-				time.Sleep(time.Second) // Until the handler is done.
+				time.Sleep(time.Second) // Wait until the handler has returned.
 			})
 		})
 	}
@@ -152,7 +152,7 @@ func TestConnections_Versions(t *testing.T) {
 	if first == second {
 		t.Error("a new version is no new generation")
 	}
-	// A goroutine that read the version a moment ago must not bring it back.
+	// A goroutine with an older version must not bring back the old generation.
 	if connections.Current(1, open) != second || connections.Current(2, open) != second {
 		t.Error("an old version came back")
 	}
@@ -207,8 +207,8 @@ func TestConnections_FollowAnUpgrade(t *testing.T) {
 	})
 }
 
-// An HTTP/2 connection goes on for as long as requests overlap on it. That must
-// not keep a dead one in use.
+// An HTTP/2 connection stays open as long as requests overlap on it. A dead
+// connection must not stay in use so.
 func TestConnections_OverlappingTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, roots := serve(t, http2, slowHandler)
@@ -218,7 +218,7 @@ func TestConnections_OverlappingTimeouts(t *testing.T) {
 			}
 			first := base.New()
 			first.DialContext, first.TLSClientConfig.RootCAs = n.dial, roots
-			first.HTTP2 = nil // No pings.
+			first.HTTP2 = nil // There are no pings.
 			return base.Own(first)
 		}
 		var connections base.Connections
@@ -228,7 +228,7 @@ func TestConnections_OverlappingTimeouts(t *testing.T) {
 		}
 		n.freeze()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		go func() { _, _ = get(ctx, connections.Current(0, open), "/") }() // It holds the connection.
+		go func() { _, _ = get(ctx, connections.Current(0, open), "/") }() // The request keeps the connection busy.
 		synctest.Wait()
 
 		g := connections.Current(0, open)
@@ -249,7 +249,7 @@ func TestConnections_OverlappingTimeouts(t *testing.T) {
 	})
 }
 
-// Those who share a transport keep its connections.
+// Other users of a borrowed transport keep its connections.
 func TestBorrow_KeepsConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, roots := serve(t, http1, slowHandler)
@@ -293,7 +293,7 @@ func TestClone_Independence(t *testing.T) {
 		t.Errorf("what was switched off is on: %+v", without)
 	}
 	used := &http.Transport{}
-	used.CloseIdleConnections() // Now it has chosen HTTP/2 by itself.
+	used.CloseIdleConnections() // The first use enables HTTP/2.
 	if !base.Clone(used).ForceAttemptHTTP2 {
 		t.Error("HTTP/2 got lost")
 	}

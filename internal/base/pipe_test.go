@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// A pipeNetwork connects one client to one server inside of this process, so that
-// both can run in a testing/synctest bubble.
+// A pipeNetwork connects a client to a server in this process, so that both can
+// run in a testing/synctest bubble.
 type pipeNetwork struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -58,8 +58,8 @@ func (n *pipeNetwork) dial(context.Context, string, string) (net.Conn, error) {
 	return w, nil
 }
 
-// freeze has every connection there is swallow all that is written, and deliver
-// nothing more. New ones work.
+// freeze makes all open connections drop written data and deliver nothing. New
+// connections work.
 func (n *pipeNetwork) freeze() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -69,7 +69,7 @@ func (n *pipeNetwork) freeze() {
 	n.live, n.frozen = nil, append(n.frozen, n.live...)
 }
 
-// open returns how many connections the client has not closed.
+// open returns the number of connections that the client has not closed.
 func (n *pipeNetwork) open() (open int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -122,8 +122,8 @@ func (w *pipeConn) Close() error {
 	return w.Conn.Close()
 }
 
-// serve serves a handler until the test is over, and returns the network to it
-// and the certificate authority that its certificate is from.
+// serve serves a handler until the end of the test. It returns the network, and
+// the certificate authority of the server's certificate.
 func serve(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*pipeNetwork, *x509.CertPool) {
 	t.Helper()
 	n := &pipeNetwork{conns: make(chan net.Conn), closed: make(chan struct{})}

@@ -5,9 +5,9 @@
 // entry keeps the time of its own last use. Only an insertion evicts entries:
 // there is no timer and no goroutine.
 //
-// The benchmarks BenchmarkMap… of internal/bench compare it with otter, and with
-// an xsync.Map in the place of its table, for 100,000 entries. Medians of ten
-// alternated runs on two processors:
+// The benchmarks BenchmarkMap… of internal/bench compare it with otter, and
+// with an xsync.Map in the place of its table, for 100,000 entries. Medians of
+// ten alternated runs on two processors:
 //
 //	                              lru    xsync    otter    otter, no idle bound
 //	look-up, in parallel         48 ns    82 ns   470 ns   187 ns
@@ -22,8 +22,8 @@
 // pairs of runs, look-ups in parallel were 1.3 times as fast as with xsync
 // (quartiles 0.9 and 2.0), and on one processor 1.6 times (1.2 and 3.4);
 // insertions took the same time (ratios 0.95 and 0.99). The table stays because
-// every request does a look-up, the other differences are small, and xsync would
-// be one more requirement for every user of the module.
+// every request does a look-up, the other differences are small, and xsync
+// would be one more requirement for every user of the module.
 package lru
 
 import (

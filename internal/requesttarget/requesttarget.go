@@ -14,12 +14,12 @@ import (
 //
 // These targets are ambiguous:
 //
-//   - a URI without an authority, such as "x:https://evil.example/", which net/url
-//     stores in Opaque and net/http sends unchanged;
+//   - a URI without an authority, such as "x:https://evil.example/", which
+//     net/url stores in Opaque and net/http sends unchanged;
 //   - the "*" of OPTIONS;
 //   - a path with a "." or ".." segment (RFC 3986, section 5.2.4), a control
-//     character, or bytes that are not UTF-8, such as overlong forms of dots and
-//     slashes.
+//     character, or bytes that are not UTF-8, such as overlong forms of dots
+//     and slashes.
 //
 // An encoded slash, which an id may have, an empty segment and a percent sign
 // are unambiguous.
@@ -52,9 +52,9 @@ func isControl(c rune) bool { return c < 0x20 || c == 0x7f }
 // path. Some servers take a backslash for a slash (WHATWG's URL parsing,
 // Cloudflare's normalization). Some ignore the text after a semicolon
 // (servlets), or spaces around a name (Windows). Some take a character for one
-// that Unicode calls compatible with it (the forms NFKC and NFKD). A server that
-// decodes a path before it parses it ends the path at a question mark or a number
-// sign.
+// that Unicode calls compatible with it (the forms NFKC and NFKD). A server
+// that decodes a path before it parses it ends the path at a question mark or a
+// number sign.
 func hasDotSegment(path string) bool {
 	if strings.ContainsFunc(path, notASCII) {
 		path = compatible.Replace(path)
@@ -74,9 +74,10 @@ func isSeparator(c rune) bool { return strings.ContainsRune(`/\;?#`, c) }
 
 func notASCII(c rune) bool { return c >= utf8.RuneSelf }
 
-// compatible replaces the characters that Unicode calls compatible with those of
-// dot segments, and the strokes that the code pages of Windows map to a slash. A
-// name may have them, but a name of dots alone has no other reason to.
+// compatible replaces the characters that Unicode calls compatible with those
+// of dot segments, and the strokes that the code pages of Windows map to a
+// slash. A name may have these characters, but a name of dots alone has no
+// other reason to have them.
 var compatible = strings.NewReplacer(
 	"\u2024", ".", "\u2025", "..", "\ufe52", ".", "\uff0e", ".", "\uff61", ".",
 	"\uff0f", "/", "\u2044", "/", "\u2215", "/", "\ufe68", `\`, "\uff3c", `\`, "\u2216", `\`,

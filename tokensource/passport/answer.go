@@ -21,9 +21,9 @@ var (
 
 // parse parses the text of a token endpoint's answer. The answers of Passport's
 // two APIs and of RFC 6749 (section 5.1) differ only in names and types. parse
-// accepts all of them: the token is in token or in access_token, and numbers may
-// be strings. Names are case-sensitive. parse ignores other fields. Among these
-// is refresh, since no documented request uses it.
+// accepts all of them: the token is in token or in access_token, and numbers
+// may be strings. Names are case-sensitive. parse ignores other fields. Among
+// these is refresh, since no documented request uses it.
 //
 // parse returns an error only if the answer has no token, or more than one, or
 // an account id that it cannot read and that might be another account's.

@@ -27,7 +27,7 @@ func s2sAnswering(body []byte) *passport.S2S {
 	return s
 }
 
-// parsedAnswer is what an answer is read as.
+// A parsedAnswer is the wanted result of parsing an answer.
 type parsedAnswer struct {
 	token     string
 	expiresIn time.Duration
@@ -42,7 +42,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 		body string
 		want parsedAnswer
 	}{
-		// The published sample, and its like of OpenID and of OAuth2.
+		// The published sample, and the forms of OpenID and OAuth2.
 		{
 			`{"tenant":"TN-ab8b08af","server_key":"5d82","account_id":123,"external_account_id":"5512990-642",
 			  "program_ids":[1,2,3],"roles":["onboarding-server"],"token":"t","refresh":"r"}`,
@@ -136,7 +136,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 		{`{"token":"t","account_id":[4711]}`, parsedAnswer{token: "t", account: "4711"}},
 		{`{"token":"t","account_id":{"id":"4711"}}`, parsedAnswer{token: "t", account: "4711"}},
 		{`{"token":"t","account_id":4712.0}`, parsedAnswer{token: "t", account: "4712"}},
-		// What is no integer is another account, to be sure.
+		// An id that is not an integer is another account's.
 		{`{"token":"t","account_id":4711.5}`, parsedAnswer{token: "t", account: "4711.5"}},
 		{`{"token":"t","account_id":0.1}`, parsedAnswer{token: "t", account: "0.1"}},
 		{`{"token":"t","account_id":1e-400}`, parsedAnswer{token: "t", account: "1e-400"}},
@@ -150,7 +150,8 @@ func TestS2S_AnswersRead(t *testing.T) {
 		{`{"token":"t","external_account_id":5512990642}`, parsedAnswer{token: "t", external: "5512990642"}},
 		{`{"token":"t","external_account_id":"007"}`, parsedAnswer{token: "t", external: "007"}},
 		{`{"token":"t","external_account_id":["x"]}`, parsedAnswer{token: "t", external: "x"}},
-		// What may be another account, and cannot be told, is neither that nor none.
+		// An id that cannot be read may be another account's: the answer is
+		// malformed.
 		{`{"token":"t","account_id":[4711,4712]}`, none},
 		{`{"token":"t","account_id":{"id":4711,"program":4712}}`, none},
 		{`{"token":"t","account_id":{"id":4711,"id":4712}}`, none},
@@ -177,8 +178,8 @@ func TestS2S_AnswersRead(t *testing.T) {
 	}
 }
 
-// An external id is compared with nothing where an account was asked for by its
-// own id. It must not cost the token there.
+// For an account with a Pismo id, the external id is not compared. A faulty
+// external id must not invalidate the token.
 func TestS2S_ForeignIDs(t *testing.T) {
 	body := `{"token":"t","account_id":1,"external_account_id":{"a":"x","b":"y"}}`
 	if _, err := s2sAnswering([]byte(body)).Issue(t.Context(), account(t, "1")); err != nil {
@@ -186,7 +187,7 @@ func TestS2S_ForeignIDs(t *testing.T) {
 	}
 }
 
-// Advice never costs a token, however it is written.
+// An invalid expires_in never invalidates the token.
 func TestS2S_ExpiresIn(t *testing.T) {
 	for value, want := range map[string]time.Duration{
 		`null`: 0, `600`: 10 * time.Minute, `"600"`: 10 * time.Minute, `" 600 "`: 10 * time.Minute, `600.0`: 10 * time.Minute,

@@ -47,7 +47,7 @@ func TestS2S_ReadsAnswersUpTo64KiB(t *testing.T) {
 	}
 }
 
-// endless is a body that never ends, and counts what is read of it.
+// An endless is a body that never ends. It counts the bytes that are read.
 type endless struct {
 	read   int
 	closed bool
@@ -94,8 +94,8 @@ func TestS2S_ClosesBodyForEveryStatus(t *testing.T) {
 	}
 }
 
-// rawServer returns the base URL of a server that answers each connection with text,
-// and then closes it.
+// rawServer returns the base URL of a server that answers each connection with
+// text, and then closes it.
 func rawServer(t *testing.T, text string) string {
 	t.Helper()
 	listener := listen(t)

@@ -14,15 +14,16 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A ClientCertificate is a client certificate in two PEM files. One file has the
-// certificate with its chain, the other its private key, which is not encrypted.
-// If the files are replaced, new connections present the new certificate.
+// A ClientCertificate is a client certificate in two PEM files. One file has
+// the certificate with its chain, the other its private key, which is not
+// encrypted. If the files are replaced, new connections present the new
+// certificate.
 //
-// Make a ClientCertificate with [NewClientCertificate]. Use its RoundTripper for
-// all requests to Pismo: in the Client of an issuer, and as the base of a
+// Make a ClientCertificate with [NewClientCertificate]. Use its RoundTripper
+// for all requests to Pismo: in the Client of an issuer, and as the base of a
 // transport. The zero ClientCertificate presents no certificate; its method
-// GetClientCertificate fails. A ClientCertificate is safe for concurrent use. It
-// has no goroutine, and needs no Close.
+// GetClientCertificate fails. A ClientCertificate is safe for concurrent use.
+// It has no goroutine, and needs no Close.
 type ClientCertificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[keyPair]
@@ -60,12 +61,13 @@ var errNoCertificate = errors.New("pismoauth: ClientCertificate: make one with N
 // GetClientCertificate returns the certificate, for the field of the same name
 // in a tls.Config. It checks both files, and reads them again if either has
 // changed. While they are missing, half-written or do not match, it returns the
-// last certificate that it could read. So a rotation may take time, and a failed
-// rotation does not stop requests.
+// last certificate that it could read. So a rotation may take time, and a
+// failed rotation does not stop requests.
 //
 // It returns the certificate for all certificate authorities that a server may
 // name, so that the server reports the fault of a certificate that it refuses.
-// Open connections keep their certificate; see [ClientCertificate.RoundTripper].
+// Open connections keep their certificate; see
+// [ClientCertificate.RoundTripper].
 func (c *ClientCertificate) GetClientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	certificate := c.latest().certificate
 	if certificate == nil {

@@ -33,7 +33,7 @@ func TestClientCertificate_RotatesAtHandshake(t *testing.T) {
 		serials <- r.TLS.PeerCertificates[0].SerialNumber.String()
 		answer(http.StatusCreated, `{"token":"t"}`)(w, r)
 	}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // It says who had no certificate.
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // The server logs clients without a certificate.
 	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -62,7 +62,7 @@ func TestClientCertificate_RotatesAtHandshake(t *testing.T) {
 	}
 }
 
-// A session that is resumed shows the certificate of the first handshake.
+// A resumed session presents the certificate of the first handshake.
 func TestClientCertificate_RotatesForNewBase(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	serials := make(chan string, 1)
@@ -90,7 +90,7 @@ func TestClientCertificate_RotatesForNewBase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, resp.Body) // The ticket of the session comes with it.
+		_, _ = io.Copy(io.Discard, resp.Body) // The session ticket comes with the body.
 		_ = resp.Body.Close()
 		if got := <-serials; got != fmt.Sprint(serial) {
 			t.Errorf("presented certificate %s, want %d", got, serial)
@@ -127,7 +127,7 @@ func TestClientCertificate_KeepsLastGoodPair(t *testing.T) {
 	}
 }
 
-// A repair may leave size and time of the files as they were.
+// Repaired files may have the same size and time as before.
 func TestClientCertificate_NoticesSilentRepair(t *testing.T) {
 	synctest.Test(t, silentRepairIsNoticed)
 }
@@ -147,7 +147,7 @@ func silentRepairIsNoticed(t *testing.T) {
 	if got := presented(t, c); got != 1 {
 		t.Fatalf("certificate %d, want 1", got)
 	}
-	writeFile(t, files.keyFile, string(key)) // Same file, same size, same time.
+	writeFile(t, files.keyFile, string(key)) // The file, its size and its time stay the same.
 	if err := os.Chtimes(files.keyFile, at, at); err != nil {
 		t.Fatal(err)
 	}
@@ -167,23 +167,23 @@ func TestClientCertificate_NoticesEveryChange(t *testing.T) {
 		"written in place": func(t *testing.T, path string, content []byte) {
 			t.Helper()
 			writeFile(t, path, string(content)+"\n\n")
-			_ = os.Chtimes(path, at, at) // Told by its size.
+			_ = os.Chtimes(path, at, at) // Only the size differs.
 		},
 		"written in place, of the same size": func(t *testing.T, path string, content []byte) {
 			t.Helper()
 			writeFile(t, path, string(content))
-			_ = os.Chtimes(path, at, at.Add(time.Second)) // Told by its time.
+			_ = os.Chtimes(path, at, at.Add(time.Second)) // Only the time differs.
 		},
 		"renamed over it, with size and time kept": func(t *testing.T, path string, content []byte) {
 			t.Helper()
 			replace(t, path, content)
-			_ = os.Chtimes(path, at, at) // Told by its being another.
+			_ = os.Chtimes(path, at, at) // Only the file differs.
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := newPairOnDisk(t, 1)
 			var cert, key []byte
-			for { // Signatures differ in length by a byte or two.
+			for { // The length of signatures varies by a byte or two.
 				cert, key = newPair(t, 2)
 				if info, err := os.Stat(files.certFile); err == nil && info.Size() == int64(len(cert)) {
 					break
@@ -257,7 +257,7 @@ func TestClientCertificate_ZeroValueFails(t *testing.T) {
 	}
 }
 
-// No handshake may get a certificate with the key of another.
+// A handshake must not get a certificate with the key of another certificate.
 func TestClientCertificate_ConcurrentHandshakes(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
@@ -289,7 +289,7 @@ func TestClientCertificate_ConcurrentHandshakes(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
-	presented(t, c) // An older pair may have been stored by the last of them.
+	presented(t, c) // The last goroutine may have stored an older pair.
 	if got := presented(t, c); got != 20 {
 		t.Errorf("certificate %d, want 20", got)
 	}

@@ -15,24 +15,24 @@ import (
 //	resources, err := transport.New(transport.Config{…, Base: rt})
 //
 // When the files have changed, new requests use new connections, which present
-// the new certificate. Running requests finish on the old connections, which are
-// closed when they are idle. So the old certificate can be revoked after the
-// next request has been answered. With [ClientCertificate.GetClientCertificate]
-// alone, connections in use stay open, and present the old certificate as long
-// as there is traffic.
+// the new certificate. Running requests finish on the old connections, which
+// are closed when they are idle. So the old certificate can be revoked after
+// the next request has been answered. With
+// [ClientCertificate.GetClientCertificate] alone, connections in use stay open,
+// and present the old certificate as long as there is traffic.
 //
 // The connections have the settings of base; nil means those of
 // transport.NewBase. The RoundTripper copies base and does not use it: later
 // changes to base, and its CloseIdleConnections, have no effect. The copies
 // present this certificate only, and resume no TLS session of an earlier
-// certificate. They do not have the protocols of RegisterProtocol. If base has a
-// DialTLS or a DialTLSContext, these functions do the handshakes, and must
+// certificate. They do not have the protocols of RegisterProtocol. If base has
+// a DialTLS or a DialTLSContext, these functions do the handshakes, and must
 // present the certificate themselves.
 //
 // The RoundTripper checks both files before each request. It is safe for
 // concurrent use, and has a method CloseIdleConnections, which
-// [http.Client.CloseIdleConnections] calls. Share one RoundTripper: each has its
-// own connections.
+// [http.Client.CloseIdleConnections] calls. Share one RoundTripper: each has
+// its own connections.
 func (c *ClientCertificate) RoundTripper(base *http.Transport) http.RoundTripper {
 	return newCertificateTransport(c, base)
 }

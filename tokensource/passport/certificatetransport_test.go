@@ -30,7 +30,7 @@ func TestClientCertificate_RoundTripper(t *testing.T) {
 			want("/", "serial-1")
 			want("/", "serial-1")
 
-			// A request that is on its way when the certificate changes.
+			// This request runs while the certificate changes.
 			slow := make(chan string, 1)
 			begun, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, m.URL+"/slow", nil)
 			resp, err := client.Do(begun)
@@ -58,13 +58,13 @@ func TestClientCertificate_RoundTripper(t *testing.T) {
 			if got := <-slow; got != "serial-1" {
 				t.Errorf("the request that was on its way: got %q", got)
 			}
-			m.awaitClosed(t, before) // All that showed the old certificate.
+			m.awaitClosed(t, before) // All connections that presented the old certificate.
 			want("/", "serial-2")
 			if more := m.conns.Load() - before - made; more != 0 {
 				t.Errorf("%d more connections", more)
 			}
 
-			client.CloseIdleConnections() // Is forwarded.
+			client.CloseIdleConnections() // The RoundTripper forwards the call.
 			m.awaitClosed(t, made)
 		})
 	}
@@ -100,7 +100,7 @@ func TestClientCertificate_Shared(t *testing.T) {
 	}
 }
 
-// Requests and rotations go together, and no request is lost.
+// Requests and rotations run at the same time, and no request is lost.
 func TestClientCertificate_RotationUnderLoad(t *testing.T) {
 	m := newMTLSServer(t, "HTTP/2.0")
 	files := newPairOnDisk(t, 1)
@@ -135,7 +135,7 @@ func TestClientCertificate_RotationUnderLoad(t *testing.T) {
 	}
 }
 
-// A botched rotation changes nothing, and costs no connections.
+// A failed rotation changes nothing, and closes no connections.
 func TestClientCertificate_BotchedRotation(t *testing.T) {
 	m := newMTLSServer(t, "HTTP/1.1")
 	files := newPairOnDisk(t, 1)
@@ -170,7 +170,8 @@ func TestClientCertificate_RenewedForItsKey(t *testing.T) {
 	}
 }
 
-// Files are written again by whatever mounts them. That is no new certificate.
+// A program may rewrite the files without a change. The certificate stays the
+// same.
 func TestClientCertificate_WrittenAgain(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
@@ -201,7 +202,7 @@ func TestClientCertificate_ZeroRoundTripper(t *testing.T) {
 	}
 }
 
-// The base is a pattern. It is not changed, and not used.
+// The RoundTripper copies the base. It does not change or use the base.
 func TestClientCertificate_BaseIsCopied(t *testing.T) {
 	m := newMTLSServer(t, "HTTP/1.1")
 	base := m.base()

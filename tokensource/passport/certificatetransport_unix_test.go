@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// A certificate that changes while its files are read is read again. The key
-// comes out of a pipe here, so that the change falls between the two.
+// A certificate that changes during a read of its files is read again. The key
+// file is a named pipe here, so that the change falls between the reads of the
+// two files.
 func TestClientCertificate_ChangesWhileRead(t *testing.T) {
 	dir := t.TempDir()
 	files := pairOnDisk{filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key")}
@@ -19,7 +20,7 @@ func TestClientCertificate_ChangesWhileRead(t *testing.T) {
 	if err := syscall.Mkfifo(files.keyFile, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// feed writes the key into the pipe, when it is opened to be read.
+	// feed writes the key into the pipe when a reader opens the pipe.
 	feed := func(before func()) <-chan error {
 		done := make(chan error, 1)
 		go func() {

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A program that calls Check when it starts finds everything then that its first
-// request would find.
+// A program that calls Check at its start finds all faults of the credentials
+// that its first request would find.
 func TestCredentials_Check(t *testing.T) {
 	const variable = "PISMOAUTH_TEST_CHECK"
 	dir := t.TempDir()
@@ -54,7 +54,7 @@ func TestCredentials_Check(t *testing.T) {
 			wantNoSentinel(t, name, err)
 		})
 	}
-	// Root reads everything.
+	// The user root can read every file.
 	if _, err := os.ReadFile(locked); errors.Is(err, fs.ErrPermission) {
 		err := passport.FileCredentials(locked, locked).Check(t.Context())
 		wantText(t, err, locked, "permission denied")
@@ -64,7 +64,7 @@ func TestCredentials_Check(t *testing.T) {
 	}
 }
 
-// Each value is read once: a vault may count.
+// Each value is read once, since a vault may limit reads.
 func TestCredentials_CheckReadsOnce(t *testing.T) {
 	reads := 0
 	counting := func(context.Context) (tokensource.Secret, error) {

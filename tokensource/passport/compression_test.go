@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// compressed returns text as it comes out of a writer that compresses.
+// compressed returns text compressed by a writer.
 func compressed(text string, compress func(io.Writer) io.WriteCloser) string {
 	var b bytes.Buffer
 	w := compress(&b)
@@ -27,7 +27,7 @@ func zipped(text string) string {
 	return compressed(text, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
 }
 
-// A CDN compresses what it likes, and labels it as it likes.
+// A CDN may compress an answer with or without a correct Content-Encoding.
 func TestS2S_CompressedAnswers(t *testing.T) {
 	const text = `{"token":"t"}`
 	zlibbed := compressed(text, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
@@ -82,7 +82,7 @@ func TestS2S_CompressedAnswers(t *testing.T) {
 	}
 }
 
-// The endpoint's own clock is that of its answer, or of the cache before it.
+// Grant.Date is the Date of the answer, plus its Age if a cache answered.
 func TestS2S_Date(t *testing.T) {
 	const date = "Tue, 24 Nov 2026 10:00:00 GMT"
 	at := time.Date(2026, time.November, 24, 10, 0, 0, 0, time.UTC)

@@ -37,7 +37,8 @@ func (s *S2S) nextTransport() retirableTransport {
 }
 
 // generation returns the current generation of the connections of s. The first
-// generation uses own, the Transport of the Client, or a new base if own is nil.
+// generation uses own, the Transport of the Client, or a new base if own is
+// nil.
 func (s *S2S) generation(own *http.Transport) *base.Generation {
 	return s.pool().startingWith(own).Current(0, func(before *http.Transport) *base.Generation {
 		switch {
@@ -92,8 +93,4 @@ type unknownTransport struct{ http.RoundTripper }
 
 // Retire closes the idle connections, if the RoundTripper can do that. The
 // connection of a failed exchange is idle, unless others share it.
-func (t unknownTransport) Retire() {
-	if idle, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdle(idle)
-	}
-}
+func (t unknownTransport) Retire() { base.CloseIdleSoon(t.RoundTripper) }

@@ -18,7 +18,7 @@ func http1(p *http.Protocols)   { p.SetHTTP1(true) }
 func http2(p *http.Protocols)   { p.SetUnencryptedHTTP2(true) }
 func created() http.HandlerFunc { return answer(http.StatusCreated, `{"token":"t"}`) }
 
-// issueWithin asks for a token, and waits for d at most.
+// issueWithin requests a token with a timeout of d.
 func issueWithin(t *testing.T, s *passport.S2S, d time.Duration) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -27,9 +27,10 @@ func issueWithin(t *testing.T, s *passport.S2S, d time.Duration) error {
 	return err
 }
 
-// A connection that died without a word is not the endpoint: the exchange after
-// the one that timed out has a new one. With HTTP/1.1, other connections have
-// died as well; with HTTP/2, others still wait on the same one.
+// After an exchange that timed out, the next exchange uses a new connection:
+// the connection may be dead, and not the endpoint. With HTTP/1.1, other idle
+// connections are dead as well. With HTTP/2, other exchanges still wait on the
+// same connection.
 func TestS2S_DeadConnection(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols){"HTTP/1.1": http1, "HTTP/2": http2} {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +70,7 @@ func TestS2S_DeadConnection(t *testing.T) {
 	}
 }
 
-// An answer that breaks off may be the fault of the connection, too.
+// A broken connection may also be the cause of an answer that breaks off.
 func TestS2S_BrokenAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		halves := 1
@@ -77,7 +78,7 @@ func TestS2S_BrokenAnswer(t *testing.T) {
 			if halves--; halves >= 0 {
 				w.Header().Set("Content-Length", "100")
 				_, _ = io.WriteString(w, `{"token":`)
-				panic(http.ErrAbortHandler) // Which ends the stream, and not the connection.
+				panic(http.ErrAbortHandler) // The panic ends the stream, and not the connection.
 			}
 			created()(w, r)
 		}, http2)
@@ -96,7 +97,7 @@ func TestS2S_BrokenAnswer(t *testing.T) {
 	})
 }
 
-// Requests that share the client's connection with a failed exchange go on.
+// Other requests on the connection of a failed exchange continue.
 func TestS2S_SharedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, p := overPipes(t, func(w http.ResponseWriter, r *http.Request) {
@@ -128,13 +129,14 @@ func TestS2S_SharedConnection(t *testing.T) {
 		if got := <-paid; got != "paid" {
 			t.Errorf("got %q", got)
 		}
-		if n := p.dialled(); n != 3 { // The shared one, and one for each exchange after.
+		if n := p.dialled(); n != 3 { // The shared connection, and one for each later exchange.
 			t.Errorf("%d connections, want 3", n)
 		}
 	})
 }
 
-// Whole answers say nothing against their connection, whatever they say.
+// After a complete answer, the connection is kept, even if the answer is an
+// error.
 func TestS2S_ConnectionKept(t *testing.T) {
 	for _, status := range []int{201, 302, 400, 401, 403, 418, 429, 500, 503} {
 		synctest.Test(t, func(t *testing.T) {
@@ -143,7 +145,7 @@ func TestS2S_ConnectionKept(t *testing.T) {
 			s.Client = client
 			for range 3 {
 				_ = issueWithin(t, s, time.Second)
-				synctest.Wait() // A new connection is pooled after its first request.
+				synctest.Wait() // A new connection gets into the pool after its first request.
 			}
 			if n := p.dialled(); n != 1 {
 				t.Errorf("status %d: %d connections", status, n)
@@ -152,7 +154,7 @@ func TestS2S_ConnectionKept(t *testing.T) {
 	}
 }
 
-// What shows a client certificate can have new connections, too.
+// The RoundTripper of a ClientCertificate can also open new connections.
 func TestS2S_CertifiedTransport(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	synctest.Test(t, func(t *testing.T) {
@@ -176,8 +178,8 @@ func TestS2S_CertifiedTransport(t *testing.T) {
 	})
 }
 
-// A Transport of which nothing is known can close what is idle, and is asked to
-// only if there was a connection that may be dead.
+// S2S closes the idle connections of an unknown Transport, but only after an
+// exchange that had a connection.
 func TestS2S_UnknownTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, p := overPipes(t, created(), http2)
@@ -188,7 +190,7 @@ func TestS2S_UnknownTransport(t *testing.T) {
 		}
 		p.freeze()
 		wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrTimeout)
-		time.Sleep(time.Second) // The Source waits as long.
+		time.Sleep(time.Second) // The Source waits for the same time.
 		if err := issueWithin(t, s, time.Second); err != nil {
 			t.Error(err)
 		}
@@ -202,14 +204,15 @@ func TestS2S_UnknownTransport(t *testing.T) {
 	}
 }
 
-// closingTransport is a RoundTripper around another.
+// A closingTransport is a RoundTripper of an unknown type that can close idle
+// connections.
 type closingTransport struct{ http.RoundTripper }
 
 func (c closingTransport) CloseIdleConnections() {
 	c.RoundTripper.(*http.Transport).CloseIdleConnections()
 }
 
-// refusingTransport is a RoundTripper that gets no connection.
+// A refusingTransport is a RoundTripper that never gets a connection.
 type refusingTransport struct{ closed *int }
 
 func (refusingTransport) RoundTrip(*http.Request) (*http.Response, error) {
@@ -217,7 +220,7 @@ func (refusingTransport) RoundTrip(*http.Request) (*http.Response, error) {
 }
 func (r refusingTransport) CloseIdleConnections() { *r.closed++ }
 
-// The Client that counts is the one there is.
+// S2S uses the Client's current Transport.
 func TestS2S_AnotherClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := issuer("http://127.0.0.1")
@@ -237,8 +240,8 @@ func TestS2S_AnotherClient(t *testing.T) {
 	})
 }
 
-// Without a Transport of the caller's, an issuer has connections of its own, and
-// the same for each exchange.
+// Without a Transport of the caller, an issuer has its own connections, and
+// uses the same ones for each exchange.
 func TestS2S_OwnConnections(t *testing.T) {
 	s := issuer("http://127.0.0.1")
 	own := passport.TransportOf(s)

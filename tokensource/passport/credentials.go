@@ -13,9 +13,9 @@ import (
 
 // Credentials are the key and the secret of a server. Pismo's Control Center
 // shows them once, when they are made. Both are required. Several keys can be
-// active at once. To rotate credentials, make a new key, and replace the old key
-// in the variables or files. Revoke the old key when the last token that was
-// issued with it has expired.
+// active at once. To rotate credentials, make a new key, and replace the old
+// key in the variables or files. Revoke the old key when the last token that
+// was issued with it has expired.
 //
 // Printed, logged or marshalled, Credentials show nothing.
 type Credentials struct {
@@ -43,10 +43,10 @@ func FileCredentials(keyFile, secretFile string) Credentials {
 }
 
 // Check reads both values once. It returns nil, or every fault, joined by
-// errors.Join. Each fault is the [*tokensource.Error] that a token request would
-// return, and names the environment variable or the file. Call it at the start
-// of a program, to find then the faults that the first request would find.
-// [tokensource.New] reads no credentials, since a file may appear later.
+// errors.Join. Each fault is the [*tokensource.Error] that a token request
+// would return, and names the environment variable or the file. Call it at the
+// start of a program, to find then the faults that the first request would
+// find. [tokensource.New] reads no credentials, since a file may appear later.
 func (c Credentials) Check(ctx context.Context) error {
 	_, keyErr := c.Key.read(ctx)
 	_, secretErr := c.Secret.read(ctx)
@@ -77,7 +77,8 @@ func (c Credentials) read(ctx context.Context) (key, secret tokensource.Secret, 
 	return key, secret, nil
 }
 
-// unreadableFieldError returns the error of a field whose value could not be read.
+// unreadableFieldError returns the error of a field whose value could not be
+// read.
 func unreadableFieldError(ctx context.Context, field string, err error) *tokensource.Error {
 	if e, ok := errors.AsType[*tokensource.Error](err); ok {
 		return e

@@ -24,8 +24,8 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// receivedCredentials serves tokens, and returns the base URL and the key and the secret
-// of each request that came.
+// receivedCredentials starts a server of tokens. It returns the base URL, and
+// the key and the secret of each request.
 func receivedCredentials(t *testing.T) (string, func() [][2]string) {
 	t.Helper()
 	var mu sync.Mutex

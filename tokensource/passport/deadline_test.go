@@ -28,8 +28,8 @@ func TestS2S_UnreachableIsUnavailable(t *testing.T) {
 	}
 }
 
-// awaitDisconnect waits until the client has left, which a server notices only when
-// it has read the request.
+// awaitDisconnect waits until the client has left. It reads the request first,
+// since a server notices the disconnect only after that.
 func awaitDisconnect(r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()

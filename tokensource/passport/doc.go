@@ -26,8 +26,8 @@ gets into the text of an error.
     secret is full of punctuation with a meaning in shells, .env files and
     Caddyfiles: prefer [FileCredentials] to [EnvCredentials].
   - Leave the verification of certificates on (no InsecureSkipVerify). Only TLS
-    proves that a token comes from Pismo: nobody but Pismo can verify the token's
-    signature, as [tokensource.Token.Claims] explains.
+    proves that a token comes from Pismo: nobody but Pismo can verify the
+    token's signature, as [tokensource.Token.Claims] explains.
   - Give the issuer an HTTP client that does not authenticate its requests. A
     client that asks the Source for a token would ask while the Source waits for
     that token.
@@ -48,8 +48,8 @@ file then, and not at the first request:
 
 Pismo's pages call mutual TLS mandatory, for token requests and for resource
 calls. A [ClientCertificate] reads its files again when they change, so that a
-certificate can be replaced without a restart. Its RoundTripper serves both kinds
-of requests:
+certificate can be replaced without a restart. Its RoundTripper serves both
+kinds of requests:
 
 	certificate, err := passport.NewClientCertificate("client.pem", "client.key")
 	…
@@ -61,8 +61,8 @@ of requests:
 
 An issuer without a Client has its own connections. It keeps idle connections,
 and checks HTTP/2 connections by pings. It does not use a connection again on
-which a token request timed out or broke off, so that a dead connection costs one
-request. The comment of [S2S].Client says what this needs with your own Client.
+which a token request timed out or broke off, so that a dead connection costs
+one request. The comment of [S2S].Client says what this needs with your own Client.
 
 # Proxies
 

@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A token for one account, from a server that stands in for Pismo.
+// Request a token for one account, from a server in place of Pismo.
 func Example() {
 	pismo := httptest.NewServer(answer(http.StatusCreated, `{"token":"example","account_id":102681871}`))
 	defer pismo.Close()
@@ -45,14 +45,14 @@ func Example() {
 	// Output: Bearer example
 }
 
-// What is wrong is said before anything is sent, and all at once.
+// New reports all faults at once, before it sends a request.
 func ExampleS2S_incorrect() {
 	_, err := tokensource.New(tokensource.Config{
 		Issuer: &passport.S2S{
-			BaseURL:     "http://sandbox.pismolabs.io", // ⚠️ plaintext
+			BaseURL:     "http://sandbox.pismolabs.io", // ⚠️ not encrypted
 			Credentials: passport.StaticCredentials("5d8252ea2e6729223f30d477d79a5c3cb45f8e03", os.Getenv("NOT_SET")),
-			Header:      http.Header{"Authorization": {"Basic a2V5OnNlY3JldA=="}}, // ⚠️ the credentials, again
-			Fields:      map[string]any{"account_id": 102681871},                  // ⚠️ the account, for all accounts
+			Header:      http.Header{"Authorization": {"Basic a2V5OnNlY3JldA=="}}, // ⚠️ a second authentication
+			Fields:      map[string]any{"account_id": 102681871},                  // ⚠️ one account for all requests
 		},
 	})
 	fmt.Println(err)
@@ -65,7 +65,7 @@ func ExampleS2S_incorrect() {
 	// true
 }
 
-// An error says what to do, and can be asked for more.
+// The text of an error says what to do. Its fields have the details.
 func ExampleS2S_Issue_errors() {
 	pismo := httptest.NewServer(answer(http.StatusUnauthorized, `{"message":"Invalid credentials"}`, "x-cid", "b7c6d5e4"))
 	defer pismo.Close()
@@ -86,11 +86,11 @@ func ExampleS2S_Issue_errors() {
 	}
 	fmt.Println(errors.Is(err, tokensource.ErrCredentialsRejected))
 	// Output:
-	// pismoauth: the token endpoint rejected the credentials, check the server key and secret 401 b7c6d5e4
+	// pismoauth: the token endpoint rejected the credentials; check the server key and secret 401 b7c6d5e4
 	// true
 }
 
-// Files are read for each token that is issued, so that secrets mounted by an
+// The files are read for each token request, so that secrets mounted by an
 // orchestrator can be rotated while the program runs.
 func ExampleFileCredentials() {
 	issuer := &passport.S2S{
@@ -117,7 +117,8 @@ func ExampleEnvCredentials() {
 	// true
 }
 
-// A program that starts finds what its first token request would find.
+// At its start, a program finds the faults that its first token request would
+// find.
 func ExampleCredentials_Check() {
 	credentials := passport.Credentials{
 		Key:    passport.Env("PISMO_SERVER_KEY"),
@@ -152,7 +153,7 @@ func ExampleSecretFunc() {
 }
 
 // The client certificate serves token requests and resource calls. It is read
-// again when its files change, and connections that showed the old one end.
+// again when its files change, and connections with the old certificate end.
 func ExampleClientCertificate() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -183,7 +184,7 @@ func ExampleClientCertificate() {
 	// passport.S2S(sandbox.pismolabs.io) <nil>
 }
 
-// The only way out is a proxy that is not in the environment.
+// All requests go through a proxy that is not set in the environment.
 func ExampleS2S_proxy() {
 	proxy, err := url.Parse("http://proxy.internal:3128")
 	if err != nil {

@@ -35,8 +35,8 @@ func TestS2S_NeverFollowsRedirects(t *testing.T) {
 				}}
 				_, err := s.Issue(t.Context(), tokensource.Organization())
 				if location == "http://%zz" {
-					// net/http fails at a Location that is no URL before it asks
-					// whether to go there.
+					// If a Location is not a URL, net/http fails before it calls
+					// CheckRedirect.
 					wantKind(t, err, tokensource.ErrUnavailable)
 				} else if failure := failedWith(t, err, tokensource.ErrMalformedResponse); failure.StatusCode != status {
 					t.Errorf("StatusCode = %d", failure.StatusCode)

@@ -42,7 +42,8 @@ func exchangeError(ctx context.Context, err error, host string, p *progress) *to
 }
 
 // notCanceled returns an error with the text of err that is not a
-// context.Canceled. Only the caller's own context says that the caller has left.
+// context.Canceled. Only the caller's own context says that the caller has
+// left.
 func notCanceled(err error) error { return errors.New(err.Error()) }
 
 // timeoutReason says in which phase the time ran out.

@@ -101,7 +101,8 @@ func TestS2S_ResolverErrors(t *testing.T) {
 	}
 }
 
-// serverCertificate returns a certificate for a name, and who trusts it.
+// serverCertificate returns a certificate for a name, and a pool that trusts
+// it.
 func serverCertificate(t *testing.T, name string, notAfter time.Time) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -185,7 +186,7 @@ func TestS2S_CertificateErrors(t *testing.T) {
 	}
 }
 
-// The text of a timeout says what took too long.
+// The text of a timeout names the phase in which the time ran out.
 func TestS2S_TimeoutErrors(t *testing.T) {
 	stuck := func(_ http.ResponseWriter, r *http.Request) { awaitDisconnect(r) }
 	for name, test := range map[string]struct {
@@ -234,8 +235,8 @@ func TestS2S_TimeoutErrors(t *testing.T) {
 	}
 }
 
-// Limits of the client's own are no deadline of the issuance: there may be time
-// for another attempt.
+// A timeout of the client is not the deadline of the issuance: there may be
+// time for another attempt.
 func TestS2S_TimeoutsOfTheTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for says, limit := range map[string]func(*http.Transport){
@@ -263,8 +264,8 @@ func TestS2S_TimeoutsOfTheTransport(t *testing.T) {
 	})
 }
 
-// A caller who left is told by its context, and by nothing that was canceled
-// beneath the client.
+// Only the caller's context says that the caller has left. A cancellation below
+// the client does not.
 func TestS2S_CanceledBeneath(t *testing.T) {
 	for name, fail := range map[string]func(*http.Request) error{
 		"by the transport": func(*http.Request) error { return context.Canceled },
@@ -288,9 +289,9 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 	}
 }
 
-// A client that authenticates its requests with the tokens it is to get waits
-// for itself. The Source says so, and that must not become an outage.
-func TestS2S_ClientThatAsksItself(t *testing.T) {
+// A client that authenticates token requests with the same Source would wait
+// for itself. The Source reports this, and the error must not become an outage.
+func TestS2S_SelfAuthenticatingClient(t *testing.T) {
 	s := issuer("https://pismo.example")
 	inner := tokensource.NewError(tokensource.ErrMisconfigured, nil)
 	s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) { return nil, inner })}

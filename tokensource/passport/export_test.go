@@ -5,11 +5,11 @@ import (
 	"weak"
 )
 
-// TransportOf returns what the next exchange of s goes out over.
+// TransportOf returns the transport for the next exchange of s.
 func TransportOf(s *S2S) http.RoundTripper { return s.nextTransport() }
 
-// HasPool reports whether connections are kept for an S2S, and how to ask when
-// it is gone.
+// HasPool returns a function that reports whether an S2S has a connection pool.
+// The function does not keep the S2S alive.
 func HasPool(s *S2S) func() bool {
 	key := weak.Make(s)
 	return func() bool {

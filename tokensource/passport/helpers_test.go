@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// The credentials of Pismo's published samples, with every character that its
-// secrets were seen to hold and that a shell, JSON or HTML has a use for.
+// The credentials of Pismo's published samples. The secret has every character
+// of known secrets with a meaning in shells, JSON or HTML.
 const (
 	sampleKey    = "5d8252ea2e6729223f30d477d79a5c3cb45f8e03"
 	sampleSecret = "$ ) ( ; % _ & =\"'\\<>{}`#é"
@@ -29,8 +29,8 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 	return server.URL
 }
 
-// answer returns a handler that always answers the same. The headers are names
-// and values in turn.
+// answer returns a handler that always gives the same answer. The headers are
+// names and values in turn.
 func answer(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -50,8 +50,7 @@ func issuer(baseURL string) *passport.S2S {
 	}
 }
 
-// listen returns a listener on loopback, for answers that net/http would not
-// give.
+// listen returns a listener on loopback, for answers that net/http cannot give.
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	var config net.ListenConfig
@@ -72,7 +71,8 @@ func account(t *testing.T, id string) tokensource.Account {
 	return account
 }
 
-// failure returns err as the *tokensource.Error it must be.
+// failure returns err as a *tokensource.Error. It fails the test if err is not
+// one.
 func failure(t *testing.T, err error) *tokensource.Error {
 	t.Helper()
 	var failure *tokensource.Error
@@ -82,14 +82,14 @@ func failure(t *testing.T, err error) *tokensource.Error {
 	return failure
 }
 
-// wantKind fails the test unless err is of the kind.
+// wantKind fails the test unless err has that kind.
 func wantKind(t *testing.T, err error, kind tokensource.ErrorKind) {
 	t.Helper()
 	_ = failedWith(t, err, kind)
 }
 
-// failedWith returns err as the *tokensource.Error of that kind which it must
-// be.
+// failedWith returns err as a *tokensource.Error. It fails the test unless err
+// has that kind.
 func failedWith(t *testing.T, err error, kind tokensource.ErrorKind) *tokensource.Error {
 	t.Helper()
 	if err == nil {
@@ -102,12 +102,12 @@ func failedWith(t *testing.T, err error, kind tokensource.ErrorKind) *tokensourc
 	return failure
 }
 
-// cause returns what is behind an Error.
+// cause returns the cause of an Error.
 func cause(err *tokensource.Error) error {
 	return errors.Unwrap(err)
 }
 
-// A pipe connects a client to a server without a network, so that both can be
+// A pipe connects a client to a server without a network, so that both can run
 // in a bubble of testing/synctest.
 type pipe struct {
 	accepted chan net.Conn
@@ -115,17 +115,17 @@ type pipe struct {
 	close    func()
 
 	mu    sync.Mutex
-	conns []*pipeConn // what was dialled
+	conns []*pipeConn // all dialled connections
 }
 
-// overPipe returns a client all of whose requests go to the handler.
+// overPipe returns a client that sends all requests to the handler.
 func overPipe(t *testing.T, handler http.HandlerFunc) *http.Client {
 	t.Helper()
 	client, _ := overPipes(t, handler, func(p *http.Protocols) { p.SetHTTP1(true) })
 	return client
 }
 
-// overPipes is overPipe with a choice of HTTP/1.1 and of unencrypted HTTP/2.
+// overPipes is overPipe with a choice of HTTP/1.1 or unencrypted HTTP/2.
 func overPipes(t *testing.T, handler http.HandlerFunc, choose func(*http.Protocols)) (*http.Client, *pipe) {
 	t.Helper()
 	p := &pipe{accepted: make(chan net.Conn), done: make(chan struct{})}
@@ -159,8 +159,8 @@ func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return w, nil
 }
 
-// freeze has every connection there is swallow what is written, and deliver
-// nothing. It returns how many there are; new ones work.
+// freeze makes all open connections drop written data and deliver nothing. New
+// connections work. It returns the number of open connections.
 func (p *pipe) freeze() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -170,7 +170,7 @@ func (p *pipe) freeze() int {
 	return len(p.conns)
 }
 
-// dialled returns how many connections were made.
+// dialled returns the number of connections that were made.
 func (p *pipe) dialled() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -230,7 +230,7 @@ func (w *pipeConn) Close() error {
 	return w.Conn.Close()
 }
 
-// A roundTripperFunc is an http.RoundTripper made of a function.
+// A roundTripperFunc is a function as an http.RoundTripper.
 type roundTripperFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripperFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

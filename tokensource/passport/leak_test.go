@@ -20,18 +20,19 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// sentinel is found in every secret of these tests, and must be nowhere else.
+// sentinel is a part of every secret in these tests, and must not show
+// elsewhere.
 const sentinel = "SENTINEL"
 
-// The verbs that a program may print with, and those that make no sense, for
-// which fmt asks some values no method.
+// The verbs for printing. For oddVerbs, fmt does not call the methods of some
+// values.
 var (
 	verbs     = []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%10v"}
 	oddVerbs  = []string{"%d", "%t", "%e", "%c", "%U", "%T", "%!"}
-	worstVerb = "%p" // It asks no value whatsoever.
+	worstVerb = "%p" // fmt never calls a method for this verb.
 )
 
-// prints returns everything that printing, logging and marshalling make of v.
+// prints returns the results of printing, logging and marshalling v.
 func prints(v any, verbs ...string) []string {
 	var all []string
 	for _, verb := range verbs {
@@ -46,8 +47,8 @@ func prints(v any, verbs ...string) []string {
 	return append(all, b.String(), string(inJSON), string(inXML))
 }
 
-// wantNoSentinel fails the test if what v prints holds a secret, in the clear or
-// in an encoding that fmt or json may use.
+// wantNoSentinel fails the test if a printed form of v holds a secret, in plain
+// text or in an encoding of fmt or json.
 func wantNoSentinel(t *testing.T, name string, v any, more ...string) {
 	t.Helper()
 	for _, printed := range prints(v, slices.Concat(verbs, more)...) {
@@ -184,7 +185,7 @@ func TestGrant_PrintsNoToken(t *testing.T) {
 	wantNoSentinel(t, "pointer", &grant)
 }
 
-// Nor do they hold a part of the answer.
+// They hold no part of the answer either.
 func TestS2S_ErrorsHoldNoSecret(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -16,13 +16,13 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A mtlsServer server demands client certificates, and answers with the serial
-// number of the one that it sees.
+// An mtlsServer requires client certificates, and answers with the serial
+// number of the client's certificate.
 type mtlsServer struct {
 	*httptest.Server
 	conns atomic.Int64
-	hold  chan struct{} // what requests of /slow wait for
-	gone  chan struct{} // one for each connection that was closed
+	hold  chan struct{} // requests of /slow wait on it
+	gone  chan struct{} // a value for each connection that was closed
 }
 
 func newMTLSServer(t *testing.T, version string) *mtlsServer {
@@ -44,7 +44,7 @@ func newMTLSServer(t *testing.T, version string) *mtlsServer {
 		}
 		_, _ = io.WriteString(w, "-"+serial)
 	}))
-	m.Config.ErrorLog = log.New(io.Discard, "", 0) // Of dials that a rotation ended.
+	m.Config.ErrorLog = log.New(io.Discard, "", 0) // A rotation may end dials, which the server logs.
 	m.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
@@ -60,17 +60,17 @@ func newMTLSServer(t *testing.T, version string) *mtlsServer {
 	return m
 }
 
-// base returns a base of the user's that trusts the server.
+// base returns a base that trusts the server.
 func (m *mtlsServer) base() *http.Transport {
 	base := transport.NewBase()
 	base.TLSClientConfig.RootCAs = x509.NewCertPool()
 	base.TLSClientConfig.RootCAs.AddCert(m.Certificate())
-	// What was seen in a session must not outlive the certificate.
+	// A resumed session must not present an old certificate.
 	base.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	return base
 }
 
-// awaitClosed waits until the server has seen so many connections end.
+// awaitClosed waits until the server has seen that number of connections end.
 func (m *mtlsServer) awaitClosed(t *testing.T, connections int64) {
 	t.Helper()
 	limit := time.After(time.Minute)
@@ -97,7 +97,7 @@ func (m *mtlsServer) get(ctx context.Context, client *http.Client, path string) 
 	return string(body), err
 }
 
-// rotate puts another pair in the place of the files.
+// rotate replaces the files with another pair.
 func rotate(t *testing.T, files pairOnDisk, serial int64) {
 	t.Helper()
 	cert, key := newPair(t, serial)

@@ -103,8 +103,8 @@ func proxyReason(err error) string {
 	return ""
 }
 
-// connectionReason returns the reason of the network or the operating system, or
-// "".
+// connectionReason returns the reason of the network or the operating system,
+// or "".
 func connectionReason(err error) string {
 	reason := ""
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {

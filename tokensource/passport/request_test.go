@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// record serves one request on loopback, and returns the base URL and, once
-// the request was answered, its bytes.
+// record serves one request on loopback. It returns the base URL, and a
+// function that returns the bytes of the request after the answer.
 func record(t *testing.T) (string, func() string) {
 	t.Helper()
 	listener := listen(t)
@@ -180,7 +180,7 @@ func TestS2S_InvalidConfigSendsNothing(t *testing.T) {
 	}
 }
 
-// An unstableValue value can be encoded as JSON, but only once.
+// An unstableValue can be encoded as JSON only once.
 type unstableValue struct{ encoded bool }
 
 func (f *unstableValue) MarshalJSON() ([]byte, error) {
@@ -191,11 +191,11 @@ func (f *unstableValue) MarshalJSON() ([]byte, error) {
 	return []byte("1"), nil
 }
 
-// A value may encode differently each time, after its validation too.
+// A value may become impossible to encode after its validation.
 func TestFields_UnstableEncodingIsNotSent(t *testing.T) {
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Client = unusableClient(t)
-	s.Fields = map[string]any{"fickle": &unstableValue{}}
+	s.Fields = map[string]any{"unstable": &unstableValue{}}
 	_, err := s.Issue(t.Context(), tokensource.Organization())
 	wantKind(t, err, tokensource.ErrMisconfigured)
 }
@@ -234,7 +234,7 @@ func TestS2S_LeavesHeaderAndFieldsUnchanged(t *testing.T) {
 	s.Header = http.Header{"X-A": make([]string, 1, 8)}
 	s.Fields = map[string]any{"a": 1}
 	s.Client = &http.Client{Transport: roundTripperFunc(func(req *http.Request) (*http.Response, error) {
-		req.Header["X-A"][0] = "changed" // A transport may do what it likes with its request.
+		req.Header["X-A"][0] = "changed" // A transport may change its request.
 		return nil, io.ErrUnexpectedEOF
 	})}
 	_, err := s.Issue(t.Context(), account(t, "1"))

@@ -152,9 +152,9 @@ func isObject(text []byte) bool {
 	return bytes.HasPrefix(text, []byte("{")) && json.Valid(text)
 }
 
-// correlationID returns Pismo's id of the answer, which Pismo's support can look
-// up. It returns "" if the value does not have the form of an id: the id gets
-// into logs and spans, and a server other than Pismo may have answered.
+// correlationID returns Pismo's id of the answer, which Pismo's support can
+// look up. It returns "" if the value does not have the form of an id: the id
+// gets into logs and spans, and a server other than Pismo may have answered.
 func correlationID(h http.Header) string {
 	id := h.Get("X-Cid")
 	if len(id) > 128 {

@@ -120,10 +120,10 @@ var (
 // the request or of the answer, and only the host of the URL.
 //
 // Issue sends nothing if S2S is misconfigured: if Validate finds a fault, or if
-// a credential is missing, unreadable, empty, or holds unprintable characters. A
-// network failure is ErrTimeout if a deadline has passed, ErrCanceled if ctx was
-// canceled, and ErrUnavailable otherwise. In all other cases the answer decides.
-// The first matching row applies:
+// a credential is missing, unreadable, empty, or holds unprintable characters.
+// A network failure is ErrTimeout if a deadline has passed, ErrCanceled if ctx
+// was canceled, and ErrUnavailable otherwise. In all other cases the answer
+// decides. The first matching row applies:
 //
 //	429                                        rate_limited
 //	408, 5xx                                   unavailable
@@ -140,8 +140,8 @@ var (
 //
 // An HTML page and a 403 without a JSON object are answers of the web
 // application firewall in front of Pismo. A body is HTML if it begins with "<",
-// or if its Content-Type says HTML and it is not a JSON object. A Retry-After is
-// kept for rate_limited and unavailable, since only these pass with time.
+// or if its Content-Type says HTML and it is not a JSON object. A Retry-After
+// is kept for rate_limited and unavailable, since only these pass with time.
 // StatusCode is set in each case, and CorrelationID is the answer's x-cid.
 //
 // An answer may be compressed with gzip or deflate, with or without a
@@ -228,10 +228,10 @@ func (s *S2S) secretField() string {
 var revisionSeed = maphash.MakeSeed()
 
 // Revision returns a string that changes when the credentials change, so that a
-// [tokensource.Source] tries again at once with new credentials after a refusal.
-// It reads the credentials and reveals nothing about them: the revision is a
-// hash with a random key that does not leave the process. It returns "" if the
-// credentials cannot be read.
+// [tokensource.Source] tries again at once with new credentials after a
+// refusal. It reads the credentials and reveals nothing about them: the
+// revision is a hash with a random key that does not leave the process. It
+// returns "" if the credentials cannot be read.
 func (s *S2S) Revision(ctx context.Context) string {
 	if s == nil {
 		return ""

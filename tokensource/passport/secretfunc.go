@@ -18,15 +18,15 @@ import (
 // A SecretFunc returns the key or the secret of [Credentials]. It is called for
 // each token request. A [tokensource.Source] also calls it to find out whether
 // the credentials have changed: before each issuance, and at most once a second
-// while issuances fail. Several goroutines may call it at once. It should return
-// when ctx is done.
+// while issuances fail. Several goroutines may call it at once. It should
+// return when ctx is done.
 //
 // A SecretFunc of your own can fetch the value from a vault. If that is slow,
 // the function should cache the value for a short time. Its error becomes
 // ErrMisconfigured, with two exceptions: a [*tokensource.Error] is passed on
 // unchanged, and a passed deadline becomes ErrTimeout. The error must not hold
-// the value. The text of the error is printed only if [tokensource.Explain] made
-// the error, since any other text might hold a secret.
+// the value. The text of the error is printed only if [tokensource.Explain]
+// made the error, since any other text might hold a secret.
 type SecretFunc func(ctx context.Context) (tokensource.Secret, error)
 
 // Literal returns a SecretFunc that always returns value. It is nil if value is
@@ -41,10 +41,10 @@ func Literal(value string) SecretFunc {
 	}
 }
 
-// Env returns a SecretFunc that reads an environment variable. It is nil if name
-// is empty, and then counts as not set. Quote the value where you set the
-// variable: Pismo's secrets are full of punctuation with a meaning in shells and
-// .env files.
+// Env returns a SecretFunc that reads an environment variable. It is nil if
+// name is empty, and then counts as not set. Quote the value where you set the
+// variable: Pismo's secrets are full of punctuation with a meaning in shells
+// and .env files.
 func Env(name string) SecretFunc {
 	if name == "" {
 		return nil
@@ -66,9 +66,9 @@ const maxSecretFile = 4 << 10
 // and then counts as not set.
 //
 // The file holds the value in UTF-8, without quotes and without a byte order
-// mark, in at most 4 KiB. A line break at the end of the file (LF or CRLF) is not
-// part of the value. All other characters are, including spaces. To replace the
-// file, rename a new file over it: otherwise it could be read half-written.
+// mark, in at most 4 KiB. A line break at the end of the file (LF or CRLF) is
+// not part of the value. All other characters are, including spaces. To replace
+// the file, rename a new file over it: otherwise it could be read half-written.
 func File(path string) SecretFunc {
 	if path == "" {
 		return nil

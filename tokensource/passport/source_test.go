@@ -19,8 +19,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// grantHandler answers as Passport does, with a JWT for the account that is asked
-// for, to whoever has the secret.
+// grantHandler answers as Passport does. It returns a JWT for the requested
+// account if the secret is right.
 func grantHandler(t *testing.T, secret string) http.HandlerFunc {
 	t.Helper()
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,7 @@ func grantHandler(t *testing.T, secret string) http.HandlerFunc {
 	}
 }
 
-// signed returns a JWT of the kind Pismo issues: HS512, living 600 s.
+// signed returns a JWT like those of Pismo, with HS512 and a lifetime of 600 s.
 func signed(t *testing.T, account string) string {
 	t.Helper()
 	now := time.Now().Unix()
@@ -160,7 +160,7 @@ func TestSource_PicksUpRotatedSecret(t *testing.T) {
 		s.Credentials.Secret = passport.File(path)
 		source := newSource(t, s)
 
-		for cooldown := time.Duration(0); cooldown < time.Minute; { // It grows to five.
+		for cooldown := time.Duration(0); cooldown < time.Minute; { // The cooldown grows to five minutes.
 			time.Sleep(cooldown)
 			_, err := source.Token(t.Context(), tokensource.Organization())
 			cooldown = failedWith(t, err, tokensource.ErrCredentialsRejected).RetryAfter

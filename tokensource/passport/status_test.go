@@ -9,7 +9,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// The texts of bodies that something in front of Passport may answer with.
+// The bodies of answers that a firewall or a proxy in front of Passport may
+// give.
 const (
 	htmlPage = "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"
 	refusal  = `{"message":"Invalid credentials"}`

@@ -15,9 +15,9 @@ import (
 )
 
 // Validate reports every fault of the fields, as [*tokensource.ConfigError]
-// values joined by errors.Join. It returns nil if there is no fault. It sends no
-// request, and reads no environment variable and no file, since these may appear
-// later. No fault repeats a value. [tokensource.New] calls Validate.
+// values joined by errors.Join. It returns nil if there is no fault. It sends
+// no request, and reads no environment variable and no file, since these may
+// appear later. No fault repeats a value. [tokensource.New] calls Validate.
 func (s *S2S) Validate() error {
 	if s == nil {
 		return &tokensource.ConfigError{Field: "S2S", Reason: "is nil; set its BaseURL and Credentials"}
@@ -143,8 +143,8 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// hasControl reports whether s holds a control character other than the tab. The
-// value of a header field must not hold one (RFC 9110, section 5.5).
+// hasControl reports whether s holds a control character other than the tab.
+// The value of a header field must not hold one (RFC 9110, section 5.5).
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// faults returns the fields that err complains about.
+// faults returns the faulty fields that err names.
 func faults(t *testing.T, err error) (fields []string) {
 	t.Helper()
 	if err == nil {
@@ -178,7 +178,7 @@ func TestFields_RefuseDuplicates(t *testing.T) {
 	}
 }
 
-// A variable or a file may be filled after the configuration is checked.
+// A variable or a file may get its value after the configuration is checked.
 func TestValidate_AllowsMissingCredentials(t *testing.T) {
 	for name, credentials := range map[string]passport.Credentials{
 		"environment": passport.EnvCredentials("PISMOAUTH_TEST_NO_KEY", "PISMOAUTH_TEST_NO_SECRET"),

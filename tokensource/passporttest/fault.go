@@ -10,8 +10,8 @@ import (
 //
 // These functions return the faults, by what the client gets:
 //
-//   - no token: [Status], [RateLimited], [HTML], [Body], [Redirect307], [Reset],
-//     [Hang];
+//   - no token: [Status], [RateLimited], [HTML], [Body], [Redirect307],
+//     [Reset], [Hang];
 //   - a damaged or malformed answer: [Truncated], [Oversized], [Malformed];
 //   - a token of another account: [WrongAccount], [WrongAccountInToken],
 //     [WrongAccountInAnswer], [MixUp];

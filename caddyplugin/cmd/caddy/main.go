@@ -4,8 +4,8 @@
 //
 //	xcaddy build --with github.com/pismoauth/pismoauth/caddyplugin
 //
-// go install refuses this command at a version, because its go.mod has a replace
-// directive.
+// go install refuses this command at a version, because its go.mod has a
+// replace directive.
 package main
 
 import (

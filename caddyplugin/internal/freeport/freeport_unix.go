@@ -13,8 +13,8 @@ import (
 
 // Address returns a loopback address for a Caddy to listen on, or for nobody.
 // Until the test is over, nobody gets it who does not ask for it: a socket is
-// bound to it that does not listen, and lets others bind to it that share ports,
-// as Caddy's do.
+// bound to it that does not listen, and lets others bind to it that share
+// ports, as Caddy's do.
 func Address(tb testing.TB) string {
 	tb.Helper()
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)

@@ -13,8 +13,8 @@ const (
 	maxQuietPeriod = 10 * time.Minute
 )
 
-// relapseFactor is how many quiet times after its end a condition that begins anew is
-// taken for the same.
+// relapseFactor is how many quiet times after its end a condition that begins
+// anew is taken for the same.
 const relapseFactor = 10
 
 // A condition begins when something fails, and ends when that has not failed

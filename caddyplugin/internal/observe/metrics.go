@@ -56,8 +56,8 @@ func (m *Metrics) Stop() error {
 	return m.provider.Shutdown(context.Background())
 }
 
-// A capturingRegisterer is a registry that keeps the exporter's collector, so that
-// the collector can be registered where and as often as it is needed.
+// A capturingRegisterer is a registry that keeps the exporter's collector, so
+// that the collector can be registered where and as often as it is needed.
 type capturingRegisterer Metrics
 
 // Register implements [prometheus.Registerer].

@@ -1,5 +1,5 @@
-// Package observe tells operators what a client of the plugin does: by log lines
-// for changes of state, by metrics, and by spans.
+// Package observe tells operators what a client of the plugin does: by log
+// lines for changes of state, by metrics, and by spans.
 package observe
 
 import (
@@ -101,8 +101,8 @@ func (r *Report) TokenRefused() {
 	}
 }
 
-// RequestUnsent notes that a request to an upstream was not sent because of a fault
-// in the configuration, and what mends it. The client is not told why.
+// RequestUnsent notes that a request to an upstream was not sent because of a
+// fault in the configuration, and what mends it. The client is not told why.
 func (r *Report) RequestUnsent(upstream, remedy string) {
 	if r.misconfigured.begin() {
 		r.logger().Warn("a request is not sent, for a fault in the configuration",
@@ -110,8 +110,8 @@ func (r *Report) RequestUnsent(upstream, remedy string) {
 	}
 }
 
-// HealthCheckUnsent notes that a health check was not sent for want of a token, and
-// passed.
+// HealthCheckUnsent notes that a health check was not sent for want of a token,
+// and passed.
 func (r *Report) HealthCheckUnsent(err error) {
 	if r.healthChecksBare.begin() {
 		r.logger().Warn("health checks have no token, and count as passed", zap.Error(err))
@@ -121,8 +121,8 @@ func (r *Report) HealthCheckUnsent(err error) {
 // HealthCheckSent notes that a health check was sent with a token.
 func (r *Report) HealthCheckSent() { r.healthChecksBare.end() }
 
-// HealthCheckRefused notes that an upstream refused a health check without a token,
-// which passed.
+// HealthCheckRefused notes that an upstream refused a health check without a
+// token, which passed.
 func (r *Report) HealthCheckRefused(status int) {
 	if r.healthChecksRefused.begin() {
 		r.logger().Info("health checks are sent without a token; the upstream refuses them, and they count as passed; to check more, set health_account", zap.Int("status", status))

@@ -13,8 +13,8 @@ import (
 	"github.com/pismoauth/pismoauth/telemetry"
 )
 
-// Tracing gives each sending a span, where there is one to be its parent, and has
-// the upstream know it as the parent of its own: the traceparent that the
+// Tracing gives each sending a span, where there is one to be its parent, and
+// has the upstream know it as the parent of its own: the traceparent that the
 // directive tracing puts into the client's request is that of Caddy's span for
 // it.
 //
@@ -51,10 +51,10 @@ func isTraced(req *http.Request) bool {
 	return parent.IsValid() && !parent.IsRemote()
 }
 
-// LogTracingErrors has Caddy's default log show the errors of OpenTelemetry, in
-// its format. OpenTelemetry itself writes them to Go's standard logger, for which
-// a Caddyfile has no format. An error may quote a header field of a client, with
-// an account in it.
+// LogTracingErrors has Caddy's default log show the errors of OpenTelemetry,
+// in its format. OpenTelemetry itself writes them to Go's standard logger, for
+// which a Caddyfile has no format. An error may quote a header field of a
+// client, with an account in it.
 //
 // OpenTelemetry has one handler for the whole process. This one is the same for
 // every configuration.

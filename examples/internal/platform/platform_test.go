@@ -10,8 +10,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Each is found before the first request, and named.
-func TestFromEnvironment_NamesWhatIsMissing(t *testing.T) {
+// Each fault is found before the first request. The error names the variable.
+func TestFromEnvironment_NamesMissingVariable(t *testing.T) {
 	const url = "https://sandbox.pismolabs.io"
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")

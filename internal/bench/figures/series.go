@@ -33,15 +33,11 @@ func (s series) run(ctx context.Context, bench *suite, rows []row) ([][]pair, er
 			}
 			complete = false
 			fmt.Fprintf(os.Stderr, "\rround %2d, row %2d of %d ", round+1, i+1, len(rows))
-			if r.compares() && !machine.wait(ctx, s.patience) && round >= s.rounds {
-				continue // A further disturbed pair has no use.
-			}
-			p, err := s.measure(ctx, bench, r, round)
+			pairs, err := s.measureRow(ctx, bench, machine, r, round)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", r.what, err)
 			}
-			p.disturbed = r.compares() && !machine.idle()
-			results[i] = append(results[i], p)
+			results[i] = append(results[i], pairs...)
 		}
 		if complete {
 			break
@@ -49,6 +45,21 @@ func (s series) run(ctx context.Context, bench *suite, rows []row) ([][]pair, er
 	}
 	fmt.Fprintln(os.Stderr)
 	return results, nil
+}
+
+// measureRow returns the pair of a row in a round. It returns no pair if the
+// machine is busy after the regular rounds: a further disturbed pair has no
+// use.
+func (s series) measureRow(ctx context.Context, bench *suite, machine *idleDetector, r row, round int) ([]pair, error) {
+	if r.compares() && !machine.wait(ctx, s.patience) && round >= s.rounds {
+		return nil, nil
+	}
+	p, err := s.measure(ctx, bench, r, round)
+	if err != nil {
+		return nil, err
+	}
+	p.disturbed = r.compares() && !machine.idle()
+	return []pair{p}, nil
 }
 
 // complete reports whether a row has been measured often enough.

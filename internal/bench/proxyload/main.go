@@ -19,10 +19,9 @@
 //
 // The command prints a missed target as missed, and does not fail. It fails if
 // a request fails or gets a wrong answer. -rounds sets the number of rounds.
-// With
-// -quick it runs one short round. With -profile directory each proxy of the last
-// round, except Caddy, writes a processor profile there; the profile adds to
-// its processor time.
+// With -quick it runs one short round. With -profile directory each proxy of
+// the last round, except Caddy, writes a processor profile there; the profile
+// adds to its processor time.
 package main
 
 import (

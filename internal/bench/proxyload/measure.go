@@ -77,16 +77,8 @@ func (s series) round(ctx context.Context, p platform, connections, round int) (
 			err = errors.Join(err, started.stop())
 		}
 	}()
-	for i, v := range s.variants {
-		a := proxyConfig{Variant: v, Platform: p, Binary: s.binary}
-		if s.profiles != "" && round == s.rounds-1 {
-			a.Profile = filepath.Join(s.profiles, fmt.Sprintf("%d-connections-variant-%d.pprof", connections, i))
-		}
-		started, err := newPair(ctx, a, connections, s.warmUp)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", v, err)
-		}
-		pairs[v] = started
+	if err := s.startPairs(ctx, pairs, p, connections, round); err != nil {
+		return nil, err
 	}
 	for turn := range s.slices {
 		for _, v := range rotated(s.variants, round+turn) {
@@ -102,6 +94,23 @@ func (s series) round(ctx context.Context, p platform, connections, round int) (
 		}
 	}
 	return samples, nil
+}
+
+// startPairs adds a pair for each variant to pairs. The caller stops them, also
+// after an error.
+func (s series) startPairs(ctx context.Context, pairs map[variant]*pair, p platform, connections, round int) error {
+	for i, v := range s.variants {
+		config := proxyConfig{Variant: v, Platform: p, Binary: s.binary}
+		if s.profiles != "" && round == s.rounds-1 {
+			config.Profile = filepath.Join(s.profiles, fmt.Sprintf("%d-connections-variant-%d.pprof", connections, i))
+		}
+		started, err := newPair(ctx, config, connections, s.warmUp)
+		if err != nil {
+			return fmt.Errorf("%s: %w", v, err)
+		}
+		pairs[v] = started
+	}
+	return nil
 }
 
 // rotated returns the elements of s. Each turn begins with another element, and

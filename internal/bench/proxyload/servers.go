@@ -81,15 +81,11 @@ func reportUsage(l messages, profile string) error {
 			return err
 		}
 		if first && profile != "" {
-			file, err := os.Create(profile)
+			stop, err := startProfile(profile)
 			if err != nil {
 				return err
 			}
-			defer file.Close()
-			if err := pprof.StartCPUProfile(file); err != nil {
-				return err
-			}
-			defer pprof.StopCPUProfile()
+			defer stop()
 		}
 		spent, err := cpuTime()
 		if err != nil {
@@ -99,4 +95,21 @@ func reportUsage(l messages, profile string) error {
 			return err
 		}
 	}
+}
+
+// startProfile starts a profile of the processor time that is written to a file
+// of this name. The caller calls stop.
+func startProfile(name string) (stop func(), err error) {
+	file, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close()
+	}, nil
 }

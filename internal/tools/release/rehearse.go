@@ -113,8 +113,8 @@ func (h *rehearsal) prepare(ctx context.Context) error {
 	return nil
 }
 
-// consume compiles the program of the README in a module of its own, and runs it
-// against a fake of the platform.
+// consume compiles the program of the README in a module of its own, and runs
+// it against a fake of the platform.
 func (h *rehearsal) consume(ctx context.Context) error {
 	readme, err := os.ReadFile(filepath.Join(h.dir, "README.md"))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // An answer is an answer: an endpoint that rejects an account is not down.
 func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		token(t, src, acct(t, 1))
 		openBreaker(t, d, src, errDown)
@@ -31,9 +31,9 @@ func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
 
 // While the credentials are rejected, made-up accounts neither end that nor
 // prolong it.
-func TestBreaker_MadeUpTrialProvesNothing(t *testing.T) {
+func TestBreaker_MadeUpProbeChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		real := accts(t, 3)
 		for _, account := range real {
@@ -61,17 +61,17 @@ func TestBreaker_MadeUpTrialProvesNothing(t *testing.T) {
 	})
 }
 
-// A permit that was given before the breaker opened is not that of the trial.
-func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
+// A permit that was given before the breaker opened is not that of the probe.
+func TestBreaker_OnlyTheProbeEndsTheProbe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		early, trial := acct(t, 1), acct(t, 2)
+		d := &fakeIssuer{}
+		early, probe := acct(t, 1), acct(t, 2)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			switch account {
-			case early: // Began before the breaker opened, ends during the trial.
+			case early: // Began before the breaker opened, ends during the probe.
 				time.Sleep(2 * time.Second)
 				return tokensource.Grant{}, tokensource.NewError(tokensource.ErrMisconfigured, nil)
-			case trial:
+			case probe:
 				time.Sleep(3 * time.Second)
 			}
 			return d.Issue(ctx, account)
@@ -80,17 +80,17 @@ func TestBreaker_OnlyTheTrialEndsTheTrial(t *testing.T) {
 		synctest.Wait()
 		openBreaker(t, d, src, failure(tokensource.ErrRateLimited, 429, time.Second))
 		time.Sleep(1001 * time.Millisecond)
-		go func() { _, _ = src.Token(context.Background(), trial) }()
+		go func() { _, _ = src.Token(context.Background(), probe) }()
 		time.Sleep(1500 * time.Millisecond)
 		if e := wantNoToken(t, src, acct(t, 3), tokensource.ErrRateLimited); !e.Suppressed {
-			t.Error("a second trial began")
+			t.Error("a second probe began")
 		}
 	})
 }
 
-func TestBreaker_MisconfiguredTrialIsReleased(t *testing.T) {
+func TestBreaker_MisconfiguredProbeIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		openBreaker(t, d, src, errDown)
 		time.Sleep(time.Second)
@@ -103,7 +103,7 @@ func TestBreaker_MisconfiguredTrialIsReleased(t *testing.T) {
 
 func TestBreaker_HalfOpenAllowsOneIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: 100 * time.Millisecond}
+		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
 		openBreaker(t, d, src, failure(tokensource.ErrUnavailable, 503, 0))
 		time.Sleep(time.Second)
@@ -125,9 +125,9 @@ func TestBreaker_HalfOpenAllowsOneIssuance(t *testing.T) {
 	})
 }
 
-func TestBreaker_SuccessfulTrialClosesIt(t *testing.T) {
+func TestBreaker_SuccessfulProbeClosesIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		openBreaker(t, d, src, errDown)
 		d.fail(nil)
@@ -138,18 +138,18 @@ func TestBreaker_SuccessfulTrialClosesIt(t *testing.T) {
 	})
 }
 
-// A trial that fails when another issuance has opened the Source meanwhile is
-// one account's failure, and no more.
-func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
+// If another issuance has opened the breaker before the probe fails, the
+// probe's failure counts as the failure of one account.
+func TestBreaker_OvertakenProbeIsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
-		early, trial := acct(t, 1), acct(t, 2)
+		d := &fakeIssuer{}
+		early, probe := acct(t, 1), acct(t, 2)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
 			switch account {
-			case early: // Enters before the gate closes, succeeds during the trial.
+			case early: // Enters before the breaker opens, succeeds during the probe.
 				time.Sleep(2 * time.Second)
 				return opaque("early", 0), nil
-			case trial:
+			case probe:
 				time.Sleep(3 * time.Second)
 				return tokensource.Grant{}, failure(tokensource.ErrAccountRejected, 401, 0)
 			default:
@@ -164,7 +164,7 @@ func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 				openBreaker(t, d, src, failure(tokensource.ErrAccountRejected, 401, 0))
 			case 2:
 				time.Sleep(time.Second)
-				wantNoToken(t, src, trial, tokensource.ErrAccountRejected)
+				wantNoToken(t, src, probe, tokensource.ErrAccountRejected)
 			}
 			return nil, nil
 		})
@@ -173,11 +173,11 @@ func TestBreaker_OvertakenTrialIsNotCounted(t *testing.T) {
 	})
 }
 
-// All places are taken by calls that were left behind, until it is too late for
-// the one on trial.
-func TestBreaker_LateTrialIsReleased(t *testing.T) {
+// Calls that were left behind occupy all slots, until it is too late for the
+// probe.
+func TestBreaker_LateProbeIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{latency: time.Second}
+		d := &fakeIssuer{latency: time.Second}
 		hang := make(chan struct{})
 		hung := accts(t, 3)
 		src := newSource(t, issuerFunc(func(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {

@@ -15,11 +15,11 @@ func refuse(tok *tokensource.Token, endpoints int) {
 	}
 }
 
-// All tokens were revoked while the token endpoint is down: to send thousands of
-// requests with a refused token helps no one.
+// All tokens were revoked while the token endpoint is down. Thousands of
+// requests with a refused token help no caller.
 func TestReportRefused_StopsARevokedToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		tok := token(t, src, acct(t, 1))
 		d.fail(errDown)
@@ -44,7 +44,7 @@ func TestReportRefused_StopsARevokedToken(t *testing.T) {
 }
 
 func TestReportRefused_IgnoresOneEndpoint(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	tok := token(t, src, acct(t, 1))
 	for range 1000 {
@@ -56,7 +56,7 @@ func TestReportRefused_IgnoresOneEndpoint(t *testing.T) {
 }
 
 func TestReportAccepted_RefutesRefusals(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	tok := token(t, src, acct(t, 1))
 	refuse(tok, 2)
@@ -75,7 +75,7 @@ func TestReportAccepted_RefutesRefusals(t *testing.T) {
 // Several endpoints that refuse every token must not drive issuances either.
 func TestReportRefused_DrawsOnTheBudget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := &desk{}
+		d := &fakeIssuer{}
 		src := newSource(t, d)
 		for start := time.Now(); time.Since(start) < time.Minute; {
 			if tok, err := src.Token(t.Context(), acct(t, 1)); err == nil {
@@ -92,7 +92,7 @@ func TestReportRefused_DrawsOnTheBudget(t *testing.T) {
 }
 
 func TestReportRefused_SparesTheSuccessor(t *testing.T) {
-	d := &desk{}
+	d := &fakeIssuer{}
 	src := newSource(t, d)
 	tok := token(t, src, acct(t, 1))
 	next := renew(t, src, tok)
