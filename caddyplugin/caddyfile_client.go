@@ -98,11 +98,8 @@ func (a *App) unmarshalClient(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	if client.BaseURL == "" || client.ServerKey == "" || client.ServerSecret == "" {
-		return withLineOf(head, fmt.Errorf("client %s needs base_url, server_key and server_secret", name))
-	}
-	if err := client.validatePartial(); err != nil {
-		return withLineOf(head, fmt.Errorf("client %s: %w", name, err))
+	if err := client.validatePartial(name); err != nil {
+		return withLineOf(head, err)
 	}
 	if a.Clients == nil {
 		a.Clients = map[string]*Client{}
@@ -188,18 +185,25 @@ func baseURLFault(address string, allowHTTP bool) string {
 	return ""
 }
 
-// validatePartial returns which options do not go together, as far as that is
-// known before placeholders are replaced and files are read.
-func (c *Client) validatePartial() error {
+// validatePartial returns which options of a client are missing or do not go
+// together, as far as that is known before placeholders are replaced and files
+// are read.
+func (c *Client) validatePartial(name string) error {
+	if c.BaseURL == "" || c.ServerKey == "" || c.ServerSecret == "" {
+		return fmt.Errorf("client %s needs base_url, server_key and server_secret", name)
+	}
 	if !isPlaceholder(c.BaseURL) {
 		if fault := baseURLFault(c.BaseURL, c.DangerouslyAllowHTTP); fault != "" {
-			return &optionError{"base_url", errors.New(fault)}
+			return fmt.Errorf("client %s: %w", name, &optionError{"base_url", errors.New(fault)})
 		}
 	}
 	if c.Transport == nil || c.Transport.TLS == nil {
 		return nil
 	}
-	return c.checkTrust(c.Transport.TLS)
+	if err := c.checkTrust(c.Transport.TLS); err != nil {
+		return fmt.Errorf("client %s: %w", name, err)
+	}
+	return nil
 }
 
 // unmarshalHosts parses a list of hosts.
