@@ -77,6 +77,8 @@ func TestCaddyfile_FaultsNameTheirLine(t *testing.T) {
 		"no argument":              {inClient("secret_field"), "Caddyfile:7"},
 		"an argument too many":     {inClient("bare yes"), "Caddyfile:7"},
 		"not a URL":                {"{\n\tpismo {\n\t\tclient main {\n\t\t\tbase_url sandbox.pismolabs.io\n\t\t}\n\t}\n}\n", `base_url does not begin with "https://", at Caddyfile:4`},
+		"plain HTTP":               {strings.Replace(inClient(""), "https:", "http:", 1), `client main: base_url: scheme "http" would send the credentials in the clear; use "https", at Caddyfile:3`},
+		"two who are trusted":      {inClient("trusted_ca_certs a.pem\ntls_trust_pool file b.pem"), "client main: trusted_ca_certs: is set, and tls_trust_pool too; only one can tell, at Caddyfile:3"},
 		"hosts without hosts":      {inClient("hosts"), "Caddyfile:7"},
 		"a host with port":         {inClient("hosts sandbox.pismolabs.io:443"), `hosts: "sandbox.pismolabs.io:443" has a port; a certificate proves a name, not a port: leave it out, at Caddyfile:7`},
 		"a literal secret":         {strings.Replace(inClient(""), "{env.SECRET}", "hunter2", 1), "server_secret: is not one placeholder {env.*} or {file.*}; a value that stands in the configuration, as {$VAR} puts it there, ends in autosave.json and in the admin API's /config/, at Caddyfile:6"},

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	_ "github.com/pismoauth/pismoauth/caddyplugin/inspect" // The command "caddy pismo inspect".
+	"github.com/pismoauth/pismoauth/caddyplugin/internal/observe"
 )
 
 func init() {
@@ -114,6 +115,7 @@ func (a *App) Start() error {
 		client.activate()
 	}
 	activeApps.add(a)
+	observe.LogTracingErrors()
 	return nil
 }
 

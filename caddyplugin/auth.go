@@ -220,7 +220,7 @@ func (a *Auth) answerError(w http.ResponseWriter, r *http.Request, err error) er
 	case a.Errors == errorsHandle:
 		return routeError(w, err)
 	default:
-		middleware.ProblemOf(err).Answer(w, r)
+		answer(w, r, middleware.ProblemOf(err))
 		return nil
 	}
 }

@@ -123,21 +123,49 @@ func TestOutage_LeavesUpstreamHealthy(t *testing.T) {
 	}
 }
 
-// Without unhealthy_status, the same holds for a transport by itself.
+// The same holds for a transport by itself.
 func TestTransport_OwnFailureKeepsUpstream(t *testing.T) {
-	s := newFixture(t, passporttest.Config{})
-	s.start(s.caddyfile("", `reverse_proxy $PISMO {
-		fail_duration 30s
-		max_fails 1
-		transport pismo {
-			account {http.request.tls.client.subject}
-		}
-	}`))
-	for range 3 {
-		wantProblem(t, s.get(alice), http.StatusForbidden, "account-forbidden")
+	for _, unhealthy := range []string{"", "unhealthy_status 403", "unhealthy_status 2xx 4xx 5xx"} {
+		t.Run(unhealthy, func(t *testing.T) {
+			s := newFixture(t, passporttest.Config{})
+			s.start(s.caddyfile("", `reverse_proxy $PISMO {
+				fail_duration 30s
+				max_fails 1
+				`+unhealthy+`
+				transport pismo {
+					account {http.request.tls.client.subject}
+				}
+			}`))
+			for range 3 {
+				wantProblem(t, s.get(alice), http.StatusForbidden, "account-forbidden")
+			}
+			if len(s.warnings()) > 0 {
+				t.Errorf("it was logged: %s", s.warnings())
+			}
+		})
 	}
-	if len(s.warnings()) > 0 {
-		t.Errorf("it was logged: %s", s.warnings())
+}
+
+// An endpoint of the platform that always answers 401 is no reason to call the
+// platform dead: with reverse_proxy, a 401 is no 5xx.
+func TestTokenRefusal_LeavesUpstreamHealthy(t *testing.T) {
+	for name, site := range map[string]string{
+		"pismo_proxy":   "pismo_proxy $PISMO {\n account " + alice + "\n fail_duration 30s\n unhealthy_status 5xx\n}",
+		"errors handle": "pismo_proxy $PISMO {\n account " + alice + "\n errors handle\n fail_duration 30s\n unhealthy_status 502\n}",
+		"transport":     "reverse_proxy $PISMO {\n fail_duration 30s\n unhealthy_status 5xx\n transport pismo {\n account " + alice + "\n}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v1/refused" {
+					w.WriteHeader(http.StatusUnauthorized)
+				}
+			})})
+			s.start(s.caddyfile("", site))
+			for range 2 {
+				wantStatus(t, s.send(http.MethodGet, "/v1/refused", ""), http.StatusBadGateway)
+			}
+			wantStatus(t, s.get(alice), http.StatusOK)
+		})
 	}
 }
 

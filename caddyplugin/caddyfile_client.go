@@ -98,8 +98,8 @@ func (a *App) unmarshalClient(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	if client.BaseURL == "" || client.ServerKey == "" || client.ServerSecret == "" {
-		return withLineOf(head, fmt.Errorf("client %s needs base_url, server_key and server_secret", name))
+	if err := client.validatePartial(name); err != nil {
+		return withLineOf(head, err)
 	}
 	if a.Clients == nil {
 		a.Clients = map[string]*Client{}
@@ -169,9 +169,39 @@ func (c *Client) unmarshalBaseURL(d *caddyfile.Dispenser) error {
 		return err
 	}
 	// Whether the scheme may be http is known when all options are.
-	checked := &passport.S2S{BaseURL: c.BaseURL, Credentials: passport.EnvCredentials("-", "-"), DangerouslyAllowHTTP: true}
+	if fault := baseURLFault(c.BaseURL, true); fault != "" {
+		return d.Errf("base_url %s", fault)
+	}
+	return nil
+}
+
+// baseURLFault returns what is wrong with the address of an environment, or
+// nothing.
+func baseURLFault(address string, allowHTTP bool) string {
+	checked := &passport.S2S{BaseURL: address, Credentials: passport.EnvCredentials("-", "-"), DangerouslyAllowHTTP: allowHTTP}
 	if err, ok := errors.AsType[*tokensource.ConfigError](checked.Validate()); ok {
-		return d.Errf("base_url %s", err.Reason)
+		return err.Reason
+	}
+	return ""
+}
+
+// validatePartial returns which options of a client are missing or do not go
+// together, as far as that is known before placeholders are replaced and files
+// are read.
+func (c *Client) validatePartial(name string) error {
+	if c.BaseURL == "" || c.ServerKey == "" || c.ServerSecret == "" {
+		return fmt.Errorf("client %s needs base_url, server_key and server_secret", name)
+	}
+	if !isPlaceholder(c.BaseURL) {
+		if fault := baseURLFault(c.BaseURL, c.DangerouslyAllowHTTP); fault != "" {
+			return fmt.Errorf("client %s: %w", name, &optionError{"base_url", errors.New(fault)})
+		}
+	}
+	if c.Transport == nil || c.Transport.TLS == nil {
+		return nil
+	}
+	if err := c.checkTrust(c.Transport.TLS); err != nil {
+		return fmt.Errorf("client %s: %w", name, err)
 	}
 	return nil
 }

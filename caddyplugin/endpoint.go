@@ -99,18 +99,27 @@ func (c *Client) transportOptions() (*reverseproxy.HTTPTransport, error) {
 	if err := c.checkTransport(options); err != nil {
 		return nil, err
 	}
+	if err := c.checkTrust(&tlsOptions); err != nil {
+		return nil, err
+	}
 	if len(c.TrustedCACerts) == 0 {
 		return options, nil
-	}
-	//nolint:staticcheck // SA1019: deprecated options are in use all the same.
-	if tlsOptions.CARaw != nil || len(tlsOptions.RootCAPool)+len(tlsOptions.RootCAPEMFiles) > 0 {
-		return nil, &optionError{"trusted_ca_certs", errors.New("is set, and tls_trust_pool too; only one can tell")}
 	}
 	if err := checkAuthorities(c.TrustedCACerts); err != nil {
 		return nil, &optionError{"trusted_ca_certs", err}
 	}
 	options.TLS.CARaw = caddyconfig.JSONModuleObject(map[string][]string{"pem_files": c.TrustedCACerts}, "provider", "file", nil)
 	return options, nil
+}
+
+// checkTrust returns whether two options say who is trusted.
+func (c *Client) checkTrust(options *reverseproxy.TLSConfig) error {
+	//nolint:staticcheck // SA1019: deprecated options are in use all the same.
+	pool := options.CARaw != nil || len(options.RootCAPool)+len(options.RootCAPEMFiles) > 0
+	if pool && len(c.TrustedCACerts) > 0 {
+		return &optionError{"trusted_ca_certs", errors.New("is set, and tls_trust_pool too; only one can tell")}
+	}
+	return nil
 }
 
 // checkTransport returns which of the options cannot be had for token requests.

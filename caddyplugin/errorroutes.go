@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -29,24 +30,41 @@ func checkErrors(value string) error {
 // value is a secret of the transport's, so that no upstream can make one.
 const failureField = "Pismo-Failure"
 
-// addFailureRoute has a reverse_proxy return the errors of the transport. The
-// transport cannot return them itself: reverse_proxy counts an error against
-// the upstream. It does not count those of its response routes.
+// addFailureRoute has a response route of a reverse_proxy answer for the
+// errors of the transport. The transport cannot return the errors itself:
+// reverse_proxy counts an error against the upstream. It does not count those
+// of its response routes.
 func (t *Transport) addFailureRoute(proxy *reverseproxy.Handler) {
 	route := caddyhttp.ResponseHandler{
 		Match:  &caddyhttp.ResponseMatcher{Headers: http.Header{failureField: {t.health.mark}}},
-		Routes: caddyhttp.RouteList{{Handlers: []caddyhttp.MiddlewareHandler{failureHandler{}}}},
+		Routes: caddyhttp.RouteList{{Handlers: []caddyhttp.MiddlewareHandler{failureHandler{t.Errors}}}},
 	}
 	proxy.HandleResponse = slices.Insert(proxy.HandleResponse, 0, route)
 }
 
-// failureHandler is a handler that returns the error of the proxy which runs
-// it.
-type failureHandler struct{}
+// failureHandler is a handler that answers for the error of the proxy which
+// runs it.
+type failureHandler struct{ errors string } // The option errors.
 
-// ServeHTTP returns the error.
-func (failureHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	return routeError(w, requestStateOf(r.Context()).failure)
+// ServeHTTP returns the error, or answers the request with the problem.
+func (h failureHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	failure := requestStateOf(r.Context()).failure
+	if h.errors == errorsHandle {
+		return routeError(w, failure)
+	}
+	answer(w, r, middleware.ProblemOf(failure))
+	return nil
+}
+
+// uncountedStatus returns a status that the passive health checks do not count
+// against the upstream: the given one, if they do not count that.
+func (t *Transport) uncountedStatus(status int) int {
+	for _, candidate := range []int{status, http.StatusOK, http.StatusMultipleChoices, http.StatusBadRequest} {
+		if !slices.ContainsFunc(t.unhealthy, func(bad int) bool { return caddyhttp.StatusCodeMatches(candidate, bad) }) {
+			return candidate
+		}
+	}
+	return status // They count everything.
 }
 
 // routeError returns an error for the error routes.
@@ -70,13 +88,31 @@ func handlesErrors(ctx caddy.Context) bool {
 // Without them, Caddy would answer with nothing but a status.
 func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err error) error {
 	cause := requestStateOf(r.Context()).failure
+	if isNoUpstream(err) {
+		cause = err
+	}
 	if a.Errors == errorsHandle || a.errorRoutes || cause == nil || isOwnFailure(cause) || !errors.Is(err, cause) || hasErrorRoute(r, err) {
 		return err
 	}
 	problem := middleware.ProblemOf(cause)
+	if isNoUpstream(err) { // The status is that of reverse_proxy.
+		problem.Status, problem.Title = http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable)
+		problem.RetryAfter = time.Second
+	}
 	a.logger.Error("the platform cannot be reached", zap.Int("status", problem.Status), zap.Error(cause))
-	problem.Answer(w, r)
+	answer(w, r, problem)
 	return nil
+}
+
+// noUpstream is the text of the error with which reverse_proxy says that each
+// upstream is known to be down. The error is not exported.
+const noUpstream = "no upstreams available"
+
+// isNoUpstream reports whether reverse_proxy had no upstream to send a request
+// to.
+func isNoUpstream(err error) bool {
+	failure, ok := errors.AsType[caddyhttp.HandlerError](err)
+	return ok && failure.StatusCode == http.StatusServiceUnavailable && failure.Err != nil && failure.Err.Error() == noUpstream
 }
 
 // hasErrorRoute reports whether the server has an error route for a request

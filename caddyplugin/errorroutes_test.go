@@ -105,6 +105,60 @@ func TestUpstream_UnreachableIsAProblem(t *testing.T) {
 	}
 }
 
+// An upstream that is known to be down is not even tried.
+func TestUpstream_MarkedDownIsAProblem(t *testing.T) {
+	for name, test := range map[string]struct{ more, want string }{
+		"no route": {"", ""},
+		"a route":  {errorRoute, "sorry: 503"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newFixture(t, passporttest.Config{})
+			dead := freeport.Address(t)
+			s.start(s.caddyfile("", "pismo_proxy "+dead+" {\n account "+alice+"\n fail_duration 1m\n}\n"+test.more))
+			s.get(alice)
+			r := s.get(alice)
+			if test.want != "" {
+				if r.body != test.want {
+					t.Errorf("got %q", r.body)
+				}
+				return
+			}
+			wantProblem(t, r, http.StatusServiceUnavailable, "upstream-unreachable")
+			if r.header.Get("Retry-After") == "" {
+				t.Error("it does not say when to retry")
+			}
+		})
+	}
+}
+
+// What comes after pismo_auth may fail in the same way for a reason of its own.
+func TestAuth_PassesOtherErrorsOn(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
+	s.start(s.caddyfile("", "route {\n pismo_auth {\n account "+alice+"\n}\n error \"for maintenance\" 503\n}"))
+	if r := s.get(alice); r.status != http.StatusServiceUnavailable || r.body != "" {
+		t.Errorf("got %d %q", r.status, r.body)
+	}
+}
+
+// The directive intercept keeps the header of an answer, and replaces its body.
+func TestProblem_SurvivesIntercept(t *testing.T) {
+	const intercept = "intercept {\n @bad status 4xx 5xx\n handle_response @bad {\n respond \"sorry: {resp.status_code}\"\n}\n}\n"
+	for name, site := range map[string]string{
+		"no account":   "pismo_proxy $PISMO {\n account {nothing}\n}",
+		"transport":    "reverse_proxy $PISMO {\n transport pismo {\n account {nothing}\n}\n}",
+		"dead":         "pismo_proxy " + freeport.Address(t) + " {\n account " + alice + "\n}",
+		"left to Auth": "pismo_auth {\n account {nothing}\n}\nrespond ok",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newFixture(t, passporttest.Config{})
+			s.start(s.caddyfile("", "route {\n"+intercept+site+"\n}"))
+			if r := s.get(alice); !strings.HasPrefix(r.body, "sorry: ") {
+				t.Errorf("got %d %q", r.status, r.body)
+			}
+		})
+	}
+}
+
 // A subroute of the JSON configuration may have error routes of its own.
 func TestUpstream_UnreachableInASubroute(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})

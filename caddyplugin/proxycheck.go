@@ -43,7 +43,10 @@ func (t *Transport) checkProxy(ctx caddy.Context, proxy *reverseproxy.Handler) e
 	if err := t.provisionHealth(proxy.HealthChecks); err != nil {
 		return err
 	}
-	if t.Errors == errorsHandle {
+	if checks := proxy.HealthChecks; checks != nil && checks.Passive != nil {
+		t.unhealthy = checks.Passive.UnhealthyStatus
+	}
+	if t.Errors == errorsHandle || len(t.unhealthy) > 0 {
 		t.addFailureRoute(proxy)
 	}
 	t.warnPassiveHealth(ctx.Logger(), proxy)
@@ -59,13 +62,8 @@ func (t *Transport) warnPassiveHealth(logger *zap.Logger, proxy *reverseproxy.Ha
 		return
 	}
 	const advice = "an outage of the token endpoint will look like an upstream that is down; use pismo_proxy, or pismo_auth in front"
-	if checks := proxy.HealthChecks; checks != nil && checks.Passive != nil {
-		if len(checks.Passive.UnhealthyStatus) > 0 {
-			logger.Warn(advice, zap.String("option", "unhealthy_status"))
-		}
-		if checks.Passive.UnhealthyLatency > 0 {
-			logger.Warn(advice, zap.String("option", "unhealthy_latency"))
-		}
+	if checks := proxy.HealthChecks; checks != nil && checks.Passive != nil && checks.Passive.UnhealthyLatency > 0 {
+		logger.Warn(advice, zap.String("option", "unhealthy_latency"))
 	}
 	if len(proxy.CBRaw) > 0 || proxy.CB != nil {
 		logger.Warn(advice, zap.String("option", "circuit_breaker"))

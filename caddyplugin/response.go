@@ -13,9 +13,26 @@ import (
 // synthesize returns a problem as the response to req: reverse_proxy takes an
 // error of its transport for a failure of the upstream.
 func synthesize(problem middleware.Problem, req *http.Request) *http.Response {
-	answer := &responseRecorder{header: http.Header{}}
-	problem.Answer(answer, req)
-	return response(answer.status, answer.header, answer.body.Bytes(), req)
+	recorder := &responseRecorder{header: http.Header{}}
+	problem.Answer(recorder, req)
+	recorder.header.Del("Content-Length") // See unsizedWriter.
+	return response(recorder.status, recorder.header, recorder.body.Bytes(), req)
+}
+
+// answer answers a request with a problem.
+func answer(w http.ResponseWriter, r *http.Request, problem middleware.Problem) {
+	problem.Answer(unsizedWriter{w}, r)
+}
+
+// An unsizedWriter leaves the length of a response to the server. The directive
+// intercept may put another body in the place of the response's, and keeps the
+// header.
+type unsizedWriter struct{ http.ResponseWriter }
+
+// WriteHeader writes the header without Content-Length.
+func (w unsizedWriter) WriteHeader(status int) {
+	w.Header().Del("Content-Length")
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // response returns a response that nobody has sent.

@@ -105,8 +105,9 @@ func (t *Transport) answerError(req *http.Request, err error) *http.Response {
 		t.client.report.RequestUnsent(dialAddress(req.Context()), remedyOf(err))
 	}
 	resp := synthesize(problem, req)
-	if t.Errors == errorsHandle {
-		resp.Header.Set(failureField, t.health.mark)
+	resp.StatusCode = t.uncountedStatus(problem.Status)
+	if t.Errors == errorsHandle || resp.StatusCode != problem.Status {
+		resp.Header.Set(failureField, t.health.mark) // The failure route answers, with the status of the problem.
 	}
 	return resp
 }

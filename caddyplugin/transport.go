@@ -30,10 +30,10 @@ func init() {
 // sockets.
 //
 // Requests that cannot be sent for a reason of ours are answered with problem
-// details, so that `reverse_proxy` does not count them against the upstream. It
-// cannot tell those from an upstream's own answers in `unhealthy_status`,
-// `unhealthy_latency` and a circuit breaker: use `pismo_auth` in front, which
-// answers most of them before an upstream is chosen.
+// details, so that `reverse_proxy` does not count them against the upstream,
+// with `unhealthy_status` either. It cannot tell those from an upstream's own
+// answers in `unhealthy_latency` and a circuit breaker: use `pismo_auth` in
+// front, which answers most of them before an upstream is chosen.
 //
 // Active health checks are sent without a token, unless `health_account` says
 // for whom. What is no fault of the upstream's passes: that it refuses a check
@@ -91,7 +91,8 @@ type Transport struct {
 	base       baseTransport
 	authorized *transport.Transport
 	health     healthChecks
-	setsHost   bool // The configuration sets the Host of requests.
+	setsHost   bool  // The configuration sets the Host of requests.
+	unhealthy  []int // The option unhealthy_status of the reverse_proxy.
 }
 
 // newTransport returns a Transport to be configured.

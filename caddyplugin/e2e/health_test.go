@@ -49,10 +49,9 @@ func (c *server) wantUpstreamsHealthy(tb testing.TB) {
 
 func TestBadAccount_LeavesUpstreamHealthy(t *testing.T) {
 	t.Parallel()
-	lenient := slices.DeleteFunc(slices.Clone(strictPassiveHealth), func(option string) bool { return strings.HasPrefix(option, "unhealthy_status") })
 	for name, directive := range map[string]func(upstream string) string{
 		"pismo_proxy":     func(upstream string) string { return pismoProxy(upstream, strictPassiveHealth...) },
-		"transport pismo": func(upstream string) string { return transportOnly(upstream, lenient...) },
+		"transport pismo": func(upstream string) string { return transportOnly(upstream, strictPassiveHealth...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

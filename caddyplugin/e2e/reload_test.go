@@ -76,7 +76,7 @@ func TestReload_SurvivesRevocationsUnderLoad(t *testing.T) {
 	s := serverConfig{global: p.client(), sites: site(address, pismoProxy(p.Host())), env: p.env()}
 	c := start(t, s)
 
-	const revocations, reloads = 3, 12
+	const revocations, reloads = 3, 21
 	l := startLoad(t, connections, alternatingUsers(newClient(t, address, connections)))
 	for revoked := range revocations {
 		l.awaitMore(t, 4*connections)

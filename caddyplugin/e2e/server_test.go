@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -39,6 +40,7 @@ type serverConfig struct {
 	global string   // what is in the global options of its Caddyfile
 	sites  string   // what stands after them
 	env    []string // what is in its environment, beside the necessary
+	format string   // of its log; json if it is empty
 }
 
 // caddyfile returns the whole Caddyfile. The server keeps to itself: its admin
@@ -52,7 +54,7 @@ func (s serverConfig) caddyfile(admin string) string {
 	grace_period 5s
 	log {
 		output stderr
-		format json
+		format ` + cmp.Or(s.format, "json") + `
 		level DEBUG
 	}
 ` + s.global + `

@@ -3,9 +3,12 @@ package observe
 import (
 	"net/http"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/contrib/propagators/autoprop"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
 
 	"github.com/pismoauth/pismoauth/telemetry"
 )
@@ -46,4 +49,17 @@ func (t Tracing) CloseIdleConnections() {
 func isTraced(req *http.Request) bool {
 	parent := trace.SpanContextFromContext(req.Context())
 	return parent.IsValid() && !parent.IsRemote()
+}
+
+// LogTracingErrors has Caddy's default log show the errors of OpenTelemetry,
+// in its format. OpenTelemetry itself writes them to Go's standard logger, for
+// which a Caddyfile has no format. An error may quote a header field of a
+// client, with an account in it.
+//
+// OpenTelemetry has one handler for the whole process. This one is the same for
+// every configuration.
+func LogTracingErrors() {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		caddy.Log().Named("tracing").Info("OpenTelemetry has an error", zap.Error(err))
+	}))
 }
