@@ -2,7 +2,6 @@ package caddyplugin_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -197,19 +196,7 @@ func TestAuth_ClientGoneIs499(t *testing.T) {
 			s := newFixture(t, passporttest.Config{})
 			s.pismo.FailAlways(passporttest.Hang())
 			s.start(s.caddyfile("", "log\n"+site))
-			ctx, leave := context.WithCancel(t.Context())
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/v1/accounts/"+alice, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			go func() {
-				_ = s.pismo.Await(t.Context(), func(c passporttest.Counts) bool { return c.TokenRequests == 1 })
-				leave()
-			}()
-			if resp, err := http.DefaultClient.Do(req); err == nil {
-				_ = resp.Body.Close()
-				t.Fatalf("got status %d", resp.StatusCode)
-			}
+			s.leaveWhileTokenIsIssued()
 			s.pismo.Heal()
 			s.await("it was not logged", func() bool {
 				for _, line := range s.log() {

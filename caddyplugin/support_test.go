@@ -196,6 +196,26 @@ func (s *fixture) send(method, path, body string, edits ...func(*http.Request)) 
 	return reply{resp.StatusCode, resp.Header, string(read)}
 }
 
+// leaveWhileTokenIsIssued sends a request for alice, and leaves when its token
+// request has arrived.
+func (s *fixture) leaveWhileTokenIsIssued() {
+	s.t.Helper()
+	ctx, leave := context.WithCancel(s.t.Context())
+	defer leave()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/v1/accounts/"+alice, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		_ = s.pismo.Await(s.t.Context(), func(c passporttest.Counts) bool { return c.TokenRequests == 1 })
+		leave()
+	}()
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		_ = resp.Body.Close()
+		s.t.Fatalf("got status %d", resp.StatusCode)
+	}
+}
+
 // get sends a GET for an account's data.
 func (s *fixture) get(account string, edits ...func(*http.Request)) reply {
 	s.t.Helper()
