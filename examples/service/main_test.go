@@ -34,6 +34,7 @@ type fixture struct {
 	*testing.T
 	pismo  *passporttest.Server
 	key    *rsa.PrivateKey
+	env    map[string]string
 	public string // the address for the app
 	admin  string
 	log    *logBuffer
@@ -80,7 +81,7 @@ func start(t *testing.T, config passporttest.Config) *fixture {
 			t.Fatal(err)
 		}
 	}
-	env := map[string]string{
+	f.env = map[string]string{
 		"PISMO_BASE_URL": f.pismo.URL(), "CREDENTIALS_DIRECTORY": directory, "READY_ACCOUNT": account,
 		"JWT_ISSUER": "login", "JWT_AUDIENCE": "app", "JWT_PUBLIC_KEY_FILE": filepath.Join(directory, "public.pem"),
 		"LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0",
@@ -88,17 +89,19 @@ func start(t *testing.T, config passporttest.Config) *fixture {
 	ctx, stop := context.WithCancel(t.Context())
 	f.stop = stop
 	go func() {
-		f.ended <- run(ctx, func(name string) string { return env[name] }, slog.New(slog.NewJSONHandler(f.log, nil)))
+		f.ended <- run(ctx, f.getenv, slog.New(slog.NewJSONHandler(f.log, nil)))
 	}()
 	t.Cleanup(stop)
 	f.awaitListening()
 	return f
 }
 
+func (f *fixture) getenv(name string) string { return f.env[name] }
+
 // awaitListening finds the addresses in the log.
 func (f *fixture) awaitListening() {
 	f.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	f.await("the service listens", func() bool {
 		for line := range strings.Lines(f.log.String()) {
 			var entry struct {
 				Address string `json:"address"`
@@ -106,7 +109,7 @@ func (f *fixture) awaitListening() {
 			}
 			if json.Unmarshal([]byte(line), &entry) == nil && entry.Address != "" {
 				f.public, f.admin = entry.Address, entry.Admin
-				return
+				return true
 			}
 		}
 		select {
@@ -114,8 +117,20 @@ func (f *fixture) awaitListening() {
 			f.Fatalf("the service ended: %v", err)
 		default:
 		}
+		return false
+	})
+}
+
+// await waits until done reports true.
+func (f *fixture) await(what string, done func() bool) {
+	f.Helper()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(patience); !done(); <-look.C {
+		if time.Now().After(deadline) {
+			f.Fatalf("not within %v: %s", patience, what)
+		}
 	}
-	f.Fatal("the service does not listen")
 }
 
 func (f *fixture) get(address, path, bearer string) (int, string) {
@@ -219,9 +234,7 @@ func TestRun_DrainsRunningRequests(t *testing.T) {
 	}()
 	<-arrived
 	f.stop()
-	for deadline := time.Now().Add(patience); !refuses(f.public) && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	f.await("nobody listens any more", func() bool { return refuses(f.public) })
 	close(release)
 	if text := <-answered; text != "done" {
 		t.Errorf("the running request got %q", text)
@@ -258,20 +271,9 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 }
 
 func TestRun_FailsWithoutItsSecret(t *testing.T) {
-	key := filepath.Join(t.TempDir(), "public.pem")
 	f := start(t, passporttest.Config{})
-	public, err := x509.MarshalPKIXPublicKey(&f.key.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{
-		"PISMO_BASE_URL": f.pismo.URL(), "CREDENTIALS_DIRECTORY": t.TempDir(), "READY_ACCOUNT": account,
-		"JWT_ISSUER": "login", "JWT_AUDIENCE": "app", "JWT_PUBLIC_KEY_FILE": key,
-	}
-	err = run(t.Context(), func(name string) string { return env[name] }, slog.New(slog.DiscardHandler))
+	f.env["CREDENTIALS_DIRECTORY"] = t.TempDir() // The service has read its environment.
+	err := run(t.Context(), f.getenv, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "server_key") {
 		t.Errorf("got error %v, want the file that is missing", err)
 	}
