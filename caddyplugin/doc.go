@@ -32,7 +32,7 @@ reverse_proxy sends to Pismo.
   - pismo_auth finds the account of a request and makes sure that a token can be
     had. Take it with a reverse_proxy of your own, which has the transport.
   - transport pismo is the transport of a reverse_proxy: it sends requests with
-    the token of the account that pismo_auth has found, or that it is told.
+    the token of the account that pismo_auth has found, or that its configuration names.
 
 # Caddyfile
 

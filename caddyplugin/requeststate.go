@@ -51,7 +51,7 @@ func (in *requestState) retryGroupOf(proxy *Transport) *transport.RetryGroup {
 var errBodyUnreadable = errors.New("pismoauth: the body of the request could not be read")
 
 // A clientBody is the body of a client's request. It remembers that it could
-// not be read, which the transport beneath may report as a failure of the
+// not be read, which the transport below may report as a failure of the
 // upstream.
 type clientBody struct {
 	io.ReadCloser

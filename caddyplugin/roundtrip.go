@@ -16,7 +16,7 @@ import (
 
 // RoundTrip sends a request with the token of its account. What fails for a
 // reason of ours is a response, unless the client has gone; errors are those of
-// the transport beneath.
+// the transport below.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.health.isHealthCheck(req) {
 		return t.sendHealthCheck(req)
@@ -35,7 +35,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		sendHeadAtOnce(resp)
 		return resp, nil
 	case clientGone(req.Context()) && !errors.Is(err, errBodyUnreadable): // A server that waits no longer for a body has gone, too.
-		return nil, context.Canceled // As reverse_proxy expects it, whatever the transport beneath makes of it.
+		return nil, context.Canceled // As reverse_proxy expects it, whatever the transport below makes of it.
 	case !isOwnFailure(err):
 		return nil, err
 	default:

@@ -109,7 +109,7 @@ func (Transport) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision finds the client, checks the options and the upstreams, and sets up
-// the transport beneath.
+// the transport below.
 func (t *Transport) Provision(ctx caddy.Context) error {
 	client, err := clientOf(ctx, t.Client)
 	if err != nil {
@@ -151,7 +151,7 @@ func (t *Transport) provisionTransports(ctx caddy.Context) error {
 		Hosts:         hosts,
 		Base:          t.base,
 		Hooks:         t.client.metrics.Telemetry.TransportHooks(),
-		MaxAttempts:   1, // reverse_proxy tries again as it is told to.
+		MaxAttempts:   1, // reverse_proxy makes further attempts, by its own options.
 		MaxReplayBody: t.MaxReplayBody,
 	})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// dialTarget is what a request has for the transport beneath: the address that
+// dialTarget is what a request has for the transport below: the address that
 // is dialed for a URL, and a Host.
 type dialTarget struct {
 	url  url.URL

@@ -119,7 +119,7 @@ func TestAbort_WaitingClientGetsNoSuccess(t *testing.T) {
 // ErrorHandler. Without a server of net/http, as behind an adapter for another
 // server, no one recovers a panic, and a plain return would answer 200.
 func TestAbort_SetsStatusBeforePanic(t *testing.T) {
-	for name, server := range map[string]any{"beneath a server": new(http.Server), "by itself": nil} {
+	for name, server := range map[string]any{"below a server": new(http.Server), "by itself": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hanging := issuerFunc(func(ctx context.Context, _ tokensource.Account) (tokensource.Grant, error) {
@@ -261,7 +261,7 @@ func TestNewProxy_EarlyHintsHideNoStatus(t *testing.T) {
 				return struct{ http.ResponseWriter }{&committing{ResponseWriter: w}}
 			})
 		}, false},
-		"beneath a TimeoutHandler": {func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") }, false},
+		"below a TimeoutHandler": {func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") }, false},
 	} {
 		for protocol, start := range startByProtocol {
 			t.Run(name+"/"+protocol, func(t *testing.T) {

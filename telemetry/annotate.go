@@ -15,8 +15,8 @@ import (
 )
 
 // AnnotateSpans returns an [http.RoundTripper] that completes the spans of HTTP
-// requests. Put it beneath the RoundTripper that makes those spans, which is
-// beneath the [transport.Transport]:
+// requests. Put it below the RoundTripper that makes those spans, which is
+// below the [transport.Transport]:
 //
 //	transport.Config{Base: otelhttp.NewTransport(telemetry.AnnotateSpans(transport.NewBase()))}
 //
@@ -28,7 +28,7 @@ import (
 // https://api.example/v1/accounts/REDACTED. AnnotateSpans makes no span.
 //
 // otelhttp sends a copy of the request. The copy loses the values of trailers,
-// which the caller sets while the body is read. Beneath a
+// which the caller sets while the body is read. Below a
 // [transport.Transport], AnnotateSpans restores them.
 //
 // In another place, AnnotateSpans does no harm with the OpenTelemetry SDK: it

@@ -103,7 +103,7 @@
 //	transport.NewBase          or another base
 //
 // Above the Transport, otelhttp would see neither the replay nor the 401 before
-// it. Beneath otelhttp, the context has the span of exactly this attempt, which
+// it. Below otelhttp, the context has the span of exactly this attempt, which
 // is why [AnnotateSpans] is there. Issuances are requests of their own; the
 // same two layers in passport.S2S.Client make their HTTP spans. Pass otelhttp
 // the propagators that you want, with otelhttp.WithPropagators. The global

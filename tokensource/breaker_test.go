@@ -279,7 +279,7 @@ func TestBreaker_RetryAfterIsTheRealWait(t *testing.T) {
 			failed := wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
 			suppressed := wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
 			if failed.Suppressed || !suppressed.Suppressed || failed.RetryAfter != suppressed.RetryAfter {
-				t.Fatalf("the one that failed is told %v, the one after it %v", failed.RetryAfter, suppressed.RetryAfter)
+				t.Fatalf("the failed caller got RetryAfter %v, the next caller %v", failed.RetryAfter, suppressed.RetryAfter)
 			}
 			time.Sleep(failed.RetryAfter)
 		}

@@ -85,7 +85,7 @@ type AcquireInfo struct {
 	Issuance uint64
 	// Repeated means that the same request has had a token of this Source
 	// and account before: its context carries that token, see
-	// [ContextWithToken]. This happens to a transport beneath a middleware,
+	// [ContextWithToken]. This happens to a transport below a middleware,
 	// and to a retry. Do not count such a call as another request.
 	Repeated bool
 }

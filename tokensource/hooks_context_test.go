@@ -150,6 +150,6 @@ func TestJoinHooks_Nests(t *testing.T) {
 		t.Error("hooks joined of none are not none")
 	}
 	if got := call(tokensource.JoinHooks(silent, silent)); len(got) != 0 {
-		t.Errorf("two that do not want to know are told %q", got)
+		t.Errorf("hooks without a function were called: %q", got)
 	}
 }

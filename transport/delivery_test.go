@@ -100,7 +100,7 @@ func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 					body(req)
 					switch key {
 					case "":
-					case "without a value": // By which net/http is told, too.
+					case "without a value": // net/http takes this for a key, too.
 						req.Header["Idempotency-Key"] = nil
 					default:
 						req.Header[key] = []string{"k1"}
@@ -117,7 +117,7 @@ func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 	}
 }
 
-// Something beneath the transport may add the key.
+// Something below the transport may add the key.
 func TestPayment_DeliveredOnceWhoeverSetsItsKey(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		f := newHangUpServer(t)

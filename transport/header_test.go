@@ -139,7 +139,7 @@ func TestClientTrace_IsNotToldOfToken(t *testing.T) {
 	}
 }
 
-// Telemetry beneath the transport sees the caller's context.
+// Telemetry below the transport sees the caller's context.
 func TestClientTrace_LeavesContextValues(t *testing.T) {
 	type key struct{}
 	w := &fakeBase{}

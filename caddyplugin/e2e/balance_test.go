@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Whatever the load balancer is told, it makes as many attempts with
+// For every option of the load balancer, it makes as many attempts with
 // authentication as without.
 func TestRetry_SameAttemptsAsReverseProxy(t *testing.T) {
 	t.Parallel()

@@ -133,7 +133,7 @@ func TestSecretFile_MissingOneIsNamed(t *testing.T) {
 	got := newClient(t, address, 1).get(t, "/v1/accounts/"+alice)
 	wantProblem(t, got, http.StatusInternalServerError, "misconfigured")
 	if strings.Contains(got.body, file) {
-		t.Error("the client is told the file")
+		t.Error("the answer to the client names the file")
 	}
 	if warning := lines(lines(c.logged(), `"logger":"pismo"`), `"level":"warn"`); !strings.Contains(warning, file) {
 		t.Errorf("the log does not name the file: %s", warning)

@@ -20,7 +20,7 @@ const carol = "102681873"
 // accounts are those of the users whom the sites know.
 var accounts = map[string]string{"alice": alice, "bob": bob}
 
-// A fakePlatform is the fake server, and how a server is told of it.
+// A fakePlatform is the fake server, with the configuration that names it.
 type fakePlatform struct{ *passporttest.Server }
 
 func newPlatform(tb testing.TB, config passporttest.Config) fakePlatform {

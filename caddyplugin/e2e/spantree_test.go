@@ -16,7 +16,7 @@ const (
 	inboundSpan  = "00f067aa0ba902b7"
 )
 
-// wantTrace is what traced has to leave beneath the client's span: a request
+// wantTrace is what traced has to leave below the client's span: a request
 // that needs a token; and one whose token is refused, so that there are the
 // refused sending, the renewal, and the replay.
 const wantTrace = `inbound
@@ -57,7 +57,7 @@ type exportedSpan struct {
 	attributes       map[string]string
 }
 
-// drawTree draws the spans beneath one, in the order of their beginnings.
+// drawTree draws the spans below one, in the order of their beginnings.
 func drawTree(spans []exportedSpan, parent, indent string) string {
 	var children []exportedSpan
 	for _, span := range spans {

@@ -192,16 +192,16 @@ func TestRouters_UpgradeOrSayWhyNot(t *testing.T) {
 		mount func(http.Handler) http.Handler
 		want  int
 	}{
-		"gin":                              {mounts["gin.Default"], http.StatusSwitchingProtocols},
-		"gin with a body logger":           {mounts["gin with a body logger"], http.StatusSwitchingProtocols},
-		"echo":                             {mounts["echo"], http.StatusSwitchingProtocols},
-		"chi":                              {mounts["chi"], http.StatusSwitchingProtocols},
-		"gorilla/mux":                      {mounts["gorilla/mux"], http.StatusSwitchingProtocols},
-		"gin beneath a TimeoutHandler":     {beneathTimeoutHandler("gin.Default"), http.StatusNotImplemented},
-		"echo beneath a TimeoutHandler":    {beneathTimeoutHandler("echo"), http.StatusNotImplemented},
-		"chi beneath a TimeoutHandler":     {beneathTimeoutHandler("chi"), http.StatusNotImplemented},
-		"gorilla beneath a TimeoutHandler": {beneathTimeoutHandler("gorilla/mux"), http.StatusNotImplemented},
-		"gin with a body logger beneath a TimeoutHandler": {beneathTimeoutHandler("gin with a body logger"), 0},
+		"gin":                            {mounts["gin.Default"], http.StatusSwitchingProtocols},
+		"gin with a body logger":         {mounts["gin with a body logger"], http.StatusSwitchingProtocols},
+		"echo":                           {mounts["echo"], http.StatusSwitchingProtocols},
+		"chi":                            {mounts["chi"], http.StatusSwitchingProtocols},
+		"gorilla/mux":                    {mounts["gorilla/mux"], http.StatusSwitchingProtocols},
+		"gin below a TimeoutHandler":     {beneathTimeoutHandler("gin.Default"), http.StatusNotImplemented},
+		"echo below a TimeoutHandler":    {beneathTimeoutHandler("echo"), http.StatusNotImplemented},
+		"chi below a TimeoutHandler":     {beneathTimeoutHandler("chi"), http.StatusNotImplemented},
+		"gorilla below a TimeoutHandler": {beneathTimeoutHandler("gorilla/mux"), http.StatusNotImplemented},
+		"gin with a body logger below a TimeoutHandler": {beneathTimeoutHandler("gin with a body logger"), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			open := make(chan struct{}, 1)
@@ -242,7 +242,7 @@ func TestRouters_UpgradeOrSayWhyNot(t *testing.T) {
 	}
 }
 
-// The Flush of gin and echo panics where nothing beneath can be flushed, and an
+// The Flush of gin and echo panics where nothing below can be flushed, and an
 // answer without a length is flushed.
 func TestRouters_StreamBeneathTimeoutHandler(t *testing.T) {
 	for name := range mounts {
@@ -270,8 +270,8 @@ func TestRouters_InformationHidesNoRefusal(t *testing.T) {
 	})})
 	for name, mount := range mounts {
 		for protocol, start := range protocols {
-			for beneath, handler := range map[string]func(http.Handler) http.Handler{
-				"": mount, ", beneath a TimeoutHandler": beneathTimeoutHandler(name),
+			for below, handler := range map[string]func(http.Handler) http.Handler{
+				"": mount, ", below a TimeoutHandler": beneathTimeoutHandler(name),
 			} {
 				for _, expect := range []string{"", "100-continue"} {
 					proxy, _ := newProxy(t, pismo, forAliceAlways(t))
@@ -280,7 +280,7 @@ func TestRouters_InformationHidesNoRefusal(t *testing.T) {
 					req.Header.Set("Expect", expect)
 					resp := must(client.Do(req))(t)
 					_ = read(t, resp)
-					check(t, name+" over "+protocol+beneath+": status after "+expect, resp.StatusCode, http.StatusPaymentRequired)
+					check(t, name+" over "+protocol+below+": status after "+expect, resp.StatusCode, http.StatusPaymentRequired)
 				}
 			}
 		}

@@ -253,18 +253,18 @@ func dump(log *slog.Logger, next http.RoundTripper) http.RoundTripper {
 
 // end
 
-// A logger above the transport sees no token; beneath, it sees it, and on the
+// A logger above the transport sees no token; below, it sees it, and on the
 // issuer's client the secret too.
 func TestLoggers_SeeTokenBeneathOnly(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{ServerSecret: "a-secret-of-the-server"})
-	var above, beneath, issuing bytes.Buffer
+	var above, below, issuing bytes.Buffer
 	logger := func(buffer *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(buffer, nil)) }
 	issuer := pismo.Issuer()
 	base := transport.NewBase()
 	t.Cleanup(base.CloseIdleConnections)
 	issuer.Client = &http.Client{Transport: dump(logger(&issuing), base)}
 	source := must(newTokenSource(issuer))(t)
-	authenticated := newTransport(t, pismo, over(dump(logger(&beneath), base)), func(config *transport.Config) { config.Source = source })
+	authenticated := newTransport(t, pismo, over(dump(logger(&below), base)), func(config *transport.Config) { config.Source = source })
 	client := &http.Client{Transport: dump(logger(&above), authenticated), Timeout: time.Minute}
 	for range 2 {
 		pismo.Revoke(alice)
@@ -274,13 +274,13 @@ func TestLoggers_SeeTokenBeneathOnly(t *testing.T) {
 	check(t, "above: the request", strings.Contains(above.String(), "/v1/payments"), true)
 	check(t, "above: the token", strings.Contains(above.String(), token), false)
 	check(t, "above: any token", strings.Contains(above.String(), "Bearer "), false)
-	check(t, "beneath: the token", strings.Contains(beneath.String(), token), true)
-	check(t, "beneath: the secret", strings.Contains(beneath.String(), "a-secret-of-the-server"), false)
+	check(t, "below: the token", strings.Contains(below.String(), token), true)
+	check(t, "below: the secret", strings.Contains(below.String(), "a-secret-of-the-server"), false)
 	check(t, "on the issuer's client: the token", strings.Contains(issuing.String(), token), true)
 	check(t, "on the issuer's client: the secret", strings.Contains(issuing.String(), "a-secret-of-the-server"), true)
 }
 
-// The caller's httptrace is told everything but the token.
+// The caller's httptrace gets every field but the token.
 func TestHTTPTrace_IsNotToldOfToken(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated, ctx := newTransport(t, pismo), forAlice(t)
@@ -302,7 +302,7 @@ func TestHTTPTrace_IsNotToldOfToken(t *testing.T) {
 	check(t, "the trace was told of Authorization", strings.Contains(strings.ToLower(fields.String()), "authorization"), false)
 }
 
-// A trace that is added beneath the transport is told everything.
+// A trace that is added below the transport gets every field.
 func TestHTTPTrace_IsToldOfTokenBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	var fields logged

@@ -41,7 +41,8 @@ func TestOAPICodegen_SendsToken(t *testing.T) {
 	check(t, "accepted", pismo.Counts().Accepted, 2)
 }
 
-// A program that has always written its token into the parameter is told so.
+// A program that has always written its token into the parameter gets an error
+// that says so.
 func TestOAPICodegen_RefusesOtherToken(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated := newTransport(t, pismo)

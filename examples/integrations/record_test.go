@@ -43,7 +43,7 @@ func TestVCR_RecordsNoTokenAbove(t *testing.T) {
 	check(t, "the cassette has an Authorization", strings.Contains(strings.ToLower(recorded), "authorization"), false)
 }
 
-// Beneath the transport the recorder sees the token, and has to leave it out.
+// Below the transport the recorder sees the token, and has to leave it out.
 // The fake server's tokens are others each time, and so the matcher ignores
 // them.
 func TestVCR_LeavesTokenOutBeneath(t *testing.T) {
@@ -51,7 +51,7 @@ func TestVCR_LeavesTokenOutBeneath(t *testing.T) {
 	path, base, token := filepath.Join(t.TempDir(), "payments"), transport.NewBase(), ""
 	t.Cleanup(base.CloseIdleConnections)
 	for range 2 {
-		// recipe: vcr-beneath
+		// recipe: vcr-below
 		recording, err := recorder.New(path, recorder.WithRealTransport(base),
 			recorder.WithMatcher(cassette.NewDefaultMatcher(cassette.WithIgnoreAuthorization())),
 			recorder.WithHook(func(i *cassette.Interaction) error {

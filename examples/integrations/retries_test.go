@@ -192,7 +192,7 @@ func TestGobreaker_OpensForMistakesByDefault(t *testing.T) {
 	check(t, "state", breaker.State(), gobreaker.StateOpen)
 }
 
-// A breaker that counts connections belongs beneath the transport. When it is
+// A breaker that counts connections belongs below the transport. When it is
 // open, it is asked once, and not again after waits.
 func TestGobreaker_OpenIsAskedOnceBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
@@ -203,7 +203,7 @@ func TestGobreaker_OpenIsAskedOnceBeneath(t *testing.T) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 
-	// recipe: gobreaker-beneath
+	// recipe: gobreaker-below
 	breaker := gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{})
 	guarded := roundTripper(func(req *http.Request) (*http.Response, error) {
 		return breaker.Execute(func() (*http.Response, error) { return base.RoundTrip(req) })

@@ -29,12 +29,12 @@ func newSpans(t *testing.T) (*tracetest.SpanRecorder, otelhttp.Option) {
 	return spans, otelhttp.WithTracerProvider(provider)
 }
 
-// otelhttp outside shows a request as its caller sees it, beneath each time
+// otelhttp outside shows a request as its caller sees it, below each time
 // that it goes out.
 func TestOtelhttp_ShowsEachSendingBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	outside, outsideProvider := newSpans(t)
-	beneath, beneathProvider := newSpans(t)
+	below, beneathProvider := newSpans(t)
 	source, hosts := newSource(t, pismo), []string{pismo.Host()}
 
 	// recipe: otelhttp
@@ -52,27 +52,27 @@ func TestOtelhttp_ShowsEachSendingBeneath(t *testing.T) {
 	_ = read(t, resp)
 	check(t, "status", resp.StatusCode, http.StatusCreated)
 	check(t, "spans outside", len(outside.Ended()), 1)
-	check(t, "spans beneath", len(beneath.Ended()), 2)
-	for name, spans := range map[string]*tracetest.SpanRecorder{"outside": outside, "beneath": beneath} {
+	check(t, "spans below", len(below.Ended()), 2)
+	for name, spans := range map[string]*tracetest.SpanRecorder{"outside": outside, "below": below} {
 		shown := fmt.Sprintf("%+v", tracetest.SpanStubsFromReadOnlySpans(spans.Ended()))
 		check(t, name+": the token shows", strings.Contains(shown, tokenOf(t, authenticated)), false)
 	}
 }
 
 // The verdict and the proof that nothing was sent survive otelhttp outside,
-// beneath, and both.
+// below, and both.
 func TestOtelhttp_HidesNothingFromTransport(t *testing.T) {
 	for name, test := range map[string]struct {
-		outside, beneath func(http.RoundTripper) http.RoundTripper
+		outside, below func(http.RoundTripper) http.RoundTripper
 	}{
-		"outside":             {wrapOtelhttp, unwrapped},
-		"beneath":             {unwrapped, wrapOtelhttp},
-		"outside and beneath": {wrapOtelhttp, wrapOtelhttp},
-		"twice outside":       {func(next http.RoundTripper) http.RoundTripper { return wrapOtelhttp(wrapOtelhttp(next)) }, unwrapped},
+		"outside":           {wrapOtelhttp, unwrapped},
+		"below":             {unwrapped, wrapOtelhttp},
+		"outside and below": {wrapOtelhttp, wrapOtelhttp},
+		"twice outside":     {func(next http.RoundTripper) http.RoundTripper { return wrapOtelhttp(wrapOtelhttp(next)) }, unwrapped},
 	} {
 		pismo := passporttest.NewServer(t, passporttest.Config{})
 		pismo.Refuse(passporttest.MustRefusal("EUPI0120"))
-		client := &http.Client{Transport: test.outside(newTransport(t, pismo, over(test.beneath(transport.NewBase())))), Timeout: time.Minute}
+		client := &http.Client{Transport: test.outside(newTransport(t, pismo, over(test.below(transport.NewBase())))), Timeout: time.Minute}
 		resp := must(client.Do(newRequest(forAlice(t), t, http.MethodPost, pismo.URL()+"/v1/payments", "payment")))(t)
 		verdict, _ := transport.VerdictOf(resp)
 		check(t, name+": verdict", verdict, transport.RequestRefused)
@@ -85,7 +85,7 @@ func TestOtelhttp_HidesNothingFromTransport(t *testing.T) {
 			dialled++
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 		}
-		client = &http.Client{Transport: test.outside(newTransport(t, pismo, over(test.beneath(base)))), Timeout: time.Minute}
+		client = &http.Client{Transport: test.outside(newTransport(t, pismo, over(test.below(base)))), Timeout: time.Minute}
 		_, err := client.Do(newRequest(forAlice(t), t, http.MethodPost, pismo.URL()+"/v1/payments", "payment"))
 		check(t, name+": refused", errors.Is(err, syscall.ECONNREFUSED), true)
 		check(t, name+": dialled", dialled, 3)
@@ -96,7 +96,7 @@ func wrapOtelhttp(next http.RoundTripper) http.RoundTripper { return otelhttp.Ne
 
 func unwrapped(next http.RoundTripper) http.RoundTripper { return next }
 
-// A stream beneath otelhttp is sent once, whatever otelhttp makes of its body.
+// A stream below otelhttp is sent once, whatever otelhttp makes of its body.
 func TestOtelhttp_SendsStreamOnce(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated := newTransport(t, pismo, over(wrapOtelhttp(transport.NewBase())))

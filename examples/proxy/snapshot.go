@@ -82,7 +82,7 @@ func (m *monitor) fill(s *snapshot, now time.Time) {
 }
 
 // shown returns a copy of a trace that has ended, with the issuances that its
-// steps waited for beneath them.
+// steps waited for below them.
 func (t *trace) shown(issuances []*issuanceRecord) shownTrace {
 	shown := t.shownTrace
 	shown.Spans = withIssuances(t.Spans, issuances)

@@ -176,7 +176,7 @@ func (t *trace) end(now time.Time, status int) {
 	t.Spans = nest(t.Spans)
 }
 
-// nest puts each renewal beneath the 401 that it follows.
+// nest puts each renewal below the 401 that it follows.
 func nest(spans []*span) []*span {
 	var nested []*span
 	for _, s := range spans {

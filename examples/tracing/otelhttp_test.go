@@ -60,9 +60,9 @@ func TestVerdictOf_SurvivesOtelhttp(t *testing.T) {
 // must still find out that the payment was not sent.
 func TestPayment_TriedAgainUnderOtelhttp(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
-	for name, beneath := range map[string]func(http.RoundTripper) http.RoundTripper{
-		"outside":             func(base http.RoundTripper) http.RoundTripper { return base },
-		"outside and beneath": func(base http.RoundTripper) http.RoundTripper { return otelhttp.NewTransport(base) },
+	for name, below := range map[string]func(http.RoundTripper) http.RoundTripper{
+		"outside":           func(base http.RoundTripper) http.RoundTripper { return base },
+		"outside and below": func(base http.RoundTripper) http.RoundTripper { return otelhttp.NewTransport(base) },
 	} {
 		dialled := 0
 		base := transport.NewBase()
@@ -70,7 +70,7 @@ func TestPayment_TriedAgainUnderOtelhttp(t *testing.T) {
 			dialled++
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 		}
-		client := &http.Client{Transport: otelhttp.NewTransport(newAuthenticated(t, pismo, beneath(base)))}
+		client := &http.Client{Transport: otelhttp.NewTransport(newAuthenticated(t, pismo, below(base)))}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, pismo.URL()+"/v1/payments", strings.NewReader("payment"))
 		if err != nil {
 			t.Fatal(err)

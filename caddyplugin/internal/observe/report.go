@@ -51,7 +51,7 @@ func (r *Report) Stop() {
 	r.healthChecksBare.stop()
 }
 
-// Hooks are told of issuances.
+// Hooks returns the hooks that record issuances.
 func (r *Report) Hooks() tokensource.Hooks {
 	return tokensource.Hooks{
 		Issue: func(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {

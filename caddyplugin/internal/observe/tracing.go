@@ -38,7 +38,7 @@ func (t Tracing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.plain.RoundTrip(req)
 }
 
-// CloseIdleConnections closes them, if the transport beneath can.
+// CloseIdleConnections closes them, if the transport below can.
 func (t Tracing) CloseIdleConnections() {
 	if plain, ok := t.plain.(interface{ CloseIdleConnections() }); ok {
 		plain.CloseIdleConnections()
