@@ -140,7 +140,6 @@ func (*adminAPI) invalidate(w http.ResponseWriter, r *http.Request) error {
 	default:
 		client.source.Invalidate(account)
 	}
-	client.report.Reset()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -176,8 +176,6 @@ func TestLogger_RefusalOncePerToken(t *testing.T) {
 		}
 		l.wantLines("an endpoint that always answers 401", warnings,
 			`WARN "refused token not replaced" refused_serial=2 outcome=refused_again`,
-			`WARN "refused token not replaced" refused_serial=3 outcome=refused_again`,
-			`WARN "refused token not replaced" refused_serial=4 outcome=refused_again`,
 			`WARN "refused token not replaced" refused_serial=4 outcome=not_renewed error_type=renewal_limited`)
 	})
 }
