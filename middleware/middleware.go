@@ -154,7 +154,7 @@ func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, 
 	dropAuthorization(out)
 	// The transport asks the Source again. With the token in the context, hooks
 	// count the request once.
-	ctx := tokensource.ContextWithToken(tokensource.ContextWithAccount(r.Context(), account), token)
+	ctx := tokensource.ContextWithForwardedToken(tokensource.ContextWithAccount(r.Context(), account), token)
 	*out = *out.WithContext(ctx) // One copy on the heap, not two.
 	return out, token, nil
 }

@@ -115,7 +115,7 @@ func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // check returns nil if the Source has a token or can get one. Otherwise it
 // returns the error of the last request.
 func (p *readiness) check(ctx context.Context) error {
-	if p.source.HasToken() {
+	if p.source.HasAnyToken() {
 		return nil
 	}
 	asked := p.ask()

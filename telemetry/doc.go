@@ -31,7 +31,7 @@
 //	                     started it, which may be a pismo.token.renew. An issuance
 //	                     that nobody waits for (reason ahead or suspected) begins a
 //	                     trace, with a link to the request that triggered it.
-//	  pismo.token.issue.reason     cold, expired, rejected, ahead, suspected
+//	  pismo.token.issue.reason     cold, expired, refused, ahead, suspected
 //	  pismo.token.scope            account, external_account, organization
 //	  pismo.token.issue.attempts   number of requests to the token endpoint
 //	  pismo.token.serial           number of the new token in its Source
@@ -81,7 +81,7 @@
 //
 // A request counts as one acquisition, although a middleware, the transport and
 // each retry call Token. A call whose context has the token
-// ([tokensource.ContextWithToken]) is a repeated call, and counts only if it
+// ([tokensource.ContextWithForwardedToken]) is a repeated call, and counts only if it
 // fails. A caller who leaves does not count.
 //
 // Counters begin at zero, for each set of attributes listed here. So

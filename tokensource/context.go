@@ -19,17 +19,17 @@ func AccountFromContext(ctx context.Context) (Account, bool) {
 
 type tokenKey struct{}
 
-// ContextWithToken returns a copy of ctx that carries token. It is for a
+// ContextWithForwardedToken returns a copy of ctx that carries token. It is for a
 // handler that forwards a request with the token in its Authorization field. A
 // transport recognizes that field as its own, and replaces it. It does not send
 // the token merely because ctx carries it.
-func ContextWithToken(ctx context.Context, token *Token) context.Context {
+func ContextWithForwardedToken(ctx context.Context, token *Token) context.Context {
 	return context.WithValue(ctx, tokenKey{}, token)
 }
 
-// TokenFromContext returns the token that ctx carries, and whether it carries a
+// ForwardedTokenFromContext returns the token that ctx carries, and whether it carries a
 // token.
-func TokenFromContext(ctx context.Context) (*Token, bool) {
+func ForwardedTokenFromContext(ctx context.Context) (*Token, bool) {
 	token, ok := ctx.Value(tokenKey{}).(*Token)
 	return token, ok
 }

@@ -95,7 +95,7 @@ func (e *entry) reasonToIssue(now instant) IssueReason {
 	case e.newest == nil || e.invalidated:
 		return ReasonCold
 	case e.newestRevoked(now) != nil:
-		return ReasonRejected
+		return ReasonRefused
 	}
 	return ReasonExpired
 }

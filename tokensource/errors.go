@@ -12,7 +12,7 @@ import (
 // is an Error. Find it with errors.As, or test for its kind with errors.Is.
 //
 // Its text says what failed and what to do. The text consists of constants,
-// numbers, and causes that are safe to print, see [Explain]. It holds no
+// numbers, and causes that are safe to print, see [SafeError]. It holds no
 // response body, no URL and no account, because error texts appear in spans,
 // access logs and error pages. The text omits any other cause. errors.Unwrap,
 // errors.As and errors.Is find such a cause. Log it with care.
@@ -44,7 +44,7 @@ type Error struct {
 
 // NewError returns an Error of the given kind. The cause may be nil. NewError
 // is for implementations of [Issuer]. The text includes the cause if it is a
-// [*ConfigError] or an error that [Explain] made.
+// [*ConfigError] or an error that [SafeError] made.
 func NewError(kind ErrorKind, cause error) *Error {
 	if cause == nil {
 		return &Error{Kind: kind}

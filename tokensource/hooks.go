@@ -67,8 +67,8 @@ const (
 	ReasonCold IssueReason = "cold"
 	// ReasonExpired: the account's token had expired.
 	ReasonExpired IssueReason = "expired"
-	// ReasonRejected: the platform had refused the account's token.
-	ReasonRejected IssueReason = "rejected"
+	// ReasonRefused: the platform had refused the account's token.
+	ReasonRefused IssueReason = "refused"
 	// ReasonAhead: the account's token will expire soon. No caller waits.
 	ReasonAhead IssueReason = "ahead"
 	// ReasonSuspected: the platform may have refused the account's token,
@@ -85,7 +85,7 @@ type AcquireInfo struct {
 	Issuance uint64
 	// Repeated means that the same request has had a token of this Source
 	// and account before: its context carries that token, see
-	// [ContextWithToken]. This happens to a transport below a middleware,
+	// [ContextWithForwardedToken]. This happens to a transport below a middleware,
 	// and to a retry. Do not count such a call as another request.
 	Repeated bool
 }
@@ -125,8 +125,8 @@ type IssueResult struct {
 type RenewInfo struct {
 	Account Account
 	// Serial is the serial number of the refused token.
-	Serial  uint64
-	Outcome RenewOutcome
+	RefusedSerial uint64
+	Outcome       RenewOutcome
 	// Issuance identifies the issuance being waited for. For
 	// [RenewSuppressed] it is the failed issuance. It is 0 if there is
 	// none, for example if the budget is spent.

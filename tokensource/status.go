@@ -16,11 +16,11 @@ type Status struct {
 	// CoolingDown is the number of accounts in cooldown after a failed
 	// issuance.
 	CoolingDown int
-	// CooldownUntil is the end of the breaker's cooldown, or zero if the
-	// breaker is not open. CooldownCause is the kind of the failure that
+	// BreakerOpenUntil is the end of the breaker's cooldown, or zero if the
+	// breaker is not open. BreakerCause is the kind of the failure that
 	// opened the breaker.
-	CooldownUntil time.Time
-	CooldownCause ErrorKind
+	BreakerOpenUntil time.Time
+	BreakerCause     ErrorKind
 }
 
 // Status returns the state of the Source. It examines all accounts, which takes
@@ -41,15 +41,15 @@ func (s *Source) Status() Status {
 		}
 	}
 	if open := s.breaker.check(now.mono, revision); open != nil {
-		status.CooldownUntil = time.Unix(0, now.wall).Add(open.RetryAfter)
-		status.CooldownCause = open.Kind
+		status.BreakerOpenUntil = time.Unix(0, now.wall).Add(open.RetryAfter)
+		status.BreakerCause = open.Kind
 	}
 	return status
 }
 
-// HasToken reports whether the Source has a token of any account that can be
+// HasAnyToken reports whether the Source has a token of any account that can be
 // handed out. It is for a readiness probe, and issues nothing.
-func (s *Source) HasToken() bool {
+func (s *Source) HasAnyToken() bool {
 	now := s.now()
 	for _, e := range s.entries.Entries() {
 		if e.usableNow(now) != nil {

@@ -161,8 +161,8 @@ func TestHasToken_TrueWhileAnyTokenServes(t *testing.T) {
 		clocks := src.PartClocks()
 		live := func(when string, want bool) {
 			t.Helper()
-			if src.HasToken() != want {
-				t.Errorf("%s, the Source is live: %v", when, src.HasToken())
+			if src.HasAnyToken() != want {
+				t.Errorf("%s, the Source is live: %v", when, src.HasAnyToken())
 			}
 		}
 		live("without a token", false)

@@ -54,7 +54,7 @@ func (x *exchange) prepare() error {
 func (x *exchange) attempt() (*http.Response, error) {
 	ctx := x.req.Context()
 	if x.token != nil {
-		ctx = tokensource.ContextWithToken(ctx, x.token)
+		ctx = tokensource.ContextWithForwardedToken(ctx, x.token)
 	}
 	token, err := x.transport.source.Token(ctx, x.account)
 	if err != nil {

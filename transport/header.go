@@ -56,7 +56,7 @@ func haveNoCredentials(values []string) bool {
 // account, with or without a scheme. It issues no token.
 func (x *exchange) isOwnToken(values []string) bool {
 	ctx := x.req.Context()
-	if token, ok := tokensource.TokenFromContext(ctx); ok && token.IsIn(x.req.Header) {
+	if token, ok := tokensource.ForwardedTokenFromContext(ctx); ok && token.IsIn(x.req.Header) {
 		return true
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -21,8 +21,8 @@ type status struct {
 	Failures         map[string]int
 	NextExpiry       time.Time `json:"next_expiry"`
 	CoolingDown      int       `json:"cooling_down"`
-	CooldownUntil    time.Time `json:"cooldown_until"`
-	CooldownCause    string    `json:"cooldown_cause"`
+	BreakerOpenUntil time.Time `json:"breaker_open_until"`
+	BreakerCause     string    `json:"breaker_cause"`
 }
 
 // status returns what the admin API tells of the only client.

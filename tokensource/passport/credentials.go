@@ -87,9 +87,9 @@ func unreadableFieldError(ctx context.Context, field string, err error) *tokenso
 		err = notCanceled(err)
 	}
 	if e, ok := errors.AsType[*secretError](err); ok {
-		err = tokensource.Explain(field+": "+e.reason, err)
-	} else { // tokensource.Explain may have made err.
-		err = errors.Join(tokensource.Explain(field+": the function that reads it failed", nil), err)
+		err = tokensource.SafeError(field+": "+e.reason, err)
+	} else { // tokensource.SafeError may have made err.
+		err = errors.Join(tokensource.SafeError(field+": the function that reads it failed", nil), err)
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

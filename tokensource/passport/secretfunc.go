@@ -25,7 +25,7 @@ import (
 // the function should cache the value for a short time. Its error becomes
 // ErrMisconfigured, with two exceptions: a [*tokensource.Error] is passed on
 // unchanged, and a passed deadline becomes ErrTimeout. The error must not hold
-// the value. The text of the error is printed only if [tokensource.Explain]
+// the value. The text of the error is printed only if [tokensource.SafeError]
 // made the error, since any other text might hold a secret.
 type SecretFunc func(ctx context.Context) (tokensource.Secret, error)
 

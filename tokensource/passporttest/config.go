@@ -31,7 +31,7 @@ type Config struct {
 	ClockSkew time.Duration
 
 	// Latency is how long the token endpoint waits before it answers.
-	Latency time.Duration
+	TokenLatency time.Duration
 
 	// TokenFormat selects the claims of the tokens.
 	TokenFormat TokenFormat
@@ -112,7 +112,7 @@ func (c Config) tokenFaults() (faults []error) {
 	if c.Lifetime < 0 {
 		faults = append(faults, configError("Lifetime", "is negative; leave it 0 for 10m"))
 	}
-	if c.Latency < 0 {
+	if c.TokenLatency < 0 {
 		faults = append(faults, configError("Latency", "is negative"))
 	}
 	if c.TokenFormat != TokenFormat2025 && c.TokenFormat != TokenFormat2022 {

@@ -17,7 +17,7 @@ const (
 	// KindToken: the token was refused. A new token helps.
 	KindToken RefusalKind = "token"
 	// KindAccount: the token is for another account, or for none.
-	KindAccount RefusalKind = "account"
+	KindWrongAccount RefusalKind = "account"
 	// KindBusiness: the token is accepted, but not what the request asks for.
 	KindBusiness RefusalKind = "business"
 	// KindProvider: a provider that Pismo uses refused Pismo.

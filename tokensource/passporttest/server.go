@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A Server is the fake server. Make a Server with [NewServer], [NewUnstarted],
+// A Server is the fake server. Make a Server with [NewServer], [NewInProcess],
 // [Start] or [New]. Its methods may be called concurrently.
 type Server struct {
 	config      Config
@@ -75,10 +75,10 @@ func NewServer(tb testing.TB, config Config) *Server {
 	return forTest(tb, config, Start)
 }
 
-// NewUnstarted returns a Server that does not listen, for tests in a
+// NewInProcess returns a Server that does not listen, for tests in a
 // testing/synctest bubble. Call it in the bubble. In all other respects it is
 // like [NewServer].
-func NewUnstarted(tb testing.TB, config Config) *Server {
+func NewInProcess(tb testing.TB, config Config) *Server {
 	tb.Helper()
 	return forTest(tb, config, New)
 }
