@@ -32,6 +32,7 @@ func TestTroubleshooting_NamesEverything(t *testing.T) {
 		"Kinds":                      constantsOf(t, "tokensource", "ErrorKind"),
 		"Requests that are not sent": constantsOf(t, "transport", "UnsentError"),
 		"Texts":                      errorTexts(t, "tokensource", "tokensource/passport", "transport", "middleware"),
+		"The network":                networkReasons(t),
 		"Problems":                   problems,
 		"Log lines":                  logMessages(t, "telemetry", "middleware", "caddyplugin", "caddyplugin/internal/observe"),
 		"Alerts":                     alerts,
@@ -153,6 +154,45 @@ func (s texts) addErrors(d *ast.GenDecl) {
 		}
 		return true
 	})
+}
+
+// networkReasons returns what an error says of the way to the token endpoint:
+// the first literal that each function of the reasons returns, up to details.
+func networkReasons(t *testing.T) []string {
+	t.Helper()
+	all := texts{}
+	for _, file := range parsed(t, "tokensource/passport") {
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && strings.HasSuffix(f.Name.Name, "Reason") {
+				ast.Inspect(f, func(n ast.Node) bool {
+					if r, ok := n.(*ast.ReturnStmt); ok {
+						all.add(firstLiteral(r.Results[0]))
+					}
+					return true
+				})
+			}
+		}
+	}
+	details := regexp.MustCompile(`(:| \(|, | from %s).*`)
+	short := texts{}
+	for text := range all {
+		short[strings.TrimSpace(details.ReplaceAllString(text, ""))] = true
+	}
+	delete(short, "")
+	return short.sorted()
+}
+
+// firstLiteral returns what a concatenation or a format begins with.
+func firstLiteral(e ast.Expr) ast.Expr {
+	switch e := e.(type) {
+	case *ast.BinaryExpr:
+		return firstLiteral(e.X)
+	case *ast.CallExpr:
+		if len(e.Args) > 0 {
+			return firstLiteral(e.Args[0])
+		}
+	}
+	return e
 }
 
 // calledName returns the name of the function that is called.
