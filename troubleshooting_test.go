@@ -140,7 +140,7 @@ func (s texts) addErrors(d *ast.GenDecl) {
 	ast.Inspect(d, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CallExpr:
-			if slices.Contains([]string{"New", "Explain", "Errorf"}, calledName(n)) {
+			if slices.Contains([]string{"New", "SafeError", "Errorf"}, calledName(n)) {
 				s.add(n.Args[0])
 			}
 		case *ast.CompositeLit:

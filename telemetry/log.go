@@ -10,10 +10,11 @@ import (
 )
 
 // A Logger logs changes of state of one [tokensource.Source] and of the
-// transports that use it. It is for programs without a tracing backend, and for
-// programs whose logs must tell the same. It needs neither a [Telemetry] nor
-// OpenTelemetry. Make it with [NewLogger]; the zero Logger logs nothing. Its
-// methods may be called concurrently.
+// transports that use it. Make one Logger for each Source. It is for programs
+// without a tracing backend, and for programs whose logs must tell what the
+// spans tell. It needs neither a [Telemetry] nor OpenTelemetry. Make it with
+// [NewLogger]; the zero Logger logs nothing. Its methods may be called
+// concurrently.
 //
 // A Logger writes a line for a change of state, and not for a request. A
 // thousand requests that are refused together make one line. An outage makes a
@@ -51,7 +52,7 @@ import (
 // [Telemetry].
 //
 // A Logger remembers what it has logged, for at most 1,024 failing accounts and
-// 1,024 refused tokens of each kind.
+// 1,024 refused tokens for each of the lines about refused tokens.
 type Logger struct {
 	log      *slog.Logger
 	failures failures
@@ -59,8 +60,8 @@ type Logger struct {
 	replaced, refusedAgain, notRenewed, unrecognized refusedTokens
 }
 
-// NewLogger returns a Logger that writes to log. If log is nil, the Logger has
-// no hooks, like a nil Logger and the zero Logger.
+// NewLogger returns a Logger that writes to log. If log is nil, the Logger logs
+// nothing, like a nil Logger and the zero Logger.
 func NewLogger(log *slog.Logger) *Logger { return &Logger{log: log} }
 
 // SourceHooks returns the hooks for [tokensource.Config].

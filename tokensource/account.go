@@ -66,8 +66,8 @@ func ParseAccountID(id string) (Account, error) {
 	return newAccount(KindAccount, id), nil
 }
 
-// MaxExternalAccountIDLen is the length in bytes of the longest external account
-// id that [ExternalAccountID] accepts.
+// MaxExternalAccountIDLen is the length in bytes of the longest external
+// account id that [ExternalAccountID] accepts.
 const MaxExternalAccountIDLen = 256
 
 // ExternalAccountID returns the Account with the given id of another system.

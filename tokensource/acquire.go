@@ -32,7 +32,7 @@ type decision struct {
 	err      error
 	origin   TokenOrigin
 
-	// patience bounds the caller's wait for the flight if the previous
+	// patience bounds the caller's wait for the issuance if the previous
 	// token is still usable. 0 means no bound.
 	patience time.Duration
 }

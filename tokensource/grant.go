@@ -6,9 +6,9 @@ import (
 )
 
 // A Grant is the result of a token request by an [Issuer]. The Source checks
-// it. It rejects a token that cannot be sent in a header, a token that names
-// another account than the requested one, and a token that has expired by the
-// endpoint's own clock. It tolerates all other oddities.
+// it. It rejects a token that is empty or cannot be sent in a header, a token
+// that names another account than the requested one, a token with no usable
+// life left by the endpoint's own clock, and the same token again.
 type Grant struct {
 	// Token is the access token. Required. It may be a JWT or opaque.
 	Token Secret

@@ -5,11 +5,11 @@ import (
 	"errors"
 )
 
-// SafeError returns an error with the given text, which wraps cause. The cause
-// may be nil. If the error is the cause of an [*Error], the text becomes part
-// of the text of that Error, and so of logs and spans. The text must not hold a
-// secret, a token, an account, a response body, or the query of a URL. The text
-// of cause is not shown.
+// SafeError returns an error that prints nothing but text, which must be safe
+// to log. The error wraps cause, which may be nil. If the error is the cause of
+// an [*Error], the text becomes part of the text of that Error, and so of logs
+// and spans. The text must not hold a secret, a token, an account, a response
+// body, or the query of a URL. The text of cause is not shown.
 //
 // SafeError is for implementations of [Issuer]. They can name the variable that
 // is not set, the file that cannot be read, or the host that cannot be reached.

@@ -5,8 +5,8 @@ import "time"
 // Status describes the state of a [Source] for an operator. It holds no secret
 // and no account.
 type Status struct {
-	// Accounts is the number of accounts for which the Source keeps a token
-	// or the record of a failure.
+	// Accounts is the number of accounts for which the Source keeps a token, the
+	// record of a failure, or a running issuance.
 	Accounts int
 	// Tokens is the number of accounts with a token that can be handed out.
 	Tokens int
@@ -60,10 +60,11 @@ func (s *Source) HasAnyToken() bool {
 }
 
 // Invalidate drops the token of an account and ends its cooldown. The next
-// caller starts an issuance. Invalidate is for an operator who knows that a
-// token is invalid, or that the cause of a failure is removed. A running
-// issuance continues, and its token is kept. The dropped token stays valid at
-// the platform: Invalidate revokes nothing.
+// caller starts an issuance, unless one is running or the breaker is open.
+// Invalidate is for an operator who knows that a token is invalid, or that the
+// cause of a failure is removed. A running issuance continues, and its token is
+// kept. The dropped token stays valid at the platform: Invalidate revokes
+// nothing.
 func (s *Source) Invalidate(account Account) {
 	if e, ok := s.entries.Load(account); ok {
 		e.invalidate()

@@ -30,8 +30,8 @@
 //   - Do not wrap the Transport in a client that retries every request. Only
 //     the Transport knows which request must not be delivered twice.
 //   - Do not give the Source's issuer a client that uses this Transport.
-//   - A 401 that the caller gets is a response of the platform. The same
-//     request will get it again.
+//   - Do not repeat a request whose 401 you get before you know what the 401
+//     means. [VerdictOf] says it.
 //
 // # What happens to a 401
 //
@@ -49,16 +49,22 @@
 //     OPTIONS. For all other methods, and if the body could not be read, the
 //     verdict is [Unrecognized].
 //
-// Only [TokenRefused] leads to a replay. [Unrecognized] leads to a renewal in
-// the background, so that after an early revocation the next request succeeds.
+// After [TokenRefused], the Transport renews the token and replays the request,
+// once, if the body can be sent again. If it cannot, or if the renewal fails,
+// the caller gets the 401. [AccountRefused] and [RequestRefused], a business
+// reason, change nothing: the caller gets the 401. So does a second 401, after
+// the replay. [Unrecognized] leads to a renewal in the background, so that
+// after an early revocation the next request succeeds. A 401 that could not be
+// read does so once in the life of a token. Config.Classify can replace the
+// verdict.
 //
-// Text is UTF-8 without control characters and without signs of structure. XML
-// is not text. HTML is text only if it is the 401 page of a web server. JSON in
-// base64 or in percent encoding is not text either. A message is read like a
-// text: a message that quotes another response, or a code of the business,
-// comes from an application. A JSON object with a timestamp or a path beside
-// its message, but no code, comes from an application, which may have refused
-// the request. It falls under rule 5. A body could not be read if it is
+// Text is UTF-8 without control characters and without the characters { } [ ] <
+// >. XML is not text. HTML is text only if it is the 401 page of a web server.
+// JSON in base64 or in percent encoding is not text either. A message is read
+// like a text: a message that quotes another response, or a business error
+// code, comes from an application. A JSON object with a timestamp or a path
+// beside its message, but no code, comes from an application, which may have
+// refused the request. It falls under rule 5. A body could not be read if it is
 // truncated, is longer than 64 KiB, does not arrive within a second, or has an
 // encoding other than gzip or deflate. A response to HEAD has no body, so its
 // body could not be read either.
@@ -67,15 +73,16 @@
 //
 // GET, HEAD and OPTIONS are retried on 429, 502, 503 and 504, and on errors of
 // the connection, with three attempts in all. The waits between attempts are
-// random, up to 100 ms, then 200 ms and so on up to 2 s. A Retry-After of up to
-// 10 s prolongs the wait; a longer one prevents the retry. No wait passes the
-// deadline of the request's context. If the last attempt fails too, the caller
-// gets its response.
+// random: up to 100 ms, then up to 200 ms. With more attempts
+// (Config.MaxAttempts) the bound doubles up to 2 s. A Retry-After of up to 10 s
+// prolongs the wait; a longer one prevents the retry. If the wait would pass
+// the deadline of the request's context, there is no retry. If the last attempt
+// fails too, the caller gets its response or error.
 //
 // Other methods are retried like GET if the caller allows it, with [AllowRetry]
-// or Config.RetryMethods. On this platform a 429 or a 503 to a payment can be a
-// business response. Otherwise such a request is sent again only if it was
-// provably not executed:
+// or Config.RetryMethods. Without that permission, such a request is sent again
+// only if it was provably not executed. A 429 or a 503 proves nothing, because
+// on this platform it can be a business response to a payment. The proofs are:
 //
 //   - The base requested a connection and never obtained one. The base shows
 //     this by the hooks of [net/http/httptrace], as net/http and

@@ -12,9 +12,9 @@ import (
 
 // A Transport is an [http.RoundTripper] that sends requests to the Pismo
 // platform with a token. It renews the token when the platform refuses it. It
-// retries a request only if the retry cannot execute the request twice, or if
-// the request may be executed twice. Make a Transport with [New]. It is safe
-// for concurrent use. Share one Transport among all requests.
+// retries a request only if the request was provably not executed, or if it
+// does no harm to execute the request twice. Make a Transport with [New]. It is
+// safe for concurrent use. Share one Transport among all requests.
 type Transport struct {
 	source        *tokensource.Source
 	account       tokensource.Account // zero: the context must name it
@@ -39,10 +39,11 @@ type learnedState struct {
 //
 // It keeps the contract of [http.RoundTripper]: it does not change req, always
 // closes the body of req, and returns every response, whatever its status. The
-// Request of the response is req, without the token. For a 401 it is a copy of
-// req, which [VerdictOf] needs. RoundTrip returns errors of the base unchanged.
-// A request that this package refuses to send fails with an [UnsentError]. A
-// request for which there is no token fails with a [*tokensource.Error].
+// Request of the response is req itself, which has no token. For a 401 it is a
+// copy of req, which [VerdictOf] needs. RoundTrip returns errors of the base
+// unchanged. A request that this package refuses to send fails with an
+// [UnsentError]. A request for which there is no token fails with a
+// [*tokensource.Error].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	authorize, err := t.needsToken(req)
 	if err != nil {

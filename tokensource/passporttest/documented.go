@@ -66,7 +66,8 @@ func documented(name, code string, status int, body string, kind RefusalKind) Re
 	return Refusal{Name: name, Code: code, Status: status, ContentType: contentType, Body: body, Kind: kind}
 }
 
-// A DocumentedCase is a documented 401 with a method that documents it.
+// A DocumentedCase is a 401 that Pismo documents for operations with one
+// method.
 type DocumentedCase struct {
 	Refusal Refusal
 	Method  string
@@ -78,8 +79,7 @@ type DocumentedCase struct {
 }
 
 // DocumentedCases returns a DocumentedCase for each pair of a documented 401
-// and a method. A test can so answer each operation with the refusals that it
-// documents:
+// and a method. A test can answer one operation of each pair with its refusal:
 //
 //	for _, c := range passporttest.DocumentedCases() {
 //		pismo.Refuse(c.Refusal.OnPath(c.Method + " " + c.Path))

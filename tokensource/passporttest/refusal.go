@@ -120,7 +120,8 @@ func (r *refusals) take(request *http.Request, token Token) (Refusal, bool) {
 }
 
 // FindRefusal returns the documented refusal with the given name, and whether
-// there is one. The name is the code, such as "WCAC0001".
+// there is one. The name is the code, such as "WCAC0001". The refusals without
+// a code are called "empty", "message", "forbidden" and "denied".
 func FindRefusal(name string) (Refusal, bool) {
 	for _, r := range Refusals() {
 		if r.Name == name {

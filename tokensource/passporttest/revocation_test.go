@@ -35,7 +35,8 @@ func getAccount(t *testing.T, s *passporttest.Server, client *http.Client) int {
 	return a.status
 }
 
-// A test may revoke in a loop without end if each round takes RevocationInterval.
+// A test may revoke in a loop without end if each round takes
+// RevocationInterval.
 func TestServer_RevocationsInALoop(t *testing.T) {
 	for name, config := range map[string]passporttest.Config{
 		"default": {}, "opaque": {Opaque: true, Lifetime: time.Minute}, "a minute": {Lifetime: time.Minute}, "a day": {Lifetime: 24 * time.Hour},
