@@ -30,7 +30,7 @@ type Transport struct {
 
 // A learnedState is the information that a Transport gathers from responses.
 type learnedState struct {
-	http1          atomic.Bool // the last response came over HTTP/1
+	http1          atomic.Bool // the last response came over HTTP/1; see getBody
 	unreadRefusals unreadRefusals
 }
 
@@ -41,9 +41,10 @@ type learnedState struct {
 // closes the body of req, and returns every response, whatever its status. The
 // Request of the response is req itself, which has no token. For a 401 it is a
 // copy of req, which [VerdictOf] needs. RoundTrip returns errors of the base
-// unchanged. A request that this package refuses to send fails with an
-// [UnsentError]. A request for which there is no token fails with a
-// [*tokensource.Error].
+// unchanged, with one exception: if it kept net/http from sending the request
+// again, the error wraps io.ErrUnexpectedEOF. A request that this package
+// refuses to send fails with an [UnsentError]. A request for which there is no
+// token fails with a [*tokensource.Error].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	authorize, err := t.needsToken(req)
 	if err != nil {
@@ -77,7 +78,7 @@ func (t *Transport) sendBare(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Request = req // wasRedirectedBack follows this field.
+	resp.Request = req // wasRedirectedBack follows this field to the first request.
 	return resp, nil
 }
 
@@ -102,7 +103,7 @@ func (t *Transport) send(out *http.Request) (*http.Response, error) {
 }
 
 // accountFor returns the account of the context, or else the configured
-// account. The two accounts must not differ.
+// account. It is an error if both are set and differ.
 func (t *Transport) accountFor(ctx context.Context) (tokensource.Account, error) {
 	account, ok := tokensource.AccountFromContext(ctx)
 	switch configured, fixed := t.Account(); {

@@ -20,7 +20,7 @@ const (
 	// was not executed. The Transport renews the token and replays the
 	// request.
 	TokenRefused Verdict = "token_refused"
-	// AccountRefused: the token is valid, but does not permit this request.
+	// AccountRefused: the token is valid, but not for this account or operation.
 	AccountRefused Verdict = "account_refused"
 	// RequestRefused: the platform refused the request for a business
 	// reason. The 401 is the final response.
@@ -34,7 +34,7 @@ const (
 
 // A Refusal is a 401 and its verdict.
 type Refusal struct {
-	// Request is the caller's request. Its body has been sent.
+	// Request is the caller's request. Do not read its body.
 	Request *http.Request
 	// Header is the header of the 401.
 	Header http.Header
