@@ -54,6 +54,10 @@ type Config struct {
 	// always exists. Nil means that every account exists.
 	Accounts []string
 
+	// OpenID is the configuration of the OpenID endpoint. Register public keys
+	// with [Server.RegisterKey].
+	OpenID OpenIDConfig
+
 	// TokenRefusal is the answer of the resource API to a token that it
 	// refuses. By default it is a 401 without a body; Pismo documents none.
 	TokenRefusal Refusal
@@ -105,7 +109,7 @@ const (
 
 // validate reports every fault of c.
 func (c Config) validate() error {
-	return errors.Join(slices.Concat(c.tokenFaults(), c.accountFaults(), c.listenerFaults())...)
+	return errors.Join(slices.Concat(c.tokenFaults(), c.accountFaults(), c.OpenID.groupFaults(), c.listenerFaults())...)
 }
 
 func (c Config) tokenFaults() (faults []error) {
@@ -163,6 +167,7 @@ func (c Config) withDefaults() Config {
 	if c.ServerSecret == "" {
 		c.ServerSecret = newServerSecret()
 	}
+	c.OpenID = c.OpenID.withDefaults()
 	if c.Addr == "" {
 		c.Addr = defaultAddr
 	}

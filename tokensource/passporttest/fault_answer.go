@@ -75,7 +75,7 @@ func Malformed(m Malformation) Fault {
 // malformedToken returns a malformed token, which the token store does not
 // have.
 func (s *Server) malformedToken(m Malformation, request tokenRequest) string {
-	claims := s.claims(s.newToken(request.account), request.serverKey)
+	claims := s.claims(s.newToken(request.account), request)
 	switch m {
 	case EmptyToken:
 		return ""
