@@ -99,5 +99,6 @@
 // failure.go decide what an error proves. retry.go decides when to retry.
 // unauthorized.go handles a 401. verdict.go, errorbody.go and challenge.go
 // decide its verdict. verdictof.go and retrygroup.go give the verdict to a
-// proxy. config.go has the configuration.
+// proxy. config.go has the configuration. router.go chooses between several
+// Transports.
 package transport

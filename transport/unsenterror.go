@@ -35,6 +35,9 @@ const (
 	// ErrAccountConflict: the context and Config.Account name different
 	// accounts.
 	ErrAccountConflict UnsentError = "the account of the context differs from Config.Account; name the same account, or leave Config.Account empty"
+	// ErrNoRoute: no pattern of a [Router] matches the request, and the Router
+	// has no default.
+	ErrNoRoute UnsentError = `no pattern of the Router matches the request; add a pattern, or the default ""`
 	// ErrRedirectedBody: a server redirected a request that has a body to a
 	// host that is not in Config.Hosts. The body may be a payment.
 	ErrRedirectedBody UnsentError = "a redirect would take the body to a host that is not in Config.Hosts; set http.Client.CheckRedirect"

@@ -24,7 +24,8 @@
 //	issuer := pismo.OpenIDIssuer(passport.FileKey(path), "pismo-v1:accounts:rw")
 //
 // Every fault of an assertion has the same answer, as at Pismo.
-// Counts.Assertions says which fault it was. The external id of account 4711 is external-4711.
+// Counts.Assertions says which fault it was. The external id of account 4711 is
+// external-4711.
 //
 // # Revoking in a loop
 //
