@@ -78,7 +78,9 @@ type namedAccounts struct{ internal, external []string }
 
 // allow reports whether every identifier names the account. Internal ids are
 // compared with internal ids, external ids with external ids. A token for the
-// organization must not name any account.
+// organization must not name any account. In such a token, text that is not a
+// number names the organization: older pages of Pismo show OpenID tokens with a
+// text like that of a tenant in place of the account.
 func (n namedAccounts) allow(account Account) bool {
 	switch account.Kind() {
 	case KindAccount:
@@ -86,8 +88,15 @@ func (n namedAccounts) allow(account Account) bool {
 	case KindExternalAccount:
 		return all(n.external, func(named string) bool { return named == "" || named == account.ID() })
 	default:
-		return all(n.internal, namesNone) && all(n.external, namesNone)
+		return all(n.internal, notNumber) && all(n.external, namesNone)
 	}
+}
+
+// notNumber reports whether a text is not the id of an account: it is empty,
+// zero, or not a number.
+func notNumber(named string) bool {
+	n, ok := integer(strings.TrimSpace(named))
+	return !ok || n.Sign() == 0
 }
 
 func all(ids []string, ok func(string) bool) bool {

@@ -74,7 +74,7 @@ func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 	})
 }
 
-func TestHasToken_FalseAfterInvalidate(t *testing.T) {
+func TestHasAnyToken_FalseAfterInvalidate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
@@ -96,7 +96,7 @@ func TestHasToken_FalseAfterInvalidate(t *testing.T) {
 }
 
 // A token that is being renewed after a refusal can still serve.
-func TestHasToken_TrueDuringARenewal(t *testing.T) {
+func TestHasAnyToken_TrueDuringARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: time.Second}
 		src := newSource(t, d)

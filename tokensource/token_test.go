@@ -154,7 +154,7 @@ func TestIsIn_NeedsTheTokenAlone(t *testing.T) {
 	}
 }
 
-func TestHasToken_TrueWhileAnyTokenServes(t *testing.T) {
+func TestHasAnyToken_TrueWhileAnyTokenServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{lifetime: time.Hour}
 		src := newSource(t, d)

@@ -113,5 +113,6 @@
 // unreadrefusals.go. verdict.go, errorbody.go and challenge.go decide its
 // verdict. The life of a token is in package tokensource (token.go).
 // verdictof.go and retrygroup.go give the verdict to a proxy. config.go has the
-// configuration, hooks.go what telemetry can observe.
+// configuration, hooks.go what telemetry can observe. router.go chooses between
+// several Transports.
 package transport

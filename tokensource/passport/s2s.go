@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -21,7 +20,7 @@ import (
 // server-to-server authentication, which its pages also call basic
 // authentication with client credentials. S2S is a [tokensource.Issuer] for the
 // organization and for accounts named by their Pismo id. External account ids
-// need OpenID.
+// need [OpenID].
 //
 // BaseURL and Credentials are required. tokensource.New reports every fault.
 // Issue sends nothing while S2S has a fault. As long as nobody changes an S2S,
@@ -156,7 +155,7 @@ func (s *S2S) Issue(ctx context.Context, account tokensource.Account) (tokensour
 	if err != nil {
 		return tokensource.Grant{}, err
 	}
-	grant, err := exchange(s.Client, s.nextTransport(), req, account.Kind())
+	grant, err := exchange(s.Client, nextTransport(s, s.Client), req, account.Kind())
 	if err != nil {
 		return tokensource.Grant{}, err
 	}
@@ -183,20 +182,7 @@ func (s *S2S) request(ctx context.Context, account tokensource.Account) (*http.R
 	if err != nil {
 		return nil, explainConstant(tokensource.ErrMisconfigured, errUnencodable)
 	}
-	endpoint, err := url.JoinPath(s.BaseURL, s2sPath)
-	if err != nil {
-		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err) // Not reached: BaseURL is valid.
-	}
-	// The body is not overwritten after the call: the transport may still read
-	// it then. S2S keeps no reference to it.
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
-	if err != nil {
-		return nil, tokensource.NewError(tokensource.ErrMisconfigured, err) // Not reached: endpoint is valid.
-	}
-	maps.Copy(req.Header, s.Header.Clone())
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	return req, nil
+	return tokenRequest(ctx, s.BaseURL, s2sPath, s.Header, body)
 }
 
 // body returns the JSON object of a token request.
@@ -250,13 +236,7 @@ func (s *S2S) Revision(ctx context.Context) string {
 // String returns "passport.S2S(host)", with the host of the BaseURL. The
 // methods for printing have a value receiver, because programs print S2S values
 // as well as pointers.
-func (s S2S) String() string {
-	u, err := url.Parse(s.BaseURL)
-	if err != nil {
-		return "passport.S2S(invalid BaseURL)"
-	}
-	return "passport.S2S(" + u.Host + ")"
-}
+func (s S2S) String() string { return describe("S2S", s.BaseURL) }
 
 // Format implements [fmt.Formatter]: every verb prints the result of String.
 func (s S2S) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }

@@ -54,6 +54,10 @@ type Config struct {
 	// always exists. Nil means that every account exists.
 	Accounts []string
 
+	// OpenID is the configuration of the OpenID endpoint. Register public keys
+	// with [Server.RegisterKey].
+	OpenID OpenIDConfig
+
 	// TokenRefusal is the answer of the resource API to a token that is missing,
 	// unknown, expired or revoked. A token for another account gets WCAC0001
 	// instead. By default it is a 401 without a body: Pismo does not document how
@@ -110,7 +114,7 @@ const (
 
 // validate reports every fault of c.
 func (c Config) validate() error {
-	return errors.Join(slices.Concat(c.tokenFaults(), c.accountFaults(), c.listenerFaults())...)
+	return errors.Join(slices.Concat(c.tokenFaults(), c.accountFaults(), c.OpenID.groupFaults(), c.listenerFaults())...)
 }
 
 func (c Config) tokenFaults() (faults []error) {
@@ -168,6 +172,7 @@ func (c Config) withDefaults() Config {
 	if c.ServerSecret == "" {
 		c.ServerSecret = newServerSecret()
 	}
+	c.OpenID = c.OpenID.withDefaults()
 	if c.Addr == "" {
 		c.Addr = defaultAddr
 	}

@@ -18,6 +18,10 @@ type Counts struct {
 	// Rejected are the refused token requests: those with wrong credentials,
 	// for an account that does not exist, or malformed.
 	Rejected int
+	// Assertions are the refused assertions, by fault. Each of them is also
+	// counted in Rejected. The answer does not name the fault, since Pismo's
+	// does not.
+	Assertions map[AssertionFault]int
 	// Faults are the token requests that met a fault.
 	Faults int
 
@@ -89,6 +93,7 @@ func (c *Counts) addResourceRequest(token Token, reason RefusalReason, refused b
 func (c Counts) clone() Counts {
 	c.Refused = maps.Clone(c.Refused)
 	c.Accounts = maps.Clone(c.Accounts)
+	c.Assertions = maps.Clone(c.Assertions)
 	return c
 }
 
@@ -107,6 +112,7 @@ func (r *recorder) count(change func(*Counts)) {
 	if r.counts.Accounts == nil {
 		r.counts.Accounts = map[string]AccountCounts{}
 		r.counts.Refused = map[RefusalReason]int{}
+		r.counts.Assertions = map[AssertionFault]int{}
 	}
 	change(&r.counts)
 	if r.changed != nil {

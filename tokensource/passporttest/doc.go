@@ -15,6 +15,18 @@
 // program uses [Start]. A test in a testing/synctest bubble, where there is no
 // network, uses [NewInProcess] and [Server.RoundTripper].
 //
+// # OpenID
+//
+// The fake server takes assertions too. Register the public key, and get an
+// issuer for a permission group:
+//
+//	pismo.RegisterKey(&key.PublicKey)
+//	issuer := pismo.OpenIDIssuer(passport.FileKey(path), "pismo-v1:accounts:rw")
+//
+// Every fault of an assertion has the same answer, as at Pismo.
+// Counts.Assertions says which fault it was. The external id of account 4711 is
+// external-4711.
+//
 // # Revoking in a loop
 //
 // Many first tests loop over "revoke, request". The fourth request of such a
@@ -54,7 +66,8 @@
 // # Reading order
 //
 // A [Server] (server.go, config.go, listener.go) has two APIs. The Passport API
-// (passport.go) checks the credentials (credentials.go) and issues a [Token]
+// (passport.go) checks the credentials (credentials.go) or the assertion
+// (openid.go, assertion.go) and issues a [Token]
 // (token.go, tokenstore.go, revocation.go). The resource API (resource.go)
 // checks the token first (authorize.go). A [Fault] replaces an answer of the
 // Passport API: fault.go has the script, and each group of faults has a file

@@ -77,7 +77,7 @@ func Malformed(m Malformation) Fault {
 // have.
 func (s *Server) malformedToken(m Malformation, request tokenRequest) string {
 	token := s.newToken(request.account)
-	claims := s.claims(token, request.serverKey)
+	claims := s.claims(token, request)
 	switch m {
 	case EmptyToken:
 		return ""

@@ -70,7 +70,7 @@ func TestServer_RevocationsInARow(t *testing.T) {
 	}
 }
 
-func TestServer_RenewalInterval(t *testing.T) {
+func TestServer_RevocationInterval(t *testing.T) {
 	for _, test := range []struct {
 		config passporttest.Config
 		want   time.Duration

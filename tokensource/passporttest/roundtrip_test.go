@@ -119,7 +119,7 @@ func TestRoundTripper_HEADHasNoBody(t *testing.T) {
 	check(t, "body", len(a.body), 0)
 }
 
-func TestNewUnstarted_HostResolvesNowhere(t *testing.T) {
+func TestNewInProcess_HostResolvesNowhere(t *testing.T) {
 	s := passporttest.NewInProcess(t, passporttest.Config{})
 	check(t, "URL", s.URL(), "https://passporttest.invalid")
 	check(t, "host", s.Host(), "passporttest.invalid")

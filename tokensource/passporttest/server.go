@@ -16,6 +16,7 @@ import (
 type Server struct {
 	config      Config
 	credentials credentials
+	openID      *openID
 	tokens      *tokenStore
 	api         http.Handler // the resource API, behind the check of the token
 	listener    *listener    // nil if the Server does not listen
@@ -43,7 +44,7 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
-	s := &Server{config: config, tokens: newTokenStore()}
+	s := &Server{config: config, tokens: newTokenStore(), openID: newOpenID(config.OpenID)}
 	s.credentials.set(config.ServerKey, config.ServerSecret)
 	s.lifetime, s.end = context.WithCancel(context.Background())
 	s.api = config.Resource
@@ -187,7 +188,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	w.Header().Set("X-Cid", correlationID(r))
 	r = r.WithContext(ctx)
-	if r.URL.Path == s2sPath {
+	if r.URL.Path == s2sPath || r.URL.Path == openIDPath {
 		s.serveToken(w, r)
 		return
 	}
