@@ -22,7 +22,7 @@ type clientRef struct {
 	certificate *passport.ClientCertificate // or nil
 }
 
-// newClientRef returns a lease of the client that has a configuration, with the
+// newClientRef returns a reference to the client that has a configuration, with the
 // tokens there are. It has to be released.
 func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*clientRef, error) {
 	resolved, err := config.resolve(caddy.NewReplacer())
