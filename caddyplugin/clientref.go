@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
@@ -23,8 +22,8 @@ type clientRef struct {
 	certificate *passport.ClientCertificate // or nil
 }
 
-// newClientRef returns a lease of the client that has a configuration, with the
-// tokens there are. It has to be released.
+// newClientRef returns a reference to the shared client of a configuration, and
+// so to its tokens. The caller must release the reference.
 func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*clientRef, error) {
 	resolved, err := config.resolve(caddy.NewReplacer())
 	if err != nil {
@@ -52,7 +51,7 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 		app:         app,
 		hosts:       resolved.Hosts,
 		certificate: certificate,
-		settings:    &clientSettings{ctx.Logger().With(zap.String("client", name)), endpoint, limits},
+		settings:    &clientSettings{ctx.Slogger().With("client", name).Handler(), endpoint, limits},
 	}
 	if err := l.acquire(name, resolved); err != nil {
 		_ = endpoint.close() // The error that counts is why.

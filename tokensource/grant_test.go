@@ -197,6 +197,11 @@ func TestGrant_WrongAccountIsDiscarded(t *testing.T) {
 		{"organization, external_account_id", organization, claims(`{"external_account_id":"ext-42"}`), false},
 		{"organization, account_id 0", organization, claims(`{"account_id":0}`), true},
 		{"organization, account_id null", organization, claims(`{"account_id":null,"external_account_id":null}`), true},
+		{"organization, account_id like a tenant", organization, claims(`{"account_id":"TN-ab8b08af","account-id":"tn-ab8b08af"}`), true},
+		{"organization, an answer like a tenant", organization, answer("TN-ab8b08af", ""), true},
+		{"organization, account_id with a space", organization, claims(`{"account_id":" 42 "}`), false},
+		{"organization, account_id as a fraction", organization, claims(`{"account_id":42.0}`), false},
+		{"account, account_id like a tenant", internal, claims(`{"account_id":"TN-ab8b08af"}`), false},
 		{"organization, aid of its own", organization, claims(`{"aid":"7"}`), true},
 	}
 	for _, tt := range tests {

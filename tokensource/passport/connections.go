@@ -18,17 +18,18 @@ type retirableTransport interface {
 	Retire()
 }
 
-// nextTransport returns the transport for the next exchange.
-func (s *S2S) nextTransport() retirableTransport {
+// nextTransport returns the transport for the next exchange of an issuer with
+// the given Client, which may be nil.
+func nextTransport[Issuer any](issuer *Issuer, client *http.Client) retirableTransport {
 	var transport http.RoundTripper
-	if s.Client != nil {
-		transport = s.Client.Transport
+	if client != nil {
+		transport = client.Transport
 	}
 	switch own := transport.(type) {
 	case nil:
-		return s.generation(nil)
+		return poolOf(issuer).generation(nil)
 	case *http.Transport:
-		return s.generation(own)
+		return poolOf(issuer).generation(own)
 	case *certificateTransport:
 		return own.generation()
 	default:
@@ -36,11 +37,11 @@ func (s *S2S) nextTransport() retirableTransport {
 	}
 }
 
-// generation returns the current generation of the connections of s. The first
+// generation returns the current generation of the connections. The first
 // generation uses own, the Transport of the Client, or a new base if own is
 // nil.
-func (s *S2S) generation(own *http.Transport) *base.Generation {
-	return s.pool().startingWith(own).Current(0, func(before *http.Transport) *base.Generation {
+func (p *connectionPool) generation(own *http.Transport) *base.Generation {
+	return p.startingWith(own).Current(0, func(before *http.Transport) *base.Generation {
 		switch {
 		case before != nil:
 			return base.Own(base.Clone(before))
@@ -52,7 +53,7 @@ func (s *S2S) generation(own *http.Transport) *base.Generation {
 	})
 }
 
-// A connectionPool has the connections of an S2S.
+// A connectionPool has the connections of an issuer.
 type connectionPool struct {
 	mu          sync.Mutex
 	original    *http.Transport
@@ -69,26 +70,26 @@ func (p *connectionPool) startingWith(own *http.Transport) *base.Connections {
 	return p.connections
 }
 
-// connectionPools has the pool of each S2S in use, as a map from
-// weak.Pointer[S2S] to *connectionPool. It is a variable of the package because
-// an S2S cannot hold state: printing an S2S copies it, while other goroutines
-// use it.
+// connectionPools has the pool of each issuer in use, as a map from
+// weak.Pointer[S2S] or weak.Pointer[OpenID] to *connectionPool. It is a
+// variable of the package because an issuer cannot hold state: printing an
+// issuer copies it, while other goroutines use it.
 var connectionPools sync.Map
 
-func (s *S2S) pool() *connectionPool {
-	key := weak.Make(s)
+func poolOf[Issuer any](issuer *Issuer) *connectionPool {
+	key := weak.Make(issuer)
 	if p, ok := connectionPools.Load(key); ok {
 		return p.(*connectionPool)
 	}
 	p, loaded := connectionPools.LoadOrStore(key, new(connectionPool))
 	if !loaded {
 		// The connections are idle then, and close by themselves.
-		runtime.AddCleanup(s, func(key weak.Pointer[S2S]) { connectionPools.Delete(key) }, key)
+		runtime.AddCleanup(issuer, func(key weak.Pointer[Issuer]) { connectionPools.Delete(key) }, key)
 	}
 	return p.(*connectionPool)
 }
 
-// An unknownTransport is a RoundTripper of a type that S2S does not know.
+// An unknownTransport is a RoundTripper of a type that the issuers do not know.
 type unknownTransport struct{ http.RoundTripper }
 
 // Retire closes the idle connections, if the RoundTripper can do that. The

@@ -57,12 +57,16 @@ kinds of requests:
 	issuer.Client = &http.Client{Transport: rt}
 	config := transport.Config{Base: rt, …}
 
+ClientCertificate is in this package, and not in a package of its own, because
+an issuer needs more than its public methods: after a broken exchange, the
+issuer retires the RoundTripper's connections.
+
 # Connections
 
 An issuer without a Client has its own connections. It keeps idle connections,
-and checks HTTP/2 connections by pings. It does not use a connection again on
-which a token request timed out or broke off, so that a dead connection costs
-one request. The comment of [S2S].Client says what this needs with your own Client.
+and checks HTTP/2 connections by pings. After a token request timed out or broke
+off, it does not use that connection again, so that a dead connection costs one
+request. The comment of [S2S].Client says what this needs with your own Client.
 
 # Proxies
 
@@ -72,19 +76,42 @@ or to nil for no proxy. TLS passes through such a proxy, which sees only the
 host. A gateway that terminates TLS instead sees the secret. Set BaseURL to its
 address, with a path if it needs one.
 
-# Other ways to a token
+# OpenID
 
-Pismo has two other ways to get a token: OpenID, with an assertion in place of
-the secret, and OAuth2. An issuer for either is a file beside s2s.go that builds
-the request. It shares the exchange and the answer.
+[OpenID] is the issuer for Pismo's OpenID: it signs an assertion and sends no
+secret. Pismo prefers it, and Visa Pay's production takes nothing else:
+
+	issuer := &passport.OpenID{
+		BaseURL:  "https://sandbox.pismolabs.io",
+		Key:      passport.FileKey("/run/secrets/pismo.pem"),
+		Issuer:   "…", Subject: "…", Audience: "…", TenantID: "TN-…", // from Pismo
+		Group:    "pismo-v1:accounts:rw",
+	}
+
+The rules above hold for it too, with these additions:
+
+  - The private key never leaves the process, or the KMS or HSM behind a
+    [SignerKey]. Let only the program read the key file.
+  - Synchronize the clock. An assertion names the local time.
+  - A token reaches the endpoints of one permission group. Make a Source for
+    each group, and route between them with transport.NewRouter.
+  - Name the next key too while a rotation waits for its approval; see [FileKey].
+  - Call [Key.Check] at the start of the program.
+
+Pismo's third way, OAuth2, is not here: Pismo documents neither the encoding of
+its request nor the answer.
 
 # Reading order
 
-A token request goes through s2s.go, which builds it, and exchange.go, which
-sends it. response.go classifies the answer, and answer.go and number.go parse
-it. connections.go has the connections. progress.go, explain.go and
-networkreason.go make the text of a failure. Configuration: credentials.go and
-secretfunc.go have the key and the secret, certificate.go and
-certificatetransport.go the client's certificate, validate.go the checks.
+A token request goes through s2s.go or openid.go, which build it (endpoint.go
+has what they share), and exchange.go, which sends it. response.go classifies
+the answer, and answer.go and number.go parse it. connections.go has the
+connections. progress.go, explain.go and networkreason.go make the text of a
+failure.
+
+Configuration: credentials.go and secretfunc.go have the key and the secret of
+S2S. For OpenID, key.go, keyfile.go and signer.go have the keys that sign the
+assertion of assertion.go. certificate.go and certificatetransport.go have the
+client's certificate, validate.go the checks.
 */
 package passport

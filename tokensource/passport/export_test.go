@@ -6,7 +6,7 @@ import (
 )
 
 // TransportOf returns the transport for the next exchange of s.
-func TransportOf(s *S2S) http.RoundTripper { return s.nextTransport() }
+func TransportOf(s *S2S) http.RoundTripper { return nextTransport(s, s.Client) }
 
 // HasPool returns a function that reports whether an S2S has a connection pool.
 // The function does not keep the S2S alive.

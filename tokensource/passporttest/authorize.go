@@ -35,6 +35,8 @@ func (s *Server) refusalOf(r *http.Request, token Token, reason RefusalReason) (
 	case "":
 	case ReasonAccount:
 		return FindRefusal("WCAC0001")
+	case ReasonGroup:
+		return Refusal{Status: http.StatusForbidden, ContentType: "application/json", Body: `{"message":"Forbidden"}`}, true
 	default:
 		return s.config.TokenRefusal, true
 	}
@@ -55,7 +57,7 @@ func (s *Server) authorize(r *http.Request) (token Token, reason RefusalReason) 
 	case len(fields) == 0:
 		return Token{}, ReasonMissing
 	case len(fields) > 1:
-		return Token{}, ReasonRepeated
+		return Token{}, ReasonTwoFields
 	}
 	value := fields[0]
 	scheme, credentials, hasScheme := strings.Cut(value, " ")
@@ -68,6 +70,9 @@ func (s *Server) authorize(r *http.Request) (token Token, reason RefusalReason) 
 	token, reason = s.tokens.find(value, s.now())
 	if reason == "" && s.config.Resource == nil && !token.allows(r.URL.Path) {
 		reason = ReasonAccount
+	}
+	if reason == "" && !s.openID.reaches(token.Group, r) {
+		reason = ReasonGroup
 	}
 	return token, reason
 }

@@ -31,7 +31,7 @@ type Config struct {
 	ClockSkew time.Duration
 
 	// Latency is how long the token endpoint waits before it answers.
-	Latency time.Duration
+	TokenLatency time.Duration
 
 	// TokenFormat selects the claims of the tokens.
 	TokenFormat TokenFormat
@@ -54,16 +54,24 @@ type Config struct {
 	// always exists. Nil means that every account exists.
 	Accounts []string
 
-	// TokenRefusal is the answer of the resource API to a token that it
-	// refuses. By default it is a 401 without a body; Pismo documents none.
+	// OpenID is the configuration of the OpenID endpoint. Register public keys
+	// with [Server.RegisterKey].
+	OpenID OpenIDConfig
+
+	// TokenRefusal is the answer of the resource API to a token that is missing,
+	// unknown, expired or revoked. A token for another account gets WCAC0001
+	// instead. By default it is a 401 without a body: Pismo does not document how
+	// it refuses an expired token. OnPath, ForAccount and Times have no effect
+	// here.
 	TokenRefusal Refusal
 
 	// Resource replaces the resource API. The Server calls it for requests
 	// with an accepted token only; [TokenFromContext] returns that token.
 	Resource http.Handler
 
-	// Addr is the address to listen on, by default "127.0.0.1:0": a free port.
-	// It must be a loopback address.
+	// Addr is the address to listen on. With [New] and [NewInProcess] it has no
+	// effect, nor do TLS, ClientCAs and HTTP2. It is by default "127.0.0.1:0": a
+	// free port. It must be a loopback address.
 	Addr string
 
 	// TLS makes the fake server speak https, with a self-signed certificate
@@ -77,13 +85,14 @@ type Config struct {
 	// HTTP2 makes the fake server offer HTTP/2 beside HTTP/1.1. It needs TLS.
 	HTTP2 bool
 
-	// Logger receives failed TLS handshakes and panics of a Resource. With
-	// nil, the Server logs nothing; [NewServer] logs to the test instead.
+	// Logger does not log requests. It receives failed TLS handshakes and panics
+	// of a Resource. With nil, the Server logs nothing; [NewServer] logs to the
+	// test instead.
 	Logger *slog.Logger
 }
 
-// A TokenFormat names the year of the samples of Pismo's tokens that the fake
-// server's tokens resemble.
+// A TokenFormat selects the claims of the fake server's tokens: those of
+// Pismo's samples of one year. Opaque tokens have no claims.
 type TokenFormat int
 
 // The token formats.
@@ -105,14 +114,14 @@ const (
 
 // validate reports every fault of c.
 func (c Config) validate() error {
-	return errors.Join(slices.Concat(c.tokenFaults(), c.accountFaults(), c.listenerFaults())...)
+	return errors.Join(slices.Concat(c.tokenFaults(), c.accountFaults(), c.OpenID.groupFaults(), c.listenerFaults())...)
 }
 
 func (c Config) tokenFaults() (faults []error) {
 	if c.Lifetime < 0 {
 		faults = append(faults, configError("Lifetime", "is negative; leave it 0 for 10m"))
 	}
-	if c.Latency < 0 {
+	if c.TokenLatency < 0 {
 		faults = append(faults, configError("Latency", "is negative"))
 	}
 	if c.TokenFormat != TokenFormat2025 && c.TokenFormat != TokenFormat2022 {
@@ -163,6 +172,7 @@ func (c Config) withDefaults() Config {
 	if c.ServerSecret == "" {
 		c.ServerSecret = newServerSecret()
 	}
+	c.OpenID = c.OpenID.withDefaults()
 	if c.Addr == "" {
 		c.Addr = defaultAddr
 	}

@@ -18,13 +18,17 @@ type Counts struct {
 	// Rejected are the refused token requests: those with wrong credentials,
 	// for an account that does not exist, or malformed.
 	Rejected int
+	// Assertions are the refused assertions, by fault. Each of them is also
+	// counted in Rejected. The answer does not name the fault, since Pismo's
+	// does not.
+	Assertions map[AssertionFault]int
 	// Faults are the token requests that met a fault.
 	Faults int
 
 	// ResourceRequests are all other requests. Each of them is also counted in
 	// one of the next three fields.
 	ResourceRequests int
-	// Accepted are the requests that were served.
+	// Accepted are the requests whose token was accepted, whatever the answer.
 	Accepted int
 	// Refused are the requests whose token was refused, by reason.
 	Refused map[RefusalReason]int
@@ -43,7 +47,8 @@ type AccountCounts struct {
 	ResourceRequests, Accepted, Refused, Scripted int
 }
 
-// TotalRefused returns the number of refused tokens, for all reasons.
+// TotalRefused returns the sum of Refused: the number of requests without an
+// accepted token.
 func (c Counts) TotalRefused() int {
 	total := 0
 	for _, n := range c.Refused {
@@ -88,6 +93,7 @@ func (c *Counts) addResourceRequest(token Token, reason RefusalReason, refused b
 func (c Counts) clone() Counts {
 	c.Refused = maps.Clone(c.Refused)
 	c.Accounts = maps.Clone(c.Accounts)
+	c.Assertions = maps.Clone(c.Assertions)
 	return c
 }
 
@@ -106,6 +112,7 @@ func (r *recorder) count(change func(*Counts)) {
 	if r.counts.Accounts == nil {
 		r.counts.Accounts = map[string]AccountCounts{}
 		r.counts.Refused = map[RefusalReason]int{}
+		r.counts.Assertions = map[AssertionFault]int{}
 	}
 	change(&r.counts)
 	if r.changed != nil {

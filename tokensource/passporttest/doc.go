@@ -13,23 +13,35 @@
 // [Server.RotateSecret]), or makes the fake server fail as Pismo and the
 // gateways in front of Pismo can fail ([Server.Fail], [Server.Refuse]). A
 // program uses [Start]. A test in a testing/synctest bubble, where there is no
-// network, uses [NewUnstarted] and [Server.RoundTripper].
+// network, uses [NewInProcess] and [Server.RoundTripper].
+//
+// # OpenID
+//
+// The fake server takes assertions too. Register the public key, and get an
+// issuer for a permission group:
+//
+//	pismo.RegisterKey(&key.PublicKey)
+//	issuer := pismo.OpenIDIssuer(passport.FileKey(path), "pismo-v1:accounts:rw")
+//
+// Every fault of an assertion has the same answer, as at Pismo.
+// Counts.Assertions says which fault it was. The external id of account 4711 is
+// external-4711.
 //
 // # Revoking in a loop
 //
 // Many first tests loop over "revoke, request". The fourth request of such a
 // loop gets a 401: a Source renews refused tokens three times in a row, and
-// then once every [Server.RenewalInterval]. Wait for that interval in each
+// then once every [Server.RevocationInterval]. Wait for that interval in each
 // round. It is 10 seconds with the default Config, and takes no time in a
 // testing/synctest bubble:
 //
 //	synctest.Test(t, func(t *testing.T) {
-//		pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+//		pismo := passporttest.NewInProcess(t, passporttest.Config{})
 //		service := NewService(pismo.URL(), pismo.Client())
 //		for range 100 {
 //			pismo.Revoke("102681871")
 //			service.Pay(t, "102681871") // Its token is refused, and renewed.
-//			time.Sleep(pismo.RenewalInterval())
+//			time.Sleep(pismo.RevocationInterval())
 //		}
 //	})
 //
@@ -54,7 +66,8 @@
 // # Reading order
 //
 // A [Server] (server.go, config.go, listener.go) has two APIs. The Passport API
-// (passport.go) checks the credentials (credentials.go) and issues a [Token]
+// (passport.go) checks the credentials (credentials.go) or the assertion
+// (openid.go, assertion.go) and issues a [Token]
 // (token.go, tokenstore.go, revocation.go). The resource API (resource.go)
 // checks the token first (authorize.go). A [Fault] replaces an answer of the
 // Passport API: fault.go has the script, and each group of faults has a file

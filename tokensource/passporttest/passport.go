@@ -7,7 +7,9 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
@@ -23,9 +25,12 @@ func roles() []string { return []string{"onboarding-server", "account-server", "
 
 // A tokenRequest is a parsed token request.
 type tokenRequest struct {
-	serverKey, serverSecret string
+	serverKey, serverSecret string // empty if there is an assertion
+	assertion               string
 	account                 string     // "" is the organization
-	rejection               *rejection // set if the request is malformed
+	externalAccount         string     // of an assertion that names one
+	group                   string     // of an assertion
+	rejection               *rejection // set if the request is malformed or its assertion refused
 }
 
 // A rejection is the answer to a token request that gets no token.
@@ -39,29 +44,36 @@ func rejected(status int, message string) tokenRequest {
 }
 
 // A grant is the answer to a token request that gets a token. The fields are
-// those of the schema in Pismo's OpenAPI file.
+// those of the two schemas in Pismo's OpenAPI file: for assertions, these are
+// token, refresh_token and expires_in.
 type grant struct {
-	Tenant            string          `json:"tenant"`
-	ServerKey         string          `json:"server_key"`
-	ProgramIDs        []int           `json:"program_ids"`
+	Tenant            string          `json:"tenant,omitempty"`
+	ServerKey         string          `json:"server_key,omitempty"`
+	ProgramIDs        []int           `json:"program_ids,omitempty"`
 	AccountID         json.Number     `json:"account_id,omitempty"`
 	ExternalAccountID string          `json:"external_account_id,omitempty"`
-	Roles             []string        `json:"roles"`
+	Roles             []string        `json:"roles,omitempty"`
 	Token             string          `json:"token"`
-	Refresh           string          `json:"refresh"`
-	ExpiresIn         json.RawMessage `json:"expires_in,omitempty"` // for ExpiresIn
+	Refresh           string          `json:"refresh,omitempty"`
+	RefreshToken      string          `json:"refresh_token,omitempty"`
+	ExpiresIn         json.RawMessage `json:"expires_in,omitempty"` // for assertions, and for ExpiresIn
 	Padding           string          `json:"padding,omitempty"`    // for Oversized
 }
 
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	request := s.readTokenRequest(w, r)
+	if request.assertion != "" {
+		if fault := s.readAssertion(&request); fault != "" {
+			s.refuseAssertion(&request, fault)
+		}
+	}
 	s.requests.count(func(c *Counts) {
 		c.TokenRequests++
-		if request.serverKey != "" { // Otherwise the request could not be read.
+		if request.rejection == nil { // Otherwise the account may be unknown.
 			c.forAccount(request.account, func(a *AccountCounts) { a.TokenRequests++ })
 		}
 	})
-	pause(r.Context(), s.config.Latency)
+	pause(r.Context(), s.config.TokenLatency)
 	if fault, ok := s.faults.take(); ok {
 		s.requests.count(func(c *Counts) { c.Faults++ })
 		fault.serve(s, w, r, request)
@@ -84,6 +96,12 @@ func (s *Server) refuses(w http.ResponseWriter, request tokenRequest) bool {
 	reject := request.rejection
 	switch {
 	case reject != nil:
+	case request.assertion != "":
+		if !s.config.OpenID.RefuseReuse || !s.openID.reuse(request.assertion) {
+			return false
+		}
+		s.refuseAssertion(&request, FaultReused)
+		reject = request.rejection
 	case !s.credentials.valid(request.serverKey, request.serverSecret), !s.exists(request.account):
 		reject = &rejection{http.StatusUnauthorized, "Invalid credentials"}
 	default:
@@ -97,17 +115,31 @@ func (s *Server) refuses(w http.ResponseWriter, request tokenRequest) bool {
 	return true
 }
 
+// refuseAssertion counts the fault of an assertion, and makes the request get
+// the answer that Pismo documents for all faults.
+func (s *Server) refuseAssertion(request *tokenRequest, fault AssertionFault) {
+	s.requests.count(func(c *Counts) { c.Assertions[fault]++ })
+	request.rejection = &rejection{http.StatusUnauthorized, "Invalid credentials"}
+}
+
 func (s *Server) exists(account string) bool {
 	return account == "" || s.config.Accounts == nil || slices.Contains(s.config.Accounts, account)
 }
 
 // grant issues a token for account, and returns the answer with that token.
 func (s *Server) grant(request tokenRequest, account string) grant {
-	return request.grant(account, s.issue(account, request.serverKey))
+	g := request.grant(account, s.issue(account, request))
+	if request.assertion != "" {
+		g.ExpiresIn = marshal(strconv.FormatInt(int64(s.config.Lifetime/time.Second), 10))
+	}
+	return g
 }
 
 // grant returns the answer that names account and contains token.
 func (r tokenRequest) grant(account, token string) grant {
+	if r.assertion != "" {
+		return grant{Token: token, RefreshToken: token}
+	}
 	g := grant{
 		Tenant:     tenant,
 		ServerKey:  r.serverKey,
@@ -124,7 +156,7 @@ func (r tokenRequest) grant(account, token string) grant {
 func (g *grant) setAccount(account string) {
 	g.AccountID, g.ExternalAccountID = json.Number(account), ""
 	if account != "" {
-		g.ExternalAccountID = "external-" + account
+		g.ExternalAccountID = externalPrefix + account
 	}
 }
 
@@ -152,6 +184,9 @@ func (s *Server) readTokenRequest(w http.ResponseWriter, r *http.Request) tokenR
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
 		return rejected(http.StatusBadRequest, "The request is not a JSON object")
+	}
+	if r.URL.Path == openIDPath {
+		return parseAssertionRequest(fields)
 	}
 	return parseTokenRequest(fields)
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A Server is the fake server. Make a Server with [NewServer], [NewUnstarted],
+// A Server is the fake server. Make a Server with [NewServer], [NewInProcess],
 // [Start] or [New]. Its methods may be called concurrently.
 type Server struct {
 	config      Config
 	credentials credentials
+	openID      *openID
 	tokens      *tokenStore
 	api         http.Handler // the resource API, behind the check of the token
 	listener    *listener    // nil if the Server does not listen
@@ -43,7 +44,7 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
-	s := &Server{config: config, tokens: newTokenStore()}
+	s := &Server{config: config, tokens: newTokenStore(), openID: newOpenID(config.OpenID)}
 	s.credentials.set(config.ServerKey, config.ServerSecret)
 	s.lifetime, s.end = context.WithCancel(context.Background())
 	s.api = config.Resource
@@ -75,10 +76,10 @@ func NewServer(tb testing.TB, config Config) *Server {
 	return forTest(tb, config, Start)
 }
 
-// NewUnstarted returns a Server that does not listen, for tests in a
-// testing/synctest bubble. Call it in the bubble. In all other respects it is
-// like [NewServer].
-func NewUnstarted(tb testing.TB, config Config) *Server {
+// NewInProcess returns a Server that does not listen, for tests in a
+// testing/synctest bubble. Call it in the bubble. It is never started: use its
+// RoundTripper. In all other respects it is like [NewServer].
+func NewInProcess(tb testing.TB, config Config) *Server {
 	tb.Helper()
 	return forTest(tb, config, New)
 }
@@ -97,7 +98,8 @@ func forTest(tb testing.TB, config Config, start func(Config) (*Server, error)) 
 }
 
 // unstartedHost is a name that never resolves (RFC 6761, section 6.4). So a
-// client of an unstarted Server fails if it does not use the RoundTripper.
+// client of a Server that does not listen fails if it does not use the
+// RoundTripper.
 const unstartedHost = "passporttest.invalid"
 
 // URL returns the base URL, without a slash at the end. The URL of a Server
@@ -186,7 +188,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	w.Header().Set("X-Cid", correlationID(r))
 	r = r.WithContext(ctx)
-	if r.URL.Path == s2sPath {
+	if r.URL.Path == s2sPath || r.URL.Path == openIDPath {
 		s.serveToken(w, r)
 		return
 	}

@@ -15,6 +15,9 @@ import (
 type Token struct {
 	// Account is the id of its account; "" is the organization.
 	Account string
+	// Group is its permission group; "" if it was issued for a key and a
+	// secret.
+	Group string
 	// Serial is its number among the tokens of the Server, from 1.
 	Serial uint64
 	// Issued and Expires are times of the fake server's clock.
@@ -37,8 +40,8 @@ type RefusalReason string
 const (
 	// ReasonMissing: the request has no Authorization.
 	ReasonMissing RefusalReason = "missing"
-	// ReasonRepeated: the request has more than one Authorization.
-	ReasonRepeated RefusalReason = "repeated"
+	// ReasonTwoFields: the request has more than one Authorization.
+	ReasonTwoFields RefusalReason = "repeated"
 	// ReasonScheme: the Authorization is not "Bearer <token>". With
 	// Config.Bare, it has a scheme.
 	ReasonScheme RefusalReason = "scheme"
@@ -50,14 +53,18 @@ const (
 	ReasonRevoked RefusalReason = "revoked"
 	// ReasonAccount: the token is valid for another account.
 	ReasonAccount RefusalReason = "account"
+	// ReasonGroup: the token's group does not reach the endpoint. The answer
+	// is 403.
+	ReasonGroup RefusalReason = "group"
 )
 
 // issue issues a token for account, and returns its value.
-func (s *Server) issue(account, serverKey string) string {
+func (s *Server) issue(account string, request tokenRequest) string {
 	token := s.newToken(account)
+	token.Group = request.group
 	value := rand.Text() + rand.Text()
 	if !s.config.Opaque {
-		value = s.sign(s.claims(token, serverKey))
+		value = s.sign(s.claims(token, request))
 	}
 	s.tokens.add(value, token)
 	s.requests.count(func(c *Counts) {
@@ -77,17 +84,23 @@ func (s *Server) newToken(account string) Token {
 }
 
 // claims returns the claims of a JWT. The random sub makes each JWT unique.
-func (s *Server) claims(token Token, serverKey string) jwt.MapClaims {
+func (s *Server) claims(token Token, request tokenRequest) jwt.MapClaims {
 	claims := jwt.MapClaims{
 		"iss":   "Passport",
 		"sub":   "AUTH-" + newUUID(),
 		"iat":   numericDate(token.Issued),
 		"exp":   numericDate(token.Expires),
-		"uid":   tenant + ":" + serverKey,
+		"uid":   tenant + ":" + request.serverKey,
 		"tkver": "2",
+	}
+	if request.assertion != "" {
+		claims["uid"] = tenant
 	}
 	if s.config.TokenFormat == TokenFormat2022 {
 		return claims
+	}
+	if request.externalAccount != "" {
+		claims["external_account_id"] = request.externalAccount
 	}
 	claims["tenant"] = tenant
 	claims["tenant_id"] = tenant
