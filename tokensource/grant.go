@@ -24,6 +24,9 @@ type Grant struct {
 	// AccountID and ExternalAccountID identify the account that the
 	// response named. They are empty if it named none.
 	AccountID, ExternalAccountID string
+	// Adopted means that another process had issued the token, and shares
+	// it. Package fleet sets it. The Source only reports it to its hooks.
+	Adopted bool
 	// Bare sends the token without a scheme. By default it is sent as
 	// "Bearer <token>".
 	Bare bool
