@@ -80,9 +80,10 @@ func (s *Source) mayAskAgain(ctx context.Context) bool {
 }
 
 // ask calls the issuer once. It returns the token, whether another process had
-// issued it, and the revision of the credentials. It returns an error if the issuer panics or ends its goroutine.
-// If the issuer ignores the end of ctx, ask leaves the call behind: the call
-// keeps its slot until it returns, and its result is dropped.
+// issued it, and the revision of the credentials. It returns an error if the
+// issuer panics or ends its goroutine. If the issuer ignores the end of ctx,
+// ask leaves the call behind: the call keeps its slot until it returns, and its
+// result is dropped.
 func (s *Source) ask(ctx context.Context, slot *slot, f *issuance) (*Token, bool, string, *Error) {
 	type issued struct {
 		grant    Grant

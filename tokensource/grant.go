@@ -41,6 +41,17 @@ var (
 	errSameToken        = SafeError("the token endpoint handed out the same token again", nil)
 )
 
+// Verify checks the grant as a [Source] does, and returns the lifetime of the
+// token from its beginning. It is for issuers that keep or share tokens. The
+// error is an [*Error].
+func (g Grant) Verify(account Account) (time.Duration, error) {
+	lifetime, err := g.verify(account)
+	if err != nil {
+		return 0, err
+	}
+	return lifetime, nil
+}
+
 // verify returns the lifetime of the token. It returns an error if the token
 // cannot be sent or is for another account.
 func (g Grant) verify(account Account) (time.Duration, *Error) {
