@@ -6,15 +6,6 @@ import (
 	"unsafe"
 )
 
-// Verify exports verify for the fuzz test.
-func (g Grant) Verify(account Account) (time.Duration, error) {
-	lifetime, err := g.verify(account)
-	if err != nil {
-		return 0, err
-	}
-	return lifetime, nil
-}
-
 // Clocks parts the two clocks of a Source, which synctest moves together.
 type Clocks struct{ mono, wall atomic.Int64 }
 

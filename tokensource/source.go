@@ -19,8 +19,9 @@ import (
 // context.DeadlineExceeded counts as [ErrTimeout], and any other error as
 // [ErrUnavailable].
 //
-// An Issuer may have two more methods:
+// An Issuer may have three more methods:
 //
+//   - Reissue is called instead of Issue, see [Reissuer].
 //   - Validate() error reports every fault in the issuer's configuration. [New]
 //     calls it.
 //   - Revision(ctx context.Context) string returns a value that changes with
