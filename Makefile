@@ -31,8 +31,9 @@ fuzz: ## Fuzz the reader of the token endpoint's answers for a minute
 	go test -run '^$$' -fuzz '^FuzzAnswer$$' -fuzztime 1m ./tokensource/passport
 
 .PHONY: bench
-bench: ## Measure the figures of the README
+bench: ## Measure the figures of docs/benchmarks.md, and draw its charts
 	go -C internal/bench run ./figures
+	go -C internal/bench run ./plots -measure
 
 .PHONY: docs
 docs: ## Check what the documents say: links to tests, tables, requirements

@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/loopback":          {},
 	"internal/lru":               {},
 	"internal/leaktest":          {},
+	"internal/recurring":         {},
 	"internal/requesttarget":     {},
 	"internal/trailer":           {},
 }

@@ -125,9 +125,9 @@ func TestCaddyfile_FaultsNameTheirLine(t *testing.T) {
 		"a transport's huge size":      {inSite("reverse_proxy a.example {\ntransport pismo {\nmax_replay_body 2GiB\n}\n}"), "max_replay_body is not a size"},
 		"a transport's bad account":    {inSite("reverse_proxy a.example {\ntransport pismo {\naccount me\n}\n}"), "account: is neither a placeholder"},
 
-		"a misspelt account":            {inSite("pismo_proxy https://a.example {\nacount {a}\n}"), "unrecognized subdirective acount, at Caddyfile:3"},
-		"a misspelt account of auth":    {inSite("pismo_auth {\nacount {a}\n}"), "unrecognized option acount of pismo_auth, at Caddyfile:3"},
-		"a misspelt account below":      {inSite("pismo_proxy https://a.example {\naccount {a}\ntransport pismo {\nacount {a}\n}\n}"), "unrecognized subdirective acount, at Caddyfile:5"},
+		"a misspelt account":            {inSite("pismo_proxy https://a.example {\naccounts {a}\n}"), "unrecognized subdirective accounts, at Caddyfile:3"},
+		"a misspelt account of auth":    {inSite("pismo_auth {\naccounts {a}\n}"), "unrecognized option accounts of pismo_auth, at Caddyfile:3"},
+		"a misspelt account below":      {inSite("pismo_proxy https://a.example {\naccount {a}\ntransport pismo {\naccounts {a}\n}\n}"), "unrecognized subdirective accounts, at Caddyfile:5"},
 		"a bad account at its line":     {inSite("pismo_proxy https://a.example {\naccount alice\nlb_retries 3\n}"), "account: is neither a placeholder, nor the word organization, nor an account id, at Caddyfile:3"},
 		"a bad pattern at its line":     {inSite("pismo_proxy https://a.example {\naccount {a}\naccount_pattern [\nlb_retries 3\n}"), "Caddyfile:4"},
 		"bad errors at their line":      {inSite("pismo_proxy https://a.example {\naccount {a}\nerrors ignore\nlb_retries 3\n}"), "errors: is not the word handle, at Caddyfile:4"},

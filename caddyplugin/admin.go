@@ -76,23 +76,23 @@ type clientStatus struct {
 	// How many accounts are left alone because issuances failed a moment ago.
 	CoolingDown int `json:"cooling_down"`
 	// Until when no token is issued at all, and why.
-	CooldownUntil *time.Time            `json:"cooldown_until,omitempty"`
-	CooldownCause tokensource.ErrorKind `json:"cooldown_cause,omitempty"`
+	BreakerOpenUntil *time.Time            `json:"breaker_open_until,omitempty"`
+	BreakerCause     tokensource.ErrorKind `json:"breaker_cause,omitempty"`
 }
 
 func statusOf(client *clientRef) clientStatus {
 	status := client.source.Status()
 	issuances, failures := client.report.Counts()
 	return clientStatus{
-		Name:          client.name,
-		Accounts:      status.Accounts,
-		Tokens:        status.Tokens,
-		Issuances:     issuances,
-		Failures:      failures,
-		NextExpiry:    nilIfZero(status.NextExpiry),
-		CoolingDown:   status.CoolingDown,
-		CooldownUntil: nilIfZero(status.CooldownUntil),
-		CooldownCause: status.CooldownCause,
+		Name:             client.name,
+		Accounts:         status.Accounts,
+		Tokens:           status.Tokens,
+		Issuances:        issuances,
+		Failures:         failures,
+		NextExpiry:       nilIfZero(status.NextExpiry),
+		CoolingDown:      status.CoolingDown,
+		BreakerOpenUntil: nilIfZero(status.BreakerOpenUntil),
+		BreakerCause:     status.BreakerCause,
 	}
 }
 
@@ -140,7 +140,6 @@ func (*adminAPI) invalidate(w http.ResponseWriter, r *http.Request) error {
 	default:
 		client.source.Invalidate(account)
 	}
-	client.report.Reset()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -101,7 +101,7 @@ func TestProxy_ClientDisconnectIsNoFailure(t *testing.T) {
 		"transport pismo": "reverse_proxy $PISMO {\n fail_duration 30s\n unhealthy_status 5xx\n transport pismo {\n account " + alice + "\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newFixture(t, passporttest.Config{Latency: 300 * time.Millisecond})
+			s := newFixture(t, passporttest.Config{TokenLatency: 300 * time.Millisecond})
 			s.start(s.caddyfile("", "log\n"+site))
 			s.leaveWhileTokenIsIssued()
 			wantStatus(t, s.get(alice), http.StatusOK) // With the token that was issued all the same.

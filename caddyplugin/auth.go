@@ -185,7 +185,7 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	ctx := context.WithValue(out.Context(), clientKey{}, a.client.sharedClient)
 	if a.Inject {
 		token.SetAuthHeader(out.Header)
-		ctx = tokensource.ContextWithToken(ctx, token)
+		ctx = tokensource.ContextWithForwardedToken(ctx, token)
 	} else {
 		out.Header = r.Header
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
@@ -52,7 +51,7 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 		app:         app,
 		hosts:       resolved.Hosts,
 		certificate: certificate,
-		settings:    &clientSettings{ctx.Logger().With(zap.String("client", name)), endpoint, limits},
+		settings:    &clientSettings{ctx.Slogger().With("client", name).Handler(), endpoint, limits},
 	}
 	if err := l.acquire(name, resolved); err != nil {
 		_ = endpoint.close() // The error that counts is why.

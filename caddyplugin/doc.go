@@ -103,5 +103,14 @@ Each option is described at the field of the module that it sets.
 The metrics are served by the directive metrics. Do not scrape /metrics of the
 admin API: after a reload that failed, it shows the configuration that failed,
 and not the one that serves.
+
+# Reading order
+
+A Caddyfile is read by caddyfile.go and by one file for each block:
+caddyfile_client.go, caddyfile_auth.go, caddyfile_proxy.go and
+caddyfile_transport.go. They fill in the fields of the modules: Client
+(client.go), Auth (auth.go) and Transport (transport.go) of the app (app.go). A
+request goes through auth.go and roundtrip.go; healthcheck.go has the health
+checks. sharedclient.go keeps the tokens while configurations come and go.
 */
 package caddyplugin

@@ -31,7 +31,7 @@ func packageDoc(t *testing.T) *doc.Package {
 		}
 		parsed = append(parsed, file)
 	}
-	pkg, err := doc.NewFromFiles(files, parsed, "github.com/pismoauth/pismoauth/caddyplugin", doc.AllDecls)
+	pkg, err := doc.NewFromFiles(files, parsed, "github.com/pismoauth/pismoauth/caddyplugin", doc.AllDecls|doc.PreserveAST)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -199,32 +199,26 @@ func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 	}
 }
 
-// One line says that it fails, however often it works in between.
-func TestLog_FlappingIsOneLine(t *testing.T) {
+// The log says that issuance fails, that it recovered, and that it is flapping.
+// However often that goes on, there are no further lines.
+func TestLog_FlappingIsThreeLines(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
-	var asked atomic.Int64
-	gateway := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if n := asked.Add(1); n*7919%10 < 6 {
-			w.WriteHeader(http.StatusInternalServerError)
-			return
-		}
-		s.pismo.Handler().ServeHTTP(w, r)
-	}))
-	s.start(strings.Replace(s.caddyfile("", byHeader), s.pismo.URL(), "http://"+gateway, 1))
-	works := 0
-	for i := 0; works < 20 && i < 2000; i++ {
-		id := fmt.Sprint(5000 + i)
-		if s.get(id, withField("X-Account", id)).status == http.StatusOK {
-			works++
-		}
+	s.start(s.caddyfile("", byHeader))
+	for i := range 20 {
+		s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
+		failing := fmt.Sprint(5000 + i)
+		wantStatus(t, s.get(failing, withField("X-Account", failing)), http.StatusBadGateway)
+		s.pismo.Heal()
+		working := fmt.Sprint(6000 + i)
+		wantStatus(t, s.get(working, withField("X-Account", working)), http.StatusOK)
 	}
-	lines := 0
+	var lines []string
 	for _, line := range s.log() {
-		if strings.Contains(line, `"logger":"pismo"`) {
-			lines++
+		if strings.Contains(line, `"logger":"pismo"`) && !strings.Contains(line, `"level":"debug"`) {
+			lines = append(lines, line)
 		}
 	}
-	if lines != 1 || works == 0 {
-		t.Errorf("%d lines, %d requests that worked", lines, works)
+	if len(lines) != 3 || !strings.Contains(lines[2], "token issuance is flapping") {
+		t.Errorf("got %d lines, want 3: %s", len(lines), lines)
 	}
 }

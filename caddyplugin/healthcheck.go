@@ -92,10 +92,8 @@ func (t *Transport) sendHealthCheck(req *http.Request) (*http.Response, error) {
 	switch {
 	case err == nil && isTokenRefusal(resp):
 		_ = resp.Body.Close() // Nobody is to see it.
-		t.client.report.TokenRefused()
 		return t.health.passResponse(req), nil
 	case err == nil:
-		t.client.report.HealthCheckSent()
 		return resp, nil
 	case isUnsent(err):
 		t.client.report.RequestUnsent(dialAddress(req.Context()), remedyOf(err))

@@ -23,15 +23,15 @@ func (s *fixture) adminSend(method, path, body string) reply {
 
 // A client is what the admin API says of one.
 type client struct {
-	Name          string         `json:"name"`
-	Accounts      int            `json:"accounts"`
-	Tokens        int            `json:"tokens"`
-	Issuances     int            `json:"issuances"`
-	Failures      map[string]int `json:"failures"`
-	NextExpiry    *time.Time     `json:"next_expiry"`
-	Cooling       int            `json:"cooling_down"`
-	CooldownUntil *time.Time     `json:"cooldown_until"`
-	CooldownCause string         `json:"cooldown_cause"`
+	Name             string         `json:"name"`
+	Accounts         int            `json:"accounts"`
+	Tokens           int            `json:"tokens"`
+	Issuances        int            `json:"issuances"`
+	Failures         map[string]int `json:"failures"`
+	NextExpiry       *time.Time     `json:"next_expiry"`
+	Cooling          int            `json:"cooling_down"`
+	BreakerOpenUntil *time.Time     `json:"breaker_open_until"`
+	BreakerCause     string         `json:"breaker_cause"`
 }
 
 func (s *fixture) clients() []client {
@@ -62,13 +62,13 @@ func TestAdminAPI_ListsClients(t *testing.T) {
 		wantStatus(t, s.get(other, withField("X-Account", other)), http.StatusServiceUnavailable)
 	}
 	got := s.clients()[0]
-	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.Cooling != 3 || got.CooldownCause != "rate_limited" {
+	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.Cooling != 3 || got.BreakerCause != "rate_limited" {
 		t.Errorf("after a success and three failures: %+v", got)
 	}
 	if left := time.Until(*got.NextExpiry); left < 9*time.Minute || left > 10*time.Minute {
 		t.Errorf("the token expires in %s", left)
 	}
-	if left := time.Until(*got.CooldownUntil); left < 20*time.Second || left > 30*time.Second {
+	if left := time.Until(*got.BreakerOpenUntil); left < 20*time.Second || left > 30*time.Second {
 		t.Errorf("it cools for %s", left)
 	}
 }
@@ -140,7 +140,7 @@ func TestMetrics_SurviveReload(t *testing.T) {
 		metrics := s.adminSend(http.MethodGet, "/metrics", "").body
 		for _, want := range []string{
 			`pismo_token_issue_duration_seconds_count{client="main",pismo_token_issue_reason="cold"} 1`,
-			`pismo_token_issue_duration_seconds_count{client="main",pismo_token_issue_reason="rejected"} 1`,
+			`pismo_token_issue_duration_seconds_count{client="main",pismo_token_issue_reason="refused"} 1`,
 			`pismo_token_acquisitions_total{client="main",pismo_token_acquire_origin="cached"} 2`,
 			`pismo_token_acquisitions_total{client="main",pismo_token_acquire_origin="issued"} 1`,
 			`pismo_token_acquire_duration_seconds_count{client="main",pismo_token_acquire_origin="issued"} `,

@@ -25,7 +25,6 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.send(req, in)
 	if err == nil && isTokenRefusal(resp) {
 		_ = resp.Body.Close() // Nobody is to see it.
-		t.client.report.TokenRefused()
 		resp, err = nil, middleware.ErrTokenRefused
 	}
 	in.failure = err

@@ -2,12 +2,12 @@ package caddyplugin
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 
 	"github.com/pismoauth/pismoauth/caddyplugin/internal/observe"
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -42,7 +42,7 @@ type sharedClient struct {
 // A clientSettings is what a configuration provides to a shared client while it
 // is active.
 type clientSettings struct {
-	logger   *zap.Logger
+	log      slog.Handler
 	endpoint *endpoint
 	limits   tokensource.Limits
 }
@@ -54,13 +54,13 @@ func newSharedClient(name string, config *Client) (*sharedClient, error) {
 	if c.issuer, err = config.issuer(c); err != nil {
 		return nil, err
 	}
-	c.report = observe.NewReport(c.logger)
+	c.report = observe.NewReport(slog.New(newestHandler{c}))
 	if c.metrics, err = observe.NewMetrics(); err != nil {
 		return nil, err
 	}
 	c.source, err = tokensource.New(tokensource.Config{
 		Issuer: revisedIssuer{c.issuer, c},
-		Hooks:  tokensource.JoinHooks(c.metrics.Telemetry.SourceHooks(), c.report.Hooks()),
+		Hooks:  tokensource.JoinHooks(c.metrics.Telemetry.SourceHooks(), c.report.SourceHooks()),
 	})
 	if err != nil {
 		return nil, optionErrorsOf(err)
@@ -96,14 +96,6 @@ func (c *sharedClient) applyNewest() {
 	_ = c.source.SetLimits(newest.limits) // They were checked when the configuration was loaded.
 }
 
-// logger returns the logger of the newest configuration.
-func (c *sharedClient) logger() *zap.Logger {
-	if newest, ok := c.settings.newest(); ok {
-		return newest.logger
-	}
-	return zap.NewNop()
-}
-
 // RoundTrip sends a token request as the newest configuration has it sent.
 func (c *sharedClient) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.mu.RLock()
@@ -125,7 +117,6 @@ func (c *sharedClient) CloseIdleConnections() {
 // Destruct implements [caddy.Destructor]. Requests that are still running have
 // the tokens until they end.
 func (c *sharedClient) Destruct() error {
-	c.report.Stop()
 	c.CloseIdleConnections()
 	return c.metrics.Stop()
 }

@@ -150,7 +150,7 @@ func (t *Transport) provisionTransports(ctx caddy.Context) error {
 		Source:        t.client.source,
 		Hosts:         hosts,
 		Base:          t.base,
-		Hooks:         t.client.metrics.Telemetry.TransportHooks(),
+		Hooks:         transport.JoinHooks(t.client.metrics.Telemetry.TransportHooks(), t.client.report.TransportHooks()),
 		MaxAttempts:   1, // reverse_proxy makes further attempts, by its own options.
 		MaxReplayBody: t.MaxReplayBody,
 	})

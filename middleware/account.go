@@ -12,10 +12,11 @@ import (
 // the function may change its header: a field that the function removes is not
 // passed on.
 //
-// [ErrUnauthenticated] is answered 401, and [ErrVerifierUnavailable] 503. Any
-// other error is answered 403, and so is the zero Account. The text of the
-// error reaches the [ErrorHandler] only. An AccountFunc must be safe for
-// concurrent use.
+// An error that is or wraps an [AuthError] gets the status of that AuthError:
+// for example, [ErrUnauthenticated] is answered 401, and
+// [ErrVerifierUnavailable] 503. Any other error is answered 403, and so is the
+// zero Account. The text of the error reaches the [ErrorHandler] only. An
+// AccountFunc must be safe for concurrent use.
 type AccountFunc func(r *http.Request) (tokensource.Account, error)
 
 // FixedAccount returns an AccountFunc that returns account for every request.

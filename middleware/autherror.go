@@ -6,35 +6,37 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// An AuthError is the reason why a request is denied.
+// An AuthError is the reason why a request is denied, with the status of the
+// default answer.
 type AuthError string
 
 // The reasons.
 const (
-	// ErrUnauthenticated: the request does not prove who sent it. The client
+	// ErrUnauthenticated (401): the request does not prove who sent it. The client
 	// has to authenticate, and can then try again.
 	ErrUnauthenticated AuthError = "unauthenticated"
-	// ErrForbidden: the request names no account, or an account that its sender
-	// may not act for.
+	// ErrForbidden (403): the request names no account, or an account that its
+	// sender may not act for.
 	ErrForbidden AuthError = "account_forbidden"
-	// ErrVerifierUnavailable: the key server, the session store or another
+	// ErrVerifierUnavailable (503): the key server, the session store or another
 	// verifier of the request's sender is down. The error says nothing about
-	// the request. The client is answered 503 and keeps its credentials; a 401
-	// would log it out.
+	// the request. The client keeps its credentials; a 401 would log it out.
 	ErrVerifierUnavailable AuthError = "verifier_unavailable"
-	// ErrInvalidTarget: the target of the request is not a path, or another
-	// server may read it as a different path. The latter is so if a segment is
-	// "." or "..", in whichever encoding.
+	// ErrInvalidTarget (400): the target of the request is not a path, or another
+	// server may read it as a different path. The latter is so if a segment is "."
+	// or "..", in whichever encoding, or if the target has control characters or
+	// is not UTF-8.
 	ErrInvalidTarget AuthError = "invalid_target"
-	// ErrMethodNotProxied: a proxy passes on neither TRACE nor CONNECT. The
+	// ErrMethodNotProxied (501): a proxy passes on neither TRACE nor CONNECT. The
 	// answer to TRACE repeats the request, including the proxy's token (RFC
 	// 9110, section 9.3.8). CONNECT asks for a tunnel.
 	ErrMethodNotProxied AuthError = "method_not_proxied"
-	// ErrTooEarly: the request came in TLS early data, and executing it twice
-	// is not safe (RFC 8470, section 5.2). Any party on the network path can
+	// ErrTooEarly (425): the request came in TLS early data, and executing it
+	// twice is not safe (RFC 8470, section 5.2). Any party on the network path can
 	// repeat early data. The client can send the request again after its
-	// handshake. net/http does not accept early data; the error is for programs
-	// whose TLS does.
+	// handshake. net/http does not accept early data, so this package never
+	// returns the error. An [AccountFunc] of a program whose TLS accepts early
+	// data can return it.
 	ErrTooEarly AuthError = "too_early"
 )
 

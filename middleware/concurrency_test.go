@@ -99,7 +99,7 @@ func TestNewProxy_AnswersBurstDuringOutage(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s/%d accounts", test.fault, test.accounts), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPlatformFor(t, passporttest.NewUnstarted(t, passporttest.Config{}), tokensource.Config{})
+				p := newPlatformFor(t, passporttest.NewInProcess(t, passporttest.Config{}), tokensource.Config{})
 				p.FailAlways(test.fault)
 				proxy := p.proxy(t, byHeader)
 				concurrently(1000, func(i int) {
@@ -139,7 +139,7 @@ func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s/%d accounts/over %s", test.fault, test.accounts, test.spread), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fake := passporttest.NewUnstarted(t, passporttest.Config{})
+				fake := passporttest.NewInProcess(t, passporttest.Config{})
 				fake.RotateSecret() // The slow token request is refused in the end.
 				issuer := fake.Issuer()
 				fake.RotateSecret()

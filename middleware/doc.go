@@ -29,18 +29,20 @@
 //     query or a header that nobody has checked.
 //   - A request without an account is answered 403. It never acts for the
 //     organization, unless the function returns tokensource.Organization. If
-//     the program never puts an account where the function looks for it, the
-//     answer is 500, and the log says what is missing.
+//     the account is missing because of a mistake of the program (no value in
+//     the context, no wildcard in the pattern), the answer is 500, and the log
+//     says what is missing.
 //   - Put a Middleware after your authentication, and before the handler that
 //     sends requests to the platform.
 //   - An inbound Authorization is for this program. The Middleware drops it, so
 //     that it does not reach the platform.
 //   - A router's pattern bounds the paths that a client can reach. A target
-//     that another server could read as a path outside the pattern is answered
-//     400. Your handler must check the parts of path, query and body that it
-//     uses in requests to the platform.
+//     that another server could read as a different path is answered 400. Your
+//     handler must check the parts of path, query and body that it uses in
+//     requests to the platform.
 //   - The outage of a key server or a session store says nothing about a
-//     client. Return [ErrVerifierUnavailable], and clients stay logged in.
+//     client. Return [ErrVerifierUnavailable] from the AccountFunc: the answer
+//     is 503 and not 401, so clients stay logged in.
 //   - Send requests to the platform through the transport, with the context of
 //     the inbound request. The Authorization that Wrap sets is for handlers
 //     that merely forward. A handler that logs its header logs a token.
@@ -49,24 +51,24 @@
 //
 // Failures are answered as application/problem+json (RFC 9457). Each kind has
 // its own type and detail, and both are constant; see [Problem]. The answer
-// holds nothing from the token endpoint's answer.
+// holds nothing from the token endpoint's answer. tokensource.IsPermanent says
+// of an error whether a retry is pointless until somebody changes something.
 //
 // # Log
 //
 // A Middleware logs one line when requests begin to fail for a reason that is
-// not their client's, and one line when they no longer fail. It does so for
-// each kind of failure. Config.Logger selects the logger; the default is
-// slog.Default(). The method Permanent of the errors says whether another
-// attempt can help.
+// not their client's, and one line when no request has failed so for a minute.
+// It does so for each kind of failure. Config.Logger selects the logger; the
+// default is slog.Default().
 //
 // # Reading order
 //
 // A request passes middleware.go first: Wrap, Admit, and the search for the
 // account (account.go, pathaccount.go, header.go, jwt.go). The JWT's
-// configuration is in jwtconfig.go, its key in jwtkey.go. fields.go removes
-// header fields. The proxy (proxy.go) handles each request in an exchange
-// (proxyexchange.go), with the body in inboundbody.go and the client's
-// connection in responsewriter.go. Errors are in autherror.go and failures.go,
-// their answers in problem.go and classify.go, their log in failurelog.go and
-// failuretext.go. readiness.go is a probe of its own.
+// configuration is in jwtconfig.go, the proxy's in proxyconfig.go, its key in
+// jwtkey.go. fields.go removes header fields. The proxy (proxy.go) handles each
+// request in an exchange (proxyexchange.go), with the body in inboundbody.go
+// and the client's connection in responsewriter.go. Errors are in autherror.go
+// and failures.go, their answers in problem.go and classify.go, their log in
+// failurelog.go and failuretext.go. readiness.go is a probe of its own.
 package middleware

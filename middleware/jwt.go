@@ -23,8 +23,9 @@ const issuedAtLeeway = 5 * time.Second
 // FromJWT returns an AccountFunc that takes the account id from a claim of the
 // JWT in the request's Authorization. It first verifies the JWT: its signature,
 // issuer and audience, and its expiry, which is required. If the JWT has the
-// claims nbf and iat, neither may be in the future. A JWT whose header has crit
-// is refused, since FromJWT supports no extension (RFC 7515, section 4.1.11).
+// claims nbf and iat, neither may be more than 5 s in the future, unless
+// jwt.WithLeeway sets another leeway. A JWT whose header has crit is refused,
+// since FromJWT supports no extension (RFC 7515, section 4.1.11).
 //
 // A request without a valid JWT fails with [ErrUnauthenticated], so that the
 // client gets a new JWT. A request whose JWT names no account fails with

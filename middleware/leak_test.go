@@ -83,7 +83,7 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{Source: p.source, Account: account})
 	wrapped := m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(logged, prints(r.Context()))
-		token, _ := tokensource.TokenFromContext(r.Context())
+		token, _ := tokensource.ForwardedTokenFromContext(r.Context())
 		fmt.Fprintln(w, prints(token))
 	}))
 	probe, err := middleware.NewReadiness(middleware.ReadinessConfig{Source: p.source, Account: acct(t, alice), Interval: time.Nanosecond})

@@ -68,11 +68,11 @@ func (c Config) withDefaults() Config {
 // error of reading the request's body. [ProblemOf] returns the default answer
 // to an error. In a proxy, r can be the outbound request.
 //
-// It is not called if the request's context is canceled, since the client has
-// gone. The status is 503 then, and the connection is aborted with
-// http.ErrAbortHandler. A server can cancel a context while its client still
-// waits: because the server shuts down, or because an upload took too long. A
-// handler that simply returns would then answer 200.
+// It is not called if the request's context is canceled: usually the client has
+// gone. A server can also cancel a context while its client still waits:
+// because the server shuts down, or because an upload took too long. So that no
+// client takes the end for a 200, the status is 503, and the connection is
+// aborted with http.ErrAbortHandler.
 type ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
 // A Middleware finds the account of each inbound request and gets a token for
@@ -132,8 +132,8 @@ func (m *Middleware) Wrap(next http.Handler) http.Handler {
 // r.
 //
 // The errors are those that an [ErrorHandler] gets. [ErrInvalidTarget] is one
-// of them: the pattern that a router has matched bounds a request only if no
-// other server can read another path in its target.
+// of them: a router's pattern protects nothing if a later server reads another
+// path in the target.
 func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, error) {
 	if !requesttarget.Unambiguous(r) {
 		return nil, nil, ErrInvalidTarget
@@ -154,13 +154,13 @@ func (m *Middleware) Admit(r *http.Request) (*http.Request, *tokensource.Token, 
 	dropAuthorization(out)
 	// The transport asks the Source again. With the token in the context, hooks
 	// count the request once.
-	ctx := tokensource.ContextWithToken(tokensource.ContextWithAccount(r.Context(), account), token)
+	ctx := tokensource.ContextWithForwardedToken(tokensource.ContextWithAccount(r.Context(), account), token)
 	*out = *out.WithContext(ctx) // One copy on the heap, not two.
 	return out, token, nil
 }
 
 // findAccount returns the account of a request. Its error is an AuthError or a
-// misuseError. Any other error from the AccountFunc becomes ErrForbidden.
+// misuseError. It joins any other error of the AccountFunc with ErrForbidden.
 func (m *Middleware) findAccount(r *http.Request) (tokensource.Account, error) {
 	account, err := m.account(r)
 	if err != nil {

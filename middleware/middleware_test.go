@@ -69,7 +69,7 @@ func TestWrap_SetsAccountAndToken(t *testing.T) {
 		account, ok := tokensource.AccountFromContext(r.Context())
 		check(t, "an account in the context", ok, true)
 		check(t, "the account", account, acct(t, alice))
-		token, ok := tokensource.TokenFromContext(r.Context())
+		token, ok := tokensource.ForwardedTokenFromContext(r.Context())
 		check(t, "a token in the context", ok, true)
 		check(t, "the token's account", token.Account(), acct(t, alice))
 		check(t, "the token in the header", token.IsIn(r.Header), true)

@@ -17,9 +17,9 @@ import (
 // typePrefix is where the types of problems are documented.
 const typePrefix = "https://github.com/pismoauth/pismoauth/blob/main/docs/errors.md#"
 
-// A Problem is the answer to a request that failed (RFC 9457). It consists of
-// constants: the details of a failure are for the operator, and not for the
-// client.
+// A Problem is the answer to a request that failed (RFC 9457). Apart from
+// RetryAfter it consists of constants: the details of a failure are for the
+// operator, and not for the client.
 type Problem struct {
 	// Type is a URI that names the kind of problem, and does not change.
 	Type   string `json:"type"`

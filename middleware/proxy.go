@@ -18,9 +18,9 @@ import (
 // 400; see [ErrInvalidTarget]. The proxy sets X-Forwarded-For, -Host and -Proto
 // from the connection and the request. It drops the client's own X-Forwarded
 // fields, Forwarded, X-Original-URL and X-Rewrite-URL, also with underscores
-// for hyphens. It drops another method in X-HTTP-Method, X-HTTP-Method-Override
-// or X-Method-Override, too. It ignores an Upgrade to HTTP or TLS, which would
-// be a tunnel.
+// for hyphens. It also drops X-HTTP-Method, X-HTTP-Method-Override and
+// X-Method-Override. It ignores an Upgrade to HTTP or TLS, which would be a
+// tunnel.
 //
 // The platform's answers pass unchanged, including a 401 or 403 that answers
 // the request itself. Only a 401 that was caused by the proxy's token, and that
@@ -42,8 +42,8 @@ import (
 // The proxy is an [http.Handler] for any router. With net/http, mount it behind
 // a pattern with a wildcard. With chi, write r.Mount("/", proxy); with
 // gorilla/mux, r.PathPrefix("/").Handler(proxy). If the router does not put the
-// account into the request's path values, use an [AccountFunc] of your own:
-// chi.URLParam(r, "accountID") and mux.Vars(r)["accountID"] are one line.
+// account into the request's path values, as gorilla/mux does not, use an
+// [AccountFunc] of your own: mux.Vars(r)["accountID"] is one line.
 func NewProxy(config ProxyConfig) (http.Handler, error) {
 	if err := config.validate(); err != nil {
 		return nil, err

@@ -20,7 +20,8 @@ type ProxyConfig struct {
 	// the requests are put. The host must be a host of the transport.
 	Target *url.URL
 
-	// Transport sends the requests, with tokens of its own Source.
+	// Transport sends the requests, with tokens of its own Source. It must have
+	// no Config.Account.
 	Transport *transport.Transport
 
 	// Account finds the account of a request.

@@ -18,10 +18,10 @@ type ReadinessConfig struct {
 	// Source provides the tokens.
 	Source *tokensource.Source
 
-	// Account is the account to request a token for while the Source has no
-	// token. Choose an account that the program works with. Do not choose the
-	// organization if the program does not use the organization's token: if the
-	// platform refuses that token, the Source takes its credentials for
+	// Account is the account to request a token for while the Source has no token
+	// of any account. Choose an account that the program works with. Do not choose
+	// the organization if the program does not use the organization's token: if
+	// the platform refuses that token, the Source takes its credentials for
 	// rejected, and requests no tokens for any account for a while.
 	Account tokensource.Account
 
@@ -59,9 +59,10 @@ func (c ReadinessConfig) withDefaults() ReadinessConfig {
 }
 
 // NewReadiness returns a handler for readiness probes. It answers 200 while the
-// Source has a valid token or can get one. Otherwise it answers 503 with the
-// kind of the failure. So an outage of the token endpoint does not take every
-// instance out of rotation while the instances still have valid tokens.
+// Source has a valid token of any account, or can get one for config.Account.
+// Otherwise it answers 503 with the kind of the failure. So an outage of the
+// token endpoint does not take every instance out of rotation while the
+// instances still have valid tokens.
 //
 // The handler requests a token only if the Source has none, and at most once in
 // each interval. Probes in between get the result of the last request. The
@@ -115,7 +116,7 @@ func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // check returns nil if the Source has a token or can get one. Otherwise it
 // returns the error of the last request.
 func (p *readiness) check(ctx context.Context) error {
-	if p.source.HasToken() {
+	if p.source.HasAnyToken() {
 		return nil
 	}
 	asked := p.ask()

@@ -58,7 +58,7 @@ func (p *probe) notReady(t *testing.T, name string) {
 
 func TestReadiness_ReadyAfterIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := passporttest.NewUnstarted(t, passporttest.Config{})
+		fake := passporttest.NewInProcess(t, passporttest.Config{})
 		p := newProbe(t, fake.Issuer(), 0)
 		check(t, "token requests before", fake.Counts().TokenRequests, 0)
 		p.ready(t)
@@ -74,7 +74,7 @@ func TestReadiness_ReadyAfterIssuance(t *testing.T) {
 // Otherwise an outage would take every instance out of rotation.
 func TestReadiness_ReadyInOutageWithToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: 10 * time.Minute})
+		fake := passporttest.NewInProcess(t, passporttest.Config{Lifetime: 10 * time.Minute})
 		p := newProbe(t, fake.Issuer(), 0)
 		if _, err := p.source.Token(t.Context(), acct(t, bob)); err != nil { // The account does not matter.
 			t.Fatal(err)
@@ -101,7 +101,7 @@ func TestReadiness_AsksOncePerInterval(t *testing.T) {
 	for interval, times := range map[time.Duration]int32{0: 6, time.Second: 60, time.Minute: 1, 25 * time.Second: 3} {
 		t.Run(interval.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fake := passporttest.NewUnstarted(t, passporttest.Config{})
+				fake := passporttest.NewInProcess(t, passporttest.Config{})
 				fake.FailAlways(passporttest.Status(http.StatusInternalServerError))
 				p := newProbe(t, fake.Issuer(), interval)
 				for range 600 {
@@ -116,7 +116,7 @@ func TestReadiness_AsksOncePerInterval(t *testing.T) {
 
 func TestReadiness_AwaitsRunningRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := passporttest.NewUnstarted(t, passporttest.Config{})
+		fake := passporttest.NewInProcess(t, passporttest.Config{})
 		fake.FailAlways(passporttest.Hang())
 		p := newProbe(t, fake.Issuer(), time.Second)
 		begin := time.Now()
@@ -131,7 +131,7 @@ func TestReadiness_AwaitsRunningRequest(t *testing.T) {
 
 func TestReadiness_ReadyByTokenOfTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := passporttest.NewUnstarted(t, passporttest.Config{})
+		fake := passporttest.NewInProcess(t, passporttest.Config{})
 		fake.FailAlways(passporttest.Status(http.StatusInternalServerError))
 		p := newProbe(t, fake.Issuer(), time.Hour)
 		p.notReady(t, "unavailable")
@@ -147,7 +147,7 @@ func TestReadiness_ReadyByTokenOfTraffic(t *testing.T) {
 
 func TestReadiness_ConcurrentProbesIssueOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := passporttest.NewUnstarted(t, passporttest.Config{Latency: time.Second})
+		fake := passporttest.NewInProcess(t, passporttest.Config{TokenLatency: time.Second})
 		p := newProbe(t, fake.Issuer(), 0)
 		concurrently(100, func(int) { p.ready(t) })
 		check(t, "token requests", fake.Counts().TokenRequests, 1)
@@ -168,7 +168,7 @@ func TestReadiness_CanceledProbeHarmsNoOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fake := passporttest.NewUnstarted(t, passporttest.Config{Latency: 2 * time.Second})
+				fake := passporttest.NewInProcess(t, passporttest.Config{TokenLatency: 2 * time.Second})
 				p := newProbe(t, fake.Issuer(), time.Hour)
 				concurrently(2, func(i int) {
 					if i == 1 { // The second probe joins the request of the first.

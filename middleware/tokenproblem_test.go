@@ -86,7 +86,7 @@ func wantNothingOfTheEndpoint(t *testing.T, r reply) {
 
 func TestProblem_OfHangingEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlatformFor(t, passporttest.NewUnstarted(t, passporttest.Config{}), tokensource.Config{})
+		p := newPlatformFor(t, passporttest.NewInProcess(t, passporttest.Config{}), tokensource.Config{})
 		p.Fail(passporttest.Hang())
 		handler := p.wrap(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
 		begin := time.Now()

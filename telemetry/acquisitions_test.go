@@ -137,7 +137,7 @@ func TestAcquisitions_CountALateFailure(t *testing.T) {
 	}
 	pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 	s.source.InvalidateAll()
-	s.want(s.send(tokensource.ContextWithToken(t.Context(), token), "request", http.MethodGet, "/", nil), 0)
+	s.want(s.send(tokensource.ContextWithForwardedToken(t.Context(), token), "request", http.MethodGet, "/", nil), 0)
 	s.wantAcquisitions(1, 1)
 }
 
@@ -159,7 +159,7 @@ func TestAcquisitions_CountOtherTokens(t *testing.T) {
 	}
 	for name, token := range tokens {
 		before, _ := s.acquisitions()
-		if _, err := s.source.Token(tokensource.ContextWithToken(t.Context(), token), alice(t)); err != nil {
+		if _, err := s.source.Token(tokensource.ContextWithForwardedToken(t.Context(), token), alice(t)); err != nil {
 			t.Fatal(err)
 		}
 		after, _ := s.acquisitions()

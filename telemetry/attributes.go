@@ -61,7 +61,7 @@ var (
 	reasons = []tokensource.IssueReason{
 		tokensource.ReasonCold,
 		tokensource.ReasonExpired,
-		tokensource.ReasonRejected,
+		tokensource.ReasonRefused,
 		tokensource.ReasonAhead,
 		tokensource.ReasonSuspected,
 	}

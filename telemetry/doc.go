@@ -31,7 +31,7 @@
 //	                     started it, which may be a pismo.token.renew. An issuance
 //	                     that nobody waits for (reason ahead or suspected) begins a
 //	                     trace, with a link to the request that triggered it.
-//	  pismo.token.issue.reason     cold, expired, rejected, ahead, suspected
+//	  pismo.token.issue.reason     cold, expired, refused, ahead, suspected
 //	  pismo.token.scope            account, external_account, organization
 //	  pismo.token.issue.attempts   number of requests to the token endpoint
 //	  pismo.token.serial           number of the new token in its Source
@@ -45,10 +45,10 @@
 //	  pismo.token.acquire.origin   joined, suppressed
 //	  pismo.token.scope, pismo.token.serial, error.type
 //
-//	pismo.token.renew    The renewal of a refused token. It is between two HTTP
-//	                     spans: the first ends before the renewal begins, and the
-//	                     second, with http.request.resend_count 1, begins when the
-//	                     renewal has ended.
+//	pismo.token.renew    The renewal of a refused token. If the request is replayed,
+//	                     this span is between two HTTP spans: the first ends before
+//	                     the renewal begins, and the second, with
+//	                     http.request.resend_count 1, begins when it has ended.
 //	  pismo.token.rejection.serial   number of the refused token
 //	  pismo.token.rejection.outcome  replayed, not_replayable, not_renewed
 //	  pismo.token.scope, pismo.token.serial, error.type
@@ -77,17 +77,19 @@
 // The last two are observed. They are up-down counters and not gauges, because
 // the values of several Sources add up; in Prometheus they are gauges. A value
 // that an issuer or a Classify function invents is reported as _OTHER. So no
-// series depends on input, and there are at most 200 series.
+// series depends on input, and there are at most 200 sets of attributes. In
+// Prometheus a histogram has several series for each set, one for each bucket.
 //
 // A request counts as one acquisition, although a middleware, the transport and
 // each retry call Token. A call whose context has the token
-// ([tokensource.ContextWithToken]) is a repeated call, and counts only if it
-// fails. A caller who leaves does not count.
+// ([tokensource.ContextWithForwardedToken]) is a repeated call, and counts only
+// if it fails. A caller who leaves does not count; the time of its wait is
+// recorded without error.type.
 //
-// Counters begin at zero, for each set of attributes listed here. So
-// Prometheus's rate and increase show everything that is counted after the
-// first collection; they do not show how a series begins. Histograms cannot
-// begin at zero: use the counters for alerts.
+// A counter begins at zero for each set of attributes listed here, so that
+// Prometheus sees the first increase. It does not see what was counted before
+// the first collection. Histograms cannot begin at zero: use the counters for
+// alerts.
 //
 // # HTTP spans
 //
@@ -127,6 +129,6 @@
 // telemetry.go makes a [Telemetry]. source.go and transport.go have its hooks,
 // links.go the spans that others link to, attributes.go the names and the
 // values of attributes, and metrics.go and zero.go the instruments. log.go has
-// the [Logger], failures.go and loggedserials.go what it remembers. annotate.go
+// the [Logger], failures.go and refusedtokens.go what it remembers. annotate.go
 // and propagate.go have the RoundTrippers.
 package telemetry

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pismoauth/pismoauth/internal/recurring"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -12,11 +13,6 @@ const (
 	// recoveryTime is how long issuances must succeed until a failure begins a
 	// new outage. A failure before belongs to an endpoint that is flapping.
 	recoveryTime = time.Minute
-	// rejectionInterval is how long the endpoint must reject no account until
-	// the next rejected account is logged. Lines do not name accounts, so a
-	// second line would say nothing new, and requests for invented accounts
-	// could flood the log.
-	rejectionInterval = 10 * time.Minute
 	// maxSeries is the maximum number of failing accounts in failures.
 	maxSeries = 1024
 )
@@ -28,8 +24,11 @@ type failures struct {
 	mu sync.Mutex
 	// series has a series for each account. The failures that affect every
 	// account are one series, with the zero Account.
-	series       map[tokensource.Account]*failureSeries
-	lastRejected time.Time // of any account
+	series map[tokensource.Account]*failureSeries
+	// rejected and mismatched are the failures of any account. Lines do not
+	// name accounts, so a second line would say nothing new, and requests for
+	// invented accounts could flood the log.
+	rejected, mismatched recurring.Event
 }
 
 // A failureSeries is the failures since issuances last succeeded for
@@ -78,11 +77,9 @@ func (f *failures) add(account tokensource.Account, kind tokensource.ErrorKind) 
 	if !slices.Contains(s.kinds, kind) {
 		s.kinds, change = append(s.kinds, kind), failureBegins
 	}
-	if !isGlobal(kind) {
-		if now.Sub(f.lastRejected) < rejectionInterval {
-			change = failureContinues
-		}
-		f.lastRejected = now
+	if kind == tokensource.ErrAccountRejected && !f.rejected.Begin() ||
+		kind == tokensource.ErrAccountMismatch && !f.mismatched.Begin() {
+		change = failureContinues
 	}
 	s.last = now
 	s.count++

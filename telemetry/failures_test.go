@@ -116,6 +116,17 @@ func TestLogger_LogsRejectedAccountsOnce(t *testing.T) {
 	})
 }
 
+// Invented accounts must not hide that the endpoint mixes accounts up.
+func TestLogger_LogsMismatchBesideRejections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuanceLog(t)
+		i.end(1, tokensource.ErrAccountRejected)
+		i.end(2, tokensource.ErrAccountMismatch)
+		i.end(3, tokensource.ErrAccountMismatch)
+		i.want(`WARN "token issuance is failing" error_type=account_rejected`, `ERROR "token issuance is failing" error_type=account_mismatch`)
+	})
+}
+
 // Wrong credentials look like rejected accounts at first. Their line must come
 // all the same.
 func TestLogger_LogsRejectedCredentialsAsAnError(t *testing.T) {

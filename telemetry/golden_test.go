@@ -104,7 +104,7 @@ func runScenario(t *testing.T, sc scenario, look func(*fixture)) {
 		return
 	}
 	synctest.Test(t, func(t *testing.T) {
-		pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+		pismo := passporttest.NewInProcess(t, passporttest.Config{})
 		s := newFixture(t, pismo, pismo.RoundTripper())
 		sc.run(s)
 		look(s)

@@ -92,7 +92,7 @@ func TestCorrelationID_ImplausibleIsLeftOut(t *testing.T) {
 
 // A program without telemetry must get an error, and no panic.
 func TestObserveSource_RefusesAZeroTelemetry(t *testing.T) {
-	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+	pismo := passporttest.NewInProcess(t, passporttest.Config{})
 	for _, tel := range []*telemetry.Telemetry{nil, {}} {
 		if _, err := tel.ObserveSource(newSource(t, pismo, tokensource.Hooks{})); err == nil {
 			t.Error("no error")

@@ -10,10 +10,11 @@ import (
 )
 
 // A Logger logs changes of state of one [tokensource.Source] and of the
-// transports that use it. It is for programs without a tracing backend, and for
-// programs whose logs must tell the same. It needs neither a [Telemetry] nor
-// OpenTelemetry. Make it with [NewLogger]; the zero Logger logs nothing. Its
-// methods may be called concurrently.
+// transports that use it. Make one Logger for each Source. It is for programs
+// without a tracing backend, and for programs whose logs must tell what the
+// spans tell. It needs neither a [Telemetry] nor OpenTelemetry. Make it with
+// [NewLogger]; the zero Logger logs nothing. Its methods may be called
+// concurrently.
 //
 // A Logger writes a line for a change of state, and not for a request. A
 // thousand requests that are refused together make one line. An outage makes a
@@ -34,8 +35,12 @@ import (
 //	                                        malformed_response, misconfigured, issuer_panic
 //	WARN   refused token not replaced       the caller got the 401; outcome and error say
 //	                                        why
-//	WARN   401 not recognized               to a request that must not be sent twice; the
-//	                                        token is renewed for the next request
+//	WARN   401 not recognized               the transport cannot interpret the 401; the
+//	                                        token may be renewed for the next request
+//
+// The last two lines have the level DEBUG while they follow one another within
+// ten minutes: a platform that refuses every token would fill the log. So have
+// the failures of further accounts within ten minutes of each other.
 //
 // A Logger does not log business answers of the platform, whatever their
 // status, nor retries. No line has an account, a key, a token, a URL or a part
@@ -47,16 +52,16 @@ import (
 // [Telemetry].
 //
 // A Logger remembers what it has logged, for at most 1,024 failing accounts and
-// 1,024 refused tokens of each kind.
+// 1,024 refused tokens for each of the lines about refused tokens.
 type Logger struct {
 	log      *slog.Logger
 	failures failures
 
-	replaced, notReplaced, again, unrecognized loggedSerials
+	replaced, refusedAgain, notRenewed, unrecognized refusedTokens
 }
 
-// NewLogger returns a Logger that writes to log. If log is nil, the Logger has
-// no hooks, like a nil Logger and the zero Logger.
+// NewLogger returns a Logger that writes to log. If log is nil, the Logger logs
+// nothing, like a nil Logger and the zero Logger.
 func NewLogger(log *slog.Logger) *Logger { return &Logger{log: log} }
 
 // SourceHooks returns the hooks for [tokensource.Config].
@@ -170,25 +175,29 @@ func (l *Logger) refused(ctx context.Context, info transport.RefusedInfo) (conte
 			attributes = append(attributes, slog.Uint64("serial", result.Serial))
 		}
 		attributes = append(attributes, describeError(result.Err)...)
-		if level, message, ok := l.refusalLine(info, result); ok {
-			l.log.LogAttrs(ctx, level, message, attributes...)
-		}
+		l.refusalEnded(ctx, info, result, attributes)
 	}
 }
 
-// refusalLine returns the level and the message of the line for a 401. It
-// returns false if there is no line to log.
-func (l *Logger) refusalLine(info transport.RefusedInfo, result transport.RefusedResult) (level slog.Level, message string, ok bool) {
+// refusalEnded logs the line for a 401.
+func (l *Logger) refusalEnded(ctx context.Context, info transport.RefusedInfo, result transport.RefusedResult, attributes []slog.Attr) {
+	level, message, tokens := slog.LevelWarn, "refused token not replaced", &l.notRenewed
+	_, failed := errorType(result.Err)
 	switch {
 	case info.Verdict == transport.Unrecognized:
-		return slog.LevelWarn, "401 not recognized", l.unrecognized.add(info.Serial)
+		message, tokens = "401 not recognized", &l.unrecognized
 	case result.Outcome == transport.OutcomeReplayed:
-		return slog.LevelInfo, "refused token replaced", l.replaced.add(info.Serial)
+		level, message, tokens = slog.LevelInfo, "refused token replaced", &l.replaced
 	case info.Replayed:
-		return slog.LevelWarn, "refused token not replaced", l.again.add(info.Serial)
+		tokens = &l.refusedAgain
+	case result.Err != nil && !failed:
+		return // The caller has left.
 	}
-	if _, failed := errorType(result.Err); result.Err != nil && !failed {
-		return 0, "", false // The caller has left.
+	if !tokens.add(info.Serial) {
+		return
 	}
-	return slog.LevelWarn, "refused token not replaced", l.notReplaced.add(info.Serial)
+	if level == slog.LevelWarn && !tokens.event.Begin() {
+		level = slog.LevelDebug
+	}
+	l.log.LogAttrs(ctx, level, message, attributes...)
 }

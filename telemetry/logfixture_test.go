@@ -68,7 +68,7 @@ func fields(line string) []string {
 }
 
 func newLogFixture(t *testing.T) *logFixture {
-	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+	pismo := passporttest.NewInProcess(t, passporttest.Config{})
 	s := newFixture(t, pismo, pismo.RoundTripper())
 	log := new(logBuffer)
 	logger := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))

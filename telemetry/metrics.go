@@ -128,7 +128,7 @@ func (t *Telemetry) ObserveSource(source *tokensource.Source) (metric.Registrati
 		status := source.Status()
 		o.ObserveInt64(i.cached, int64(status.Tokens))
 		o.ObserveInt64(i.cooldown, int64(status.CoolingDown), i.accounts)
-		o.ObserveInt64(i.cooldown, oneIfTrue(!status.CooldownUntil.IsZero()), i.all)
+		o.ObserveInt64(i.cooldown, oneIfTrue(!status.BreakerOpenUntil.IsZero()), i.all)
 		return nil
 	}, i.cached, i.cooldown)
 }

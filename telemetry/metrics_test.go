@@ -21,7 +21,7 @@ import (
 )
 
 func TestMetrics_AccountsMakeNoSeries(t *testing.T) {
-	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+	pismo := passporttest.NewInProcess(t, passporttest.Config{})
 	s := newFixture(t, pismo, pismo.RoundTripper())
 	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters), telemetry.WithTracerProvider(tracenoop.NewTracerProvider()))
 	source, err := tokensource.New(tokensource.Config{Issuer: staticIssuer{}, Hooks: tel.SourceHooks()})
@@ -56,7 +56,7 @@ func (staticIssuer) Issue(context.Context, tokensource.Account) (tokensource.Gra
 }
 
 func TestMetrics_AtMost200Series(t *testing.T) {
-	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+	pismo := passporttest.NewInProcess(t, passporttest.Config{})
 	s := newFixture(t, pismo, pismo.RoundTripper())
 	tel := newTelemetry(t, telemetry.WithMeterProvider(s.meters), telemetry.WithTracerProvider(tracenoop.NewTracerProvider()))
 	source, requests := tel.SourceHooks(), tel.TransportHooks()
@@ -66,7 +66,7 @@ func TestMetrics_AtMost200Series(t *testing.T) {
 		errs = append(errs, tokensource.NewError(kind, nil))
 	}
 	for _, err := range errs {
-		for _, reason := range []tokensource.IssueReason{tokensource.ReasonCold, tokensource.ReasonExpired, tokensource.ReasonRejected, tokensource.ReasonAhead, tokensource.ReasonSuspected} {
+		for _, reason := range []tokensource.IssueReason{tokensource.ReasonCold, tokensource.ReasonExpired, tokensource.ReasonRefused, tokensource.ReasonAhead, tokensource.ReasonSuspected} {
 			_, done := source.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: org, Reason: reason})
 			done(tokensource.IssueResult{Err: err})
 		}

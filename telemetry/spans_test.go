@@ -115,7 +115,7 @@ func TestSpans_OldIssuanceIsNotLinked(t *testing.T) {
 func TestSpans_BackgroundRenewalIsARoot(t *testing.T) {
 	provider, spans := newRecorder()
 	hooks := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks()
-	anothers, other := provider.Tracer("").Start(t.Context(), "span of another hook")
+	foreign, other := provider.Tracer("").Start(t.Context(), "span of another hook")
 	callers, request := provider.Tracer("").Start(t.Context(), "request")
 	defer other.End()
 	defer request.End()
@@ -124,7 +124,7 @@ func TestSpans_BackgroundRenewalIsARoot(t *testing.T) {
 		tokensource.ReasonSuspected: {},
 		tokensource.ReasonCold:      request.SpanContext().SpanID(),
 	} {
-		_, done := hooks.Issue(anothers, callers, tokensource.IssueInfo{Account: tokensource.Organization(), Issuance: 1, Reason: reason})
+		_, done := hooks.Issue(foreign, callers, tokensource.IssueInfo{Account: tokensource.Organization(), Issuance: 1, Reason: reason})
 		done(tokensource.IssueResult{Serial: 1})
 		ended := spans.Ended()
 		if parent := ended[len(ended)-1].Parent().SpanID(); parent != want {

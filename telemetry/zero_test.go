@@ -110,7 +110,7 @@ func TestCounters_BeginAtZeroWithALateProvider(t *testing.T) {
 
 // The first collection has what was counted before.
 func TestCounters_KeepEarlierCounts(t *testing.T) {
-	pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+	pismo := passporttest.NewInProcess(t, passporttest.Config{})
 	s := newFixture(t, pismo, pismo.RoundTripper())
 	s.want(s.read("request"), 200)
 	want := "pismo.token.acquisitions | counter | {acquisition} | pismo.token.acquire.origin=issued | 1"

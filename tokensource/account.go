@@ -66,16 +66,16 @@ func ParseAccountID(id string) (Account, error) {
 	return newAccount(KindAccount, id), nil
 }
 
-// MaxExternalAccountID is the length in bytes of the longest external account
-// id that [ExternalAccountID] accepts.
-const MaxExternalAccountID = 256
+// MaxExternalAccountIDLen is the length in bytes of the longest external
+// account id that [ExternalAccountID] accepts.
+const MaxExternalAccountIDLen = 256
 
 // ExternalAccountID returns the Account with the given id of another system.
-// The id must have 1 to [MaxExternalAccountID] printable ASCII characters.
+// The id must have 1 to [MaxExternalAccountIDLen] printable ASCII characters.
 // Pismo accepts such ids with OpenID, but not with server-to-server
 // authentication: passport.S2S refuses them before it sends a request.
 func ExternalAccountID(id string) (Account, error) {
-	if len(id) == 0 || len(id) > MaxExternalAccountID || !printable(id) {
+	if len(id) == 0 || len(id) > MaxExternalAccountIDLen || !printable(id) {
 		return Account{}, &ConfigError{
 			Field:  "external account id",
 			Reason: "is not 1 to 256 printable ASCII characters",

@@ -7,9 +7,9 @@ import (
 
 // Causes of ErrMisconfigured.
 var (
-	errZeroAccount = Explain("the account is not set; use ParseAccountID, or Organization for the whole organization", nil)
-	errOwnIssuer   = Explain("the issuer's HTTP client asks this Source for a token; give the issuer a client without this Source", nil)
-	errNoSuchToken = Explain("the token to renew is nil or belongs to another Source; pass a token of this Source", nil)
+	errZeroAccount = SafeError("the account is not set; use ParseAccountID, or Organization for the whole organization", nil)
+	errOwnIssuer   = SafeError("the issuer's HTTP client asks this Source for a token; give the issuer a client without this Source", nil)
+	errNoSuchToken = SafeError("the token to renew is nil or belongs to another Source; pass a token of this Source", nil)
 )
 
 // checkCall returns an error if account is the zero Account, or if the caller
@@ -32,7 +32,7 @@ type decision struct {
 	err      error
 	origin   TokenOrigin
 
-	// patience bounds the caller's wait for the flight if the previous
+	// patience bounds the caller's wait for the issuance if the previous
 	// token is still usable. 0 means no bound.
 	patience time.Duration
 }
@@ -141,6 +141,6 @@ func (s *Source) repeated(ctx context.Context, account Account) bool {
 	if ctx == nil {
 		return false
 	}
-	t, _ := TokenFromContext(ctx)
+	t, _ := ForwardedTokenFromContext(ctx)
 	return t != nil && t.source == s && t.account == account
 }

@@ -19,17 +19,18 @@ func AccountFromContext(ctx context.Context) (Account, bool) {
 
 type tokenKey struct{}
 
-// ContextWithToken returns a copy of ctx that carries token. It is for a
-// handler that forwards a request with the token in its Authorization field. A
-// transport recognizes that field as its own, and replaces it. It does not send
-// the token merely because ctx carries it.
-func ContextWithToken(ctx context.Context, token *Token) context.Context {
+// ContextWithForwardedToken returns a copy of ctx that carries token. It says
+// that the request's Authorization field has this token already, and is for a
+// handler that forwards such a request. A transport recognizes the field as its
+// own, and replaces it. A hook sees the call of Token as a repeated one, see
+// [AcquireInfo]. It does not send the token merely because ctx carries it.
+func ContextWithForwardedToken(ctx context.Context, token *Token) context.Context {
 	return context.WithValue(ctx, tokenKey{}, token)
 }
 
-// TokenFromContext returns the token that ctx carries, and whether it carries a
-// token.
-func TokenFromContext(ctx context.Context) (*Token, bool) {
+// ForwardedTokenFromContext returns the token that ctx carries, and whether it
+// carries a token.
+func ForwardedTokenFromContext(ctx context.Context) (*Token, bool) {
 	token, ok := ctx.Value(tokenKey{}).(*Token)
 	return token, ok
 }
@@ -38,9 +39,9 @@ type healthCheckKey struct{}
 
 // ContextWithHealthCheck returns a copy of ctx for the request of a health
 // check. An issuance that begins for such a request never counts towards the
-// failures that open the breaker of a [Source]. It is never the probe
-// that tests whether the endpoint has recovered: the probe is reserved for a
-// user's request.
+// failures that open the breaker of a [Source]. It is never the probe that
+// tests whether the endpoint has recovered: the probe is reserved for a user's
+// request. The account's own cooldown still applies.
 func ContextWithHealthCheck(ctx context.Context) context.Context {
 	return context.WithValue(ctx, healthCheckKey{}, true)
 }

@@ -20,11 +20,11 @@ func TestContextWithAccount_CarriesAnAccount(t *testing.T) {
 }
 
 func TestContextWithToken_CarriesAToken(t *testing.T) {
-	if tok, ok := tokensource.TokenFromContext(context.Background()); ok {
+	if tok, ok := tokensource.ForwardedTokenFromContext(context.Background()); ok {
 		t.Errorf("a bare context carries %v", tok)
 	}
 	want := token(t, newSource(t, &fakeIssuer{}), acct(t, 7))
-	if tok, ok := tokensource.TokenFromContext(tokensource.ContextWithToken(t.Context(), want)); !ok || tok != want {
+	if tok, ok := tokensource.ForwardedTokenFromContext(tokensource.ContextWithForwardedToken(t.Context(), want)); !ok || tok != want {
 		t.Errorf("got %v, %v", tok, ok)
 	}
 }

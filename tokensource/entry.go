@@ -95,7 +95,7 @@ func (e *entry) reasonToIssue(now instant) IssueReason {
 	case e.newest == nil || e.invalidated:
 		return ReasonCold
 	case e.newestRevoked(now) != nil:
-		return ReasonRejected
+		return ReasonRefused
 	}
 	return ReasonExpired
 }
@@ -103,11 +103,11 @@ func (e *entry) reasonToIssue(now instant) IssueReason {
 // checkRepeat returns an error if t may not become the newest token.
 //
 // If the endpoint hands out the same value again, that is not another token.
-// The newest token keeps its age and its refusals, and admit returns an error,
-// so that no request is replayed with the same token. There is one exception.
-// An opaque token does not state its expiry, so only the endpoint knows whether
-// it has expired. If the endpoint hands out an opaque token again after the end
-// of its life, the token begins another life.
+// The newest token keeps its age and its refusals, and checkRepeat returns an
+// error, so that no request is replayed with the same token. There is one
+// exception. An opaque token does not state its expiry, so only the endpoint
+// knows whether it has expired. If the endpoint hands out an opaque token again
+// after the end of its life, the token begins another life.
 //
 // The caller holds the lock.
 func (e *entry) checkRepeat(t *Token, now instant) *Error {

@@ -10,10 +10,11 @@ type ErrorKind string
 
 // The kinds of [Error].
 const (
-	// ErrCredentialsRejected: the token endpoint rejected the credentials,
-	// or rejected three different accounts in a row.
+	// ErrCredentialsRejected: the token endpoint rejected the credentials, or
+	// rejected so many accounts that the credentials must be the cause.
 	ErrCredentialsRejected ErrorKind = "credentials_rejected"
-	// ErrAccountRejected: the token endpoint refused a token for this account.
+	// ErrAccountRejected: the token endpoint rejected the request for this
+	// account. It answers the same to wrong credentials.
 	ErrAccountRejected ErrorKind = "account_rejected"
 	// ErrAccountMismatch: the response held a token for another account
 	// than the requested one. The Source discarded it.
@@ -29,14 +30,15 @@ const (
 	// ErrMalformedResponse: the token endpoint's response is not a usable
 	// token.
 	ErrMalformedResponse ErrorKind = "malformed_response"
-	// ErrOverloaded: too many issuances wait for a slot.
+	// ErrOverloaded: the Source, not the endpoint, is overloaded. Too many
+	// issuances wait for a slot, or this one waited too long.
 	ErrOverloaded ErrorKind = "overloaded"
 	// ErrRenewalLimited: the account's budget for renewals is spent. See
 	// [Source.Renew].
 	ErrRenewalLimited ErrorKind = "renewal_limited"
 	// ErrIssuerPanic: the [Issuer] or a hook panicked.
 	ErrIssuerPanic ErrorKind = "issuer_panic"
-	// ErrCanceled: the caller's context was canceled during the wait.
+	// ErrCanceled: the caller's context was canceled before or during the wait.
 	// errors.Is(err, context.Canceled) holds too.
 	ErrCanceled ErrorKind = "canceled"
 	// ErrMisconfigured: the program or its configuration makes the request

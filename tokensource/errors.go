@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// An Error says why a [Source] has no token. Every error that a Source returns
-// is an Error. Find it with errors.As, or test for its kind with errors.Is.
+// An Error says why a [Source] has no token. Every error of [Source.Token] and
+// [Source.Renew] is an Error. Find it with errors.As, or test for its kind with
+// errors.Is.
 //
 // Its text says what failed and what to do. The text consists of constants,
-// numbers, and causes that are safe to print, see [Explain]. It holds no
+// numbers, and causes that are safe to print, see [SafeError]. It holds no
 // response body, no URL and no account, because error texts appear in spans,
 // access logs and error pages. The text omits any other cause. errors.Unwrap,
 // errors.As and errors.Is find such a cause. Log it with care.
@@ -28,8 +29,9 @@ type Error struct {
 	// RetryAfter is the time during which a retry is pointless: the Source
 	// returns this error without sending a request. 0 means unknown.
 	RetryAfter time.Duration
-	// Suppressed means that the Source sent no request, because issuances
-	// failed a moment ago. Kind and StatusCode describe that failure.
+	// Suppressed means that the Source sent no request, for example because of a
+	// cooldown. Kind and StatusCode then describe the failure that caused the
+	// cooldown.
 	Suppressed bool
 	// CorrelationID is the x-cid of the token endpoint's response, for a
 	// ticket with Pismo's support. It is empty if there was none.
@@ -44,7 +46,7 @@ type Error struct {
 
 // NewError returns an Error of the given kind. The cause may be nil. NewError
 // is for implementations of [Issuer]. The text includes the cause if it is a
-// [*ConfigError] or an error that [Explain] made.
+// [*ConfigError] or an error that [SafeError] made.
 func NewError(kind ErrorKind, cause error) *Error {
 	if cause == nil {
 		return &Error{Kind: kind}
@@ -168,8 +170,9 @@ func callerError(ctx context.Context) *Error {
 // IsPermanent reports whether a retry is pointless until a person changes
 // something. It calls the method Permanent of err, or of an error that err
 // wraps. The errors of this module's packages have that method. IsPermanent
-// returns false for errors of the network and of the platform. It does not say
-// whether a request may be sent twice.
+// returns false for errors of the network, and for a token endpoint that is
+// unavailable, slow or limits the rate. It does not say whether a request may
+// be sent twice.
 func IsPermanent(err error) bool {
 	var e interface{ Permanent() bool }
 	return errors.As(err, &e) && e.Permanent()

@@ -6,9 +6,9 @@ import (
 )
 
 // A Grant is the result of a token request by an [Issuer]. The Source checks
-// it. It rejects a token that cannot be sent in a header, a token that names
-// another account than the requested one, and a token that has expired by the
-// endpoint's own clock. It tolerates all other oddities.
+// it. It rejects a token that is empty or cannot be sent in a header, a token
+// that names another account than the requested one, a token with no usable
+// life left by the endpoint's own clock, and the same token again.
 type Grant struct {
 	// Token is the access token. Required. It may be a JWT or opaque.
 	Token Secret
@@ -31,11 +31,11 @@ type Grant struct {
 
 // Causes of errors. None of them holds any part of the response.
 var (
-	errNoToken          = Explain("the response holds no token", nil)
-	errTokenBytes       = Explain("the token holds characters that RFC 6750 does not allow", nil)
-	errExpiredOnArrival = Explain("the token had expired when it arrived", nil)
-	errExpiredAgain     = Explain("the token endpoint handed out the expired token again", nil)
-	errSameToken        = Explain("the token endpoint handed out the same token again", nil)
+	errNoToken          = SafeError("the response holds no token", nil)
+	errTokenBytes       = SafeError("the token holds characters that RFC 6750 does not allow", nil)
+	errExpiredOnArrival = SafeError("the token had expired when it arrived", nil)
+	errExpiredAgain     = SafeError("the token endpoint handed out the expired token again", nil)
+	errSameToken        = SafeError("the token endpoint handed out the same token again", nil)
 )
 
 // verify returns the lifetime of the token. It returns an error if the token

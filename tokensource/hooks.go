@@ -20,7 +20,7 @@ import (
 //
 // No hook gets a secret or a token. An [Account] prints as its kind.
 type Hooks struct {
-	// Acquire is called once for each call of Token with a usable account,
+	// Acquire is called once for each call of Token with a valid account,
 	// as soon as the origin of the token is known. For [OriginCached], by
 	// far the most frequent origin, the function that it returns is called
 	// at once.
@@ -33,8 +33,8 @@ type Hooks struct {
 	// for it, or the caller's context is done.
 	Issue func(issue, caller context.Context, info IssueInfo) (context.Context, func(IssueResult))
 
-	// Renew is called once for each call of Renew with a token of the
-	// Source.
+	// Renew is called once for each call of [Source.Renew] with a token of the
+	// Source. BeginRenewal and RenewInBackground do not call it.
 	Renew func(ctx context.Context, info RenewInfo) (context.Context, func(RenewResult))
 }
 
@@ -53,8 +53,8 @@ const (
 	// OriginJoined: the caller waited for an issuance that another caller
 	// started.
 	OriginJoined TokenOrigin = "joined"
-	// OriginSuppressed: no issuance began, for example because issuances
-	// failed a moment ago. The caller got the error at once.
+	// OriginSuppressed: no issuance began, for example because of a cooldown. The
+	// caller got the error at once.
 	OriginSuppressed TokenOrigin = "suppressed"
 )
 
@@ -63,12 +63,14 @@ type IssueReason string
 
 // The reasons for an issuance.
 const (
-	// ReasonCold: the account had no token.
+	// ReasonCold: the Source had no token of the account, or Invalidate had
+	// dropped it.
 	ReasonCold IssueReason = "cold"
-	// ReasonExpired: the account's token had expired.
+	// ReasonExpired: the account's token had expired, or was so close to its
+	// expiry that it was unusable.
 	ReasonExpired IssueReason = "expired"
-	// ReasonRejected: the platform had refused the account's token.
-	ReasonRejected IssueReason = "rejected"
+	// ReasonRefused: the platform had refused the account's token.
+	ReasonRefused IssueReason = "refused"
 	// ReasonAhead: the account's token will expire soon. No caller waits.
 	ReasonAhead IssueReason = "ahead"
 	// ReasonSuspected: the platform may have refused the account's token,
@@ -80,13 +82,15 @@ const (
 type AcquireInfo struct {
 	Account Account
 	Origin  TokenOrigin
-	// Issuance identifies the issuance being waited for. For
-	// [OriginSuppressed] it is the failed one; otherwise 0.
+	// Issuance is the number of an issuance. For [OriginIssued] and
+	// [OriginJoined], the caller waits for it. For [OriginSuppressed] it is the
+	// issuance whose failure the caller gets, if there is one. Otherwise it is 0.
 	Issuance uint64
-	// Repeated means that the same request has had a token of this Source
-	// and account before: its context carries that token, see
-	// [ContextWithToken]. This happens to a transport below a middleware,
-	// and to a retry. Do not count such a call as another request.
+	// Repeated means that the request is a repeated one, not the token. The
+	// request has had a token of this Source and account before: its context
+	// carries that token, see [ContextWithForwardedToken]. This happens to a
+	// transport below a middleware, and to a retry. Do not count such a call as
+	// another request.
 	Repeated bool
 }
 
@@ -114,19 +118,19 @@ type IssueResult struct {
 	Lifetime time.Duration
 	// Attempts is the number of calls of the issuer: 0, 1 or 2.
 	Attempts int
-	// Err is the reason why there is no token, as the Source interprets it.
-	// If the Source concludes from rejected accounts that the credentials
-	// are rejected, the kind is [ErrCredentialsRejected]. Its RetryAfter is
-	// the time until an issuance may begin for the account.
+	// Err is the reason why there is no token, as the Source interprets it. If the
+	// Source concludes from rejected accounts that the credentials are rejected,
+	// the kind is [ErrCredentialsRejected]. [RetryAfter] returns the time until an
+	// issuance may begin for the account.
 	Err error
 }
 
 // RenewInfo describes a call of Renew.
 type RenewInfo struct {
 	Account Account
-	// Serial is the serial number of the refused token.
-	Serial  uint64
-	Outcome RenewOutcome
+	// RefusedSerial is the serial number of the refused token.
+	RefusedSerial uint64
+	Outcome       RenewOutcome
 	// Issuance identifies the issuance being waited for. For
 	// [RenewSuppressed] it is the failed issuance. It is 0 if there is
 	// none, for example if the budget is spent.
@@ -152,7 +156,7 @@ const (
 
 // RenewResult is the result of a call of Renew.
 type RenewResult struct {
-	// Serial is the serial number of the new token, or 0 if there is none.
+	// Serial is the serial number of the returned token, or 0 if there is none.
 	Serial uint64
 	// Err is the error that the caller gets, or nil.
 	Err error

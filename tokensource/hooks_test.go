@@ -60,7 +60,7 @@ func (d *hookRecorder) hooks() tokensource.Hooks {
 			}
 		},
 		Renew: func(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
-			d.note("renew %s token %d: %s #%d", info.Account.ID(), info.Serial, info.Outcome, info.Issuance)
+			d.note("renew %s token %d: %s #%d", info.Account.ID(), info.RefusedSerial, info.Outcome, info.Issuance)
 			return ctx, func(r tokensource.RenewResult) { d.note("renewed %s: %s", info.Account.ID(), ended(r.Serial, r.Err)) }
 		},
 	}
@@ -124,7 +124,7 @@ func TestHooks_ReportEveryEvent(t *testing.T) {
 		lines = recorder.read()
 		slices.Sort(lines[4:])
 		wantLines(t, "two refusals and a caller", lines,
-			"issue 7 rejected #3", "renew 7 token 2: issued #3", "renew 7 token 2: joined #3", "acquire 7 joined #3",
+			"issue 7 refused #3", "renew 7 token 2: issued #3", "renew 7 token 2: joined #3", "acquire 7 joined #3",
 			"acquired 7: token 3", "issued #3: token 3 for 10m0s, 1 attempts", "renewed 7: token 3", "renewed 7: token 3")
 
 		time.Sleep(time.Hour)

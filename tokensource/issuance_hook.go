@@ -30,9 +30,9 @@ func (s *Source) announce(ctx, caller context.Context, f *issuance) (context.Con
 	case !ok:
 		return ctx, nil
 	case a.panicked != nil:
-		return ctx, NewError(ErrIssuerPanic, Explain("the Issue hook panicked", a.panicked))
+		return ctx, NewError(ErrIssuerPanic, SafeError("the Issue hook panicked", a.panicked))
 	case a.value.ctx == nil:
-		return ctx, NewError(ErrIssuerPanic, Explain("the Issue hook returned a nil context", nil))
+		return ctx, NewError(ErrIssuerPanic, SafeError("the Issue hook returned a nil context", nil))
 	}
 	f.observer = a.value.done
 	return a.value.ctx, nil

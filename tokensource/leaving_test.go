@@ -50,7 +50,7 @@ func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 		"in an Error":  tokensource.NewError(tokensource.ErrUnavailable, fmt.Errorf("post: %w", context.Canceled)),
 		"as its kind":  tokensource.NewError(tokensource.ErrCanceled, context.Canceled),
 		"joined":       errors.Join(errors.New("a"), context.Canceled),
-		"explained":    tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain("the vault is sealed", context.Canceled)),
+		"explained":    tokensource.NewError(tokensource.ErrUnavailable, tokensource.SafeError("the vault is sealed", context.Canceled)),
 		"around Error": fmt.Errorf("wrapped: %w", tokensource.NewError(tokensource.ErrUnavailable, context.Canceled)),
 	}
 	for name, err := range foreign {
@@ -74,21 +74,21 @@ func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 	})
 }
 
-func TestHasToken_FalseAfterInvalidate(t *testing.T) {
+func TestHasAnyToken_FalseAfterInvalidate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
-		if src.HasToken() {
+		if src.HasAnyToken() {
 			t.Error("a Source without a token is live")
 		}
 		token(t, src, acct(t, 1))
 		src.Invalidate(acct(t, 1))
-		if src.HasToken() || src.Status().Tokens != 0 {
+		if src.HasAnyToken() || src.Status().Tokens != 0 {
 			t.Error("a Source whose only token was forgotten is live")
 		}
 		second := token(t, src, acct(t, 1))
 		refuse(second, 3)
-		if src.HasToken() {
+		if src.HasAnyToken() {
 			t.Error("a Source whose only token is refused everywhere is live")
 		}
 
@@ -96,14 +96,14 @@ func TestHasToken_FalseAfterInvalidate(t *testing.T) {
 }
 
 // A token that is being renewed after a refusal can still serve.
-func TestHasToken_TrueDuringARenewal(t *testing.T) {
+func TestHasAnyToken_TrueDuringARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: time.Second}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		go func() { _, _ = src.Renew(context.Background(), first) }()
 		synctest.Wait()
-		if !src.HasToken() {
+		if !src.HasAnyToken() {
 			t.Error("a renewal has made the Source look dead")
 		}
 	})

@@ -18,7 +18,7 @@ func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 	if err != nil && s.revised(ctx) {
 		t, f, outcome, err = s.replace(ctx, refused)
 	}
-	info := RenewInfo{Account: refused.account, Serial: refused.serial, Outcome: outcome, Issuance: f.numberOr(ctx, err)}
+	info := RenewInfo{Account: refused.account, RefusedSerial: refused.serial, Outcome: outcome, Issuance: f.numberOr(ctx, err)}
 	ctx, done := observe(ctx, s.hooks.Renew, info)
 	if f != nil {
 		if err = f.wait(ctx); err == nil {
@@ -78,7 +78,7 @@ func (s *Source) replace(ctx context.Context, refused *Token) (*Token, *issuance
 			return nil, nil, RenewSuppressed, callerError(ctx)
 		}
 		var err error
-		if f, err = s.begin(ctx, e, ReasonRejected, refused, now); err != nil {
+		if f, err = s.begin(ctx, e, ReasonRefused, refused, now); err != nil {
 			return nil, nil, RenewSuppressed, err
 		}
 		outcome = RenewIssued

@@ -10,12 +10,13 @@ import (
 
 // An Issuer obtains tokens. Package passport has the issuers for Pismo.
 //
-// A [Source] never asks for two tokens of one account at once. It does ask for
-// the tokens of several accounts at once, so Issue must be safe for concurrent
-// use.
+// A [Source] does not ask for two tokens of one account at once, as long as
+// Issue obeys its context. It does ask for the tokens of several accounts at
+// once, so Issue must be safe for concurrent use.
 //
 // Issue must return when ctx is done. An error should be an [*Error], made with
-// [NewError], so that the Source knows how to react. Any other error counts as
+// [NewError], so that the Source knows how to react. An error that wraps
+// context.DeadlineExceeded counts as [ErrTimeout], and any other error as
 // [ErrUnavailable].
 //
 // An Issuer may have two more methods:
@@ -23,11 +24,12 @@ import (
 //   - Validate() error reports every fault in the issuer's configuration. [New]
 //     calls it.
 //   - Revision(ctx context.Context) string returns a value that changes with
-//     the credentials. While issuances fail, a Source calls Revision at most
-//     once a second. If the value has changed, the Source issues again at once.
-//     An empty string means that the revision is unknown, and does not count as
-//     a change. Several goroutines call Revision. The value must not reveal a
-//     secret.
+//     the credentials. A Source calls Revision before each Issue. In a cooldown
+//     it also calls Revision when a caller asks for a token, at most once a
+//     second. If the value has changed, the Source issues again at once. An
+//     empty string means that the revision is unknown, and does not count as a
+//     change. Revision must be safe for concurrent use. The value must not
+//     reveal a secret.
 type Issuer interface {
 	Issue(ctx context.Context, account Account) (Grant, error)
 }
@@ -78,9 +80,9 @@ func New(config Config) (*Source, error) {
 //
 // Token returns a fresh token at once. It also returns a token near its expiry
 // at once, and issues another in the background. Without a usable token, the
-// caller waits for the issuance that runs for the account, or starts one. If
-// issuances failed a moment ago, Token returns the cause instead, with the time
-// after which a retry makes sense.
+// caller waits for the issuance that runs for the account, or starts one. In a
+// cooldown, Token returns the cause of the failure instead, with the time after
+// which a retry makes sense.
 //
 // The context bounds only the caller's own wait. The issuance continues for the
 // other callers. Errors are of type [*Error].
@@ -98,13 +100,15 @@ func (s *Source) Token(ctx context.Context, account Account) (*Token, error) {
 //
 // If refused is no longer the current token, Renew returns the current token
 // and issues nothing. Otherwise it issues one token, however many callers ask.
-// Until then, new callers of Token wait for that token too.
+// New callers of Token wait for that token too, for at most a second. They do
+// not wait if the last renewal failed.
 //
-// Each account has a budget of three renewals. One renewal comes back with each
-// sixtieth of the token's lifetime (10 s at 10 min). If the budget is spent, or
-// the renewal fails, Renew returns an [*Error]. The refused token then stays in
-// service until it expires: a refusal by one endpoint does not mean that the
-// token is revoked.
+// Each account has a budget of three renewals. It regains one renewal in each
+// sixtieth of the token's lifetime: every 10 s for a token of ten minutes. If
+// the budget is spent, or the renewal fails, Renew returns an [*Error]. The
+// refused token then stays in service until it expires, or until three
+// endpoints have refused it: a refusal by one endpoint does not mean that the
+// token is revoked. See [Token.ReportRefused].
 func (s *Source) Renew(ctx context.Context, refused *Token) (*Token, error) {
 	return s.renew(ctx, refused)
 }
@@ -118,8 +122,9 @@ func (s *Source) RenewInBackground(ctx context.Context, refused *Token) {
 
 // BeginRenewal starts the renewal that Renew starts, but does not wait for it.
 // Use it for the refusal of a request that cannot be sent again: its caller
-// would gain nothing by waiting. New callers of Token wait for the new token,
-// as they do after Renew.
+// would gain nothing by waiting. New callers of Token wait for the new token as
+// they do after Renew: for at most a second, and not if the last renewal
+// failed.
 func (s *Source) BeginRenewal(ctx context.Context, refused *Token) {
 	s.beginRenewal(ctx, refused)
 }

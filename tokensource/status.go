@@ -5,8 +5,8 @@ import "time"
 // Status describes the state of a [Source] for an operator. It holds no secret
 // and no account.
 type Status struct {
-	// Accounts is the number of accounts for which the Source keeps a token
-	// or the record of a failure.
+	// Accounts is the number of accounts for which the Source keeps a token, the
+	// record of a failure, or a running issuance.
 	Accounts int
 	// Tokens is the number of accounts with a token that can be handed out.
 	Tokens int
@@ -16,11 +16,11 @@ type Status struct {
 	// CoolingDown is the number of accounts in cooldown after a failed
 	// issuance.
 	CoolingDown int
-	// CooldownUntil is the end of the breaker's cooldown, or zero if the
-	// breaker is not open. CooldownCause is the kind of the failure that
+	// BreakerOpenUntil is the end of the breaker's cooldown, or zero if the
+	// breaker is not open. BreakerCause is the kind of the failure that
 	// opened the breaker.
-	CooldownUntil time.Time
-	CooldownCause ErrorKind
+	BreakerOpenUntil time.Time
+	BreakerCause     ErrorKind
 }
 
 // Status returns the state of the Source. It examines all accounts, which takes
@@ -41,15 +41,15 @@ func (s *Source) Status() Status {
 		}
 	}
 	if open := s.breaker.check(now.mono, revision); open != nil {
-		status.CooldownUntil = time.Unix(0, now.wall).Add(open.RetryAfter)
-		status.CooldownCause = open.Kind
+		status.BreakerOpenUntil = time.Unix(0, now.wall).Add(open.RetryAfter)
+		status.BreakerCause = open.Kind
 	}
 	return status
 }
 
-// HasToken reports whether the Source has a token of any account that can be
+// HasAnyToken reports whether the Source has a token of any account that can be
 // handed out. It is for a readiness probe, and issues nothing.
-func (s *Source) HasToken() bool {
+func (s *Source) HasAnyToken() bool {
 	now := s.now()
 	for _, e := range s.entries.Entries() {
 		if e.usableNow(now) != nil {
@@ -60,10 +60,11 @@ func (s *Source) HasToken() bool {
 }
 
 // Invalidate drops the token of an account and ends its cooldown. The next
-// caller starts an issuance. Invalidate is for an operator who knows that a
-// token is invalid, or that the cause of a failure is removed. A running
-// issuance continues, and its token is kept. The dropped token stays valid at
-// the platform: Invalidate revokes nothing.
+// caller starts an issuance, unless one is running or the breaker is open.
+// Invalidate is for an operator who knows that a token is invalid, or that the
+// cause of a failure is removed. A running issuance continues, and its token is
+// kept. The dropped token stays valid at the platform: Invalidate revokes
+// nothing.
 func (s *Source) Invalidate(account Account) {
 	if e, ok := s.entries.Load(account); ok {
 		e.invalidate()

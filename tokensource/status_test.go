@@ -51,7 +51,7 @@ func TestInvalidateAll_ClosesTheBreaker(t *testing.T) {
 		d.fail(nil)
 		wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
 		src.InvalidateAll()
-		if src.HasToken() {
+		if src.HasAnyToken() {
 			t.Error("a token is said to live that nobody is given any more")
 		}
 		token(t, src, acct(t, 2))
@@ -90,14 +90,14 @@ func TestStatus_DescribesTheSource(t *testing.T) {
 		d.fail(errDown)
 		wantNoToken(t, src, acct(t, 3), tokensource.ErrUnavailable)
 		got := src.Status()
-		if got.Accounts != 3 || got.Tokens != 2 || got.CoolingDown != 1 || !got.NextExpiry.Equal(first.Expiry()) || !got.CooldownUntil.IsZero() || got.CooldownCause != "" {
+		if got.Accounts != 3 || got.Tokens != 2 || got.CoolingDown != 1 || !got.NextExpiry.Equal(first.Expiry()) || !got.BreakerOpenUntil.IsZero() || got.BreakerCause != "" {
 			t.Errorf("the status is %+v", got)
 		}
 		d.fail(failure(tokensource.ErrRateLimited, 429, 40*time.Second))
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrRateLimited)
 		got = src.Status()
-		if until := time.Until(got.CooldownUntil); until != 40*time.Second || got.CooldownCause != tokensource.ErrRateLimited {
-			t.Errorf("the Source cools for %s because of %q", until, got.CooldownCause)
+		if until := time.Until(got.BreakerOpenUntil); until != 40*time.Second || got.BreakerCause != tokensource.ErrRateLimited {
+			t.Errorf("the Source cools for %s because of %q", until, got.BreakerCause)
 		}
 	})
 }
@@ -106,7 +106,7 @@ func TestStatus_CountsCooldowns(t *testing.T) {
 	want := func(src *tokensource.Source, what string, accounts int, all bool) {
 		t.Helper()
 		status := src.Status()
-		if everybody := !status.CooldownUntil.IsZero(); status.CoolingDown != accounts || everybody != all {
+		if everybody := !status.BreakerOpenUntil.IsZero(); status.CoolingDown != accounts || everybody != all {
 			t.Errorf("%s: %d accounts are in cooldown, all is %v; want %d and %v", what, status.CoolingDown, everybody, accounts, all)
 		}
 	}

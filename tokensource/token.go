@@ -106,8 +106,9 @@ func (t *Token) serialOrZero() uint64 {
 	return t.serial
 }
 
-// Lifetime returns the length of the token's life, which begins just before the
-// request for the token.
+// Lifetime returns the length of the token's life from its beginning to its
+// expiry. It is not the time that is left. Package documentation says how the
+// Source finds it.
 func (t *Token) Lifetime() time.Duration { return t.lifetime }
 
 // Claims returns the claims of the token if it is a JWT, and nil if it is

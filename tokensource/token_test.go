@@ -154,15 +154,15 @@ func TestIsIn_NeedsTheTokenAlone(t *testing.T) {
 	}
 }
 
-func TestHasToken_TrueWhileAnyTokenServes(t *testing.T) {
+func TestHasAnyToken_TrueWhileAnyTokenServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{lifetime: time.Hour}
 		src := newSource(t, d)
 		clocks := src.PartClocks()
 		live := func(when string, want bool) {
 			t.Helper()
-			if src.HasToken() != want {
-				t.Errorf("%s, the Source is live: %v", when, src.HasToken())
+			if src.HasAnyToken() != want {
+				t.Errorf("%s, the Source is live: %v", when, src.HasAnyToken())
 			}
 		}
 		live("without a token", false)

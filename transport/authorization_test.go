@@ -39,7 +39,7 @@ func TestContextToken_HeaderIsReplaced(t *testing.T) {
 	marked := func() *http.Request {
 		req := newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
 		token.SetAuthHeader(req.Header)
-		return req.WithContext(tokensource.ContextWithToken(req.Context(), token))
+		return req.WithContext(tokensource.ContextWithForwardedToken(req.Context(), token))
 	}
 	m.revoke()
 	for range 2 { // Renewed and replayed, then sent with the new one at once.
@@ -73,7 +73,7 @@ func TestContextToken_NamesNoAccount(t *testing.T) {
 	}
 	req := newRequest(t, http.MethodGet, target, nil)
 	token.SetAuthHeader(req.Header)
-	ctx := tokensource.ContextWithToken(req.Context(), token)
+	ctx := tokensource.ContextWithForwardedToken(req.Context(), token)
 	_, err = trySend(rt, req.WithContext(ctx))
 	wantUnsent(t, err, transport.ErrNoAccount)
 	wantSent(t, w, 0)

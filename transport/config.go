@@ -49,11 +49,12 @@ type Config struct {
 	// KiB. A negative value disables recording.
 	MaxReplayBody int64
 
-	// Classify may replace the verdict on a 401. The Refusal has the
-	// verdict of this package's rules. The result is the verdict to use.
-	// Nil keeps every verdict. Classify must not keep the Refusal. If
-	// Classify panics, or takes longer than a second, the verdict is
-	// [Unrecognized].
+	// Classify may replace the verdict on a 401. The Refusal has the verdict of
+	// this package's rules. The result is the verdict to use. Nil keeps every
+	// verdict. Classify must not keep the Refusal. If Classify panics, takes
+	// longer than a second, or is still running when the request's context ends,
+	// the verdict is [Unrecognized]. A result that is not one of the verdicts
+	// means that nothing is renewed or replayed; [VerdictOf] returns it.
 	Classify func(*Refusal) Verdict
 
 	// Hooks observe the Transport. The zero Hooks observe nothing.
@@ -122,9 +123,9 @@ func (c Config) withDefaults() Config {
 // NewBase returns a new [http.Transport] for Config.Base, sized for one busy
 // host. The caller may set certificates in its TLSClientConfig, or wrap it.
 //
-// It differs from [http.DefaultTransport] in two ways. It keeps more idle
-// connections: with the default of two per host, 32 workers open a new TLS
-// connection for more than every second request. It checks HTTP/2 connections
-// by pings: it closes a connection that was silent for 3 seconds and does not
-// answer a ping within 2 more seconds.
+// It differs from [http.DefaultTransport] in three ways. It gives up a dial
+// after 10 seconds. It keeps more idle connections: with the default of two per
+// host, 32 workers open a new TLS connection for more than every second
+// request. It checks HTTP/2 connections by pings: it closes a connection that
+// was silent for 3 seconds and does not answer a ping within 2 more seconds.
 func NewBase() *http.Transport { return base.New() }

@@ -6,8 +6,8 @@
 //
 //   - retry: sends a request again when the platform or the network fails
 //     temporarily, if the request does no harm when it is executed twice.
-//     hashicorp/go-retryablehttp drives the attempts, without any of its
-//     defaults.
+//     hashicorp/go-retryablehttp runs the loop; the rules and the waits are
+//     those of this package.
 //   - authorize: gives each attempt the current token. A 401 gets a [Verdict].
 //     If the platform refused the token, this layer renews the token and
 //     replays the request once.
@@ -21,23 +21,26 @@
 //     request's context with tokensource.ContextWithAccount. There is no
 //     default.
 //   - Do not set Authorization. The Transport does not send a request that has
-//     its own credentials.
+//     credentials other than the Source's own token, which middleware.Wrap
+//     sets.
 //   - Give a request body a GetBody if it can be produced twice.
 //     [net/http.NewRequest] does so for bytes.Buffer, bytes.Reader and
 //     strings.Reader. A body without GetBody is recorded while it is sent, if
-//     its length is known and at most 64 KiB, and the request has no trailer.
-//     Every other body streams once, and its request is never sent twice.
+//     its length is known and at most 64 KiB (Config.MaxReplayBody), and the
+//     request has no trailer. Every other body streams once, and its request is
+//     never sent twice.
 //   - Do not wrap the Transport in a client that retries every request. Only
 //     the Transport knows which request must not be delivered twice.
 //   - Do not give the Source's issuer a client that uses this Transport.
-//   - A 401 that the caller gets is a response of the platform. The same
-//     request will get it again.
+//   - Do not repeat a request whose 401 you get before you know what the 401
+//     means. [VerdictOf] says it.
 //
 // # What happens to a 401
 //
 // The first rule that applies decides:
 //
-//  1. The body has an error code that Pismo documents: the code decides.
+//  1. The body has an error code that Pismo documents. The code decides between
+//     [TokenRefused], [AccountRefused] and [RequestRefused].
 //  2. The token has expired by the local clock: [TokenRefused].
 //  3. WWW-Authenticate has a Bearer challenge with an error (RFC 6750, section
 //     3.1): invalid_token is [TokenRefused], insufficient_scope is
@@ -45,21 +48,28 @@
 //  4. The body is empty, a text that is not JSON, or JSON with a message and
 //     nothing else. Such a response comes from the gateway, which refused the
 //     token: [TokenRefused].
-//  5. Any other body that could be read is [TokenRefused] for GET, HEAD and
-//     OPTIONS. For all other methods, and if the body could not be read, the
-//     verdict is [Unrecognized].
+//  5. Any other body that could be read is [TokenRefused] for GET and OPTIONS.
+//     For all other methods, and if the body could not be read, the verdict is
+//     [Unrecognized].
 //
-// Only [TokenRefused] leads to a replay. [Unrecognized] leads to a renewal in
-// the background, so that after an early revocation the next request succeeds.
+// After [TokenRefused], the Transport renews the token and replays the request,
+// once, if the body can be sent again. If it cannot, or if the renewal fails,
+// the caller gets the 401. [AccountRefused] and [RequestRefused], a business
+// reason, change nothing: the caller gets the 401. So does a second 401, after
+// the replay. [Unrecognized] leads to a renewal in the background, so that
+// after an early revocation the next request succeeds. A 401 that could not be
+// read does so once in the life of a token. Config.Classify can replace the
+// verdict.
 //
-// Text is UTF-8 without control characters and without signs of structure. XML
-// is not text. HTML is text only if it is the 401 page of a web server. JSON in
-// base64 or in percent encoding is not text either. A message is read like a
-// text: a message that quotes another response, or a code of the business,
-// comes from an application. A JSON object with a timestamp or a path beside
-// its message, but no code, comes from an application, which may have refused
-// the request. It falls under rule 5. A body could not be read if it is
-// truncated, is longer than 64 KiB, does not arrive within a second, or has an
+// Text is UTF-8 without control characters and without the characters { } [ ] <
+// >. XML is not text. HTML is text only if it is the 401 page of a web server.
+// JSON in base64 or in percent encoding is not text either. The same holds for
+// a message: a message with one of these characters comes from an application.
+// A business error code in a text or a message counts under rule 1. A JSON
+// object with a timestamp or a path beside its message, but no code, comes from
+// an application, which may have refused the request. It falls under rule 5. A
+// body could not be read if it is truncated, is longer than 64 KiB, is not
+// UTF-8, has control characters, does not arrive within a second, or has an
 // encoding other than gzip or deflate. A response to HEAD has no body, so its
 // body could not be read either.
 //
@@ -67,20 +77,21 @@
 //
 // GET, HEAD and OPTIONS are retried on 429, 502, 503 and 504, and on errors of
 // the connection, with three attempts in all. The waits between attempts are
-// random, up to 100 ms, then 200 ms and so on up to 2 s. A Retry-After of up to
-// 10 s prolongs the wait; a longer one prevents the retry. No wait passes the
-// deadline of the request's context. If the last attempt fails too, the caller
-// gets its response.
+// random: up to 100 ms, then up to 200 ms. With more attempts
+// (Config.MaxAttempts) the bound doubles up to 2 s. A Retry-After of up to 10 s
+// prolongs the wait; a longer one prevents the retry. If the wait would pass
+// the deadline of the request's context, there is no retry. If the last attempt
+// fails too, the caller gets its response or error.
 //
 // Other methods are retried like GET if the caller allows it, with [AllowRetry]
-// or Config.RetryMethods. On this platform a 429 or a 503 to a payment can be a
-// business response. Otherwise such a request is sent again only if it was
-// provably not executed:
+// or Config.RetryMethods. Without that permission, such a request is sent again
+// only if it was provably not executed. A 429 or a 503 proves nothing, because
+// on this platform it can be a business response to a payment. The proofs are:
 //
-//   - The base requested a connection and never obtained one. The base shows
-//     this by the hooks of [net/http/httptrace], as net/http and
-//     golang.org/x/net/http2 do. If a base does not call the hooks, only a dial
-//     error counts.
+//   - The base requested a connection and never obtained one. The Transport
+//     learns this from the hooks of [net/http/httptrace], which net/http and
+//     golang.org/x/net/http2 call. If a base does not call the hooks, only a
+//     dial error counts.
 //   - The server said that it did not process the request, by GOAWAY or
 //     REFUSED_STREAM (RFC 9113, section 8.7).
 //
@@ -94,11 +105,14 @@
 // # Reading order
 //
 // transport.go has the path of a request, exchange.go the request's attempts.
-// The details stand in other files. header.go and body.go prepare the outgoing
-// request, and recording.go the bodies that can be read once. connection.go and
-// failure.go decide what an error proves. retry.go decides when to retry.
-// unauthorized.go handles a 401. verdict.go, errorbody.go and challenge.go
-// decide its verdict. verdictof.go and retrygroup.go give the verdict to a
-// proxy. config.go has the configuration. router.go chooses between several
-// Transports.
+// The details stand in other files. hosts.go and unsenterror.go decide which
+// requests are not sent. header.go and body.go prepare the outgoing request,
+// and recording.go the bodies that can be read once. connection.go, trace.go
+// and failure.go decide what an error proves. retry.go decides when to retry.
+// unauthorized.go handles a 401, with prefetch.go, endpoint.go and
+// unreadrefusals.go. verdict.go, errorbody.go and challenge.go decide its
+// verdict. The life of a token is in package tokensource (token.go).
+// verdictof.go and retrygroup.go give the verdict to a proxy. config.go has the
+// configuration, hooks.go what telemetry can observe. router.go chooses between
+// several Transports.
 package transport

@@ -19,10 +19,11 @@ type exchange struct {
 	connection *connection // the trace of the last send, or nil
 	sent       int         // the number of sends
 	replayed   bool        // The request was sent again after a 401.
+	admitted   bool        // The caller's Authorization has passed the check.
 
-	// token is the token of the previous attempt, or nil. In the context it
-	// tells the Source that the request is repeated, so that hooks count
-	// the request once.
+	// token is the token of the previous attempt, or nil. If the context carries
+	// it, the Source counts the next call of Token as a repetition, so that hooks
+	// count the request once.
 	token *tokensource.Token
 
 	first http.Request // the first outgoing request; saves an allocation
@@ -43,6 +44,7 @@ func (x *exchange) prepare() error {
 	if x.header, err = x.newHeader(); err != nil {
 		return err
 	}
+	x.admitted = true
 	x.token = x.retryGroup.lastToken()
 	x.repeatable = x.isRepeatable()
 	x.body = newBody(x.req, x.transport.maxReplayBody)
@@ -50,11 +52,12 @@ func (x *exchange) prepare() error {
 }
 
 // attempt sends the request with a current token. If the platform refuses the
-// token, attempt sends the request once more with another token.
+// token, attempt sends the request once more with another token, at most once
+// per request.
 func (x *exchange) attempt() (*http.Response, error) {
 	ctx := x.req.Context()
 	if x.token != nil {
-		ctx = tokensource.ContextWithToken(ctx, x.token)
+		ctx = tokensource.ContextWithForwardedToken(ctx, x.token)
 	}
 	token, err := x.transport.source.Token(ctx, x.account)
 	if err != nil {
@@ -72,12 +75,12 @@ func (x *exchange) attempt() (*http.Response, error) {
 		return resp, err
 	}
 	refusal := x.judgeRefusal(resp, token)
-	renewed := x.renew(refusal, token)
+	renewed := x.actOnVerdict(refusal, token)
 	if renewed == nil {
 		return x.attachVerdict(resp, refusal.Verdict), nil
 	}
 	if out, err = x.outgoing(renewed); err != nil {
-		return x.attachVerdict(resp, refusal.Verdict), nil //nolint:nilerr // The request cannot be sent again, so the caller gets the 401.
+		return x.attachVerdict(resp, refusal.Verdict), nil //nolint:nilerr // The caller changed the request meanwhile. A body that streams once does not get here.
 	}
 	x.replayed = true
 	x.retryGroup.markReplayed()
@@ -94,7 +97,7 @@ func (x *exchange) finish(resp *http.Response, err error, token *tokensource.Tok
 		return resp, err
 	}
 	refusal := x.judgeRefusal(resp, token)
-	x.renew(refusal, token)
+	x.actOnVerdict(refusal, token)
 	return x.attachVerdict(resp, refusal.Verdict), nil
 }
 
@@ -115,10 +118,10 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	out.Body = content
 	out.GetBody = x.getBody()
 	if x.body.recording != nil {
-		out.Trailer = nil // It is empty, and the reader of the body may change it.
+		out.Trailer = nil // The Trailer is empty, and whoever reads the body may write to it.
 	}
 	if out.URL.Scheme == "http" && !x.transport.isHostHeaderListed(out) {
-		out.Host = "" // A client of a proxy may have chosen it.
+		out.Host = "" // A reverse proxy may have copied its client's Host.
 	}
 	return trailer.Keep(out), nil
 }

@@ -71,7 +71,7 @@ func executedPayments(pismo *passporttest.Server) int {
 func TestRoundTrip_NoRefusalDueToExpiry(t *testing.T) {
 	for _, skew := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			pismo := passporttest.NewUnstarted(t, passporttest.Config{ClockSkew: skew, Latency: 200 * time.Millisecond})
+			pismo := passporttest.NewInProcess(t, passporttest.Config{ClockSkew: skew, TokenLatency: 200 * time.Millisecond})
 			rt := transportTo(t, pismo, pismo.RoundTripper())
 			ctx := tokensource.ContextWithAccount(t.Context(), acct(t, "1"))
 			for range 360 {

@@ -18,7 +18,7 @@ func (x *exchange) newHeader() (http.Header, error) {
 	for name, values := range x.req.Header {
 		switch {
 		case isField(name, "Authorization"):
-			if !haveNoCredentials(values) && !x.isOwnToken(values) {
+			if !x.admitted && !haveNoCredentials(values) && !x.isOwnToken(values) {
 				return nil, ErrAuthorizationPresent
 			}
 		case isField(name, "Accept-Encoding"):
@@ -56,7 +56,7 @@ func haveNoCredentials(values []string) bool {
 // account, with or without a scheme. It issues no token.
 func (x *exchange) isOwnToken(values []string) bool {
 	ctx := x.req.Context()
-	if token, ok := tokensource.TokenFromContext(ctx); ok && token.IsIn(x.req.Header) {
+	if token, ok := tokensource.ForwardedTokenFromContext(ctx); ok && token.IsIn(x.req.Header) {
 		return true
 	}
 	ctx, cancel := context.WithCancel(ctx)

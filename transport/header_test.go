@@ -107,6 +107,25 @@ func TestAuthorization_OwnTokenIsReplaced(t *testing.T) {
 	wantIssued(t, m, 2) // None for account 3, to compare.
 }
 
+// After the renewal, the token that the program has set is no longer the
+// current token. It is still not the credentials of somebody else.
+func TestAuthorization_OwnTokenIsRenewed(t *testing.T) {
+	m := &fakeIssuer{}
+	server, base := newTLSServer(t, false, m.guard(func(http.ResponseWriter, *http.Request) {}))
+	rt := newTransport(t, m, base, listing(server))
+	account, _ := rt.Account()
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		req := newRequest(t, method, server.URL, strings.NewReader("payment"))
+		token, err := rt.Source().Token(t.Context(), account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token.SetAuthHeader(req.Header)
+		m.revoke()
+		wantStatus(t, send(t, rt, req), http.StatusOK)
+	}
+}
+
 // A caller that traces its requests logs the written fields, and would log the
 // token.
 func TestClientTrace_IsNotToldOfToken(t *testing.T) {

@@ -14,8 +14,7 @@ import (
 // hook panics, or does not return within a second or by the deadline of the
 // request, the request continues without it.
 type Hooks struct {
-	// Refused is called for each 401 when its verdict is known. If the
-	// verdict is [TokenRefused], the body has been read and closed by then.
+	// Refused is called for each 401 when its verdict is known.
 	// Refused must return a context that is derived from its argument. The
 	// renewal uses that context. Refused may return a nil function.
 	// Otherwise the function is called when the outcome is known, before a
@@ -53,15 +52,15 @@ type RefusedOutcome string
 const (
 	// OutcomeReplayed: the request is sent again with another token.
 	OutcomeReplayed RefusedOutcome = "replayed"
-	// OutcomeNotReplayable: the token was refused, but the request's body
-	// cannot be sent again, or the request has already been replayed. The
-	// caller gets the 401.
+	// OutcomeNotReplayable: the token was refused, but the request's body cannot
+	// be sent again, or the request has already been replayed (itself, or another
+	// attempt of its [RetryGroup]). The caller gets the 401. In the first case a
+	// renewal goes on in the background.
 	OutcomeNotReplayable RefusedOutcome = "not_replayable"
 	// OutcomeNotRenewed: the renewal brought no token. The caller gets the
 	// 401.
 	OutcomeNotRenewed RefusedOutcome = "not_renewed"
-	// OutcomePassed: the verdict asks for no replay. The caller gets the
-	// 401.
+	// OutcomePassed: the verdict is not [TokenRefused]. The caller gets the 401.
 	OutcomePassed RefusedOutcome = "passed"
 )
 

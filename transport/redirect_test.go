@@ -92,7 +92,7 @@ func TestRedirect_DropsMiddlewareToken(t *testing.T) {
 			t.Fatal(err)
 		}
 		req := newRequest(t, http.MethodPost, target, nil)
-		req = req.WithContext(tokensource.ContextWithToken(req.Context(), token))
+		req = req.WithContext(tokensource.ContextWithForwardedToken(req.Context(), token))
 		token.SetAuthHeader(req.Header)
 		req.Header.Set("X-Other", "kept")
 		client := &http.Client{Transport: rt}

@@ -12,9 +12,9 @@ import (
 
 // A Transport is an [http.RoundTripper] that sends requests to the Pismo
 // platform with a token. It renews the token when the platform refuses it. It
-// retries a request only if the retry cannot execute the request twice, or if
-// the request may be executed twice. Make a Transport with [New]. It is safe
-// for concurrent use. Share one Transport among all requests.
+// retries a request only if the request was provably not executed, or if it
+// does no harm to execute the request twice. Make a Transport with [New]. It is
+// safe for concurrent use. Share one Transport among all requests.
 type Transport struct {
 	source        *tokensource.Source
 	account       tokensource.Account // zero: the context must name it
@@ -30,7 +30,7 @@ type Transport struct {
 
 // A learnedState is the information that a Transport gathers from responses.
 type learnedState struct {
-	http1          atomic.Bool // the last response came over HTTP/1
+	http1          atomic.Bool // the last response came over HTTP/1; see getBody
 	unreadRefusals unreadRefusals
 }
 
@@ -39,10 +39,12 @@ type learnedState struct {
 //
 // It keeps the contract of [http.RoundTripper]: it does not change req, always
 // closes the body of req, and returns every response, whatever its status. The
-// Request of the response is req, without the token. For a 401 it is a copy of
-// req, which [VerdictOf] needs. RoundTrip returns errors of the base unchanged.
-// A request that this package refuses to send fails with an [UnsentError]. A
-// request for which there is no token fails with a [*tokensource.Error].
+// Request of the response is req itself, which has no token. For a 401 it is a
+// copy of req, which [VerdictOf] needs. RoundTrip returns errors of the base
+// unchanged, with one exception: if it kept net/http from sending the request
+// again, the error wraps io.ErrUnexpectedEOF. A request that this package
+// refuses to send fails with an [UnsentError]. A request for which there is no
+// token fails with a [*tokensource.Error].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	authorize, err := t.needsToken(req)
 	if err != nil {
@@ -76,7 +78,7 @@ func (t *Transport) sendBare(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Request = req // wasRedirectedBack follows this field.
+	resp.Request = req // wasRedirectedBack follows this field to the first request.
 	return resp, nil
 }
 
@@ -101,7 +103,7 @@ func (t *Transport) send(out *http.Request) (*http.Response, error) {
 }
 
 // accountFor returns the account of the context, or else the configured
-// account. The two accounts must not differ.
+// account. It is an error if both are set and differ.
 func (t *Transport) accountFor(ctx context.Context) (tokensource.Account, error) {
 	account, ok := tokensource.AccountFromContext(ctx)
 	switch configured, fixed := t.Account(); {

@@ -64,9 +64,10 @@ func (x *exchange) readRefusal(resp *http.Response) *Refusal {
 	return refusal
 }
 
-// renew acts on the verdict on a 401. It returns the token for a replay, or nil
-// if the caller gets the 401.
-func (x *exchange) renew(refusal *Refusal, refused *tokensource.Token) *tokensource.Token {
+// actOnVerdict acts on the verdict on a 401. It returns the token for a replay,
+// or nil if the caller gets the 401. After a replay it renews nothing, and only
+// calls the hook.
+func (x *exchange) actOnVerdict(refusal *Refusal, refused *tokensource.Token) *tokensource.Token {
 	ctx, verdict, replayed := x.req.Context(), refusal.Verdict, x.replayed || x.retryGroup.isReplayed()
 	info := RefusedInfo{Account: x.account, Serial: refused.Serial(), Verdict: verdict, Replayed: replayed}
 	ctx, done := x.transport.hooks.refused(ctx, info)

@@ -12,16 +12,18 @@ const (
 	// ErrHostNotListed: the host is not in Config.Hosts. A mistyped host
 	// must get neither a token nor an unauthenticated payment.
 	ErrHostNotListed UnsentError = "the host is not in Config.Hosts"
-	// ErrPlaintext: the scheme is http, and the host is listed but not on
-	// loopback. The request would carry the token in the clear.
+	// ErrPlaintext: the host is listed, but the scheme is not https, or is http to
+	// a host that is not on loopback. The request would carry the token in the
+	// clear.
 	ErrPlaintext UnsentError = "the scheme is not https, and the host is not loopback"
 	// ErrRequestTarget: URL.Opaque or URL.Path would send the token to
 	// another host than URL.Host. A server or a proxy would read either of
 	// them as a URL.
 	ErrRequestTarget UnsentError = "the URL is not a path of its host; leave URL.Opaque empty, and begin URL.Path with a slash"
-	// ErrHostHeader: Request.Host is not in Config.Hosts. A CDN would route
-	// the request, with its token, to that host. A reverse proxy that keeps
-	// the Host of its client's request lets the client choose that host.
+	// ErrHostHeader: Request.Host of a request over https is not in Config.Hosts.
+	// Over http the Transport clears Request.Host instead. A CDN would route the
+	// request, with its token, to that host. A reverse proxy that keeps the Host
+	// of its client's request lets the client choose that host.
 	ErrHostHeader UnsentError = "the Host of the request is not in Config.Hosts; leave Request.Host empty, as httputil.ProxyRequest.SetURL does"
 	// ErrBodyMissing: the request has a ContentLength, but no Body. Over
 	// HTTP/1.1 net/http refuses a nil Body. Over HTTP/2, and for
@@ -38,12 +40,13 @@ const (
 	// ErrNoRoute: no pattern of a [Router] matches the request, and the Router
 	// has no default.
 	ErrNoRoute UnsentError = `no pattern of the Router matches the request; add a pattern, or the default ""`
-	// ErrRedirectedBody: a server redirected a request that has a body to a
-	// host that is not in Config.Hosts. The body may be a payment.
+	// ErrRedirectedBody: a server redirected a request that has a body to a URL
+	// that gets no token: the host is not in Config.Hosts, or the scheme is http.
+	// The body may be a payment.
 	ErrRedirectedBody UnsentError = "a redirect would take the body to a host that is not in Config.Hosts; set http.Client.CheckRedirect"
-	// ErrRedirectedBack: a host that is not in Config.Hosts redirected the
-	// request to a listed host. The unlisted host would choose the use of
-	// the token.
+	// ErrRedirectedBack: a URL that gets no token redirected the request to a
+	// listed host. An unlisted host, or anybody on the path of plain http, would
+	// choose the use of the token.
 	ErrRedirectedBack UnsentError = "a host that is not in Config.Hosts redirected the request here; set http.Client.CheckRedirect"
 )
 

@@ -20,22 +20,21 @@ const (
 	// was not executed. The Transport renews the token and replays the
 	// request.
 	TokenRefused Verdict = "token_refused"
-	// AccountRefused: the token is valid, but does not permit this request.
+	// AccountRefused: the token is valid, but not for this account or operation.
 	AccountRefused Verdict = "account_refused"
 	// RequestRefused: the platform refused the request for a business
 	// reason. The 401 is the final response.
 	RequestRefused Verdict = "request_refused"
-	// Unrecognized: no rule knows the 401, and the request's method is not
-	// safe. A 401 that could not be read is Unrecognized for every method.
-	// The request is not replayed. The Transport renews the token in the
-	// background, so that after an early revocation the next request
-	// succeeds.
+	// Unrecognized: no rule knows the 401, and the request's method is not safe. A
+	// 401 that could not be read is Unrecognized for every method. The request is
+	// not replayed. The Transport may renew the token in the background, so that
+	// after an early revocation the next request succeeds.
 	Unrecognized Verdict = "unrecognized"
 )
 
 // A Refusal is a 401 and its verdict.
 type Refusal struct {
-	// Request is the caller's request. Its body has been sent.
+	// Request is the caller's request. Do not read its body.
 	Request *http.Request
 	// Header is the header of the 401.
 	Header http.Header
@@ -63,7 +62,7 @@ func (r *Refusal) copy() *Refusal {
 
 // knownCodes are the error codes of documented 401 responses, in capitals.
 // Source: Pismo's OpenAPI files, August 2026. The cases stand in
-// passporttest.Documented.
+// passporttest.DocumentedCases.
 var knownCodes = map[string]Verdict{
 	"ERR9786":  TokenRefused,
 	"EDPT0005": TokenRefused,

@@ -206,10 +206,10 @@ func TestUnrecognized_ReplaysOnlySafeMethods(t *testing.T) {
 
 func TestVerdict_MatchesDocumentedRefusals(t *testing.T) {
 	want := map[passporttest.RefusalKind]transport.Verdict{
-		passporttest.KindToken:    transport.TokenRefused,
-		passporttest.KindAccount:  transport.AccountRefused,
-		passporttest.KindBusiness: transport.RequestRefused,
-		passporttest.KindProvider: transport.RequestRefused,
+		passporttest.KindToken:        transport.TokenRefused,
+		passporttest.KindWrongAccount: transport.AccountRefused,
+		passporttest.KindBusiness:     transport.RequestRefused,
+		passporttest.KindProvider:     transport.RequestRefused,
 	}
 	cases := passporttest.DocumentedCases()
 	if len(cases) < 50 {

@@ -23,6 +23,26 @@ updated() {
     <(sed -n 's/^ *- \(\/.*\)$/\1/p' .github/dependabot.yml | sort)
 }
 
+# spelled looks for misspelt words in what people read, code and comments
+# included. Foreign documents and testdata are left alone.
+spelled() {
+  if ! command -v codespell >/dev/null; then
+    omit 'THE SPELL CHECKER, WITHOUT codespell.'
+    return
+  fi
+  tracked '*.md' '*.go' '*.sh' '*.yml' '*.yaml' '*.html' '*.css' '*.js' Makefile .ci \
+    ':!*/testdata/*' ':!examples/integrations/openapi' | xargs -0 codespell --config .ci/codespell
+}
+
+# misspelt fails if the spell checker lets a misspelt word through.
+misspelt() {
+  printf 'Who rec%sves a token?\n' ie >"$scratch/misspelt.md" # in two pieces, for the check above
+  if command -v codespell >/dev/null && codespell --config .ci/codespell "$scratch/misspelt.md"; then
+    echo 'codespell has not found it.'
+    return 1
+  fi
+}
+
 lint() { (cd "$1" && GOWORK=off golangci-lint run); }
 
 step 'gofmt' formatted
@@ -31,6 +51,10 @@ step 'clean clone' pristine
 for module in $modules internal/tools/actionlint; do
   step "go mod tidy: $module" alone "$module" mod tidy -diff
 done
+
+provide codespell codespell
+step 'spelling' spelled
+step 'spelling finds faults' misspelt
 
 tools
 step 'actionlint' actionlint

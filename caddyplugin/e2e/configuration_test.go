@@ -33,7 +33,7 @@ func TestCaddyfile_FaultNamesItsLine(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
 	for fault, want := range map[string]string{
-		"acount alice":       "unrecognized subdirective acount",
+		"accounts alice":     "unrecognized subdirective accounts",
 		"account alice":      "account: is neither a placeholder, nor the word organization, nor an account id",
 		"health_acount off":  "unrecognized subdirective health_acount",
 		"health_account bob": "health_account: is neither an account id, nor the word organization, nor the word off",

@@ -100,18 +100,23 @@ func TestCaddyfile_ShownOnesAdapt(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown["the example"] = string(example)
-	for _, page := range []string{"README.md", "docs/caddy.md"} {
-		text, err := os.ReadFile(filepath.Join(root, page))
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*/*.md"} {
+		pages, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := caddyfiles.FindAllStringSubmatch(string(text), -1)
-		if len(found) == 0 {
-			t.Errorf("there is no Caddyfile in %s", page)
+		for _, page := range pages {
+			text, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, block := range caddyfiles.FindAllStringSubmatch(string(text), -1) {
+				shown[page+": "+block[1]] = block[1]
+			}
 		}
-		for _, block := range found {
-			shown[page+": "+block[1]] = block[1]
-		}
+	}
+	if len(shown) < 5 {
+		t.Errorf("found %d Caddyfiles", len(shown))
 	}
 	for name, text := range shown {
 		file := filepath.Join(t.TempDir(), "Caddyfile")

@@ -21,7 +21,7 @@ const inspectedAccount = "102681871"
 // organization.
 func issue(t *testing.T, config passporttest.Config, account tokensource.Account) string {
 	t.Helper()
-	fake := passporttest.NewUnstarted(t, config)
+	fake := passporttest.NewInProcess(t, config)
 	source, err := tokensource.New(tokensource.Config{Issuer: fake.Issuer()})
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ func main() {
 	flags := flag.NewFlagSet("fakeserver", flag.ContinueOnError)
 	flags.StringVar(&config.Addr, "addr", "127.0.0.1:8481", "the loopback `address` to listen on")
 	flags.DurationVar(&config.Lifetime, "lifetime", 10*time.Minute, "how long tokens live")
-	flags.DurationVar(&config.Latency, "latency", 0, "how long the token endpoint takes")
+	flags.DurationVar(&config.TokenLatency, "latency", 0, "how long the token endpoint takes")
 	cli.Main(flags, func() error {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()

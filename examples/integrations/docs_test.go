@@ -13,6 +13,9 @@ var update = flag.Bool("update", false, "write the recipes into the page")
 
 const page = "../../docs/with-other-libraries.md"
 
+// pages are where people look for code to copy.
+var pages = []string{"../../*.md", "../../docs/*.md", "../../examples/*/*.md"}
+
 var (
 	// block matches a block of Go on the page, with the name of its recipe if
 	// it has one.
@@ -21,31 +24,47 @@ var (
 	region = regexp.MustCompile(`(?s)\n(\t*)// recipe: ([a-z-]+)\n(.*?)\n\t*// end\n`)
 )
 
-// What the page shows is what is tested here.
-func TestPage_ShowsTestedRecipes(t *testing.T) {
+// What the pages show is what is tested here. The program of the README has a
+// test beside it.
+func TestPages_ShowTestedRecipes(t *testing.T) {
 	recipes := recipesOf(t)
-	content := must(os.ReadFile(page))(t)
 	shown := map[string]bool{}
+	for _, pattern := range pages {
+		names := must(filepath.Glob(pattern))(t)
+		for _, name := range names {
+			showRecipes(t, name, recipes, shown)
+		}
+	}
+	for name := range recipes {
+		check(t, "a page shows the recipe "+name, shown[name], true)
+	}
+}
+
+// showRecipes compares the blocks of Go on a page with the recipes, or writes
+// them.
+func showRecipes(t *testing.T, page string, recipes map[string]string, shown map[string]bool) {
+	t.Helper()
+	content := must(os.ReadFile(page))(t)
 	want := block.ReplaceAllFunc(content, func(found []byte) []byte {
 		parts := block.FindSubmatch(found)
 		name := string(parts[2])
+		if filepath.Base(page) == "README.md" && filepath.Dir(page) == "../.." && strings.HasPrefix(string(parts[3]), "package main\n") {
+			return found
+		}
 		code, ok := recipes[name]
 		if !ok {
-			t.Errorf("the page has a block of Go that no recipe is for, named %q:\n%s", name, parts[3])
+			t.Errorf("%s has a block of Go that no recipe is for, named %q:\n%s", page, name, parts[3])
 			return found
 		}
 		shown[name] = true
 		return []byte("<!-- recipe: " + name + " -->\n```go\n" + code + "\n```\n")
 	})
-	for name := range recipes {
-		check(t, "the page shows the recipe "+name, shown[name], true)
-	}
 	if *update {
 		if err := os.WriteFile(page, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if string(want) != string(content) {
-		t.Errorf("the page does not show the recipes as they are tested; run go test -run %s -update", t.Name())
+		t.Errorf("%s does not show the recipes as they are tested; run go test -run %s -update", page, t.Name())
 	}
 }
 

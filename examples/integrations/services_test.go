@@ -139,7 +139,7 @@ func TestConnect_ClientIsReplayed(t *testing.T) {
 // given time. In a bubble of synctest that is none.
 func TestRevoke_InALoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+		pismo := passporttest.NewInProcess(t, passporttest.Config{})
 		issuer := pismo.Issuer()
 		issuer.Client = &http.Client{Transport: pismo.RoundTripper()}
 		source := must(newTokenSource(issuer))(t)
@@ -158,7 +158,7 @@ func TestRevoke_InALoop(t *testing.T) {
 			if status := pay(); status != "201" {
 				t.Error(status)
 			}
-			time.Sleep(pismo.RenewalInterval()) // Without it, the fourth payment gets the 401.
+			time.Sleep(pismo.RevocationInterval()) // Without it, the fourth payment gets the 401.
 		}
 		// end
 

@@ -75,7 +75,7 @@ func (p *page) toggle(state string, fault passporttest.Fault) {
 // [passporttest.Server.Revoke], or ctx is done.
 func (p *page) pace(ctx context.Context) {
 	p.mu.Lock()
-	wait := time.Until(p.revoked.Add(p.fake.RenewalInterval()))
+	wait := time.Until(p.revoked.Add(p.fake.RevocationInterval()))
 	p.mu.Unlock()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

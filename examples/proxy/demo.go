@@ -29,7 +29,7 @@ type demoServers struct {
 // startDemoServers starts a fake server and a proxy. The lifetime is that of
 // the fake server's tokens; 0 means 10 minutes.
 func startDemoServers(log *slog.Logger, login *login, count *eventCounters, lifetime time.Duration) (*demoServers, error) {
-	fake, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, Latency: 20 * time.Millisecond})
+	fake, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, TokenLatency: 20 * time.Millisecond})
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func serve(ctx context.Context, log *slog.Logger, addr string, accounts map[stri
 	}
 	defer func() { _ = listener.Close() }()
 	fmt.Println("Starting the proxy …")
-	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute, Latency: 20 * time.Millisecond})
+	pismo, err := platform.FromEnvironment(passporttest.Config{Lifetime: time.Minute, TokenLatency: 20 * time.Millisecond})
 	if err != nil {
 		return err
 	}

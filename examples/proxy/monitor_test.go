@@ -25,7 +25,7 @@ func TestMonitor_ShowsTraceAsTree(t *testing.T) {
 attempt 1: status 401
 401 understood: token_refused: replayed
   renewal: issued, serial 2
-    issuance 2: rejected, serial 2
+    issuance 2: refused, serial 2
 attempt 2: status 200`
 	if got := strings.Join(names, "\n"); got != want || s.Traces[0].Outcome != outcomeHealed {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

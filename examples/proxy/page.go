@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,15 +120,13 @@ func (p *page) routes(mux *http.ServeMux) {
 		return
 	}
 	files := http.FileServerFS(pageFiles)
-	crossOrigin := http.NewCrossOriginProtection()
-	guard := func(next http.Handler) http.Handler { return pageHeaders(onlyLoopback(next)) }
-	mux.Handle("/{$}", guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("/{$}", pageHeaders(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, pageFiles, "page/index.html")
 	})))
-	mux.Handle("/page/", guard(files))
-	mux.Handle("/page/events", guard(http.HandlerFunc(p.serveEvents)))
-	mux.Handle("/page/counts", guard(http.HandlerFunc(p.serveCounts)))
-	mux.Handle("/page/actions/{action}", guard(onlyPOST(crossOrigin.Handler(http.HandlerFunc(p.serveAction)))))
+	mux.Handle("/page/", pageHeaders(files))
+	mux.Handle("/page/events", pageHeaders(http.HandlerFunc(p.serveEvents)))
+	mux.Handle("/page/counts", pageHeaders(http.HandlerFunc(p.serveCounts)))
+	mux.Handle("/page/actions/{action}", pageHeaders(onlyPOST(sameOrigin(http.HandlerFunc(p.serveAction)))))
 }
 
 // contentSecurityPolicy lets the page load its own files, and nothing else.
@@ -147,22 +142,6 @@ func pageHeaders(next http.Handler) http.Handler {
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// onlyLoopback refuses a Host that is another name: a page of another site
-// could have its name resolve to this machine (DNS rebinding).
-func onlyLoopback(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-			http.Error(w, "the page is for this machine only; use the address that the program has printed", http.StatusMisdirectedRequest)
-			return
-		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -103,6 +103,35 @@ func TestPage_RefusesOtherOrigins(t *testing.T) {
 	}
 }
 
+// A page whose name resolves to this machine shares an origin with the proxy:
+// it must get no login, and reach nothing behind the proxy.
+func TestProxy_RefusesOtherHosts(t *testing.T) {
+	f := newPageFixture(t)
+	for _, test := range []struct{ method, path string }{
+		{http.MethodPost, "/login/alice"},
+		{http.MethodPost, "/fake/revoke"},
+		{http.MethodGet, "/v1/accounts/102681871"},
+		{http.MethodGet, "/page/app.js"},
+	} {
+		resp, body := f.do(t, test.method, test.path, func(r *http.Request) { r.Host = "rebound.example.com:8480" })
+		if resp.StatusCode != http.StatusMisdirectedRequest || strings.Contains(body, "eyJ") {
+			t.Errorf("%s: status %d, want 421", test.path, resp.StatusCode)
+		}
+		if resp, _ := f.do(t, test.method, test.path, nil); resp.StatusCode == http.StatusMisdirectedRequest {
+			t.Errorf("%s: the proxy's own address is refused", test.path)
+		}
+	}
+}
+
+func TestProxy_ChangesNothingForOtherSites(t *testing.T) {
+	f := newPageFixture(t)
+	for _, path := range []string{"/login/alice", "/fake/revoke"} {
+		if resp, _ := f.do(t, http.MethodPost, path, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: status %d, want 403", path, resp.StatusCode)
+		}
+	}
+}
+
 func TestPage_BoundsItsWatchers(t *testing.T) {
 	f := newPageFixture(t)
 	f.page.watchers.Store(maxWatchers)

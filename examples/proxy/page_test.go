@@ -194,7 +194,7 @@ func TestPage_RevokesTokens(t *testing.T) {
 		}
 	}
 	s := f.page.snapshot(time.Now())
-	if s.Issuances[0].Reason != "rejected" || s.Issuances[0].User != bob || len(s.Issuances) != 6 {
+	if s.Issuances[0].Reason != "refused" || s.Issuances[0].User != bob || len(s.Issuances) != 6 {
 		t.Errorf("got %+v", s.Issuances)
 	}
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 
 	"github.com/pismoauth/pismoauth/examples/internal/platform"
 	"github.com/pismoauth/pismoauth/middleware"
@@ -44,14 +47,36 @@ func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events e
 	mux := http.NewServeMux()
 	mux.Handle("/", page.watch(proxy))
 	page.routes(mux)
-	mux.Handle("/login/{user}", onlyPOST(login))
+	mux.Handle("/login/{user}", onlyPOST(sameOrigin(login)))
 	if pismo.FakeServer != nil {
-		mux.Handle("/fake/revoke", onlyPOST(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mux.Handle("/fake/revoke", onlyPOST(sameOrigin(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			pismo.FakeServer.RevokeAll()
 			_, _ = fmt.Fprintln(w, "every token is revoked")
-		})))
+		}))))
 	}
-	return mux, nil
+	return onlyLoopback(mux), nil
+}
+
+// onlyLoopback refuses a Host that is another name: a page of another site
+// could have its name resolve to this machine (DNS rebinding). It would then
+// share an origin with the proxy, log in, and read the answers.
+func onlyLoopback(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			http.Error(w, "the proxy is for this machine only; use the address that the program has printed", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sameOrigin refuses what the page of another site has a browser send.
+func sameOrigin(next http.Handler) http.Handler {
+	return http.NewCrossOriginProtection().Handler(next)
 }
 
 // onlyPOST answers requests with another method itself. With POST in the

@@ -144,7 +144,7 @@ func TestExport_ReachesBackend(t *testing.T) {
 // texts that must not be exported.
 func runAndListSecrets(t *testing.T) map[string]string {
 	t.Helper()
-	p, err := newProgram(t.Context(), passporttest.Config{Latency: latency})
+	p, err := newProgram(t.Context(), passporttest.Config{TokenLatency: latency})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -169,7 +169,7 @@ func TestExport_HoldsNoSecret(t *testing.T) {
 	sink := newOTLPReceiver(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
 	platform := new(fieldCounter)
-	p, err := newProgram(t.Context(), passporttest.Config{Latency: 50 * time.Millisecond, Resource: platform})
+	p, err := newProgram(t.Context(), passporttest.Config{TokenLatency: 50 * time.Millisecond, Resource: platform})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func main() {
 func run(ctx context.Context, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	p, err := newProgram(ctx, passporttest.Config{Latency: latency})
+	p, err := newProgram(ctx, passporttest.Config{TokenLatency: latency})
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ trace 5: POST
 		`trace 1: POST
 ├─ HTTP POST → 401
 ├─ pismo.token.renew outcome=replayed
-│  └─ pismo.token.issue reason=rejected attempts=1
+│  └─ pismo.token.issue reason=refused attempts=1
 │     └─ HTTP POST → 201
 └─ HTTP POST → 201 resend_count=1
 `},

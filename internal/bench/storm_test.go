@@ -58,7 +58,7 @@ func TestRevocation_OneIssuance(t *testing.T) {
 // callers did not get a 200.
 func (r revocation) run(tb testing.TB) (issuances, failed int) {
 	tb.Helper()
-	pismo := passporttest.NewServer(tb, passporttest.Config{Latency: r.latency})
+	pismo := passporttest.NewServer(tb, passporttest.Config{TokenLatency: r.latency})
 	client := &http.Client{Transport: newTransport(tb, transport.Config{
 		Source:  newSource(tb, tokensource.Config{Issuer: newPassport(pismo)}),
 		Hosts:   []string{pismo.Host()},

@@ -86,7 +86,7 @@ func (o *OpenID) customClaims(ctx context.Context, account tokensource.Account) 
 	for _, name := range ownClaims {
 		if _, ok := custom[name]; ok {
 			return nil, tokensource.NewError(tokensource.ErrMisconfigured,
-				tokensource.Explain("OpenID.Claims: the claim "+name+" is set by OpenID itself; remove it", nil))
+				tokensource.SafeError("OpenID.Claims: the claim "+name+" is set by OpenID itself; remove it", nil))
 		}
 	}
 	if len(custom) == 0 {
@@ -114,7 +114,7 @@ func claimsError(ctx context.Context, err error) error {
 	case errors.Is(err, context.Canceled):
 		err = notCanceled(err)
 	}
-	return tokensource.NewError(kind, errors.Join(tokensource.Explain(errClaimsFailed.Error(), nil), err))
+	return tokensource.NewError(kind, errors.Join(tokensource.SafeError(errClaimsFailed.Error(), nil), err))
 }
 
 // assertion returns a JWT (RFC 7519) with the claims and the present time,
@@ -198,7 +198,7 @@ func explainRefusal(err error, key *signingKey, ahead time.Duration) error {
 	case ahead <= -minClockDifference:
 		text += "; the local clock differs by " + wholeSeconds(-ahead) + " (it is behind the endpoint's)"
 	}
-	explained := tokensource.NewError(e.Kind, tokensource.Explain(text, nil))
+	explained := tokensource.NewError(e.Kind, tokensource.SafeError(text, nil))
 	explained.StatusCode, explained.RetryAfter, explained.CorrelationID = e.StatusCode, e.RetryAfter, e.CorrelationID
 	return explained
 }

@@ -21,9 +21,9 @@ import (
 //
 // Make a ClientCertificate with [NewClientCertificate]. Use its RoundTripper
 // for all requests to Pismo: in the Client of an issuer, and as the base of a
-// transport. The zero ClientCertificate presents no certificate; its method
-// GetClientCertificate fails. A ClientCertificate is safe for concurrent use.
-// It has no goroutine, and needs no Close.
+// transport. The zero ClientCertificate has no certificate: connections to a
+// server that asks for a certificate fail. A ClientCertificate is safe for
+// concurrent use. It has no goroutine, and needs no Close.
 type ClientCertificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[keyPair]

@@ -36,7 +36,7 @@ func TestCredentials_Check(t *testing.T) {
 		"both missing":   {passport.FileCredentials(missing, missing+"2"), []string{fmt.Sprintf("%q", missing), fmt.Sprintf("%q", missing+"2")}, fs.ErrNotExist},
 		"a directory":    {passport.FileCredentials(dir, good), []string{dir, "cannot be read", "is a directory"}, tokensource.ErrMisconfigured},
 		"two places":     {passport.Credentials{Key: passport.Env(variable), Secret: passport.File(missing)}, []string{variable + `" is not set`, missing}, fs.ErrNotExist},
-		"vault explains": {passport.Credentials{Key: failingValue(fmt.Errorf(sentinel+": %w", tokensource.Explain("the vault is sealed", errors.New(sentinel)))), Secret: passport.Literal("s")}, []string{"S2S.Credentials.Key", "the vault is sealed"}, tokensource.ErrMisconfigured},
+		"vault explains": {passport.Credentials{Key: failingValue(fmt.Errorf(sentinel+": %w", tokensource.SafeError("the vault is sealed", errors.New(sentinel)))), Secret: passport.Literal("s")}, []string{"S2S.Credentials.Key", "the vault is sealed"}, tokensource.ErrMisconfigured},
 		"vault is late":  {passport.Credentials{Key: failingValue(context.DeadlineExceeded), Secret: passport.Literal("s")}, []string{"S2S.Credentials.Key"}, tokensource.ErrTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {

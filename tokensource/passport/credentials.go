@@ -17,9 +17,10 @@ import (
 // key in the variables or files. Revoke the old key when the last token that
 // was issued with it has expired.
 //
-// Printed, logged or marshalled, Credentials show nothing.
+// Printed, logged or marshalled, Credentials show "[redacted]".
 type Credentials struct {
-	// Key is sent in the field server_key, Secret in S2S.SecretField.
+	// Key is sent in the field server_key, Secret in the field that
+	// S2S.SecretField names.
 	Key, Secret SecretFunc
 }
 
@@ -44,9 +45,10 @@ func FileCredentials(keyFile, secretFile string) Credentials {
 
 // Check reads both values once. It returns nil, or every fault, joined by
 // errors.Join. Each fault is the [*tokensource.Error] that a token request
-// would return, and names the environment variable or the file. Call it at the
-// start of a program, to find then the faults that the first request would
-// find. [tokensource.New] reads no credentials, since a file may appear later.
+// would return, and names the environment variable or the file that [Env] or
+// [File] reads. Call it at the start of a program, to find then the faults that
+// the first request would find. [tokensource.New] reads no credentials, since a
+// file may appear later.
 func (c Credentials) Check(ctx context.Context) error {
 	_, keyErr := c.Key.read(ctx)
 	_, secretErr := c.Secret.read(ctx)
@@ -87,9 +89,9 @@ func unreadableFieldError(ctx context.Context, field string, err error) *tokenso
 		err = notCanceled(err)
 	}
 	if e, ok := errors.AsType[*secretError](err); ok {
-		err = tokensource.Explain(field+": "+e.reason, err)
-	} else { // tokensource.Explain may have made err.
-		err = errors.Join(tokensource.Explain(field+": the function that reads it failed", nil), err)
+		err = tokensource.SafeError(field+": "+e.reason, err)
+	} else { // tokensource.SafeError may have made err.
+		err = errors.Join(tokensource.SafeError(field+": the function that reads it failed", nil), err)
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

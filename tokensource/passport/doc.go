@@ -60,9 +60,9 @@ kinds of requests:
 # Connections
 
 An issuer without a Client has its own connections. It keeps idle connections,
-and checks HTTP/2 connections by pings. It does not use a connection again on
-which a token request timed out or broke off, so that a dead connection costs
-one request. The comment of [S2S].Client says what this needs with your own Client.
+and checks HTTP/2 connections by pings. After a token request timed out or broke
+off, it does not use that connection again, so that a dead connection costs one
+request. The comment of [S2S].Client says what this needs with your own Client.
 
 # Proxies
 

@@ -140,7 +140,7 @@ func ExampleSecretFunc() {
 			secret, err := vault(ctx, "pismo/server-secret")
 			if err != nil {
 				// A sealed vault is an outage, not a misconfiguration.
-				return tokensource.Secret{}, tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain("the vault does not answer", err))
+				return tokensource.Secret{}, tokensource.NewError(tokensource.ErrUnavailable, tokensource.SafeError("the vault does not answer", err))
 			}
 			return tokensource.NewSecret(secret), nil
 		},

@@ -53,8 +53,8 @@ func withTransport(client *http.Client, rt retirableTransport) *http.Client {
 }
 
 // retireAndExplain returns the error of an exchange that ended with err. If the
-// exchange had a connection, it retires the connection: possibly the connection
-// is broken, and not the endpoint.
+// exchange had a connection, it retires the connection: the connection may be
+// broken although the endpoint is not.
 func retireAndExplain(ctx context.Context, err error, rt retirableTransport, req *http.Request, p *progress) *tokensource.Error {
 	if phase, _ := p.reached(); phase >= waiting {
 		rt.Retire()

@@ -10,7 +10,7 @@ import (
 
 // explainConstant returns an error with the text of cause, which is a constant.
 func explainConstant(kind tokensource.ErrorKind, cause error) *tokensource.Error {
-	return tokensource.NewError(kind, tokensource.Explain(cause.Error(), cause))
+	return tokensource.NewError(kind, tokensource.SafeError(cause.Error(), cause))
 }
 
 // exchangeError returns the error of a request to host that had no complete
@@ -23,13 +23,13 @@ func exchangeError(ctx context.Context, err error, host string, p *progress) *to
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return tokensource.NewError(tokensource.ErrTimeout, tokensource.Explain(host+": "+timeoutReason(p), err))
+		return tokensource.NewError(tokensource.ErrTimeout, tokensource.SafeError(host+": "+timeoutReason(p), err))
 	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):
 		return tokensource.NewError(tokensource.ErrCanceled, err)
 	case errors.Is(err, context.Canceled):
 		phase, _ := p.reached()
 		text := host + ": the HTTP client canceled the request while " + phase.String()
-		return tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain(text, notCanceled(err)))
+		return tokensource.NewError(tokensource.ErrUnavailable, tokensource.SafeError(text, notCanceled(err)))
 	}
 	reason := reasonOf(err)
 	if timeout, ok := errors.AsType[net.Error](err); reason == "" && ok && timeout.Timeout() {
@@ -38,7 +38,7 @@ func exchangeError(ctx context.Context, err error, host string, p *progress) *to
 	if reason == "" {
 		reason = phaseReason(p)
 	}
-	return tokensource.NewError(tokensource.ErrUnavailable, tokensource.Explain(host+": "+reason, err))
+	return tokensource.NewError(tokensource.ErrUnavailable, tokensource.SafeError(host+": "+reason, err))
 }
 
 // notCanceled returns an error with the text of err that is not a

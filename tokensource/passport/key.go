@@ -64,7 +64,7 @@ func FileKey(path string, next ...string) Key {
 //
 // A signer must be safe for concurrent use. It has no context: a call that does
 // not return is left behind, and at most 64 such calls run at a time. Its error
-// is shown only if [tokensource.Explain] made it. Each signature is verified
+// is shown only if [tokensource.SafeError] made it. Each signature is verified
 // with the public key, so that an alias that moved to another key is
 // ErrMisconfigured and not a refused key.
 func SignerKey(signer crypto.Signer, next ...crypto.Signer) Key {
@@ -230,5 +230,5 @@ func newSigningKey(name string, signer crypto.Signer, public crypto.PublicKey) (
 
 // keyError returns the error of a key that cannot be used.
 func keyError(name, reason string, cause error) *tokensource.Error {
-	return tokensource.NewError(tokensource.ErrMisconfigured, tokensource.Explain("OpenID.Key: "+name+" "+reason, cause))
+	return tokensource.NewError(tokensource.ErrMisconfigured, tokensource.SafeError("OpenID.Key: "+name+" "+reason, cause))
 }

@@ -81,7 +81,7 @@ type OpenID struct {
 	// account share that token, so the claims must depend on the account only,
 	// and ctx has none of a caller's values. An error is ErrMisconfigured,
 	// unless it is a [*tokensource.Error]. Its text is shown only if
-	// [tokensource.Explain] made the error.
+	// [tokensource.SafeError] made the error.
 	Claims func(ctx context.Context, account tokensource.Account) (map[string]any, error)
 }
 

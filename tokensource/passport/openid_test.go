@@ -238,7 +238,7 @@ func TestOpenID_ErrorNamesClockDifference(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(24 * time.Hour) // The clock of a bubble begins with the year 2000.
-				s := passporttest.NewUnstarted(t, passporttest.Config{ClockSkew: test.skew})
+				s := passporttest.NewInProcess(t, passporttest.Config{ClockSkew: test.skew})
 				_, err := sourceOf(t, registered(t, s, keyOne())).Token(t.Context(), tokensource.Organization())
 				wantKind(t, err, tokensource.ErrCredentialsRejected)
 				if !strings.Contains(err.Error(), test.want) {
@@ -266,7 +266,7 @@ func TestOpenID_IgnoresDateOfCaches(t *testing.T) {
 // A clock that is a little ahead of the endpoint's does no harm.
 func TestOpenID_ToleratesClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{ClockSkew: -29 * time.Second})
+		s := passporttest.NewInProcess(t, passporttest.Config{ClockSkew: -29 * time.Second})
 		if _, err := sourceOf(t, registered(t, s, keyOne())).Token(t.Context(), tokensource.Organization()); err != nil {
 			t.Error(err)
 		}

@@ -62,7 +62,7 @@ func TestFileKey_SwapUnderLoad(t *testing.T) {
 	one, two := keyOne(), keyTwo()
 	path := keyFile(t, one)
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: 2 * time.Second})
+		s := passporttest.NewInProcess(t, passporttest.Config{Lifetime: 2 * time.Second})
 		s.RegisterKey(&one.PublicKey)
 		source := sourceOf(t, s.OpenIDIssuer(passport.FileKey(path), accountsGroup))
 		load := startTraffic(t, source)
@@ -83,7 +83,7 @@ func TestFileKey_OverlapUnderLoad(t *testing.T) {
 	one, two := keyOne(), keyTwo()
 	key := passport.FileKey(keyFile(t, one), keyFile(t, two))
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: 2 * time.Second})
+		s := passporttest.NewInProcess(t, passporttest.Config{Lifetime: 2 * time.Second})
 		s.RegisterKey(&one.PublicKey)
 		source := sourceOf(t, s.OpenIDIssuer(key, accountsGroup))
 		load := startTraffic(t, source)
@@ -104,7 +104,7 @@ func TestFileKey_WithoutOverlapFailsAndHeals(t *testing.T) {
 	one, two := keyOne(), keyTwo()
 	path := keyFile(t, one)
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{})
+		s := passporttest.NewInProcess(t, passporttest.Config{})
 		s.RegisterKey(&two.PublicKey)
 		source := sourceOf(t, s.OpenIDIssuer(passport.FileKey(path), accountsGroup))
 		_, err := source.Token(t.Context(), tokensource.Organization())
@@ -129,7 +129,7 @@ func TestFileKey_NewFileEndsCooldown(t *testing.T) {
 	one, two := keyOne(), keyTwo()
 	path := keyFile(t, one)
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{})
+		s := passporttest.NewInProcess(t, passporttest.Config{})
 		s.RegisterKey(&two.PublicKey)
 		source := sourceOf(t, s.OpenIDIssuer(passport.FileKey(path), accountsGroup))
 		for range 5 {

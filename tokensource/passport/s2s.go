@@ -23,8 +23,8 @@ import (
 // need [OpenID].
 //
 // BaseURL and Credentials are required. tokensource.New reports every fault.
-// Issue sends nothing while S2S has a fault. Do not change an S2S that is in
-// use. Its methods are then safe for concurrent use.
+// Issue sends nothing while S2S has a fault. As long as nobody changes an S2S,
+// its methods are safe for concurrent use.
 //
 // Printed, logged or marshalled, an S2S shows only the host of its BaseURL. Its
 // Credentials stay hidden even if the S2S is in an unexported field, where fmt
@@ -35,9 +35,9 @@ type S2S struct {
 	// BaseURL is the address of the Pismo environment, such as
 	// "https://sandbox.pismolabs.io". Pismo gives each customer a production
 	// address. Required. A path is kept as a prefix, for a gateway of your own.
-	// Leave out "/passport", which S2S adds. BaseURL has no user info, no query
-	// and no fragment. The scheme is https, unless the host is loopback
-	// (localhost, 127.0.0.0/8, ::1).
+	// Leave out "/passport", which S2S adds. BaseURL must not have user info, a
+	// query or a fragment. The scheme must be https, unless the host is loopback
+	// (localhost, 127.0.0.0/8, ::1) or DangerouslyAllowHTTP is set.
 	BaseURL string
 
 	// Credentials are the key and the secret of the server. S2S reads them for
@@ -46,7 +46,7 @@ type S2S struct {
 
 	// Client sends the requests. Its Transport can have a client certificate, a
 	// proxy or certificate authorities of your own. S2S never changes the
-	// Client. It follows no redirects, because a 307 would send the secret to
+	// Client. S2S follows no redirects, because a 307 would send the secret to
 	// another address, and never calls the Client's CheckRedirect. The Client
 	// must not authenticate its requests with the tokens of this issuer.
 	//
@@ -54,14 +54,13 @@ type S2S struct {
 	// connections, with the settings of transport.NewBase: a proxy from the
 	// environment, and pings on HTTP/2 connections.
 	//
-	// After an exchange without a complete answer, S2S opens new connections:
-	// possibly the connection is dead, and not the endpoint. It does not close
-	// the Transport's own connections, which others may share, but copies the
+	// After an exchange without a complete answer, S2S opens new connections: the
+	// connection may be dead although the endpoint is not. It does not close the
+	// Transport's own connections, which others may share, but copies the
 	// Transport. This needs an [*http.Transport], or the RoundTripper of a
-	// [ClientCertificate]. Of any other Transport it closes the idle
+	// [ClientCertificate]. With any other Transport, S2S only closes the idle
 	// connections, if the Transport has a method CloseIdleConnections. Configure
-	// such a Transport to check HTTP/2 connections by pings
-	// ([http.HTTP2Config]).
+	// such a Transport to check HTTP/2 connections by pings ([http.HTTP2Config]).
 	Client *http.Client
 
 	// SecretField is the name of the request's field for the secret. Empty means
@@ -77,8 +76,9 @@ type S2S struct {
 	// of the secret and of account_id are not allowed, in upper or lower case.
 	Fields map[string]any
 
-	// Bare sends the tokens without the "Bearer " prefix, as some older clients
-	// of Pismo do. All of Pismo's OpenAPI files say Bearer.
+	// Bare makes requests to the resource API carry the token without a scheme.
+	// Some older clients of Pismo do so. All of Pismo's OpenAPI files say
+	// Bearer.
 	Bare bool
 
 	// DangerouslyAllowHTTP allows a BaseURL with the scheme http whose host is
@@ -109,14 +109,15 @@ var (
 // calls [tokensource.Source.Token] instead, which keeps the token.
 //
 // For an account, Issue sends account_id, and the token is valid for that
-// account only. For the organization, it does not, and the token is valid for
-// the whole organization. Issue refuses the zero account and external accounts
-// before it reads the credentials.
+// account only. For the organization, Issue sends no account_id, and the token
+// is valid for the whole organization. Issue refuses the zero account and
+// external accounts before it reads the credentials.
 //
 // Errors are of type [*tokensource.Error]. Their text says what is wrong and
-// where. It names the field, the environment variable, the file, or the host
-// with the dialled address and the fault of a certificate. It holds no part of
-// the request or of the answer, and only the host of the URL.
+// where. It names the faulty field, environment variable or file. For a network
+// failure it names the host, the dialled address, and the fault of a
+// certificate. It holds no part of the request or of the answer, and only the
+// host of the URL.
 //
 // Issue sends nothing if S2S is misconfigured: if Validate finds a fault, or if
 // a credential is missing, unreadable, empty, or holds unprintable characters.
@@ -135,13 +136,14 @@ var (
 //	400, 404, 422
 //	  with a JSON object, for an account       account_rejected
 //	any other status but 2xx                   malformed_response
-//	2xx without a token, or one unreadable     malformed_response
+//	2xx without a token that can be read       malformed_response
 //
 // An HTML page and a 403 without a JSON object are answers of the web
 // application firewall in front of Pismo. A body is HTML if it begins with "<",
 // or if its Content-Type says HTML and it is not a JSON object. A Retry-After
 // is kept for rate_limited and unavailable, since only these pass with time.
-// StatusCode is set in each case, and CorrelationID is the answer's x-cid.
+// StatusCode is set in each case, and CorrelationID is the answer's x-cid if
+// that looks like an id.
 //
 // An answer may be compressed with gzip or deflate, with or without a
 // Content-Encoding. Grant.Date is the sum of the answer's Date and Age. An
@@ -231,8 +233,9 @@ func (s *S2S) Revision(ctx context.Context) string {
 	return strconv.FormatUint(sum, 16)
 }
 
-// String returns the host of the BaseURL. The methods for printing have a value
-// receiver, because programs print S2S values as well as pointers.
+// String returns "passport.S2S(host)", with the host of the BaseURL. The
+// methods for printing have a value receiver, because programs print S2S values
+// as well as pointers.
 func (s S2S) String() string { return describe("S2S", s.BaseURL) }
 
 // Format implements [fmt.Formatter]: every verb prints the result of String.

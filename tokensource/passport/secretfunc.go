@@ -23,15 +23,16 @@ import (
 //
 // A SecretFunc of your own can fetch the value from a vault. If that is slow,
 // the function should cache the value for a short time. Its error becomes
-// ErrMisconfigured, with two exceptions: a [*tokensource.Error] is passed on
-// unchanged, and a passed deadline becomes ErrTimeout. The error must not hold
-// the value. The text of the error is printed only if [tokensource.Explain]
-// made the error, since any other text might hold a secret.
+// ErrMisconfigured, with three exceptions: a [*tokensource.Error] is passed on
+// unchanged, a passed deadline becomes ErrTimeout, and a canceled ctx becomes
+// ErrCanceled. The error must not hold the value. The text of the error is
+// printed only if [tokensource.SafeError] made the error, since any other text
+// might hold a secret.
 type SecretFunc func(ctx context.Context) (tokensource.Secret, error)
 
-// Literal returns a SecretFunc that always returns value. It is nil if value is
-// empty, and then counts as not set. Prefer to keep secrets out of programs and
-// their arguments; see [File].
+// Literal returns a SecretFunc that always returns value. An empty value gives
+// nil, which S2S.Validate reports as a credential that is not set. Prefer to
+// keep secrets out of programs and their arguments; see [File].
 func Literal(value string) SecretFunc {
 	if value == "" {
 		return nil
@@ -41,10 +42,10 @@ func Literal(value string) SecretFunc {
 	}
 }
 
-// Env returns a SecretFunc that reads an environment variable. It is nil if
-// name is empty, and then counts as not set. Quote the value where you set the
-// variable: Pismo's secrets are full of punctuation with a meaning in shells
-// and .env files.
+// Env returns a SecretFunc that reads an environment variable. An empty name
+// gives nil, which S2S.Validate reports as a credential that is not set. Quote
+// the value where you set the variable: Pismo's secrets are full of punctuation
+// with a meaning in shells and .env files.
 func Env(name string) SecretFunc {
 	if name == "" {
 		return nil
@@ -62,8 +63,8 @@ func Env(name string) SecretFunc {
 const maxSecretFile = 4 << 10
 
 // File returns a SecretFunc that reads a file. It reads the file in each call,
-// so that a running program picks up a new secret. It is nil if path is empty,
-// and then counts as not set.
+// so that a running program picks up a new secret. An empty path gives nil,
+// which S2S.Validate reports as a credential that is not set.
 //
 // The file holds the value in UTF-8, without quotes and without a byte order
 // mark, in at most 4 KiB. A line break at the end of the file (LF or CRLF) is

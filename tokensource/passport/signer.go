@@ -73,7 +73,7 @@ func (k *signingKey) sign(ctx context.Context, message []byte) ([]byte, error) {
 }
 
 // signerError returns the error of a signer that failed. The text of err is
-// shown only if tokensource.Explain made it.
+// shown only if tokensource.SafeError made it.
 func signerError(name string, err error) error {
 	if e, ok := errors.AsType[*tokensource.Error](err); ok {
 		return e
@@ -85,7 +85,7 @@ func signerError(name string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		kind = tokensource.ErrTimeout
 	}
-	return tokensource.NewError(kind, errors.Join(tokensource.Explain("OpenID.Key: "+name+" failed", nil), err))
+	return tokensource.NewError(kind, errors.Join(tokensource.SafeError("OpenID.Key: "+name+" failed", nil), err))
 }
 
 // A called is the end of a call: a result, or a panic.
@@ -144,5 +144,5 @@ func abandoned(ctx context.Context, name string) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		kind = tokensource.ErrCanceled
 	}
-	return tokensource.NewError(kind, errors.Join(tokensource.Explain("OpenID.Key: "+name+" did not return", nil), ctx.Err()))
+	return tokensource.NewError(kind, errors.Join(tokensource.SafeError("OpenID.Key: "+name+" did not return", nil), ctx.Err()))
 }

@@ -68,7 +68,7 @@ func TestSignerKey_Faults(t *testing.T) {
 		{"nothing", func([]byte) ([]byte, error) { return nil, nil }, tokensource.ErrMisconfigured, "does not fit its public key"},
 		{"error", func([]byte) ([]byte, error) { return nil, errors.New(sentinel) }, tokensource.ErrUnavailable, "the signer failed"},
 		{"explained error", func([]byte) ([]byte, error) {
-			return nil, tokensource.Explain("the KMS has no such key", nil)
+			return nil, tokensource.SafeError("the KMS has no such key", nil)
 		}, tokensource.ErrUnavailable, "the KMS has no such key"},
 		{"its own deadline", func([]byte) ([]byte, error) { return nil, context.DeadlineExceeded }, tokensource.ErrTimeout, "the signer failed"},
 		{"canceled", func([]byte) ([]byte, error) { return nil, context.Canceled }, tokensource.ErrUnavailable, "the signer failed"},
@@ -131,7 +131,7 @@ func TestSignerKey_BecomesUnsuitable(t *testing.T) {
 
 func TestSignerKey_HangsAndHeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{})
+		s := passporttest.NewInProcess(t, passporttest.Config{})
 		s.RegisterKey(&keyOne().PublicKey)
 		var healed atomic.Bool
 		release := make(chan struct{})

@@ -11,10 +11,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Validate reports every fault of the fields, as [*tokensource.ConfigError]
-// values joined by errors.Join. It returns nil if there is no fault. It sends
-// no request, and reads no environment variable and no file, since these may
-// appear later. No fault repeats a value. [tokensource.New] calls Validate.
+// Validate reports every fault of the fields (of BaseURL the first), as
+// [*tokensource.ConfigError] values joined by errors.Join. It returns nil if
+// there is no fault. It sends no request, and reads no environment variable and
+// no file, since these may appear later. No fault repeats a value.
+// [tokensource.New] calls Validate.
 func (s *S2S) Validate() error {
 	if s == nil {
 		return &tokensource.ConfigError{Field: "S2S", Reason: "is nil; set its BaseURL and Credentials"}

@@ -57,7 +57,7 @@ func (s *Server) authorize(r *http.Request) (token Token, reason RefusalReason) 
 	case len(fields) == 0:
 		return Token{}, ReasonMissing
 	case len(fields) > 1:
-		return Token{}, ReasonRepeated
+		return Token{}, ReasonTwoFields
 	}
 	value := fields[0]
 	scheme, credentials, hasScheme := strings.Cut(value, " ")

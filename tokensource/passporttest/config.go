@@ -31,7 +31,7 @@ type Config struct {
 	ClockSkew time.Duration
 
 	// Latency is how long the token endpoint waits before it answers.
-	Latency time.Duration
+	TokenLatency time.Duration
 
 	// TokenFormat selects the claims of the tokens.
 	TokenFormat TokenFormat
@@ -58,16 +58,20 @@ type Config struct {
 	// with [Server.RegisterKey].
 	OpenID OpenIDConfig
 
-	// TokenRefusal is the answer of the resource API to a token that it
-	// refuses. By default it is a 401 without a body; Pismo documents none.
+	// TokenRefusal is the answer of the resource API to a token that is missing,
+	// unknown, expired or revoked. A token for another account gets WCAC0001
+	// instead. By default it is a 401 without a body: Pismo does not document how
+	// it refuses an expired token. OnPath, ForAccount and Times have no effect
+	// here.
 	TokenRefusal Refusal
 
 	// Resource replaces the resource API. The Server calls it for requests
 	// with an accepted token only; [TokenFromContext] returns that token.
 	Resource http.Handler
 
-	// Addr is the address to listen on, by default "127.0.0.1:0": a free port.
-	// It must be a loopback address.
+	// Addr is the address to listen on. With [New] and [NewInProcess] it has no
+	// effect, nor do TLS, ClientCAs and HTTP2. It is by default "127.0.0.1:0": a
+	// free port. It must be a loopback address.
 	Addr string
 
 	// TLS makes the fake server speak https, with a self-signed certificate
@@ -81,13 +85,14 @@ type Config struct {
 	// HTTP2 makes the fake server offer HTTP/2 beside HTTP/1.1. It needs TLS.
 	HTTP2 bool
 
-	// Logger receives failed TLS handshakes and panics of a Resource. With
-	// nil, the Server logs nothing; [NewServer] logs to the test instead.
+	// Logger does not log requests. It receives failed TLS handshakes and panics
+	// of a Resource. With nil, the Server logs nothing; [NewServer] logs to the
+	// test instead.
 	Logger *slog.Logger
 }
 
-// A TokenFormat names the year of the samples of Pismo's tokens that the fake
-// server's tokens resemble.
+// A TokenFormat selects the claims of the fake server's tokens: those of
+// Pismo's samples of one year. Opaque tokens have no claims.
 type TokenFormat int
 
 // The token formats.
@@ -116,7 +121,7 @@ func (c Config) tokenFaults() (faults []error) {
 	if c.Lifetime < 0 {
 		faults = append(faults, configError("Lifetime", "is negative; leave it 0 for 10m"))
 	}
-	if c.Latency < 0 {
+	if c.TokenLatency < 0 {
 		faults = append(faults, configError("Latency", "is negative"))
 	}
 	if c.TokenFormat != TokenFormat2025 && c.TokenFormat != TokenFormat2022 {

@@ -28,7 +28,7 @@ type Counts struct {
 	// ResourceRequests are all other requests. Each of them is also counted in
 	// one of the next three fields.
 	ResourceRequests int
-	// Accepted are the requests that were served.
+	// Accepted are the requests whose token was accepted, whatever the answer.
 	Accepted int
 	// Refused are the requests whose token was refused, by reason.
 	Refused map[RefusalReason]int
@@ -47,7 +47,8 @@ type AccountCounts struct {
 	ResourceRequests, Accepted, Refused, Scripted int
 }
 
-// TotalRefused returns the number of refused tokens, for all reasons.
+// TotalRefused returns the sum of Refused: the number of requests without an
+// accepted token.
 func (c Counts) TotalRefused() int {
 	total := 0
 	for _, n := range c.Refused {

@@ -75,7 +75,7 @@ func TestCounts_AreACopy(t *testing.T) {
 }
 
 func TestAwait_ReturnsWhenReached(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	waiting := make(chan error, 1)
 	go func() {
 		waiting <- s.Await(t.Context(), func(c passporttest.Counts) bool { return c.Issued == 3 })
@@ -89,14 +89,14 @@ func TestAwait_ReturnsWhenReached(t *testing.T) {
 }
 
 func TestAwait_EndsWithItsContext(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	check(t, "error", s.Await(ctx, func(passporttest.Counts) bool { return false }), context.Canceled)
 }
 
 func TestDeliveries_KeepTheLast10000(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	value := newToken(t, s, "1")
 	for range 20_001 {
 		do(t, s, value, http.MethodPost, "/v1/payments", "")

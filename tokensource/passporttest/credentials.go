@@ -52,16 +52,19 @@ func (s *Server) RotateSecret() string {
 	return secret
 }
 
-// AddCredentials adds a key with its own secret, as Pismo's Control Center
-// does. The other keys stay active until DropCredentials.
-func (s *Server) AddCredentials() (key, secret string) {
+// AddKey adds a key with its own secret, as Pismo's Control Center does.
+// ServerKey and ServerSecret return the new ones from then on. The other keys
+// stay active until RevokeKey.
+func (s *Server) AddKey() (key, secret string) {
 	key, secret = newServerKey(), newServerSecret()
 	s.credentials.set(key, secret)
 	return key, secret
 }
 
-// DropCredentials revokes a key. Tokens issued with it stay valid.
-func (s *Server) DropCredentials(key string) {
+// RevokeKey revokes a key. Tokens issued with it stay valid. After the newest
+// key is revoked, ServerKey still returns it, and ServerSecret returns an empty
+// string.
+func (s *Server) RevokeKey(key string) {
 	s.credentials.mu.Lock()
 	defer s.credentials.mu.Unlock()
 	delete(s.credentials.secrets, key)

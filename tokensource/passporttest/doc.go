@@ -13,7 +13,7 @@
 // [Server.RotateSecret]), or makes the fake server fail as Pismo and the
 // gateways in front of Pismo can fail ([Server.Fail], [Server.Refuse]). A
 // program uses [Start]. A test in a testing/synctest bubble, where there is no
-// network, uses [NewUnstarted] and [Server.RoundTripper].
+// network, uses [NewInProcess] and [Server.RoundTripper].
 //
 // # OpenID
 //
@@ -31,17 +31,17 @@
 //
 // Many first tests loop over "revoke, request". The fourth request of such a
 // loop gets a 401: a Source renews refused tokens three times in a row, and
-// then once every [Server.RenewalInterval]. Wait for that interval in each
+// then once every [Server.RevocationInterval]. Wait for that interval in each
 // round. It is 10 seconds with the default Config, and takes no time in a
 // testing/synctest bubble:
 //
 //	synctest.Test(t, func(t *testing.T) {
-//		pismo := passporttest.NewUnstarted(t, passporttest.Config{})
+//		pismo := passporttest.NewInProcess(t, passporttest.Config{})
 //		service := NewService(pismo.URL(), pismo.Client())
 //		for range 100 {
 //			pismo.Revoke("102681871")
 //			service.Pay(t, "102681871") // Its token is refused, and renewed.
-//			time.Sleep(pismo.RenewalInterval())
+//			time.Sleep(pismo.RevocationInterval())
 //		}
 //	})
 //

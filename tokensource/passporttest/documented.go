@@ -22,13 +22,13 @@ func Refusals() []Refusal {
 		unauthorized("WONP0005", "WONP0005", `{"code": "WONP0005", "message": "Authentication is required but no authentication method was provided."}`, KindToken),
 		unauthorized("WONT0005", "WONT0005", `{"code": "WONT0005", "message": "Authentication is required but no authentication method was provided."}`, KindToken),
 		unauthorized("ESMG0401", "ESMG0401", `{"code": "ESMG0401", "message": "Unauthorized", "details": {"payload": [{"field": "Authorization", "message": "Invalid or missing authorization token"}]}}`, KindToken),
-		unauthorized("WCAC0001", "WCAC0001", `{"code": "WCAC0001", "message": "Account not authorized"}`, KindAccount),
-		unauthorized("WEAM0009", "WEAM0009", `{"code": "WEAM0009", "message": "Account not authorized"}`, KindAccount),
-		unauthorized("WRFO0010", "WRFO0010", `{"code": "WRFO0010", "message": "Account not authorized"}`, KindAccount),
-		unauthorized("WABL0002", "WABL0002", `{"code": "WABL0002", "message": "Account not authorized"}`, KindAccount),
-		unauthorized("WHIS0001", "WHIS0001", `{"code": "WHIS0001", "message": "Account not authorized"}`, KindAccount),
-		unauthorized("WEAM0020", "WEAM0020", `{"code": "WEAM0020", "message": "Use of a valid token for a valid account is required"}`, KindAccount),
-		unauthorized("EBLT0006", "EBLT0006", `{"code": "EBLT0006", "message": "Invalid Authorization header, missing account-id", "http_status_code": 401}`, KindAccount),
+		unauthorized("WCAC0001", "WCAC0001", `{"code": "WCAC0001", "message": "Account not authorized"}`, KindWrongAccount),
+		unauthorized("WEAM0009", "WEAM0009", `{"code": "WEAM0009", "message": "Account not authorized"}`, KindWrongAccount),
+		unauthorized("WRFO0010", "WRFO0010", `{"code": "WRFO0010", "message": "Account not authorized"}`, KindWrongAccount),
+		unauthorized("WABL0002", "WABL0002", `{"code": "WABL0002", "message": "Account not authorized"}`, KindWrongAccount),
+		unauthorized("WHIS0001", "WHIS0001", `{"code": "WHIS0001", "message": "Account not authorized"}`, KindWrongAccount),
+		unauthorized("WEAM0020", "WEAM0020", `{"code": "WEAM0020", "message": "Use of a valid token for a valid account is required"}`, KindWrongAccount),
+		unauthorized("EBLT0006", "EBLT0006", `{"code": "EBLT0006", "message": "Invalid Authorization header, missing account-id", "http_status_code": 401}`, KindWrongAccount),
 		unauthorized("WEAM0023", "WEAM0023", `{"code": "WEAM0023", "message": "The account cannot be debited. Debit function is not active"}`, KindBusiness),
 		unauthorized("WEAM0024", "WEAM0024", `{"code": "WEAM0024", "message": "The account cannot be credited. Credit function is not active"}`, KindBusiness),
 		unauthorized("BW0031", "BW0031", `{"code": "BW0031", "message": "Config creation by account unauthorized."}`, KindBusiness),
@@ -36,14 +36,14 @@ func Refusals() []Refusal {
 		unauthorized("EPT0001", "EPT0001", `{"code": "EPT0001", "message": "User not found"}`, KindBusiness),
 		unauthorized("RCAPI-DOMAIN-VIOLATION", "RCAPI-DOMAIN-VIOLATION", `{"error_code": "RCAPI-DOMAIN-VIOLATION", "message": "Internal server error"}`, KindBusiness),
 		unauthorized("EPDG0013", "EPDG0013", `{"code": "EPDG0013", "message": "Unauthorized access to the provider service"}`, KindProvider),
-		forbidden("forbidden", "", "", KindAccount),
-		forbidden("denied", "", `{"message": "access denied"}`, KindAccount),
-		forbidden("EPDA0009", "EPDA0009", `{"code": "EPDA0009", "message": "Missing required header 'x-tenant'"}`, KindAccount),
-		forbidden("EPDA0010", "EPDA0010", `{"code": "EPDA0010", "message": "Missing required header 'x-account-id'"}`, KindAccount),
-		forbidden("EUPI0004", "EUPI0004", `{"code": "EUPI0004", "message": "Missing required header 'x-tenant'"}`, KindAccount),
-		forbidden("EIBA0007", "EIBA0007", `{"code": "EIBA0007", "message": "Invalid account ID header: 'x-account-id'"}`, KindAccount),
-		forbidden("EBACS0085", "EBACS0085", `{"code": "EBACS0085", "message": "Missing required account-id"}`, KindAccount),
-		forbidden("ELND0002", "ELND0002", `{"code": "ELND0002", "message": "Unauthorized access. Invalid credentials."}`, KindAccount),
+		forbidden("forbidden", "", "", KindWrongAccount),
+		forbidden("denied", "", `{"message": "access denied"}`, KindWrongAccount),
+		forbidden("EPDA0009", "EPDA0009", `{"code": "EPDA0009", "message": "Missing required header 'x-tenant'"}`, KindWrongAccount),
+		forbidden("EPDA0010", "EPDA0010", `{"code": "EPDA0010", "message": "Missing required header 'x-account-id'"}`, KindWrongAccount),
+		forbidden("EUPI0004", "EUPI0004", `{"code": "EUPI0004", "message": "Missing required header 'x-tenant'"}`, KindWrongAccount),
+		forbidden("EIBA0007", "EIBA0007", `{"code": "EIBA0007", "message": "Invalid account ID header: 'x-account-id'"}`, KindWrongAccount),
+		forbidden("EBACS0085", "EBACS0085", `{"code": "EBACS0085", "message": "Missing required account-id"}`, KindWrongAccount),
+		forbidden("ELND0002", "ELND0002", `{"code": "ELND0002", "message": "Unauthorized access. Invalid credentials."}`, KindWrongAccount),
 		forbidden("EBACS0021", "EBACS0021", `{"code": "EBACS0021", "message": "Account blocked or cancelled"}`, KindBusiness),
 		forbidden("EPIX0112", "EPIX0112", `{"code": "EPIX0112", "message": "Rejected by Anti fraud API"}`, KindBusiness),
 		forbidden("ERUL0002", "ERUL0002", `{"message": "operation not allowed", "error_code": "RULVAL0403", "code": "ERUL0002"}`, KindBusiness),
@@ -66,7 +66,8 @@ func documented(name, code string, status int, body string, kind RefusalKind) Re
 	return Refusal{Name: name, Code: code, Status: status, ContentType: contentType, Body: body, Kind: kind}
 }
 
-// A DocumentedCase is a documented 401 with a method that documents it.
+// A DocumentedCase is a 401 that Pismo documents for operations with one
+// method.
 type DocumentedCase struct {
 	Refusal Refusal
 	Method  string
@@ -78,8 +79,7 @@ type DocumentedCase struct {
 }
 
 // DocumentedCases returns a DocumentedCase for each pair of a documented 401
-// and a method. A test can so answer each operation with the refusals that it
-// documents:
+// and a method. A test can answer one operation of each pair with its refusal:
 //
 //	for _, c := range passporttest.DocumentedCases() {
 //		pismo.Refuse(c.Refusal.OnPath(c.Method + " " + c.Path))

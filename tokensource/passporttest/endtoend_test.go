@@ -93,7 +93,7 @@ func TestFault_EachHasItsErrorKind(t *testing.T) {
 	} {
 		t.Run(tt.fault.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := passporttest.NewUnstarted(t, passporttest.Config{})
+				s := passporttest.NewInProcess(t, passporttest.Config{})
 				s.FailAlways(tt.fault)
 				src := newSource(t, s)
 				tok, err := src.Token(t.Context(), account(t, "1"))

@@ -15,7 +15,7 @@ import (
 //   - a damaged or malformed answer: [Truncated], [Oversized], [Malformed];
 //   - a token of another account: [WrongAccount], [WrongAccountInToken],
 //     [WrongAccountInAnswer], [MixUp];
-//   - an unusual answer that a client should accept: [SlowHeaders],
+//   - an unusual answer, which must not break a client: [SlowHeaders],
 //     [ByteOrderMark], [Gzip], [Mislabelled], [ExpiresIn], [WrongDate],
 //     [SameToken].
 type Fault struct {
@@ -43,7 +43,9 @@ type faults struct {
 }
 
 // Fail makes the next token requests meet these faults, each request one fault,
-// in order. Faults of earlier calls come first.
+// in order. Faults of earlier calls come first. A fault of a valid answer, such
+// as [Truncated], is used up but not served if the request's credentials are
+// wrong. [MixUp] takes two requests.
 func (s *Server) Fail(faults ...Fault) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -59,7 +61,8 @@ func (s *Server) FailAlways(fault Fault) {
 }
 
 // Heal ends FailAlways, and drops the remaining faults of [Server.Fail]. It
-// does not affect requests that have met their fault already.
+// does not affect requests that have met their fault already. It keeps the
+// refusals of [Server.Refuse].
 func (s *Server) Heal() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()

@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// The faults of this file are unusual answers with a valid token, as servers
-// and the gateways in front of them write them. A client should accept them.
-// With [Server.FailAlways] the token endpoint always answers so.
+// The faults of this file are unusual answers, as servers and the gateways in
+// front of them write them. They must not break a client. A client rejects
+// SameToken, and a WrongDate after the token's expiry. With [Server.FailAlways]
+// the token endpoint always answers so.
 
 // SlowHeaders answers as usual, after d.
 func SlowHeaders(d time.Duration) Fault {

@@ -121,7 +121,7 @@ func TestConfig_ClockSkewOfDate(t *testing.T) {
 
 func TestServer_DateInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{})
+		s := passporttest.NewInProcess(t, passporttest.Config{})
 		time.Sleep(time.Hour)
 		check(t, "Date", requestToken(t, s, "1").header.Get("Date"), time.Now().UTC().Format(http.TimeFormat))
 	})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The faults of this file damage the answer, or its token.
@@ -75,7 +76,8 @@ func Malformed(m Malformation) Fault {
 // malformedToken returns a malformed token, which the token store does not
 // have.
 func (s *Server) malformedToken(m Malformation, request tokenRequest) string {
-	claims := s.claims(s.newToken(request.account), request)
+	token := s.newToken(request.account)
+	claims := s.claims(token, request)
 	switch m {
 	case EmptyToken:
 		return ""
@@ -84,7 +86,8 @@ func (s *Server) malformedToken(m Malformation, request tokenRequest) string {
 	case UndecodableToken:
 		return "three.parts.undecodable"
 	case ExpiredBeforeIssued:
-		claims["exp"], claims["iat"] = claims["iat"], claims["exp"]
+		// A Date has no fraction: exp must not lie after it.
+		claims["exp"], claims["iat"] = numericDate(token.Issued.Truncate(time.Second)), claims["exp"]
 	case ExpiresNever:
 		claims["exp"] = json.Number("9223372036854775807")
 	case NotJSON:

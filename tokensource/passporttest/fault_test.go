@@ -216,7 +216,7 @@ func TestMixUp_SwapsAnswers(t *testing.T) {
 
 func TestMixUp_ClientMayLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{})
+		s := passporttest.NewInProcess(t, passporttest.Config{})
 		s.Fail(passporttest.MixUp(), passporttest.MixUp())
 		ctx, cancel := context.WithCancel(t.Context())
 		left := sendInBackground(t, s, newTokenRequest(t, s, "1").WithContext(ctx))

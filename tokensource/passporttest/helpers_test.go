@@ -24,7 +24,7 @@ const tokenPath = "/passport/v2/s2s/access-token"
 func forEachServer(t *testing.T, config func() passporttest.Config, test func(t *testing.T, s *passporttest.Server)) {
 	t.Helper()
 	t.Run("over HTTP", func(t *testing.T) { test(t, passporttest.NewServer(t, config())) })
-	t.Run("in process", func(t *testing.T) { test(t, passporttest.NewUnstarted(t, config())) })
+	t.Run("in process", func(t *testing.T) { test(t, passporttest.NewInProcess(t, config())) })
 }
 
 func zeroConfig() passporttest.Config { return passporttest.Config{} }

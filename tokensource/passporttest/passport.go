@@ -73,7 +73,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 			c.forAccount(request.account, func(a *AccountCounts) { a.TokenRequests++ })
 		}
 	})
-	pause(r.Context(), s.config.Latency)
+	pause(r.Context(), s.config.TokenLatency)
 	if fault, ok := s.faults.take(); ok {
 		s.requests.count(func(c *Counts) { c.Faults++ })
 		fault.serve(s, w, r, request)

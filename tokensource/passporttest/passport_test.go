@@ -250,7 +250,7 @@ func TestCredentials_TwoPairsOverlap(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	oldKey := s.ServerKey()
 	older, again := newTokenRequest(t, s, ""), newTokenRequest(t, s, "")
-	key, secret := s.AddCredentials()
+	key, secret := s.AddKey()
 	check(t, "newest key", s.ServerKey(), key)
 	check(t, "newest secret", s.ServerSecret(), secret)
 	a, err := send(t, s.Client(), older)
@@ -260,7 +260,7 @@ func TestCredentials_TwoPairsOverlap(t *testing.T) {
 	check(t, "status with the old pair", a.status, http.StatusCreated)
 	check(t, "server_key", a.field(t, "server_key"), any(oldKey))
 	check(t, "status with the new pair", requestToken(t, s, "").status, http.StatusCreated)
-	s.DropCredentials(oldKey)
+	s.RevokeKey(oldKey)
 	if a, err = send(t, s.Client(), again); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ const (
 	// KindToken: the token was refused. A new token helps.
 	KindToken RefusalKind = "token"
 	// KindAccount: the token is for another account, or for none.
-	KindAccount RefusalKind = "account"
+	KindWrongAccount RefusalKind = "account"
 	// KindBusiness: the token is accepted, but not what the request asks for.
 	KindBusiness RefusalKind = "business"
 	// KindProvider: a provider that Pismo uses refused Pismo.
@@ -120,7 +120,8 @@ func (r *refusals) take(request *http.Request, token Token) (Refusal, bool) {
 }
 
 // FindRefusal returns the documented refusal with the given name, and whether
-// there is one. The name is the code, such as "WCAC0001".
+// there is one. The name is the code, such as "WCAC0001". The refusals without
+// a code are called "empty", "message", "forbidden" and "denied".
 func FindRefusal(name string) (Refusal, bool) {
 	for _, r := range Refusals() {
 		if r.Name == name {

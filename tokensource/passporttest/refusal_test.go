@@ -123,7 +123,7 @@ func TestRefusal_MatchesItsRequests(t *testing.T) {
 		"one of both":         {refusal.OnPath("POST /v1/payments").ForAccount("2"), "1", "POST", "/v1/payments", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := passporttest.NewUnstarted(t, passporttest.Config{})
+			s := passporttest.NewInProcess(t, passporttest.Config{})
 			s.Refuse(tt.refusal)
 			status := do(t, s, newToken(t, s, tt.account), tt.method, tt.path, "").status
 			check(t, "refused", status == http.StatusTeapot, tt.refused)
@@ -132,7 +132,7 @@ func TestRefusal_MatchesItsRequests(t *testing.T) {
 }
 
 func TestRefusal_OrderAndCount(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	one, two := newToken(t, s, "1"), newToken(t, s, "2")
 	s.Refuse(passporttest.Refusal{Status: 503}.Times(2), passporttest.Refusal{Status: 429}.ForAccount("2"))
 	s.Refuse(passporttest.Refusal{Status: 409})

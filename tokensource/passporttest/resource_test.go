@@ -26,7 +26,7 @@ func TestResource_BadAuthorizationIsEmpty401(t *testing.T) {
 		reason        passporttest.RefusalReason
 	}{
 		"none":           {nil, passporttest.ReasonMissing},
-		"two":            {[]string{"Bearer " + good, "Bearer " + good}, passporttest.ReasonRepeated},
+		"two":            {[]string{"Bearer " + good, "Bearer " + good}, passporttest.ReasonTwoFields},
 		"bare":           {[]string{good}, passporttest.ReasonScheme},
 		"scheme only":    {[]string{"Bearer"}, passporttest.ReasonScheme},
 		"basic":          {[]string{"Basic " + good}, passporttest.ReasonScheme},
@@ -79,7 +79,7 @@ func TestResource_BareOnly(t *testing.T) {
 
 func TestResource_ExpiryFollowsItsClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{ClockSkew: -time.Hour, Lifetime: time.Minute})
+		s := passporttest.NewInProcess(t, passporttest.Config{ClockSkew: -time.Hour, Lifetime: time.Minute})
 		value := newToken(t, s, "1")
 		<-time.After(time.Minute - 1)
 		check(t, "status just before", get(t, s, value, "/v1/accounts/1"), http.StatusOK)
@@ -91,7 +91,7 @@ func TestResource_ExpiryFollowsItsClock(t *testing.T) {
 
 func TestResource_ShortLifeIsNotRounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{Lifetime: time.Second})
+		s := passporttest.NewInProcess(t, passporttest.Config{Lifetime: time.Second})
 		<-time.After(900 * time.Millisecond) // Bubbles begin at a whole second.
 		value := newToken(t, s, "1")
 		<-time.After(999 * time.Millisecond)
@@ -256,7 +256,7 @@ func TestConfig_OwnResource(t *testing.T) {
 }
 
 func TestHandler_BehindAnotherServer(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	own := httptest.NewServer(s.Handler())
 	defer own.Close()
 	response, err := own.Client().Get(own.URL + "/v1/organization") //nolint:noctx // It is short.

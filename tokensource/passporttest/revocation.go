@@ -7,15 +7,15 @@ import "time"
 //
 // A [tokensource.Source] has a budget of three renewals of refused tokens per
 // account, so that an endpoint which refuses every token cannot make the Source
-// renew without end. The budget grows by one every [Server.RenewalInterval],
+// renew without end. The budget grows by one every [Server.RevocationInterval],
 // which is 10 seconds with the default Config. So a client recovers from three
 // revocations in a row; after the fourth, the caller gets the 401.
 //
-// A test that revokes in a loop waits for RenewalInterval in each round. That
-// takes no time in a testing/synctest bubble, with [NewUnstarted]. Outside of a
-// bubble, a Config.Lifetime of a minute makes the interval a second. A test may
-// also revoke the tokens of another account each time, since each account has
-// its own budget.
+// A test that revokes in a loop waits for RevocationInterval in each round.
+// That takes no time in a testing/synctest bubble, with [NewInProcess]. Outside
+// of a bubble, a Config.Lifetime of a minute makes the interval a second. A
+// test may also revoke the tokens of another account each time, since each
+// account has its own budget.
 func (s *Server) Revoke(account string) { s.tokens.revoke(account) }
 
 // RevokeAll revokes all tokens issued so far. See [Server.Revoke] for how often
@@ -29,10 +29,10 @@ const (
 	renewalsPerLifetime = 60 // of refused tokens
 )
 
-// RenewalInterval returns how long a test has to wait between two revocations
-// so that a [tokensource.Source] recovers from every one of them: a 60th of the
-// tokens' lifetime as the Source knows it.
-func (s *Server) RenewalInterval() time.Duration {
+// RevocationInterval returns how long a test has to wait between two
+// revocations so that a [tokensource.Source] recovers from every one of them: a
+// 60th of the tokens' lifetime as the Source knows it.
+func (s *Server) RevocationInterval() time.Duration {
 	lifetime := s.config.Lifetime
 	if s.config.Opaque {
 		lifetime = unknownLifetime

@@ -35,14 +35,15 @@ func getAccount(t *testing.T, s *passporttest.Server, client *http.Client) int {
 	return a.status
 }
 
-// A test may revoke in a loop without end if each round takes RenewalInterval.
+// A test may revoke in a loop without end if each round takes
+// RevocationInterval.
 func TestServer_RevocationsInALoop(t *testing.T) {
 	for name, config := range map[string]passporttest.Config{
 		"default": {}, "opaque": {Opaque: true, Lifetime: time.Minute}, "a minute": {Lifetime: time.Minute}, "a day": {Lifetime: 24 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := passporttest.NewUnstarted(t, config)
+				s := passporttest.NewInProcess(t, config)
 				client := newClient(t, s)
 				const rounds = 20
 				for round := range rounds {
@@ -50,7 +51,7 @@ func TestServer_RevocationsInALoop(t *testing.T) {
 					if status := getAccount(t, s, client); status != http.StatusOK {
 						t.Fatalf("round %d: status %d", round, status)
 					}
-					time.Sleep(s.RenewalInterval())
+					time.Sleep(s.RevocationInterval())
 				}
 				check(t, "refused", s.Counts().TotalRefused(), rounds-1)
 			})
@@ -69,7 +70,7 @@ func TestServer_RevocationsInARow(t *testing.T) {
 	}
 }
 
-func TestServer_RenewalInterval(t *testing.T) {
+func TestServer_RevocationInterval(t *testing.T) {
 	for _, test := range []struct {
 		config passporttest.Config
 		want   time.Duration
@@ -79,6 +80,6 @@ func TestServer_RenewalInterval(t *testing.T) {
 		{passporttest.Config{Lifetime: 48 * time.Hour}, time.Minute},
 		{passporttest.Config{Lifetime: time.Minute, Opaque: true}, 10 * time.Second},
 	} {
-		check(t, "interval", passporttest.NewUnstarted(t, test.config).RenewalInterval(), test.want)
+		check(t, "interval", passporttest.NewInProcess(t, test.config).RevocationInterval(), test.want)
 	}
 }

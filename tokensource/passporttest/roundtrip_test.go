@@ -15,7 +15,7 @@ import (
 
 func TestRoundTripper_LatencyInSynctest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := passporttest.NewUnstarted(t, passporttest.Config{Latency: 3 * time.Second})
+		s := passporttest.NewInProcess(t, passporttest.Config{TokenLatency: 3 * time.Second})
 		s.Fail(passporttest.SlowHeaders(time.Minute))
 		start := time.Now()
 		newToken(t, s, "1")
@@ -30,9 +30,9 @@ func TestRoundTripper_LatencyInSynctest(t *testing.T) {
 }
 
 func TestRoundTripper_DeadlineInSynctest(t *testing.T) {
-	for _, config := range []passporttest.Config{{Latency: time.Hour}, {}} {
+	for _, config := range []passporttest.Config{{TokenLatency: time.Hour}, {}} {
 		synctest.Test(t, func(t *testing.T) {
-			s := passporttest.NewUnstarted(t, passporttest.Config{Latency: config.Latency})
+			s := passporttest.NewInProcess(t, passporttest.Config{TokenLatency: config.TokenLatency})
 			s.FailAlways(passporttest.Hang())
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
@@ -45,7 +45,7 @@ func TestRoundTripper_DeadlineInSynctest(t *testing.T) {
 }
 
 func TestRoundTripper_DoneContextIsNotSent(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("enough")
 	cancel(cause)
@@ -67,7 +67,7 @@ type closeCounter struct {
 func (c *closeCounter) Close() error { c.times++; return nil }
 
 func TestRoundTripper_KeepsTheContract(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	body := &closeCounter{Reader: strings.NewReader("{}")}
 	r := request(t, s, http.MethodPost, "/v1/payments?x=1", "")
 	r.Body, r.ContentLength = body, -1
@@ -85,7 +85,7 @@ func TestRoundTripper_KeepsTheContract(t *testing.T) {
 
 func TestRoundTripper_LooksLikeAServer(t *testing.T) {
 	var seen *http.Request
-	s := passporttest.NewUnstarted(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := passporttest.NewInProcess(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		seen = r
 	})})
 	r := request(t, s, "", "/a%2Fb?x=1", "")
@@ -102,7 +102,7 @@ func TestRoundTripper_LooksLikeAServer(t *testing.T) {
 }
 
 func TestRoundTripper_PanicIsAnError(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{Resource: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	s := passporttest.NewInProcess(t, passporttest.Config{Resource: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic("out of cheese")
 	})})
 	r := request(t, s, http.MethodGet, "/", "")
@@ -113,14 +113,14 @@ func TestRoundTripper_PanicIsAnError(t *testing.T) {
 }
 
 func TestRoundTripper_HEADHasNoBody(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	a := do(t, s, newToken(t, s, "1"), http.MethodHead, "/v1/accounts/1", "")
 	check(t, "status", a.status, http.StatusOK)
 	check(t, "body", len(a.body), 0)
 }
 
-func TestNewUnstarted_HostResolvesNowhere(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+func TestNewInProcess_HostResolvesNowhere(t *testing.T) {
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	check(t, "URL", s.URL(), "https://passporttest.invalid")
 	check(t, "host", s.Host(), "passporttest.invalid")
 	check(t, "certificate", s.Certificate() == nil, true)

@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A Server is the fake server. Make a Server with [NewServer], [NewUnstarted],
+// A Server is the fake server. Make a Server with [NewServer], [NewInProcess],
 // [Start] or [New]. Its methods may be called concurrently.
 type Server struct {
 	config      Config
@@ -76,10 +76,10 @@ func NewServer(tb testing.TB, config Config) *Server {
 	return forTest(tb, config, Start)
 }
 
-// NewUnstarted returns a Server that does not listen, for tests in a
-// testing/synctest bubble. Call it in the bubble. In all other respects it is
-// like [NewServer].
-func NewUnstarted(tb testing.TB, config Config) *Server {
+// NewInProcess returns a Server that does not listen, for tests in a
+// testing/synctest bubble. Call it in the bubble. It is never started: use its
+// RoundTripper. In all other respects it is like [NewServer].
+func NewInProcess(tb testing.TB, config Config) *Server {
 	tb.Helper()
 	return forTest(tb, config, New)
 }
@@ -98,7 +98,8 @@ func forTest(tb testing.TB, config Config, start func(Config) (*Server, error)) 
 }
 
 // unstartedHost is a name that never resolves (RFC 6761, section 6.4). So a
-// client of an unstarted Server fails if it does not use the RoundTripper.
+// client of a Server that does not listen fails if it does not use the
+// RoundTripper.
 const unstartedHost = "passporttest.invalid"
 
 // URL returns the base URL, without a slash at the end. The URL of a Server

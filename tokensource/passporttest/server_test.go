@@ -21,7 +21,7 @@ import (
 
 func TestConfig_ReportsEveryFault(t *testing.T) {
 	_, err := passporttest.Start(passporttest.Config{
-		Lifetime: -1, Latency: -1, TokenFormat: 7, Accounts: []string{"01"}, Addr: "0.0.0.0:0", HTTP2: true, ClientCAs: x509.NewCertPool(),
+		Lifetime: -1, TokenLatency: -1, TokenFormat: 7, Accounts: []string{"01"}, Addr: "0.0.0.0:0", HTTP2: true, ClientCAs: x509.NewCertPool(),
 	})
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -202,7 +202,7 @@ func stacks() string {
 }
 
 func TestClose_EndsService(t *testing.T) {
-	s := passporttest.NewUnstarted(t, passporttest.Config{})
+	s := passporttest.NewInProcess(t, passporttest.Config{})
 	s.Close()
 	if a, err := send(t, s.Client(), newTokenRequest(t, s, "")); err == nil {
 		t.Errorf("a closed Server answered %d", a.status)

@@ -40,8 +40,8 @@ type RefusalReason string
 const (
 	// ReasonMissing: the request has no Authorization.
 	ReasonMissing RefusalReason = "missing"
-	// ReasonRepeated: the request has more than one Authorization.
-	ReasonRepeated RefusalReason = "repeated"
+	// ReasonTwoFields: the request has more than one Authorization.
+	ReasonTwoFields RefusalReason = "repeated"
 	// ReasonScheme: the Authorization is not "Bearer <token>". With
 	// Config.Bare, it has a scheme.
 	ReasonScheme RefusalReason = "scheme"

@@ -32,7 +32,7 @@ function changed(name, data) {
 const why = {
   cold: "there was none",
   expired: "the old one had expired",
-  rejected: "the old one was refused",
+  refused: "the old one was refused",
   ahead: "the old one expires soon",
   suspected: "the old one may have been refused",
 };

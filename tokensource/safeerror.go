@@ -5,15 +5,15 @@ import (
 	"errors"
 )
 
-// Explain returns an error with the given text, which wraps cause. The cause
-// may be nil. If the error is the cause of an [*Error], the text becomes part
-// of the text of that Error, and so of logs and spans. The text must not hold a
-// secret, a token, an account, a response body, or the query of a URL. The text
-// of cause is not shown.
+// SafeError returns an error that prints nothing but text, which must be safe
+// to log. The error wraps cause, which may be nil. If the error is the cause of
+// an [*Error], the text becomes part of the text of that Error, and so of logs
+// and spans. The text must not hold a secret, a token, an account, a response
+// body, or the query of a URL. The text of cause is not shown.
 //
-// Explain is for implementations of [Issuer]. They can name the variable that
+// SafeError is for implementations of [Issuer]. They can name the variable that
 // is not set, the file that cannot be read, or the host that cannot be reached.
-func Explain(text string, cause error) error { return &explained{text, &cause} }
+func SafeError(text string, cause error) error { return &explained{text, &cause} }
 
 // explained is an error whose text is safe to print, with a cause that may not
 // be safe. The cause is behind a pointer, because fmt would print it in an
@@ -56,7 +56,7 @@ func notCanceled(err error) error {
 		return err
 	}
 	if texts := explanationsOf(err); len(texts) > 0 {
-		return Explain(texts[0], nil)
+		return SafeError(texts[0], nil)
 	}
-	return Explain("the issuer canceled the token request", nil)
+	return SafeError("the issuer canceled the token request", nil)
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-func TestExplain_SaysWhatToDo(t *testing.T) {
+func TestSafeError_SaysWhatToDo(t *testing.T) {
 	secret := errors.New(sentinel)
 	fault := &tokensource.ConfigError{Field: "S2S.BaseURL", Reason: "is not set"}
 	for name, tt := range map[string]struct {
 		cause error
 		want  string
 	}{
-		"explained":          {tokensource.Explain("the environment variable PISMO_SERVER_KEY is not set", nil), ": the environment variable PISMO_SERVER_KEY is not set"},
-		"explained, wrapped": {fmt.Errorf(sentinel+": %w", tokensource.Explain("connection refused", secret)), ": connection refused"},
-		"with a secret":      {tokensource.Explain("connection refused", secret), ": connection refused"},
+		"explained":          {tokensource.SafeError("the environment variable PISMO_SERVER_KEY is not set", nil), ": the environment variable PISMO_SERVER_KEY is not set"},
+		"explained, wrapped": {fmt.Errorf(sentinel+": %w", tokensource.SafeError("connection refused", secret)), ": connection refused"},
+		"with a secret":      {tokensource.SafeError("connection refused", secret), ": connection refused"},
 		"a fault":            {fault, ": S2S.BaseURL: is not set"},
 		"several faults":     {errors.Join(fault, &tokensource.ConfigError{Field: "S2S.Header", Reason: "is odd"}), ": S2S.BaseURL: is not set: S2S.Header: is odd"},
 		"a plain cause":      {secret, ""},

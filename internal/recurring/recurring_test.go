@@ -1,0 +1,25 @@
+package recurring
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestEvent_BeginsAfterSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var e Event
+		for range 2 {
+			if !e.Begin() {
+				t.Error("the event does not begin")
+			}
+			for range 60 { // An hour in which it goes on.
+				time.Sleep(time.Minute)
+				if e.Begin() {
+					t.Fatal("the event begins while it goes on")
+				}
+			}
+			time.Sleep(quietPeriod)
+		}
+	})
+}
