@@ -42,6 +42,19 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //	        hosts              <hosts...>
 //	        server_key         {env.*}|{file.*}
 //	        server_secret      {env.*}|{file.*}
+//	        openid {
+//	            issuer             <iss>
+//	            subject            <sub>
+//	            audience           <aud>
+//	            tenant             <id>
+//	            group              <group>
+//	            key_file           <pem_files...>
+//	            signer             <module> [<options...>]
+//	            assertion_lifetime <duration>
+//	            organization_uid   <uid>
+//	            key_id             <kid>
+//	            token_path         <path>
+//	        }
 //	        secret_field       <name>
 //	        header             <field> <value>
 //	        field              <name> <json>
@@ -125,6 +138,7 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 		"hosts":                  func(d *caddyfile.Dispenser) error { return unmarshalHosts(d, &c.Hosts) },
 		"server_key":             func(d *caddyfile.Dispenser) error { return unmarshalSecret(d, &c.ServerKey) },
 		"server_secret":          func(d *caddyfile.Dispenser) error { return unmarshalSecret(d, &c.ServerSecret) },
+		"openid":                 c.unmarshalOpenID,
 		"secret_field":           func(d *caddyfile.Dispenser) error { return setOnce(d, &c.SecretField) },
 		"header":                 c.unmarshalHeader,
 		"field":                  c.unmarshalField,
@@ -189,8 +203,14 @@ func baseURLFault(address string, allowHTTP bool) string {
 // together, as far as that is known before placeholders are replaced and files
 // are read.
 func (c *Client) validatePartial(name string) error {
-	if c.BaseURL == "" || c.ServerKey == "" || c.ServerSecret == "" {
+	if c.BaseURL == "" && c.OpenID != nil {
+		return fmt.Errorf("client %s needs base_url", name)
+	}
+	if c.BaseURL == "" {
 		return fmt.Errorf("client %s needs base_url, server_key and server_secret", name)
+	}
+	if err := c.checkOptions(); err != nil {
+		return fmt.Errorf("client %s %w", name, err)
 	}
 	if !isPlaceholder(c.BaseURL) {
 		if fault := baseURLFault(c.BaseURL, c.DangerouslyAllowHTTP); fault != "" {
