@@ -59,10 +59,10 @@ func (s *kmsSigner) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byt
 func TestOpenID_SignsWithKMS(t *testing.T) {
 	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
 	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var in struct{ KeyId, Message, MessageType, SigningAlgorithm string } //nolint:revive // The names are those of AWS.
+		var in map[string]string
 		_ = json.NewDecoder(r.Body).Decode(&in)
-		check(t, "request", in.KeyId+" "+in.MessageType+" "+in.SigningAlgorithm, "alias/pismo DIGEST RSASSA_PKCS1_V1_5_SHA_256")
-		digest := must(base64.StdEncoding.DecodeString(in.Message))(t)
+		check(t, "request", in["KeyId"]+" "+in["MessageType"]+" "+in["SigningAlgorithm"], "alias/pismo DIGEST RSASSA_PKCS1_V1_5_SHA_256")
+		digest := must(base64.StdEncoding.DecodeString(in["Message"]))(t)
 		signature := must(rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest))(t)
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		_ = json.NewEncoder(w).Encode(map[string]any{"Signature": signature})
