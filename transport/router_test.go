@@ -230,7 +230,7 @@ func ExampleNewRouter() {
 		return
 	}
 	client := &http.Client{Transport: router}
-	_, err = client.Post("https://sandbox.pismolabs.io/bankaccounts/v1/x", "application/json", nil) //nolint:noctx,bodyclose // There is no response.
+	_, err = client.Post("https://sandbox.pismolabs.io/bankaccounts/v1/x", "application/json", nil) //nolint:noctx // There is no response.
 	fmt.Println(errors.Is(err, transport.ErrNoRoute))
 	// Output: true
 }
