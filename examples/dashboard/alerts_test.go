@@ -37,7 +37,7 @@ func read(t *testing.T, name string, into any) {
 	}
 }
 
-func TestAlerts_NameWhatThereIs(t *testing.T) {
+func TestAlerts_UseExistingMetrics(t *testing.T) {
 	known := golden(t)
 	rules := alerts(t)
 	if len(rules) < 7 {

@@ -238,7 +238,7 @@ func TestDashboard_DividesByNoZero(t *testing.T) {
 }
 
 // A panel without failures is empty, and must say so.
-func TestDashboard_SaysWhatAnEmptyPanelMeans(t *testing.T) {
+func TestDashboard_ExplainsEmptyPanels(t *testing.T) {
 	for _, panel := range panels(t) {
 		mayBeEmpty := false
 		for _, target := range panel.Targets {

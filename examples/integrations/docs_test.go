@@ -69,7 +69,7 @@ func showRecipes(t *testing.T, page string, recipes map[string]string, shown map
 }
 
 // The page has links to tests, as the README has.
-func TestPage_LinksToTestsThatExist(t *testing.T) {
+func TestPage_LinksToExistingTests(t *testing.T) {
 	content := string(must(os.ReadFile(page))(t))
 	links := regexp.MustCompile(`\[test\]\(([^ )]+) "(Test\w+)"\)`).FindAllStringSubmatch(content, -1)
 	check(t, "links", len(links), strings.Count(content, "[test]"))

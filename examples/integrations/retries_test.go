@@ -38,7 +38,7 @@ func newReader(authenticated http.RoundTripper) *retryablehttp.Client {
 
 // A client that retries around the transport asks once where asking again is
 // pointless, and is replayed once after a 401, however often it asks.
-func TestRetryablehttp_AsksOnceWhatIsPermanent(t *testing.T) {
+func TestRetryablehttp_StopsAtPermanentErrors(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	asked := 0
 	authenticated, baseURL, ctx := newTransport(t, pismo), pismo.URL(), forAlice(t)

@@ -155,7 +155,7 @@ func TestMain(m *testing.M) {
 }
 
 // Whoever is logged in reaches their account, through each of the routers.
-func TestRouters_ProxyForWhoeverIsLoggedIn(t *testing.T) {
+func TestRouters_ProxyForLoggedInUser(t *testing.T) {
 	for name, router := range routers {
 		pismo := passporttest.NewServer(t, passporttest.Config{})
 		handler, _ := router(t, pismo)

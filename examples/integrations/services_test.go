@@ -25,7 +25,7 @@ import (
 
 // An operation of huma acts for whoever is logged in, and answers the failures
 // of this module with their status.
-func TestHuma_ActsForWhoeverIsLoggedIn(t *testing.T) {
+func TestHuma_ActsForLoggedInUser(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	client, baseURL := &http.Client{Transport: newTransport(t, pismo)}, pismo.URL()
 	router := chi.NewRouter()

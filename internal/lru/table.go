@@ -27,8 +27,8 @@ func newTable[K comparable, E any](slots int) *table[K, E] {
 	return &table[K, E]{slots: make([]tableSlot[K, E], slots)}
 }
 
-// find returns the slot of key with its value. If key has no slot, the value is
-// nil, and the slot is the one for key.
+// find returns the slot of key with its value. If the table does not have the
+// key, the value is nil, and the slot is free for the key.
 func (t *table[K, E]) find(seed maphash.Seed, key K) (slot *tableSlot[K, E], value *E) {
 	mask := uint64(len(t.slots) - 1) //nolint:gosec // G115: a length is not negative.
 	for i := maphash.Comparable(seed, key); ; i++ {

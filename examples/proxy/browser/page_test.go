@@ -90,7 +90,7 @@ func TestPage_ThousandRefusedRequestsCostOneToken(t *testing.T) {
 	noComplaints(t, f)
 }
 
-func TestPage_ButtonsDoWhatTheySay(t *testing.T) {
+func TestPage_ButtonsWork(t *testing.T) {
 	f := start(t)
 	if f == nil {
 		return
