@@ -81,7 +81,7 @@ func TestNewProxy_ReplaysAfterEarly401(t *testing.T) {
 	for _, test := range []struct {
 		size      int64
 		announced bool
-		healed    bool
+		replayed  bool
 	}{
 		{0, true, true},
 		{1, true, true},
@@ -98,7 +98,7 @@ func TestNewProxy_ReplaysAfterEarly401(t *testing.T) {
 			check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 			revoked := p.revoke(t)
 			r := s.send(t, uploadRequest(t, s, test.size, test.announced))
-			if test.healed {
+			if test.replayed {
 				check(t, "status", r.status, http.StatusOK)
 				check(t, "deliveries", len(p.Deliveries()), 1)
 			} else {

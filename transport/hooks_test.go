@@ -29,7 +29,7 @@ func TestHooks_RefusedReportsOutcome(t *testing.T) {
 		stream bool
 		want   []told
 	}{
-		{"healed", func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
+		{"replayed", func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				m.revoke()
 			}

@@ -54,7 +54,7 @@ func TestTransport_ShowsNoTokenOrAccount(t *testing.T) {
 		{name: "unrecognized", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) {
 			return respond(http.StatusUnauthorized, "{}"), nil
 		}},
-		{name: "healed", answer: func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
+		{name: "replayed", answer: func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				m.revoke()
 			}

@@ -100,7 +100,7 @@ func TestFileKey_OverlapUnderLoad(t *testing.T) {
 	})
 }
 
-func TestFileKey_WithoutOverlapFailsAndHeals(t *testing.T) {
+func TestFileKey_RecoversWithoutOverlap(t *testing.T) {
 	one, two := keyOne(), keyTwo()
 	path := keyFile(t, one)
 	synctest.Test(t, func(t *testing.T) {

@@ -129,14 +129,14 @@ func TestSignerKey_BecomesUnsuitable(t *testing.T) {
 	}
 }
 
-func TestSignerKey_HangsAndHeals(t *testing.T) {
+func TestSignerKey_RecoversAfterAHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewInProcess(t, passporttest.Config{})
 		s.RegisterKey(&keyOne().PublicKey)
-		var healed atomic.Bool
+		var working atomic.Bool
 		release := make(chan struct{})
 		signer := signerOf(func(digest []byte) ([]byte, error) {
-			if !healed.Load() {
+			if !working.Load() {
 				<-release
 			}
 			return signWith(keyOne())(digest)
@@ -152,7 +152,7 @@ func TestSignerKey_HangsAndHeals(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		healed.Store(true)
+		working.Store(true)
 		if _, err := source.Token(t.Context(), tokensource.Organization()); err != nil {
 			t.Errorf("the issuer does not recover: %v", err)
 		}
