@@ -24,7 +24,7 @@ func TestREADME_RevocationGoesUnnoticed(t *testing.T) {
 	// recipe: test-your-service
 	pismo := passporttest.NewServer(t, passporttest.Config{}) // Point your service at pismo.URL().
 	pismo.Revoke("102681871")
-	// Nobody notices: see pismo.Counts().
+	// The service notices nothing: see pismo.Counts().
 	// end
 	client := &http.Client{Transport: newTransport(t, pismo)}
 	for range 2 {
