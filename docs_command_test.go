@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// commandFaults returns what a line of a shell names that does not exist:
-// folders, targets, flags, tests, versions. A command that is not known is a
-// fault: say here how it is checked.
+// commandFaults returns the missing things that a line of a shell names:
+// folders, targets, flags, tests, versions. An unknown command is a fault. Add
+// a check for a new command here.
 func commandFaults(t *testing.T, line string) (faults []string) {
 	t.Helper()
 	line, _, _ = strings.Cut(line, " # ")
@@ -27,7 +27,7 @@ func commandFaults(t *testing.T, line string) (faults []string) {
 		}
 		fault := ""
 		switch args := words[1:]; words[0] {
-		case "git", "curl": // They name nothing of this repository.
+		case "git", "curl": // These commands name nothing in this repository.
 		case "openssl", "chmod": // TestOpenID_CommandsMakeAKey runs those of docs/openid.md.
 			if !strings.Contains(readFile(t, "docs/openid.md"), strings.TrimSpace(command)) {
 				fault = "no test checks it"
@@ -83,20 +83,20 @@ func xcaddyFault(t *testing.T, args []string) string {
 	return unknownModule(args[3])
 }
 
-// unknownModule returns a fault if what is before the @ is no package here.
+// unknownModule returns a fault if the part before the @ is not a package here.
 func unknownModule(query string) string {
 	name, _, _ := strings.Cut(query, "@")
 	below, ok := strings.CutPrefix(name, module)
 	if !ok {
-		return name + " is not of this repository"
+		return name + " is not in this repository"
 	}
 	return missing(below)
 }
 
-// goFault looks at a go command in a folder.
+// goFault checks a go command in a folder.
 func goFault(t *testing.T, dir string, args []string) string {
 	t.Helper()
-	var packages, own []string // folders, and what follows the package or is a test's
+	var packages, own []string // folders, and arguments for the program or the test
 	subcommand := ""
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -135,7 +135,8 @@ func goFault(t *testing.T, dir string, args []string) string {
 	return ""
 }
 
-// ownFault looks for a flag, a command or a test in the package that it is for.
+// ownFault checks the flags, the command or the test in the arguments for a
+// package.
 func ownFault(source, arg string, i int, all []string) string {
 	name, isFlag := strings.CutPrefix(arg, "-")
 	switch {

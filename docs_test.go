@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// A fence is a block of code on a page.
+// A fence is a code block on a page.
 type fence struct{ language, text string }
 
-// fences returns the blocks of code of a page.
+// fences returns the code blocks of a page.
 func fences(t *testing.T, page, text string) (all []fence) {
 	t.Helper()
 	var open *fence
@@ -36,7 +36,7 @@ func fences(t *testing.T, page, text string) (all []fence) {
 	return all
 }
 
-// What a reader pastes must work.
+// A code block that a reader copies must work.
 func TestDocs_BlocksAreChecked(t *testing.T) {
 	for page, text := range pages(t) {
 		for _, block := range fences(t, page, text) {
@@ -97,10 +97,10 @@ func TestDocs_FaultsOfBlocksAreFound(t *testing.T) {
 	}
 }
 
-// blockFaults returns what is wrong with a block. A language that is not known
-// is a fault: say here how it is checked. Blocks of Go are compared with tested
-// code in examples/integrations. Caddyfiles are adapted in caddyplugin/e2e.
-// Text is for drawings.
+// blockFaults returns the faults of a block. An unknown language is a fault:
+// add a check for it here. Blocks of Go are compared with tested code in
+// examples/integrations. Caddyfiles are adapted in caddyplugin/e2e. Text is for
+// drawings.
 func blockFaults(t *testing.T, block fence) (faults []string) {
 	t.Helper()
 	switch block.language {
@@ -128,8 +128,8 @@ func blockFaults(t *testing.T, block fence) (faults []string) {
 	return faults
 }
 
-// consoleFaults are about caddy pismo inspect, which is all that is shown with
-// its output.
+// consoleFaults checks the output of caddy pismo inspect. The pages show the
+// output of no other command.
 func consoleFaults(t *testing.T, text string) (faults []string) {
 	t.Helper()
 	source := sources(t, "caddyplugin/inspect")
@@ -146,7 +146,7 @@ func consoleFaults(t *testing.T, text string) (faults []string) {
 	return faults
 }
 
-// caddyVersion is the version that the plugin is built with.
+// caddyVersion returns the version of Caddy that the plugin requires.
 func caddyVersion(t *testing.T) string {
 	t.Helper()
 	found := regexp.MustCompile(`github.com/caddyserver/caddy/v2 v(\S+)`).FindStringSubmatch(readFile(t, "caddyplugin/go.mod"))
@@ -185,8 +185,8 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// sources returns the Go files of a folder as one text. A folder that does not
-// exist has none.
+// sources returns the Go files of a folder as one text. The text is empty if
+// the folder does not exist.
 func sources(t *testing.T, dir string) string {
 	t.Helper()
 	names, err := filepath.Glob(path.Join(dir, "*.go"))

@@ -17,10 +17,10 @@ import (
 
 const module = "github.com/pismoauth/pismoauth/"
 
-// allowed are the packages of this module that there may be, each with what it
-// may import beside the standard library. Those of this module are relative to
-// it. A pattern that ends in a slash is for all below. Tests may import what
-// they like. The other modules in this repository are not concerned.
+// allowed lists the packages of this module, and the packages that each may
+// import besides the standard library. Paths of this module are relative to it.
+// A pattern that ends in a slash includes all packages below. Tests may import
+// any package. The test does not check the other modules of this repository.
 var allowed = map[string][]string{
 	".":                           {},
 	"tokensource":                 {"internal/", "github.com/golang-jwt/jwt/v5", "golang.org/x/oauth2"},
@@ -49,8 +49,8 @@ var allowed = map[string][]string{
 	"internal/trailer":            {},
 }
 
-// reserved are packages of the standard library, and who may import them.
-// expvar and net/http/pprof add to everybody's http.DefaultServeMux.
+// reserved lists packages of the standard library that only some packages may
+// import. For example, expvar and net/http/pprof change http.DefaultServeMux.
 var reserved = map[string][]string{
 	"testing":           {"tokensource/passporttest", "tokensource/fleet/fleettest", "internal/leaktest"},
 	"net/http/httptest": {"tokensource/passporttest", "examples/proxy"},
@@ -110,7 +110,7 @@ func TestImports_ViolationIsFound(t *testing.T) {
 	}
 }
 
-// violations returns what is wrong with the imports in a tree.
+// violations returns the faulty imports in a tree.
 func violations(t *testing.T, tree fs.FS) []string {
 	t.Helper()
 	var found []string
@@ -172,8 +172,8 @@ func matches(patterns []string, imported string) bool {
 	})
 }
 
-// moreThanHeader returns what a file uses of net/http beside http.Header: a
-// Source knows where a token is to be put, and nothing else of HTTP.
+// moreThanHeader returns the names other than http.Header that a file uses of
+// net/http. A Source knows the field of the token, and no other part of HTTP.
 func moreThanHeader(name string, file *ast.File, spec *ast.ImportSpec) []string {
 	local := "http"
 	if spec.Name != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// pages returns the pages of the documentation, by their paths.
+// pages returns the pages of the documentation by their paths.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
@@ -34,7 +34,7 @@ func pages(t *testing.T) map[string]string {
 // testLink matches a link to a test: [test](file_test.go "TestName").
 var testLink = regexp.MustCompile(`\[test\]\(([^ )]+) "(Test\w+)"\)`)
 
-// A promise that links to no test is only a sentence.
+// A promise without a link to a test is not checked.
 func TestDocs_LinkExistingTests(t *testing.T) {
 	total := 0
 	for page, text := range pages(t) {
@@ -64,7 +64,7 @@ var (
 	named   = regexp.MustCompile(`<a name="([^"]+)">`)
 )
 
-// anchors returns the fragments that a page has, as GitHub makes them.
+// anchors returns the fragments of a page, as GitHub makes them.
 func anchors(text string) map[string]bool {
 	all := map[string]bool{}
 	for _, h := range heading.FindAllStringSubmatch(code.ReplaceAllStringFunc(text, func(c string) string { return strings.Trim(c, "`") }), -1) {
@@ -98,24 +98,25 @@ func TestDocs_RelativeLinksResolve(t *testing.T) {
 				target = filepath.ToSlash(filepath.Join(filepath.Dir(page), path))
 			}
 			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s links to %s, which there is not", page, l[1])
+				t.Errorf("%s links to %s, which does not exist", page, l[1])
 			}
 			if fragment != "" && strings.HasSuffix(target, ".md") && !anchors(texts[target])[fragment] {
-				t.Errorf("%s links to %s, and there is no such heading", page, l[1])
+				t.Errorf("%s links to %s, which is not a heading", page, l[1])
 			}
 		}
 	}
 }
 
-// Whoever opens a page sees at once whether it is for them.
-func TestDocs_SayWhoTheyAreFor(t *testing.T) {
+// A page begins with its readers, so that a reader sees whether the page is for
+// them.
+func TestDocs_NameTheirReaders(t *testing.T) {
 	for page, text := range pages(t) {
 		if !strings.HasPrefix(page, "docs/") {
 			continue
 		}
 		_, body, _ := strings.Cut(text, "\n\n")
 		if !strings.HasPrefix(body, "For ") {
-			t.Errorf("%s does not begin with whom it is for", page)
+			t.Errorf("%s does not begin by naming its readers", page)
 		}
 		if !strings.Contains(pages(t)["README.md"], "("+page+")") {
 			t.Errorf("the README does not link to %s", page)
@@ -129,8 +130,8 @@ func TestREADME_IsShort(t *testing.T) {
 	}
 }
 
-// The program of the README is compiled as it stands there, but for the
-// platform's address, and run in a module of its own.
+// The test compiles the program of the README and runs it in its own module. It
+// changes only the platform's address.
 func TestREADME_ProgramRuns(t *testing.T) {
 	_, rest, _ := strings.Cut(pages(t)["README.md"], "```go\npackage main\n")
 	program, _, ok := strings.Cut(rest, "```")

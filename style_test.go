@@ -21,7 +21,7 @@ const (
 	maxFileLines    = 300 // lines of a Go file, without the licence
 )
 
-// licence may begin a file.
+// A licence may begin a file.
 const licence = "// SPDX-License-Identifier: Apache-2.0\n\n"
 
 // testName matches TestSubject_Behaviour.
@@ -57,8 +57,8 @@ func TestStyle_FindsFaults(t *testing.T) {
 	}
 }
 
-// styleFaults returns the faults of the Go files below root that a program can
-// see. Generated files are not looked at.
+// styleFaults returns the faults of the Go files below root. It skips generated
+// files.
 func styleFaults(t *testing.T, root fs.FS) (faults []string) {
 	t.Helper()
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {

@@ -15,8 +15,8 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// Whoever searches the page for what they see must find it, and nothing that is
-// no longer there.
+// A reader who searches the page for a text must find it. The page must not
+// have texts that the code no longer has.
 func TestTroubleshooting_NamesEverything(t *testing.T) {
 	page := readFile(t, "docs/troubleshooting.md")
 	var problems []string
@@ -83,7 +83,8 @@ func parsed(t *testing.T, dir string) (files []*ast.File) {
 	return files
 }
 
-// A texts is a set of texts without what says what to do.
+// A texts is a set of texts. The part of a text that says what to do is left
+// out.
 type texts map[string]bool
 
 // add adds the text of a literal up to a semicolon.
@@ -119,8 +120,8 @@ func constantsOf(t *testing.T, dir, typ string) []string {
 	return all.sorted()
 }
 
-// errorTexts returns the texts of the errors that are variables of a package,
-// and those in a map of them by condition.
+// errorTexts returns the texts of a package's error variables, and the error
+// texts in a map by condition.
 func errorTexts(t *testing.T, dirs ...string) []string {
 	t.Helper()
 	all := texts{}
@@ -156,8 +157,8 @@ func (s texts) addErrors(d *ast.GenDecl) {
 	})
 }
 
-// networkReasons returns what an error says of the way to the token endpoint:
-// the first literal that each function of the reasons returns, up to details.
+// networkReasons returns the explanations of network failures: the first
+// literal that each function of the reasons returns, without details.
 func networkReasons(t *testing.T) []string {
 	t.Helper()
 	all := texts{}
@@ -182,7 +183,8 @@ func networkReasons(t *testing.T) []string {
 	return short.sorted()
 }
 
-// firstLiteral returns what a concatenation or a format begins with.
+// firstLiteral returns the literal at the beginning of a concatenation or a
+// format.
 func firstLiteral(e ast.Expr) ast.Expr {
 	switch e := e.(type) {
 	case *ast.BinaryExpr:
@@ -206,9 +208,9 @@ func calledName(call *ast.CallExpr) string {
 	return ""
 }
 
-// logMessages returns the messages of the log lines of packages: the literals
-// that are passed to a logger, assigned to message, set as the constant advice
-// or returned by a function whose result is named message.
+// logMessages returns the messages of the log lines of packages: literals that
+// are passed to a logger, assigned to message, set as the constant advice, or
+// returned by a function whose result is named message.
 func logMessages(t *testing.T, dirs ...string) []string {
 	t.Helper()
 	all := texts{}

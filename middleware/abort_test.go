@@ -19,7 +19,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// serveHTTP2 is serve over HTTP/2.
+// serveHTTP2 is like serve, over HTTP/2.
 func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
 	t.Helper()
 	s := &service{Server: httptest.NewUnstartedServer(handler), log: new(recorder)}
@@ -32,7 +32,7 @@ func serveHTTP2(t *testing.T, handler http.Handler, edits ...func(*http.Server))
 	return s
 }
 
-// startByProtocol has a function that starts a service for each protocol.
+// startByProtocol maps each protocol to a function that starts a service.
 var startByProtocol = map[string]func(*testing.T, http.Handler, ...func(*http.Server)) *service{
 	"HTTP/1.1": func(t *testing.T, handler http.Handler, edits ...func(*http.Server)) *service {
 		return serve(t, handler, edits...)
@@ -65,8 +65,9 @@ var endedContexts = map[string]struct {
 	},
 }
 
-// A client must not get an empty 200, which it would take for an executed
-// payment. This holds with and without a handler that recovers the panic.
+// A client must not get an empty 200: it would take that for an executed
+// payment. The proxy behaves the same with and without a handler that recovers
+// its panic.
 func TestAbort_WaitingClientGetsNoSuccess(t *testing.T) {
 	for name, test := range endedContexts {
 		for protocol, start := range startByProtocol {
@@ -115,9 +116,9 @@ func TestAbort_WaitingClientGetsNoSuccess(t *testing.T) {
 	}
 }
 
-// A request whose client has gone is neither logged nor given to the
-// ErrorHandler. Without a server of net/http, as behind an adapter for another
-// server, no one recovers a panic, and a plain return would answer 200.
+// A request whose client has left is not logged and does not reach the
+// ErrorHandler. Without a net/http server, nothing recovers a panic. A plain
+// return would answer 200.
 func TestAbort_SetsStatusBeforePanic(t *testing.T) {
 	for name, server := range map[string]any{"below a server": new(http.Server), "by itself": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -130,7 +131,7 @@ func TestAbort_SetsStatusBeforePanic(t *testing.T) {
 				m := newMiddleware(t, middleware.Config{
 					Source:       newSource(t, tokensource.Config{Issuer: hanging}),
 					Account:      middleware.FixedAccount(acct(t, alice)),
-					ErrorHandler: func(http.ResponseWriter, *http.Request, error) { t.Error("the error handler was called") },
+					ErrorHandler: func(http.ResponseWriter, *http.Request, error) { t.Error("ErrorHandler was called") },
 					Logger:       logger,
 				})
 				ctx, leave := context.WithCancel(t.Context())
@@ -153,7 +154,7 @@ func TestAbort_SetsStatusBeforePanic(t *testing.T) {
 	}
 }
 
-// Half of a response must not look complete, even if a handler recovers the
+// A partial response must not look complete, even if a handler recovers the
 // panic.
 func TestNewProxy_BrokenResponseStaysBroken(t *testing.T) {
 	for length, begin := range map[string]func(http.ResponseWriter){
@@ -187,7 +188,7 @@ func TestNewProxy_BrokenResponseStaysBroken(t *testing.T) {
 				for _, s := range []*service{serve(t, handler(p.proxy(t))), serveHTTP2(t, handler(p.proxy(t)))} {
 					r, err := s.try(s.request(t, http.MethodGet, "/", nil))
 					if err == nil {
-						t.Errorf("the client has got a whole response: %d, %d bytes", r.status, len(r.body))
+						t.Errorf("the client got a complete response: %d, %d bytes", r.status, len(r.body))
 					}
 				}
 			})
@@ -195,7 +196,7 @@ func TestNewProxy_BrokenResponseStaysBroken(t *testing.T) {
 	}
 }
 
-// A program that ends in the middle of a response must not complete the
+// A handler that ends in the middle of a response must not complete that
 // response.
 func TestNewProxy_ShutdownBreaksResponse(t *testing.T) {
 	const half = `{"half":`
@@ -221,13 +222,13 @@ func TestNewProxy_ShutdownBreaksResponse(t *testing.T) {
 			}
 			shutdown()
 			if rest, err := io.ReadAll(resp.Body); err == nil {
-				t.Errorf("the client has got a whole response, with %q at its end", rest)
+				t.Errorf("the client got a complete response, with %q at its end", rest)
 			}
 		})
 	}
 }
 
-// The proxy's own answers pass such a framework unchanged.
+// The proxy's own answers pass through such a framework unchanged.
 func TestNewProxy_AnswersBehindRecovery(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	p.FailAlways(passporttest.Status(http.StatusInternalServerError))
@@ -238,7 +239,7 @@ func TestNewProxy_AnswersBehindRecovery(t *testing.T) {
 	check(t, "body", s.get(t, "/").body, "fine")
 }
 
-// echo and http.TimeoutHandler take an informational response for the final
+// echo and http.TimeoutHandler treat an informational response as the final
 // response. A refusal must not become a 200.
 func TestNewProxy_EarlyHintsHideNoStatus(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
@@ -289,10 +290,10 @@ func TestNewProxy_EarlyHintsHideNoStatus(t *testing.T) {
 func TestNewProxy_SurvivesPanickingFlush(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "made")
-		_ = http.NewResponseController(w).Flush() // The proxy flushes, since the length is unknown.
+		_ = http.NewResponseController(w).Flush() // The proxy flushes because the length is unknown.
 		_, _ = io.WriteString(w, " whole")
 	})
-	for _, cause := range []any{"of the writer", http.ErrAbortHandler} {
+	for _, cause := range []any{"error of the writer", http.ErrAbortHandler} {
 		s := serve(t, withRecovery(throughWriter(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter { return panicking{w, cause} })))
 		check(t, "body", s.get(t, "/").body, "made whole")
 	}

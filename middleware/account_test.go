@@ -19,8 +19,8 @@ import (
 // digits is the pattern of an account id in a header field.
 var digits = regexp.MustCompile(`[0-9]{1,19}`)
 
-// wantAccount checks that a function finds the account with that id. For "", it
-// checks that the function refuses the request.
+// wantAccount checks that a function finds the account with that id. If id is
+// "", it checks that the function refuses the request.
 func wantAccount(t *testing.T, find middleware.AccountFunc, r *http.Request, id string) {
 	t.Helper()
 	account, err := find(r)
@@ -28,7 +28,7 @@ func wantAccount(t *testing.T, find middleware.AccountFunc, r *http.Request, id 
 	case id == "" && err == nil && account != tokensource.Account{}:
 		t.Errorf("found account %q, want none", account.ID())
 	case id == "" && err != nil && !errors.Is(err, middleware.ErrForbidden):
-		t.Errorf("got error %v, want a denial", err)
+		t.Errorf("got error %v, want ErrForbidden", err)
 	case id != "" && (err != nil || account != acct(t, id)):
 		t.Errorf("found account %q and error %v, want account %q", account.ID(), err, id)
 	}
@@ -48,10 +48,10 @@ func TestFromContext_TakesOnlyAnAccount(t *testing.T) {
 		want  string
 	}{
 		"an account":                {acct(t, alice), alice},
-		"the id of one":             {alice, alice},
+		"an account id":             {alice, alice},
 		"the zero account":          {tokensource.Account{}, ""},
 		"an empty string":           {"", ""},
-		"a string that is no id":    {"organization", ""},
+		"a string without an id":    {"organization", ""},
 		"an id with a leading zero": {"0" + alice, ""},
 		"an id with a space":        {" " + alice, ""},
 	} {
@@ -70,7 +70,7 @@ func TestFromContext_NilKeyTakesContextAccount(t *testing.T) {
 	wantAccount(t, find, r.WithContext(tokensource.ContextWithAccount(r.Context(), tokensource.Account{})), "")
 	organization, err := find(r.WithContext(tokensource.ContextWithAccount(r.Context(), tokensource.Organization())))
 	if err != nil || organization != tokensource.Organization() {
-		t.Errorf("got %v and error %v, want what the authentication has put there", organization, err)
+		t.Errorf("got %v and error %v, want the value from the context", organization, err)
 	}
 }
 
@@ -120,23 +120,23 @@ func TestFromHeader_TakesOneFullMatch(t *testing.T) {
 		"two":                            {http.Header{name: {alice, bob}}, "", ""},
 		"the same twice":                 {http.Header{name: {alice, alice}}, "", ""},
 		"a list":                         {http.Header{name: {alice + ", " + bob}}, "", ""},
-		"something before it":            {http.Header{name: {"x" + alice}}, "", ""},
-		"something after it":             {http.Header{name: {alice + "x"}}, "", ""},
+		"text before it":                 {http.Header{name: {"x" + alice}}, "", ""},
+		"text after it":                  {http.Header{name: {alice + "x"}}, "", ""},
 		"a line after it":                {http.Header{name: {alice + "\n" + bob}}, `(?m)^[0-9]+$`, ""},
-		"another than the pattern's":     {http.Header{name: {alice}}, `2[0-9]+`, ""},
+		"no match with the pattern":      {http.Header{name: {alice}}, `2[0-9]+`, ""},
 		"a pattern that matches a part":  {http.Header{name: {alice}}, `1`, ""},
-		"a pattern that likes it short":  {http.Header{name: {alice}}, `1|[0-9]+`, alice},
+		"a pattern with a short match":   {http.Header{name: {alice}}, `1|[0-9]+`, alice},
 		"a lazy pattern":                 {http.Header{name: {alice}}, `[0-9]+?`, alice},
 		"a pattern that matches nothing": {http.Header{name: {alice}}, `[^\s\S]`, ""},
 		"a pattern that matches all":     {http.Header{name: {"organization"}}, `.*`, ""},
 		"a leading zero":                 {http.Header{name: {"0" + alice}}, "", ""},
-		"a twin in underscores":          {http.Header{name: {alice}, "X_account_id": {bob}}, "", ""},
-		"a twin by itself":               {http.Header{"X_account_id": {bob}}, "", ""},
+		"a twin with underscores":        {http.Header{name: {alice}, "X_account_id": {bob}}, "", ""},
+		"only a twin":                    {http.Header{"X_account_id": {bob}}, "", ""},
 		"a twin in capitals":             {http.Header{name: {alice}, "X_ACCOUNT_ID": {bob}}, "", ""},
 		"half a twin":                    {http.Header{name: {alice}, "X-Account_id": {bob}}, "", ""},
 		"a twin without values":          {http.Header{name: {alice}, "X_account_id": nil}, "", ""},
-		"a key that is not canonical":    {http.Header{name: {alice}, "x-account-id": {bob}}, "", ""},
-		"only one that is not":           {http.Header{"x-account-id": {bob}}, "", ""},
+		"a key in another case":          {http.Header{name: {alice}, "x-account-id": {bob}}, "", ""},
+		"only a key in another case":     {http.Header{"x-account-id": {bob}}, "", ""},
 		"a cousin":                       {http.Header{name: {alice}, "X-Account-Ids": {bob}}, "", alice},
 	} {
 		t.Run(label, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestFromHeader_TakesOneFullMatch(t *testing.T) {
 	}
 }
 
-// A header with hyphens is the twin of a header with underscores.
+// For a header with underscores, the header with hyphens is the twin.
 func TestFromHeader_UnderscoreNameHasTwin(t *testing.T) {
 	find := fromHeader(t, "X_Account_Id", digits)
 	wantAccount(t, find, inbound(t, "X_account_id", alice), alice)
@@ -193,11 +193,11 @@ func TestFromHeader_ReportsFaults(t *testing.T) {
 func TestFromHeader_LeavesPatternUnchanged(t *testing.T) {
 	pattern := regexp.MustCompile(`1|12`)
 	fromHeader(t, "X-Account-Id", pattern)
-	check(t, "what it matches", pattern.FindString("12"), "1")
+	check(t, "the match", pattern.FindString("12"), "1")
 }
 
-// A client's own field, in any spelling, neither reaches the platform nor
-// selects an account.
+// A client's own field must not reach the platform or select an account, in any
+// spelling.
 func TestFromHeader_DropsForgedSpellings(t *testing.T) {
 	var seen http.Header
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })})
@@ -206,20 +206,20 @@ func TestFromHeader_DropsForgedSpellings(t *testing.T) {
 		header []string
 		status int
 	}{
-		"as configured":             {[]string{"X-Account-Id", alice}, http.StatusOK},
-		"in small letters":          {[]string{"x-account-id", alice}, http.StatusOK},
-		"named as hop-by-hop":       {[]string{"X-Account-Id", alice, "Connection", "X-Account-Id"}, http.StatusOK},
-		"with a twin":               {[]string{"X-Account-Id", alice, "X_Account_Id", bob}, http.StatusForbidden},
-		"with a hop-by-hop twin":    {[]string{"X-Account-Id", alice, "x_account-id", bob, "Connection", "x_account-id"}, http.StatusForbidden},
-		"twice":                     {[]string{"X-Account-Id", alice, "X-Account-Id", bob}, http.StatusForbidden},
-		"twice in different cases":  {[]string{"X-Account-Id", alice, "x-ACCOUNT-id", bob}, http.StatusForbidden},
-		"in a twin only":            {[]string{"X_ACCOUNT_ID", bob}, http.StatusForbidden},
-		"in a trailer that is none": {[]string{"Trailer", "X-Account-Id"}, http.StatusForbidden},
+		"as configured":            {[]string{"X-Account-Id", alice}, http.StatusOK},
+		"in small letters":         {[]string{"x-account-id", alice}, http.StatusOK},
+		"named as hop-by-hop":      {[]string{"X-Account-Id", alice, "Connection", "X-Account-Id"}, http.StatusOK},
+		"with a twin":              {[]string{"X-Account-Id", alice, "X_Account_Id", bob}, http.StatusForbidden},
+		"with a hop-by-hop twin":   {[]string{"X-Account-Id", alice, "x_account-id", bob, "Connection", "x_account-id"}, http.StatusForbidden},
+		"twice":                    {[]string{"X-Account-Id", alice, "X-Account-Id", bob}, http.StatusForbidden},
+		"twice in different cases": {[]string{"X-Account-Id", alice, "x-ACCOUNT-id", bob}, http.StatusForbidden},
+		"in a twin only":           {[]string{"X_ACCOUNT_ID", bob}, http.StatusForbidden},
+		"announced as a trailer":   {[]string{"Trailer", "X-Account-Id"}, http.StatusForbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen = nil
 			req := s.request(t, http.MethodGet, "/", nil)
-			for i := 0; i < len(test.header); i += 2 { // The name is not made canonical.
+			for i := 0; i < len(test.header); i += 2 { // Keeps the spelling of the name.
 				req.Header[test.header[i]] = append(req.Header[test.header[i]], test.header[i+1])
 			}
 			check(t, "status", s.send(t, req).status, test.status)
@@ -231,7 +231,7 @@ func TestFromHeader_DropsForgedSpellings(t *testing.T) {
 		})
 	}
 	if counts := p.Counts().Accounts[bob]; counts != (passporttest.AccountCounts{}) {
-		t.Errorf("a client has acted for another account: %+v", counts)
+		t.Errorf("a client acted for another account: %+v", counts)
 	}
 }
 

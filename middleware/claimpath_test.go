@@ -17,23 +17,23 @@ func TestJWTConfig_ClaimPathLeadsIntoObjects(t *testing.T) {
 		path   []string
 		want   string
 	}{
-		"one name":              {`{"account":"102681871"}`, []string{"account"}, alice},
-		"two names":             {`{"app":{"account":"102681871"}}`, []string{"app", "account"}, alice},
-		"a number":              {`{"app":{"account":102681871}}`, []string{"app", "account"}, alice},
-		"a number beyond 2^53":  {`{"app":{"account":9007199254740993}}`, []string{"app", "account"}, "9007199254740993"},
-		"a name that is a URL":  {`{"https://bank.example/app":{"a":{"b":"102681871"}}}`, []string{"https://bank.example/app", "a", "b"}, alice},
-		"a name with a dot":     {`{"app.account":"102681871"}`, []string{"app.account"}, alice},
-		"not a dot":             {`{"app":{"account":"102681871"}}`, []string{"app.account"}, ""},
-		"no object on the way":  {`{"app":"102681871"}`, []string{"app", "account"}, ""},
-		"a list on the way":     {`{"app":[{"account":"102681871"}]}`, []string{"app", "account"}, ""},
-		"null on the way":       {`{"app":null}`, []string{"app", "account"}, ""},
-		"nothing on the way":    {`{}`, []string{"app", "account"}, ""},
-		"nothing at the end":    {`{"app":{}}`, []string{"app", "account"}, ""},
-		"null at the end":       {`{"app":{"account":null}}`, []string{"app", "account"}, ""},
-		"an object at the end":  {`{"app":{"account":{"id":"102681871"}}}`, []string{"app", "account"}, ""},
-		"another's at the top":  {`{"account":"102681872","app":{}}`, []string{"app", "account"}, ""},
-		"another case":          {`{"App":{"account":"102681871"}}`, []string{"app", "account"}, ""},
-		"of an account elsewhe": {`{"app":{"account":"0102681871"}}`, []string{"app", "account"}, ""},
+		"one name":             {`{"account":"102681871"}`, []string{"account"}, alice},
+		"two names":            {`{"app":{"account":"102681871"}}`, []string{"app", "account"}, alice},
+		"a number":             {`{"app":{"account":102681871}}`, []string{"app", "account"}, alice},
+		"a number beyond 2^53": {`{"app":{"account":9007199254740993}}`, []string{"app", "account"}, "9007199254740993"},
+		"a name that is a URL": {`{"https://bank.example/app":{"a":{"b":"102681871"}}}`, []string{"https://bank.example/app", "a", "b"}, alice},
+		"a name with a dot":    {`{"app.account":"102681871"}`, []string{"app.account"}, alice},
+		"dot is not a path":    {`{"app":{"account":"102681871"}}`, []string{"app.account"}, ""},
+		"a string on the path": {`{"app":"102681871"}`, []string{"app", "account"}, ""},
+		"a list on the path":   {`{"app":[{"account":"102681871"}]}`, []string{"app", "account"}, ""},
+		"null on the path":     {`{"app":null}`, []string{"app", "account"}, ""},
+		"no claim on the path": {`{}`, []string{"app", "account"}, ""},
+		"no claim at the end":  {`{"app":{}}`, []string{"app", "account"}, ""},
+		"null at the end":      {`{"app":{"account":null}}`, []string{"app", "account"}, ""},
+		"an object at the end": {`{"app":{"account":{"id":"102681871"}}}`, []string{"app", "account"}, ""},
+		"another's at the top": {`{"account":"102681872","app":{}}`, []string{"app", "account"}, ""},
+		"another case":         {`{"App":{"account":"102681871"}}`, []string{"app", "account"}, ""},
+		"a leading zero":       {`{"app":{"account":"0102681871"}}`, []string{"app", "account"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var claims map[string]json.RawMessage
@@ -50,7 +50,7 @@ func TestJWTConfig_ClaimPathLeadsIntoObjects(t *testing.T) {
 			r := inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, all))
 			wantAccount(t, find, r, test.want)
 			if _, err := find(r); test.want == "" && errors.Is(err, middleware.ErrUnauthenticated) {
-				t.Error("an authenticated client is asked to authenticate")
+				t.Error("an authenticated client is told to authenticate")
 			}
 		})
 	}

@@ -22,16 +22,16 @@ import (
 // byHeader selects the account that the header field X-Account names.
 func byHeader(c *middleware.ProxyConfig) { c.Account, _ = middleware.FromHeader("X-Account", digits) }
 
-// keepConnections makes a service's client keep its connections.
+// keepConnections makes the client of a service keep its connections.
 func keepConnections(s *service) *service {
 	s.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 1000
 	return s
 }
 
 // Two thousand requests are for a hundred accounts. The token of each account
-// is revoked twice. Each time several requests meet the revoked token together,
-// while requests for the other accounts run. A token is never revoked during a
-// replay: the number of running requests then depends on the machine's speed.
+// is revoked twice. Each time, several requests meet the revoked token
+// together, while requests for other accounts run. A token is never revoked
+// during a replay, so that the result does not depend on the machine's speed.
 func TestNewProxy_OneIssuancePerRevocation(t *testing.T) {
 	const accounts, workers, each = 100, 4, 6
 	p := newPlatformFor(t, passporttest.NewServer(t, passporttest.Config{}), tokensource.Config{IssueTimeout: time.Minute})
@@ -84,8 +84,7 @@ func TestNewProxy_OneIssuancePerRevocation(t *testing.T) {
 }
 
 // A thousand requests meet a token endpoint that is down. The test runs in
-// bubbles, so that the machine's speed does not matter: on a slow machine, an
-// issuance would time out before it fails.
+// bubbles: on a slow machine, a real issuance would time out before it fails.
 func TestNewProxy_AnswersBurstDuringOutage(t *testing.T) {
 	for _, test := range []struct {
 		fault    passporttest.Fault
@@ -115,13 +114,13 @@ func TestNewProxy_AnswersBurstDuringOutage(t *testing.T) {
 	}
 }
 
-// A thousand requests come within a second of bubble time, for one account or
-// for a thousand.
+// A thousand requests arrive within a second of bubble time. They are for one
+// account or for a thousand accounts.
 func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 	for _, test := range []struct {
 		fault           passporttest.Fault
 		accounts, calls int
-		spread          time.Duration // over which the requests come
+		spread          time.Duration // time over which the requests arrive
 		status          int
 	}{
 		{passporttest.Status(http.StatusInternalServerError), 1, 3, 0, http.StatusBadGateway},
@@ -173,7 +172,7 @@ func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 					t.Errorf("%d calls in the first second, want at most %d", calls, test.calls)
 				}
 				running.Wait()
-				time.Sleep(time.Minute) // Issuances end by themselves.
+				time.Sleep(time.Minute) // All issuances end.
 			})
 		})
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A trackedHandler records how a handler ended, and its log.
+// A trackedHandler records its log and the way in which a handler ended.
 type trackedHandler struct {
 	http.Handler
 
@@ -70,15 +70,15 @@ func TestIssuance_SurvivesClientDisconnect(t *testing.T) {
 	second := make(chan reply)
 	go func() {
 		r, err := s.try(s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil))
-		check(t, "error of the one who stays", err, nil)
+		check(t, "error of the client that stays", err, nil)
 		second <- r
 	}()
 	await(t, waiting)
 	leave()
-	check(t, "the one who leaves", errors.Is(await(t, first), context.Canceled), true)
+	check(t, "error of the client that leaves", errors.Is(await(t, first), context.Canceled), true)
 	check(t, "how its handler ended", await(t, proxy.ended), any(http.ErrAbortHandler))
 	close(ready)
-	check(t, "status of the one who stays", await(t, second).status, http.StatusOK)
+	check(t, "status of the client that stays", await(t, second).status, http.StatusOK)
 	check(t, "tokens issued", p.Counts().Issued, 1)
 	check(t, "log", logged.String(), "")
 }
@@ -87,11 +87,11 @@ func TestNewProxy_ClientDisconnectCancels(t *testing.T) {
 	began, left := make(chan struct{}), make(chan struct{})
 	for name, begin := range map[string]func(http.ResponseWriter){
 		"before the answer": func(http.ResponseWriter) {},
-		"in the middle of it": func(w http.ResponseWriter) {
+		"in the middle of the answer": func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, "half")
 			_ = http.NewResponseController(w).Flush()
 		},
-		"in the middle of its length": func(w http.ResponseWriter) {
+		"in the middle of a known length": func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "100000")
 			_, _ = w.Write(make([]byte, 50_000))
 			_ = http.NewResponseController(w).Flush()
@@ -102,7 +102,7 @@ func TestNewProxy_ClientDisconnectCancels(t *testing.T) {
 				if r.URL.Path == "/quick" {
 					return
 				}
-				_, _ = io.Copy(io.Discard, r.Body) // net/http watches the connection only after the body was read.
+				_, _ = io.Copy(io.Discard, r.Body) // net/http watches the connection only after it has read the body.
 				begin(w)
 				began <- struct{}{}
 				<-r.Context().Done()
@@ -120,9 +120,9 @@ func TestNewProxy_ClientDisconnectCancels(t *testing.T) {
 			await(t, began)
 			leave()
 			check(t, "an error", await(t, answered) != nil, true)
-			await(t, left) // The platform sees that the client has gone.
+			await(t, left) // The platform sees that the client has left.
 			await(t, proxy.ended)
-			check(t, "status of another", s.get(t, "/quick").status, http.StatusOK)
+			check(t, "status of another request", s.get(t, "/quick").status, http.StatusOK)
 			check(t, "tokens issued", p.Counts().Issued, 1)
 			check(t, "log", logged.String(), "")
 		})
@@ -142,7 +142,7 @@ func TestNewProxy_TruncatedResponseStaysSo(t *testing.T) {
 	check(t, "error", errors.Is(err, io.ErrUnexpectedEOF), true)
 	check(t, "log", logged.String() != "", true)
 
-	// The log has no other line.
+	// The log has no further lines.
 	quiet := serve(t, p.proxy(t))
 	_, err = quiet.try(quiet.request(t, http.MethodGet, "/", nil))
 	check(t, "error", errors.Is(err, io.ErrUnexpectedEOF), true)

@@ -19,8 +19,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A handler of the program, on the standard mux. Its requests to the platform
-// act for the account that the program's authentication has found.
+// A handler sends requests to the platform for the account that the program's
+// authentication has found. It uses the standard mux.
 func ExampleMiddleware_Wrap() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()
@@ -49,8 +49,8 @@ func ExampleMiddleware_Wrap() {
 	// 200 OK {"account_id":102681871,"status":"NORMAL"}
 }
 
-// A reverse proxy for a mobile app, whose requests have a JWT of the program's
-// own login.
+// A reverse proxy serves a mobile app. The app's requests carry a JWT from the
+// program's own login.
 func ExampleNewProxy() {
 	pismo, source := startFakeServer()
 	defer pismo.Close()
@@ -58,7 +58,7 @@ func ExampleNewProxy() {
 	authenticated, _ := transport.New(transport.Config{Source: source, Hosts: []string{pismo.Host()}})
 	defer authenticated.CloseIdleConnections()
 	target, _ := url.Parse(pismo.URL())
-	key := []byte("a secret that the login and the proxy share")
+	key := []byte("the secret of the login and the proxy")
 	account, err := middleware.FromJWT(middleware.JWTConfig{
 		Algorithms: []string{"HS256"},
 		Key:        func(*jwt.Token) (any, error) { return key, nil },
@@ -90,8 +90,8 @@ func ExampleNewProxy() {
 	// 401 Unauthorized {"type":"https://github.com/pismoauth/pismoauth/blob/main/docs/errors.md#unauthenticated","title":"Unauthorized","status":401,"detail":"The request does not carry valid credentials."}
 }
 
-// A program behind a gateway that sets a header field, and removes the field
-// from requests of clients.
+// A gateway in front of the program sets a header field, and removes that field
+// from clients' requests.
 func ExampleFromHeader() {
 	account, err := middleware.FromHeader("X-Verified-Account", regexp.MustCompile(`[0-9]{1,19}`))
 	if err != nil {
@@ -163,7 +163,7 @@ func startFakeServer() (*passporttest.Server, *tokensource.Source) {
 	return pismo, source
 }
 
-// authenticate takes the place of the program's own authentication.
+// authenticate stands for the program's own authentication.
 func authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		account, _ := tokensource.ParseAccountID("102681871") // The account of the session.

@@ -16,7 +16,7 @@ import (
 )
 
 // A proxy behind Wrap removes the fields that Connection names (RFC 9110,
-// section 7.6.1). A client must not make it remove the program's token.
+// section 7.6.1). A client must not use this to remove the program's token.
 func TestWrap_ConnectionDoesNotTakeTheToken(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
@@ -49,9 +49,9 @@ func TestWrap_ConnectionDoesNotTakeTheToken(t *testing.T) {
 		check(t, fields+": Authorization", len(h["Authorization"]), 1)
 		check(t, fields+": theirs", strings.Contains(fmt.Sprint(h), "theirs"), false)
 		if strings.Contains(fields, "X-Hop") {
-			check(t, fields+": what else Connection names", h.Get("X-Hop"), "")
+			check(t, fields+": a field that Connection names", h.Get("X-Hop"), "")
 		} else {
-			check(t, fields+": what it does not name", h.Get("X-Hop"), "1")
+			check(t, fields+": a field that Connection does not name", h.Get("X-Hop"), "1")
 		}
 	}
 	for reason, n := range p.Counts().Refused {
@@ -69,7 +69,7 @@ func TestAdmit_LeavesTheClientsConnectionAlone(t *testing.T) {
 		"authorization":           "",
 	} {
 		r := inbound(t, "Connection", value)
-		uncanonical := strings.ToLower("Connection") // A program can put a name into the map that is not canonical.
+		uncanonical := strings.ToLower("Connection") // A program can store a non-canonical name.
 		r.Header[uncanonical] = []string{"Authorization"}
 		out, _, err := m.Admit(r)
 		check(t, "error", err, nil)
@@ -79,8 +79,8 @@ func TestAdmit_LeavesTheClientsConnectionAlone(t *testing.T) {
 	}
 }
 
-// Authorization is not allowed in a trailer (RFC 9110, section 6.5.1), but a
-// server may read it there.
+// RFC 9110, section 6.5.1, does not allow Authorization in a trailer. A server
+// may read it there.
 func TestAdmit_DropsAuthorizationTrailer(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	m := newMiddleware(t, middleware.Config{Source: p.source, Account: middleware.FixedAccount(acct(t, alice))})
@@ -91,7 +91,7 @@ func TestAdmit_DropsAuthorizationTrailer(t *testing.T) {
 	check(t, "trailers", strings.Join(slices.Sorted(maps.Keys(out.Trailer)), " "), "X-Digest")
 	check(t, "the client's", len(r.Trailer), 3)
 
-	// The trailer of a request is complete when its body has been read.
+	// The trailer of a request is complete after its body is read.
 	s := serve(t, m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, r.Trailer.Get("X-Digest"))
@@ -100,8 +100,8 @@ func TestAdmit_DropsAuthorizationTrailer(t *testing.T) {
 	check(t, "trailer", readReply(t, in).body, "abc")
 }
 
-// A program behind the platform's gateway may not distinguish underscores from
-// hyphens, and take such a field for a field that the proxy sets or removes.
+// A program behind the platform's gateway may treat underscores and hyphens
+// alike. It could take such a field for a field that the proxy sets or removes.
 func TestNewProxy_DropsTheTwinsOfFields(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -145,7 +145,7 @@ func TestNewProxy_DropsTheTwinsOfFields(t *testing.T) {
 		text := fmt.Sprint(name, values)
 		for _, claim := range []string{"6.6.6.6", "evil", "666", "admin"} {
 			if strings.Contains(text, claim) {
-				t.Errorf("the platform has got %s", text)
+				t.Errorf("the platform got %s", text)
 			}
 		}
 	}
@@ -178,7 +178,7 @@ func TestNewProxy_DropsClaimsFromTheTrailer(t *testing.T) {
 	check(t, "trailers", fmt.Sprint(await(t, seen)), "map[X-Digest:[theirs]]")
 }
 
-// A ReverseProxy copies the names of trailers, and never learns their values.
+// A ReverseProxy copies the names of trailers, and does not get their values.
 func TestNewProxy_PassesRequestTrailers(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -194,7 +194,7 @@ func TestNewProxy_PassesRequestTrailers(t *testing.T) {
 	}
 }
 
-// Rewrite sees the client's own fields, and may pass them on.
+// Rewrite gets the client's own fields, and may pass them on.
 func TestRewrite_SeesClientFields(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("X-Forwarded-For") })
@@ -207,8 +207,8 @@ func TestRewrite_SeesClientFields(t *testing.T) {
 	check(t, "X-Forwarded-For", await(t, seen), "10.0.0.1, 127.0.0.1")
 }
 
-// A client that speaks HTTP/2 through an upgraded connection chooses the target
-// of every further request (RFC 9113, section 3.1, has withdrawn h2c upgrades).
+// A client with HTTP/2 over an upgraded connection chooses the target of every
+// further request (RFC 9113, section 3.1, has withdrawn h2c upgrades).
 func TestNewProxy_DropsTunnelUpgrades(t *testing.T) {
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s|%s|%s", r.Header.Get("Upgrade"), r.Header.Get("Connection"), r.Header.Get("Http2-Settings"))

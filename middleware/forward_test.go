@@ -24,7 +24,7 @@ func TestNewProxy_FlushesResponse(t *testing.T) {
 					fmt.Fprintf(w, "data: %d\n", i)
 					_ = http.NewResponseController(w).Flush()
 					select {
-					case <-next: // The client has read the chunk.
+					case <-next: // The client read the chunk.
 					case <-r.Context().Done():
 						return
 					}
@@ -123,7 +123,7 @@ func TestNewProxy_DropsForwardedFields(t *testing.T) {
 				check(t, name, strings.Join(h[http.CanonicalHeaderKey(name)], ", "), want)
 			}
 			check(t, "Authorization", len(h["Authorization"]), 1)
-			check(t, "theirs in it", strings.Contains(fmt.Sprint(h), "theirs"), false)
+			check(t, "the header has forged addresses", strings.Contains(fmt.Sprint(h), "theirs"), false)
 		})
 	}
 	for reason, n := range p.Counts().Refused {
@@ -134,7 +134,7 @@ func TestNewProxy_DropsForwardedFields(t *testing.T) {
 // The request line must not send a token to another host.
 func TestNewProxy_RequestLineKeepsTarget(t *testing.T) {
 	elsewhere := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		t.Errorf("a request has been led elsewhere, with %v", r.Header["Authorization"])
+		t.Errorf("a request reached another host, with %v", r.Header["Authorization"])
 	}))
 	evil := elsewhere.Listener.Addr().String()
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Host", r.Host) })
@@ -161,11 +161,11 @@ func TestNewProxy_RequestLineKeepsTarget(t *testing.T) {
 }
 
 func TestRewrite_SendsNoTokenElsewhere(t *testing.T) {
-	elsewhere := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request has been led elsewhere") }))
+	elsewhere := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request reached another host") }))
 	p := newPlatform(t, passporttest.Config{})
 	for name, rewrite := range map[string]func(*httputil.ProxyRequest){
 		"to another host":         func(r *httputil.ProxyRequest) { r.SetURL(parseURL(t, elsewhere.URL)) },
-		"to a host in the clear":  func(r *httputil.ProxyRequest) { r.SetURL(parseURL(t, "http://sandbox.pismolabs.io")) },
+		"to a host without TLS":   func(r *httputil.ProxyRequest) { r.SetURL(parseURL(t, "http://sandbox.pismolabs.io")) },
 		"with its own token":      func(r *httputil.ProxyRequest) { r.Out.Header.Set("Authorization", "Bearer theirs") },
 		"with the client's token": func(r *httputil.ProxyRequest) { r.Out.Header["authorization"] = []string{"Bearer theirs"} },
 		"without an account": func(r *httputil.ProxyRequest) {

@@ -12,8 +12,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// What fails while the body is read is the client's failure, and must not look
-// like the platform's.
+// An error while the client's body is read is the client's failure. It must not
+// look like a failure of the platform.
 func TestNewProxy_UnreadableBodyIsClientError(t *testing.T) {
 	for _, path := range []string{"/v1/payments", "/v1/uploads"} {
 		p := newPlatform(t, passporttest.Config{})
@@ -27,9 +27,9 @@ func TestNewProxy_UnreadableBodyIsClientError(t *testing.T) {
 			status int
 			name   string
 		}{
-			"a chunk that is none": {"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzzz\r\n", http.StatusBadRequest, "body-unreadable"},
-			"too large":            {"Content-Length: 200000\r\n\r\n" + strings.Repeat("x", 200_000), http.StatusRequestEntityTooLarge, "body-too-large"},
-			"too large in chunks":  {"Transfer-Encoding: chunked\r\n\r\n30d40\r\n" + strings.Repeat("x", 200_000) + "\r\n0\r\n\r\n", http.StatusRequestEntityTooLarge, "body-too-large"},
+			"an invalid chunk":    {"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzzz\r\n", http.StatusBadRequest, "body-unreadable"},
+			"too large":           {"Content-Length: 200000\r\n\r\n" + strings.Repeat("x", 200_000), http.StatusRequestEntityTooLarge, "body-too-large"},
+			"too large in chunks": {"Transfer-Encoding: chunked\r\n\r\n30d40\r\n" + strings.Repeat("x", 200_000) + "\r\n0\r\n\r\n", http.StatusRequestEntityTooLarge, "body-too-large"},
 		} {
 			t.Run(path+"/"+name, func(t *testing.T) {
 				_, in := s.dial(t, "POST "+path+" HTTP/1.1\r\nHost: proxy\r\n"+test.send)
@@ -43,12 +43,12 @@ func TestNewProxy_UnreadableBodyIsClientError(t *testing.T) {
 			})
 		}
 		for _, d := range p.Deliveries() {
-			t.Errorf("a part was taken for the whole: %+v", d)
+			t.Errorf("a partial body counts as complete: %+v", d)
 		}
 	}
 }
 
-// withReadTimeout has a client take no longer than a moment for its body.
+// withReadTimeout sets a short time limit for a client's body.
 func withReadTimeout(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(50 * time.Millisecond))
@@ -56,14 +56,14 @@ func withReadTimeout(handler http.Handler) http.Handler {
 	})
 }
 
-// net/http cancels the context of a client that it has lost patience with: the
-// client still reads, and must not read that all is well.
+// net/http cancels the context of a client that is too slow. That client still
+// reads the answer, which must not be a success.
 func TestNewProxy_SlowClientGetsNoSuccess(t *testing.T) {
 	for name, send := range map[string]string{
-		"a short body":      "Content-Length: 10\r\n\r\nhello",
-		"a long body":       "Content-Length: 1000000\r\n\r\nhello",
-		"a body in chunks":  "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-		"nothing of a body": "Content-Length: 10\r\n\r\n",
+		"a short body":     "Content-Length: 10\r\n\r\nhello",
+		"a long body":      "Content-Length: 1000000\r\n\r\nhello",
+		"a body in chunks": "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+		"none of a body":   "Content-Length: 10\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
@@ -89,7 +89,7 @@ func TestNewProxy_SlowHTTP2ClientGets408(t *testing.T) {
 	check(t, "uploads", len(p.Deliveries()), 0)
 }
 
-// A client that leaves in the middle of its body has paid nothing.
+// A client leaves in the middle of its body. The payment must not be executed.
 func TestNewProxy_PartialBodyIsNotDelivered(t *testing.T) {
 	for name, send := range map[string]string{
 		"a short body":     "Content-Length: 10\r\n\r\nhello",

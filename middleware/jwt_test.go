@@ -58,14 +58,14 @@ func TestFromJWT_RequiresOneBearerToken(t *testing.T) {
 	for name, values := range map[string][]string{
 		"none":             nil,
 		"no value":         {},
-		"an empty value":   {""},
+		"an empty field":   {""},
 		"only a scheme":    {"Bearer"},
-		"only its space":   {"Bearer "},
+		"scheme and space": {"Bearer "},
 		"no scheme":        {good},
 		"no space":         {"Bearer" + good},
 		"only spaces":      {"Bearer    "},
 		"a space in front": {" Bearer " + good},
-		"more after it":    {"Bearer " + good + " x"},
+		"text after it":    {"Bearer " + good + " x"},
 		"a tab after it":   {"Bearer \t" + good},
 		"a wide space":     {"Bearer \u00a0" + good},
 		"Basic":            {"Basic " + good},
@@ -74,7 +74,7 @@ func TestFromJWT_RequiresOneBearerToken(t *testing.T) {
 		"a tab":            {"Bearer\t" + good},
 		"two":              {"Bearer " + good, "Bearer " + good},
 		"another first":    {"Basic dTpw", "Bearer " + good},
-		"another after it": {"Bearer " + good, "Basic dTpw"},
+		"a second field":   {"Bearer " + good, "Basic dTpw"},
 		"a parameter":      {`Bearer token="` + good + `"`},
 	} {
 		t.Run(name, func(t *testing.T) { wantUnauthenticated(t, find, values...) })
@@ -103,7 +103,7 @@ func TestFromJWT_InvalidAccountIsForbidden(t *testing.T) {
 		"an object":                {`{"id":"102681871"}`, ""},
 		"a boolean":                {`true`, ""},
 		"digits of another script": {`"\u0661"`, ""},
-		"a NUL after it":           {`"102681871\u0000"`, ""},
+		"a NUL at the end":         {`"102681871\u0000"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := sign(t, jwt.SigningMethodHS256, hmacKey, goodClaims(with(jwtClaim, json.RawMessage(test.claim))))
@@ -150,7 +150,7 @@ func TestJWTConfig_OptionsMayAddLeeway(t *testing.T) {
 	wantAccount(t, fromJWT(t, config), inbound(t, "Authorization", "Bearer "+token), alice)
 }
 
-// An unset variable holds the empty secret, which everybody knows.
+// An unset variable gives an empty secret, which everyone knows.
 func TestJWTConfig_EmptyKeyVerifiesNothing(t *testing.T) {
 	forged := "Bearer " + sign(t, jwt.SigningMethodHS256, []byte{}, goodClaims())
 	for name, key := range map[string]any{
@@ -187,10 +187,10 @@ func TestFromJWT_ClientReachesOnlyItsAccount(t *testing.T) {
 		for _, account := range []string{alice, bob} {
 			r := s.get(t, "/v1/accounts/"+account, "Authorization", token(client))
 			if client == account {
-				check(t, "status of one's own", r.status, http.StatusOK)
+				check(t, "status of its own account", r.status, http.StatusOK)
 				check(t, "body", r.body, `{"account_id":`+account+`,"status":"NORMAL"}`)
 			} else {
-				check(t, "status of another's", r.status, http.StatusUnauthorized)
+				check(t, "status of another account", r.status, http.StatusUnauthorized)
 				check(t, "another's data", strings.Contains(r.body, "NORMAL"), false)
 			}
 		}

@@ -25,20 +25,20 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A temporary is an error with a method Temporary, as some database clients
-// have.
+// A temporary is an error with a method Temporary, like those of some database
+// clients.
 type temporary bool
 
 func (t temporary) Error() string   { return "temporary" }
 func (t temporary) Temporary() bool { return bool(t) }
 
-// The outage of a key server must not log clients out: after a 401, all clients
-// would drop their tokens at once.
+// The outage of a key server must not log clients out. All clients would drop
+// their tokens after a 401.
 func TestJWTConfig_KeyOutagesAre503(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	for name, outage := range map[string]error{
 		"as said":                 middleware.ErrVerifierUnavailable,
-		"as said, with a cause":   errors.Join(errors.New("status 503"), middleware.ErrVerifierUnavailable),
+		"with its cause":          errors.Join(errors.New("status 503"), middleware.ErrVerifierUnavailable),
 		"as said, wrapped":        fmt.Errorf("keys: %w: status 503", middleware.ErrVerifierUnavailable),
 		"connection refused":      refused,
 		"in an http.Client":       &url.Error{Op: "Get", URL: "https://login.example/keys", Err: refused},
@@ -79,19 +79,19 @@ func TestJWTConfig_KeyOutagesAre503(t *testing.T) {
 	}
 }
 
-// A client chooses the key id of its token. It must not be able to make this
-// server answer 503: a load balancer would take the server out of rotation.
+// A client chooses the key id of its token. It must not be able to cause a 503,
+// because a load balancer would then take the server out of rotation.
 func TestJWTConfig_KeyVerdictsAre401(t *testing.T) {
 	_, unparsed := url.Parse("https://" + strings.Repeat("%", 3) + "/")
 	for name, verdict := range map[string]error{
 		"an unknown key id":      errors.New("unknown kid"),
 		"of keyfunc":             fmt.Errorf("failed keyfunc: %w", errors.Join(errors.New("key not found"), errors.New("failed"))),
 		"unauthenticated":        middleware.ErrUnauthenticated,
-		"that, with an outage":   errors.Join(context.DeadlineExceeded, middleware.ErrUnauthenticated),
+		"with an outage":         errors.Join(context.DeadlineExceeded, middleware.ErrUnauthenticated),
 		"an algorithm":           fmt.Errorf("unexpected signing method: %v", "HS256"),
 		"of the parser":          jwt.ErrTokenUnverifiable,
 		"no file of that name":   &fs.PathError{Op: "open", Path: "/keys/none.pem", Err: syscall.ENOENT},
-		"a URL of the token's":   unparsed,
+		"a URL in the token":     unparsed,
 		"permanent":              temporary(false),
 		"a faulty configuration": &tokensource.ConfigError{Field: "field", Reason: "reason"},
 	} {
@@ -108,12 +108,12 @@ func TestJWTConfig_KeyVerdictsAre401(t *testing.T) {
 	}
 }
 
-// Key is not called for a token that is invalid with any key, so that an outage
-// does not change the answer.
+// Key is not called for a token that is invalid with every key. An outage of
+// the keys then does not change the answer.
 func TestJWTConfig_KeyIsNotAskedForRubbish(t *testing.T) {
 	config := jwtConfig(jwt.SigningMethodRS256, nil)
 	config.Key = func(*jwt.Token) (any, error) {
-		t.Error("a key was asked for")
+		t.Error("Key was called")
 		return nil, middleware.ErrVerifierUnavailable
 	}
 	find := fromJWT(t, config)
@@ -123,8 +123,8 @@ func TestJWTConfig_KeyIsNotAskedForRubbish(t *testing.T) {
 	wantUnauthenticated(t, find, "Bearer "+sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, goodClaims()))
 }
 
-// A map of keys returns nil for an unknown key id. With some methods, verifying
-// with a nil key panics.
+// A map of keys returns nil for an unknown key id. Some methods panic when they
+// verify with a nil key.
 func TestJWTConfig_NilKeysVerifyNothing(t *testing.T) {
 	token := sign(t, jwt.SigningMethodRS256, rsaKey(), goodClaims())
 	for _, key := range []any{

@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// rsaKey is a key pair for all tests: it takes a while to make one.
+// rsaKey is a key pair for all tests, because making a key is slow.
 var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -23,10 +23,10 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-// hmacKey is a secret of full length.
+// hmacKey is a secret of sufficient length.
 var hmacKey = []byte("0123456789abcdef0123456789abcdef")
 
-// jwtConfig is a configuration that lacks nothing.
+// jwtConfig is a valid configuration.
 func jwtConfig(method jwt.SigningMethod, key any) middleware.JWTConfig {
 	return middleware.JWTConfig{
 		Algorithms: []string{method.Alg()},
@@ -37,7 +37,7 @@ func jwtConfig(method jwt.SigningMethod, key any) middleware.JWTConfig {
 	}
 }
 
-// goodClaims are those of a token that is accepted, but for what edits change.
+// goodClaims returns the claims of a valid token, changed by edits.
 func goodClaims(edits ...func(jwt.MapClaims)) jwt.MapClaims {
 	claims := jwt.MapClaims{
 		"iss":    jwtIssuer,
@@ -81,13 +81,13 @@ func fromJWT(tb testing.TB, config middleware.JWTConfig) middleware.AccountFunc 
 }
 
 // wantUnauthenticated checks that a request with these values of Authorization
-// is not let in.
+// is refused.
 func wantUnauthenticated(t *testing.T, find middleware.AccountFunc, authorization ...string) {
 	t.Helper()
 	r := inbound(t)
 	r.Header["Authorization"] = authorization
 	account, err := find(r)
 	if !errors.Is(err, middleware.ErrUnauthenticated) || account != (tokensource.Account{}) {
-		t.Errorf("got account %q and error %v, want it unauthenticated", account.ID(), err)
+		t.Errorf("got account %q and error %v, want ErrUnauthenticated", account.ID(), err)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// The sentinels must not show anywhere. They stand in the credentials and in
-// the token endpoint's answers.
+// The sentinels must not appear in any output. They are in the credentials and
+// in the token endpoint's answers.
 const (
 	leakedKey    = "SENTINELKEY"
 	leakedSecret = "SENTINELSECRET"
@@ -40,8 +40,8 @@ func prints(v any) string {
 	return all.String()
 }
 
-// The test takes every path of a request, and checks the output for the client,
-// the log and the error handler.
+// The test covers every path of a request. It checks what the client, the log
+// and the error handler get.
 func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	var (
 		mu     sync.Mutex
@@ -103,7 +103,7 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	visit := func(token string, paths ...string) {
 		for _, path := range paths {
 			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodTrace} {
-				// Reading an answer that breaks off fails.
+				// The read fails if the answer breaks off.
 				r, err := s.try(s.request(t, method, path, strings.NewReader("payment"), "Authorization", "Bearer "+token))
 				fmt.Fprintln(&answers, r, err)
 			}
@@ -113,7 +113,7 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 	visit(expired, "/wrapped", "/")
 	fake.RevokeAll()
 	fake.FailAlways(passporttest.Body(http.StatusUnauthorized, "application/json", `{"message":"`+leakedAnswer+`"}`))
-	visit(theirs, "/refused", "/", "/wrapped", "/readyz") // The token is refused, and there is no renewal.
+	visit(theirs, "/refused", "/", "/wrapped", "/readyz") // The token is refused, and its renewal fails.
 	visit(others, "/refused", "/", "/wrapped")            // There is no token.
 
 	for name, text := range map[string]string{
@@ -136,6 +136,6 @@ func TestMiddleware_ShowsNoSecret(t *testing.T) {
 		}
 	}
 	check(t, "the platform's address in an answer", strings.Contains(answers.String(), fake.Host()), false)
-	check(t, "tokens were seen", len(tokens) > 1, true)
-	check(t, "something was logged", logged.String() != "", true)
+	check(t, "the platform got several tokens", len(tokens) > 1, true)
+	check(t, "the log has lines", logged.String() != "", true)
 }

@@ -23,8 +23,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An outage makes one line at its beginning and one at its end, for any number
-// of requests, and even if single requests succeed in between.
+// An outage makes one line at its beginning and one line at its end. This holds
+// for any number of requests, even if some succeed in between.
 func TestLogger_LogsStateChangesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
@@ -72,8 +72,8 @@ func TestLogger_LogsStateChangesOnce(t *testing.T) {
 	})
 }
 
-// Each kind of failure has its own lines: the end of one kind is not the end of
-// another.
+// Each kind of failure has its own lines. The end of one kind does not end
+// another kind.
 func TestLogger_KindsAreIndependent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
@@ -114,7 +114,7 @@ func TestLogger_NamesMisconfiguration(t *testing.T) {
 	for range 3 {
 		for _, failure = range []error{
 			transport.ErrHostNotListed,
-			fmt.Errorf("of another layer: %w", transport.ErrAuthorizationPresent),
+			fmt.Errorf("another layer: %w", transport.ErrAuthorizationPresent),
 			&tokensource.ConfigError{Field: "Config.Field", Reason: "is not set"},
 			tokensource.NewError(tokensource.ErrMisconfigured, nil),
 		} {
@@ -130,7 +130,8 @@ func TestLogger_NamesMisconfiguration(t *testing.T) {
 	}
 }
 
-// The number of remembered failures is bounded, and so is the number of lines.
+// The number of remembered failures is bounded, and so is the number of log
+// lines.
 func TestLogger_BoundsDistinctFailures(t *testing.T) {
 	n := 0
 	proxy, logged := proxyOver(t, func(*http.Request) (*http.Response, error) {
@@ -143,7 +144,7 @@ func TestLogger_BoundsDistinctFailures(t *testing.T) {
 	check(t, "few lines", len(logged.lines()) < 100, true)
 
 	proxy, logged = proxyOver(t, func(*http.Request) (*http.Response, error) {
-		n++ // Texts of the package net hold a port, which changes.
+		n++ // Error texts of package net contain a port, which changes.
 		return nil, &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: n}, Err: syscall.ECONNRESET}
 	})
 	for range 1000 {
@@ -152,12 +153,12 @@ func TestLogger_BoundsDistinctFailures(t *testing.T) {
 	check(t, "lines", len(logged.lines()), 1)
 }
 
-// Mistakes of clients are not logged: otherwise clients could fill the log.
+// Mistakes of clients are not logged. Otherwise clients could fill the log.
 func TestLogger_IgnoresClientFailures(t *testing.T) {
 	for name, account := range map[string]middleware.AccountFunc{
 		"unauthenticated": denyingAccount(middleware.ErrUnauthenticated),
 		"forbidden":       denyingAccount(middleware.ErrForbidden),
-		"of the user's":   denyingAccount(errors.New("no")),
+		"of the user":     denyingAccount(errors.New("no")),
 		"nobody":          func(*http.Request) (tokensource.Account, error) { return tokensource.Account{}, nil },
 	} {
 		proxy, logged := proxyOver(t, answeringBase, func(c *middleware.ProxyConfig) { c.Account = account })
@@ -187,7 +188,7 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// Errors of other packages may hold accounts and tokens.
+// Errors of other packages may contain accounts and tokens.
 func TestLogger_HidesRequest(t *testing.T) {
 	secret := errors.New("SENTINELTOKEN of " + alice)
 	for _, failure := range []error{
@@ -254,7 +255,7 @@ func TestLogger_LogsBesideErrorHandler(t *testing.T) {
 	check(t, "log", summary(logged), "WARN requests fail rate_limited")
 	line := logged.lines()[0]
 	check(t, "answered", line["answered"], any(float64(503)))
-	check(t, "how long to wait", strings.Contains(fmt.Sprint(line["error"]), "retry after"), false)
+	check(t, "the time to wait", strings.Contains(fmt.Sprint(line["error"]), "retry after"), false)
 }
 
 func TestLogger_LogsBrokenResponses(t *testing.T) {

@@ -41,7 +41,7 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 			_, err := middleware.NewProxy(middleware.ProxyConfig{Transport: secure, Target: parseURL(t, "https://sandbox.pismolabs.io.example"), Account: account})
 			return err
 		}, []string{"ProxyConfig.Target"}},
-		{"proxy in the clear", func() error {
+		{"proxy without TLS", func() error {
 			_, err := middleware.NewProxy(middleware.ProxyConfig{Transport: secure, Target: parseURL(t, "http://sandbox.pismolabs.io")})
 			return err
 		}, []string{"ProxyConfig.Account", "ProxyConfig.Target"}},
@@ -78,7 +78,7 @@ func TestWrap_SetsAccountAndToken(t *testing.T) {
 	check(t, "status", call(handler, inbound(t)).status, http.StatusNoContent)
 }
 
-// A handler that uses the transport acts for its client without further code.
+// A handler with the transport acts for its client without further code.
 func TestWrap_TransportUsesContextAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	client := &http.Client{Transport: p.transport}
@@ -103,7 +103,7 @@ func TestWrap_TransportUsesContextAccount(t *testing.T) {
 	check(t, "requests for the account", p.Counts().Accounts[alice].Accepted, 1)
 }
 
-// forward returns a handler that forwards a request with its header.
+// forward returns a handler that forwards the request with its header.
 func forward(t *testing.T, rt http.RoundTripper, to *url.URL, edit func(*http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		out := r.Clone(r.Context())
@@ -125,12 +125,12 @@ func forward(t *testing.T, rt http.RoundTripper, to *url.URL, edit func(*http.Re
 
 func TestTransport_ReplacesForwardedToken(t *testing.T) {
 	for name, edit := range map[string]func(p *fakePlatform, out *http.Request){
-		"as it came":         func(*fakePlatform, *http.Request) {},
-		"revoked on the way": func(p *fakePlatform, _ *http.Request) { p.RevokeAll() },
-		"of a child context": func(_ *fakePlatform, out *http.Request) { *out = *out.WithContext(childContext(out.Context())) },
-		"without its header": func(_ *fakePlatform, out *http.Request) { out.Header.Del("Authorization") },
-		"with an empty one":  func(_ *fakePlatform, out *http.Request) { out.Header["Authorization"] = nil },
-		"in another form":    func(_ *fakePlatform, out *http.Request) { out.Header["authorization"] = []string{"Bearer forged"} },
+		"unchanged":           func(*fakePlatform, *http.Request) {},
+		"revoked in flight":   func(p *fakePlatform, _ *http.Request) { p.RevokeAll() },
+		"of a child context":  func(_ *fakePlatform, out *http.Request) { *out = *out.WithContext(childContext(out.Context())) },
+		"without its header":  func(_ *fakePlatform, out *http.Request) { out.Header.Del("Authorization") },
+		"with an empty field": func(_ *fakePlatform, out *http.Request) { out.Header["Authorization"] = nil },
+		"in another form":     func(_ *fakePlatform, out *http.Request) { out.Header["authorization"] = []string{"Bearer forged"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
@@ -146,9 +146,9 @@ func childContext(ctx context.Context) context.Context {
 
 func TestTransport_RefusesForgedAuthorization(t *testing.T) {
 	for name, edit := range map[string]func(http.Header){
-		"another":           func(h http.Header) { h.Set("Authorization", "Bearer forged") },
-		"another beside it": func(h http.Header) { h.Add("Authorization", "Bearer forged") },
-		"another scheme":    func(h http.Header) { h.Set("Authorization", "Basic Zm9yZ2Vk") },
+		"another":        func(h http.Header) { h.Set("Authorization", "Bearer forged") },
+		"a second value": func(h http.Header) { h.Add("Authorization", "Bearer forged") },
+		"another scheme": func(h http.Header) { h.Set("Authorization", "Basic Zm9yZ2Vk") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})
@@ -240,6 +240,6 @@ func TestWrap_AnswersAtDeadline(t *testing.T) {
 		r := call(m.Wrap(http.NotFoundHandler()), inbound(t).WithContext(ctx))
 		wantProblem(t, r, http.StatusGatewayTimeout, "timeout")
 		check(t, "answered after", time.Since(begin), time.Second)
-		time.Sleep(time.Minute) // The issuance ends by itself.
+		time.Sleep(time.Minute) // The issuance ends.
 	})
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // wantMisuse checks that a request is answered as a mistake of the program. The
-// log names the mistake, and the answer does not.
+// log names the mistake. The answer does not.
 func wantMisuse(t *testing.T, find middleware.AccountFunc, r *http.Request, names ...string) {
 	t.Helper()
 	account, err := find(r)
@@ -45,23 +45,23 @@ func wantMisuse(t *testing.T, find middleware.AccountFunc, r *http.Request, name
 	}
 }
 
-// A mistake in the program's routes must not be answered as a 403.
+// A mistake in the program's routes must not be answered 403.
 func TestFromPath_NamesAMissingWildcard(t *testing.T) {
 	for name, test := range map[string]struct {
 		pattern, wildcard string
 		names             []string
 	}{
-		"no pattern":               {"", "accountID", []string{`FromPath("accountID")`, "{accountID}"}},
-		"another wildcard":         {"GET /accounts/{id}/", "accountID", []string{`FromPath("accountID")`, `"GET /accounts/{id}/"`}},
-		"another case":             {"/accounts/{accountId}/", "accountID", []string{"{accountID}"}},
-		"a longer name":            {"/accounts/{accountID2}/", "accountID", []string{"{accountID}"}},
-		"the end of another":       {"/accounts/{myaccountID}/", "accountID", []string{"{accountID}"}},
-		"the mux in front of gin":  {"/", "accountID", []string{`"/"`}},
-		"a literal":                {"/accountID/", "accountID", []string{"{accountID}"}},
-		"no name":                  {"/accounts/{accountID}/", "", []string{`FromPath("")`}},
-		"with braces":              {"/accounts/{accountID}/", "{accountID}", []string{`FromPath("{accountID}")`}},
-		"echo without its values":  {"/v1/:accountID", "accountID", []string{`"/v1/:accountID"`, "SetPathValue"}},
-		"a star that is not there": {"/accounts/{accountID}", "*", []string{`FromPath("*")`}},
+		"no pattern":              {"", "accountID", []string{`FromPath("accountID")`, "{accountID}"}},
+		"another wildcard":        {"GET /accounts/{id}/", "accountID", []string{`FromPath("accountID")`, `"GET /accounts/{id}/"`}},
+		"another case":            {"/accounts/{accountId}/", "accountID", []string{"{accountID}"}},
+		"a longer name":           {"/accounts/{accountID2}/", "accountID", []string{"{accountID}"}},
+		"the end of another":      {"/accounts/{myaccountID}/", "accountID", []string{"{accountID}"}},
+		"the mux in front of gin": {"/", "accountID", []string{`"/"`}},
+		"a literal":               {"/accountID/", "accountID", []string{"{accountID}"}},
+		"no name":                 {"/accounts/{accountID}/", "", []string{`FromPath("")`}},
+		"with braces":             {"/accounts/{accountID}/", "{accountID}", []string{`FromPath("{accountID}")`}},
+		"echo without its values": {"/v1/:accountID", "accountID", []string{`"/v1/:accountID"`, "SetPathValue"}},
+		"a missing star":          {"/accounts/{accountID}", "*", []string{`FromPath("*")`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := inbound(t)
@@ -71,8 +71,8 @@ func TestFromPath_NamesAMissingWildcard(t *testing.T) {
 	}
 }
 
-// A client that leaves a value out of its path makes a mistake of its own. It
-// must not make the program look misconfigured.
+// A client that leaves a value out of its path makes its own mistake. The
+// program must not look misconfigured.
 func TestFromPath_EmptyWildcardIsForbidden(t *testing.T) {
 	for pattern, wildcard := range map[string]string{
 		"/accounts/{accountID}":          "accountID",
@@ -115,7 +115,7 @@ func TestFromPath_TakesAValueWithoutAPattern(t *testing.T) {
 // A middleware around a mux runs before the mux has matched a pattern.
 func TestFromPath_AroundTheMuxIsAMistake(t *testing.T) {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/accounts/{accountID}/", func(http.ResponseWriter, *http.Request) { t.Error("the request was passed on") })
+	mux.HandleFunc("/accounts/{accountID}/", func(http.ResponseWriter, *http.Request) { t.Error("the handler was called") })
 	source := newSource(t, tokensource.Config{Issuer: grantingIssuer("token")})
 	logger, logged := newLogger()
 	m := newMiddleware(t, middleware.Config{Source: source, Account: middleware.FromPath("accountID"), Logger: logger})
@@ -124,8 +124,8 @@ func TestFromPath_AroundTheMuxIsAMistake(t *testing.T) {
 	check(t, "log", strings.Contains(logged.String(), "has matched no pattern"), true)
 }
 
-// With an authentication that keeps the account elsewhere, as gin.Context.Set
-// does, every request fails.
+// The authentication stores the account elsewhere, as gin.Context.Set does.
+// Every request fails.
 func TestFromContext_NamesAMissingKey(t *testing.T) {
 	type key struct{}
 	type other struct{}
@@ -134,7 +134,7 @@ func TestFromContext_NamesAMissingKey(t *testing.T) {
 
 	ctx := tokensource.ContextWithAccount(r.Context(), acct(t, bob))
 	ctx = context.WithValue(ctx, other{}, bob)
-	ctx = context.WithValue(ctx, "accountID", bob) //nolint:staticcheck // The test does what a careless program does.
+	ctx = context.WithValue(ctx, "accountID", bob) //nolint:staticcheck // The test imitates a careless program.
 	wantMisuse(t, middleware.FromContext(key{}), r.WithContext(ctx), "FromContext(middleware_test.key)", "WithValue")
 	wantMisuse(t, middleware.FromContext("account"), r.WithContext(ctx), `FromContext("account")`, "gin")
 
@@ -142,7 +142,7 @@ func TestFromContext_NamesAMissingKey(t *testing.T) {
 	wantMisuse(t, middleware.FromContext(nil), r.WithContext(ctx), "FromContext(nil)")
 }
 
-// Values in a context come from the program, not from the client.
+// Values in a context come from the program. They do not come from the client.
 func TestFromContext_NamesAWrongType(t *testing.T) {
 	type key struct{}
 	type named string
@@ -164,18 +164,18 @@ func TestFromContext_NamesAWrongType(t *testing.T) {
 	}
 }
 
-// A program that ignores the error of ParseAccountID has the zero Account.
+// A program that ignores the error of ParseAccountID uses the zero Account.
 func TestFixed_ZeroAccountIsAMistake(t *testing.T) {
 	wantMisuse(t, middleware.FixedAccount(tokensource.Account{}), inbound(t), "FixedAccount", "ParseAccountID")
 }
 
-// An AccountFunc of the program that calls one of this package passes on its
-// errors.
+// An AccountFunc of the program calls an AccountFunc of this package, and
+// passes on its error.
 func TestMisuse_ShowsThroughAnotherFunction(t *testing.T) {
 	find := func(r *http.Request) (tokensource.Account, error) {
 		account, err := middleware.FromPath("accountID")(r)
 		if err != nil {
-			return account, errors.Join(errors.New("of my own"), err)
+			return account, errors.Join(errors.New("own error"), err)
 		}
 		return account, nil
 	}
@@ -188,7 +188,7 @@ func wantPermanent(t *testing.T, err error, want bool) {
 	check(t, "permanent: "+err.Error(), tokensource.IsPermanent(err), want)
 }
 
-// A layer that retries needs to know whether a retry can help.
+// A layer that retries needs to know whether a retry can succeed.
 func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
 	for err, want := range map[error]bool{
 		middleware.ErrUnauthenticated:     true,
@@ -206,8 +206,8 @@ func TestErrors_SayWhetherTheyArePermanent(t *testing.T) {
 	wantPermanent(t, middleware.UnreadableBody(errors.New("broken off")), false)
 }
 
-// A framework's handler may have read the body. The platform must not get a
-// part of the body, and must not be blamed.
+// A framework's handler may already have read the body. The platform must not
+// get a partial body. The log must not name the platform as the cause.
 func TestMisuse_BodyReadBefore(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	for name, length := range map[string]int{"all": 7, "a part": 3} {

@@ -24,8 +24,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// answers is the table of answers to token errors, both of an attempt and
-// suppressed.
+// answers maps token errors to answers. It covers failed attempts and
+// suppressed attempts.
 var answers = []struct {
 	kind                        tokensource.ErrorKind
 	tried, suppressed           int
@@ -47,7 +47,7 @@ var answers = []struct {
 	{"made_up", 500, 500, "misconfigured", "misconfigured", false, false},
 }
 
-// A suppressed error has another answer than an error of an attempt.
+// A suppressed attempt gets another answer than a failed attempt.
 func TestProblem_FollowsTokenError(t *testing.T) {
 	for _, test := range answers {
 		for _, suppressed := range []bool{false, true} {
@@ -92,7 +92,7 @@ func TestProblem_FollowsOtherErrors(t *testing.T) {
 	}{
 		{middleware.ErrUnauthenticated, 401, "unauthenticated"},
 		{middleware.ErrForbidden, 403, "account-forbidden"},
-		{middleware.AuthError("of the user's"), 403, "account-forbidden"},
+		{middleware.AuthError("reason of the user"), 403, "account-forbidden"},
 		{middleware.ErrMethodNotProxied, 501, "method-not-proxied"},
 		{middleware.ErrTokenRefused, 502, "token-refused"},
 		{middleware.ErrInvalidTarget, 400, "invalid-target"},
@@ -119,7 +119,7 @@ func TestProblem_FollowsOtherErrors(t *testing.T) {
 }
 
 // An AuthError decides the answer even if it is joined with other errors. The
-// answer says nothing about these.
+// answer does not mention the other errors.
 func TestAuthError_HidesJoinedErrors(t *testing.T) {
 	err := tokensource.NewError(tokensource.ErrUnavailable, nil)
 	err.RetryAfter = time.Minute
@@ -143,7 +143,7 @@ func TestProblems_AreDistinct(t *testing.T) {
 	check(t, "details", len(details), len(problems))
 	check(t, "sorted", slices.IsSortedFunc(problems, func(a, b middleware.Problem) int { return strings.Compare(a.Type, b.Type) }), true)
 
-	// Answers come from this list, and the caller's copy is independent.
+	// Answers come from this list. The caller's copy is independent.
 	problems[0].Detail = "changed"
 	known := map[string]middleware.Problem{}
 	for _, p := range middleware.Problems() {
@@ -199,18 +199,18 @@ func TestAnswerProblem_HEADHasNoBody(t *testing.T) {
 	for _, h := range []http.Header{get.header, head.header} {
 		check(t, "a Retry-After", h.Get("Retry-After") != "", true)
 		h.Del("Date")
-		h.Del("Retry-After") // Compare without this field.
+		h.Del("Retry-After") // The comparison leaves this field out.
 	}
 	if !maps.EqualFunc(get.header, head.header, slices.Equal) {
 		t.Errorf("HEAD got %v, GET %v", head.header, get.header)
 	}
-	// The writer here does not drop a body by itself.
+	// This writer does not drop a body itself.
 	w := httptest.NewRecorder()
 	middleware.AnswerProblem(w, httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/", nil), middleware.ErrForbidden)
 	check(t, "length of the body", w.Body.Len(), 0)
 }
 
-// The page on errors lists the type of each problem, and no other.
+// The page on errors lists the type of each problem, and no other type.
 func TestProblems_MatchDocs(t *testing.T) {
 	page, err := os.ReadFile("../docs/errors.md")
 	if err != nil {
@@ -221,7 +221,7 @@ func TestProblems_MatchDocs(t *testing.T) {
 		listed[string(found[1])] = true
 	}
 	if len(listed) == 0 {
-		t.Fatal("the page lists none")
+		t.Fatal("the page lists no problem")
 	}
 	for _, p := range middleware.Problems() {
 		_, name, _ := strings.Cut(p.Type, "#")
@@ -231,7 +231,7 @@ func TestProblems_MatchDocs(t *testing.T) {
 		delete(listed, name)
 	}
 	for name := range listed {
-		t.Errorf("`#%s` is no problem", name)
+		t.Errorf("`#%s` is not the type of a problem", name)
 	}
 }
 

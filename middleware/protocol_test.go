@@ -28,8 +28,7 @@ func TestNewProxy_PassesResponseTrailers(t *testing.T) {
 	check(t, "another", r.trailer.Get("X-Surprise"), "two")
 }
 
-// What a client announces at the end of a request is not for the platform: not
-// our word, and not theirs.
+// The proxy does not forward an Authorization field from a client's trailer.
 func TestNewProxy_DropsTrailerAuthorization(t *testing.T) {
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -57,11 +56,11 @@ func TestNewProxy_SpeaksHTTP2Upstream(t *testing.T) {
 		w.Header().Set("Trailer", "X-Trailer")
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n)
-		_ = http.NewResponseController(w).Flush() // It has no length: one would leave no room for a trailer.
+		_ = http.NewResponseController(w).Flush() // Without a length, the answer can have a trailer.
 		w.Header().Set("X-Trailer", "passes")
 	})})
 	s := serve(t, p.proxy(t))
-	for range 2 { // The second is refused, and healed.
+	for range 2 { // The second is refused and replayed.
 		r := s.post(t, "/", "payment")
 		check(t, "status", r.status, http.StatusOK)
 		check(t, "body", r.body, "7")
@@ -101,7 +100,7 @@ func TestNewProxy_PassesEarlyHints(t *testing.T) {
 	check(t, "Link of the response", r.header.Get("Link"), "")
 }
 
-// A trace of the inbound request must not see how its token is issued.
+// A trace of the inbound request must not include the issuance of its token.
 func TestIssuance_SendsClientNoEarlyHints(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -119,7 +118,7 @@ func TestIssuance_SendsClientNoEarlyHints(t *testing.T) {
 		t.Error("the client got a hint")
 		return nil
 	}}
-	for range 2 { // The second is refused, and its token renewed on the way.
+	for range 2 { // The second is refused, and its token is renewed.
 		req := s.request(t, http.MethodGet, "/v1/accounts/"+alice, nil)
 		check(t, "status", s.send(t, req.WithContext(httptrace.WithClientTrace(req.Context(), trace))).status, http.StatusOK)
 		p.RevokeAll()

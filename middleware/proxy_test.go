@@ -21,7 +21,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// platformServing returns a platform whose resource API is a function.
+// platformServing returns a platform with the given resource API.
 func platformServing(tb testing.TB, resource http.HandlerFunc) *fakePlatform {
 	tb.Helper()
 	return newPlatform(tb, passporttest.Config{Resource: resource})
@@ -104,7 +104,7 @@ func TestNewProxy_ReplacesRevokedToken(t *testing.T) {
 	check(t, "payments made", made, 3)
 }
 
-// The client has nothing to do with the proxy's token, and cannot replace it.
+// The client has no part in the proxy's token, and cannot replace it.
 func TestNewProxy_Hides401OfItsOwnToken(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(p *fakePlatform)
@@ -197,8 +197,8 @@ func TestNewProxy_HangUpIs502AfterOneDelivery(t *testing.T) {
 	check(t, "deliveries", delivered.Load(), 1)
 }
 
-// Each case runs in a bubble, so that the machine's speed does not matter:
-// connecting to a real upstream could already take too long.
+// Each case runs in a bubble. On a slow machine, connecting to a real upstream
+// could exceed the time limit.
 func TestNewProxy_SlowUpstreamIs504(t *testing.T) {
 	for name, test := range map[string]struct {
 		deadline, patience time.Duration // of the request, and of the base

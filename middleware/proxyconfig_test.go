@@ -12,8 +12,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Each request for any other account would be answered 500, or, with one
-// account for all, the one of the proxy would be ignored where it is none.
+// A Transport with its own account conflicts with the accounts of requests.
+// Requests for other accounts would be answered 500.
 func TestNewProxy_RefusesTransportWithAccount(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	for _, account := range []tokensource.Account{acct(t, alice), acct(t, bob), tokensource.Organization()} {
@@ -26,8 +26,8 @@ func TestNewProxy_RefusesTransportWithAccount(t *testing.T) {
 	}
 }
 
-// A target without a host leads nowhere, and one whose path does not begin with
-// a slash, as url.URL.JoinPath may leave it, to a request line that is none.
+// A target without a host leads nowhere. A target whose path has no leading
+// slash, as url.URL.JoinPath can leave it, makes an invalid request line.
 func TestNewProxy_ValidatesTarget(t *testing.T) {
 	seen := make(chan string, 1)
 	p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
@@ -39,7 +39,7 @@ func TestNewProxy_ValidatesTarget(t *testing.T) {
 	for _, path := range []string{"v1", "/v1", "v1/", "/v1/"} {
 		target := &url.URL{Scheme: "http", Host: p.Host(), Path: path}
 		s := serve(t, p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = target }))
-		target.Path = "/changed" // Too late.
+		target.Path = "/changed" // This change has no effect.
 		check(t, "status", s.get(t, "/a%2Fb").status, http.StatusOK)
 		check(t, "target", await(t, seen), "/v1/a%2Fb")
 	}

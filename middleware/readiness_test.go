@@ -16,7 +16,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A probe is a readiness handler on a Source whose issuer counts requests.
+// A probe is a readiness handler for a Source whose issuer counts requests.
 type probe struct {
 	http.Handler
 
@@ -71,7 +71,8 @@ func TestReadiness_ReadyAfterIssuance(t *testing.T) {
 	})
 }
 
-// Otherwise an outage would take every instance out of rotation.
+// The token endpoint is down. The instances stay in rotation while they have a
+// valid token.
 func TestReadiness_ReadyInOutageWithToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := passporttest.NewInProcess(t, passporttest.Config{Lifetime: 10 * time.Minute})
@@ -137,7 +138,7 @@ func TestReadiness_ReadyByTokenOfTraffic(t *testing.T) {
 		p.notReady(t, "unavailable")
 		fake.Heal()
 		time.Sleep(30 * time.Second)
-		p.notReady(t, "unavailable") // The probe does not ask again within its interval.
+		p.notReady(t, "unavailable") // The probe requests no token within its interval.
 		if _, err := p.source.Token(t.Context(), acct(t, bob)); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +193,7 @@ func TestReadiness_CanceledProbeHarmsNoOther(t *testing.T) {
 func TestReadiness_NamesProblem(t *testing.T) {
 	for _, test := range answers {
 		if test.kind == tokensource.ErrCanceled {
-			continue // Only a caller's own context causes this kind, and no issuer.
+			continue // Only a caller's own context causes this kind.
 		}
 		t.Run(string(test.kind), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

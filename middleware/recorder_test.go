@@ -9,13 +9,13 @@ import (
 	"sync"
 )
 
-// newLogger returns a logger, and what it logs.
+// newLogger returns a logger and its output.
 func newLogger() (*slog.Logger, *recorder) {
 	logged := new(recorder)
 	return slog.New(slog.NewJSONHandler(logged, nil)), logged
 }
 
-// lines returns what was logged, line by line.
+// lines returns the log, line by line.
 func (r *recorder) lines() []map[string]any {
 	var lines []map[string]any
 	for line := range strings.Lines(r.String()) {
@@ -28,7 +28,7 @@ func (r *recorder) lines() []map[string]any {
 	return lines
 }
 
-// recorder are what was written, by whomever.
+// A recorder keeps everything that is written to it, from any goroutine.
 type recorder struct {
 	mu   sync.Mutex
 	text bytes.Buffer

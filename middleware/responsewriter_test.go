@@ -7,9 +7,8 @@ import (
 	"net/http"
 )
 
-// withRecovery is what a framework puts around a handler that may panic, as gin
-// does with gin.Default: it recovers, and sends the status that was set, or
-// 200.
+// withRecovery wraps a handler as a framework does, for example gin with
+// gin.Default. It recovers a panic, and sends the status that was set, or 200.
 func withRecovery(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		late := &lateWriter{ResponseWriter: w, status: http.StatusOK}
@@ -19,7 +18,7 @@ func withRecovery(next http.Handler) http.Handler {
 	})
 }
 
-// A lateWriter writes the status with the first byte, or at the end.
+// A lateWriter writes the status with the first byte or at the end.
 type lateWriter struct {
 	http.ResponseWriter
 	status  int
@@ -45,7 +44,7 @@ func (w *lateWriter) flushStatus() {
 	}
 }
 
-// Hijack is not possible any more when something was written.
+// Hijack fails after a byte was written.
 func (w *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.written = true
 	return w.ResponseWriter.(http.Hijacker).Hijack()
@@ -53,7 +52,7 @@ func (w *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 func (w *lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// A loggingWriter is how programs keep a copy of what they answer: without an
+// A loggingWriter keeps a copy of the response, as many programs do. It has no
 // Unwrap.
 type loggingWriter struct {
 	http.ResponseWriter
@@ -67,7 +66,7 @@ func (w *loggingWriter) Write(b []byte) (int, error) {
 
 func (w *loggingWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
-// A committing writer lets no status follow on the first, as that of echo.
+// A committing writer keeps the first status, like the writer of echo.
 type committing struct {
 	http.ResponseWriter
 	committed bool

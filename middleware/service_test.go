@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A service is an HTTP server on loopback that must have nothing to complain
-// about.
+// A service is an HTTP server on loopback. The test fails if the server logs an
+// error.
 type service struct {
 	*httptest.Server
 
@@ -40,7 +40,7 @@ func serve(tb testing.TB, handler http.Handler, edits ...func(*http.Server)) *se
 	return s
 }
 
-// A reply is a response that was read to its end.
+// A reply is a response with its body.
 type reply struct {
 	status  int
 	header  http.Header
@@ -58,8 +58,8 @@ func (s *service) send(tb testing.TB, req *http.Request) reply {
 	return r
 }
 
-// try is send for requests that may fail, and for other goroutines. Redirects
-// are not followed.
+// try is like send, but returns the error. It can run on any goroutine. It
+// follows no redirects.
 func (s *service) try(req *http.Request) (reply, error) {
 	resp, err := s.Client().Transport.RoundTrip(req)
 	if err != nil {
@@ -83,7 +83,7 @@ func readReply(tb testing.TB, in *bufio.Reader) reply {
 	return reply{resp.StatusCode, resp.Header, resp.Trailer, string(body)}
 }
 
-// testTimeout is how long a test waits for what does not come.
+// testTimeout is the time limit for an expected event.
 const testTimeout = time.Minute
 
 // request returns a request to the service. Header fields come in pairs of
@@ -112,15 +112,15 @@ func (s *service) post(tb testing.TB, path, body string, header ...string) reply
 	return s.send(tb, s.request(tb, http.MethodPost, path, strings.NewReader(body), header...))
 }
 
-// call has a handler answer a request without a network.
+// call calls a handler without a network.
 func call(handler http.Handler, r *http.Request) reply {
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
 	return reply{status: w.Code, header: w.Result().Header, body: w.Body.String()}
 }
 
-// inbound returns a request as a handler gets it. Header fields come in pairs
-// of name and value.
+// inbound returns a request as a handler gets it. Header fields are pairs of
+// name and value.
 func inbound(tb testing.TB, header ...string) *http.Request {
 	tb.Helper()
 	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/", nil)
@@ -130,7 +130,7 @@ func inbound(tb testing.TB, header ...string) *http.Request {
 	return r
 }
 
-// dial opens a connection to a service, and sends what is given.
+// dial opens a connection to a service and sends the text.
 func (s *service) dial(t *testing.T, send string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Listener.Addr().String())

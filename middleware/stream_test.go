@@ -19,7 +19,7 @@ import (
 // A zeroBody is a body of many bytes that takes no memory.
 type zeroBody struct{ left int64 }
 
-// drops is the repeated content. Its length is no multiple of a buffer's
+// drops is the repeated content. Its length is not a multiple of a buffer's
 // length.
 var drops = bytes.Repeat([]byte("pismo"), 7919)
 
@@ -34,7 +34,7 @@ func (f *zeroBody) Read(p []byte) (int, error) {
 }
 
 // uploadRequest returns a request with a body of that size. If announced is
-// set, it has a Content-Length.
+// true, the request has a Content-Length.
 func uploadRequest(t *testing.T, s *service, size int64, announced bool) *http.Request {
 	t.Helper()
 	req := s.request(t, http.MethodPut, "/v1/uploads", &zeroBody{size})
@@ -81,7 +81,7 @@ func TestNewProxy_ReplaysAfterEarly401(t *testing.T) {
 	for _, test := range []struct {
 		size      int64
 		announced bool
-		healed    bool
+		replayed  bool
 	}{
 		{0, true, true},
 		{1, true, true},
@@ -98,7 +98,7 @@ func TestNewProxy_ReplaysAfterEarly401(t *testing.T) {
 			check(t, "status before", s.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 			revoked := p.revoke(t)
 			r := s.send(t, uploadRequest(t, s, test.size, test.announced))
-			if test.healed {
+			if test.replayed {
 				check(t, "status", r.status, http.StatusOK)
 				check(t, "deliveries", len(p.Deliveries()), 1)
 			} else {
@@ -113,8 +113,8 @@ func TestNewProxy_ReplaysAfterEarly401(t *testing.T) {
 	}
 }
 
-// A client that waits for "100 Continue" need not send a body that will be
-// refused.
+// A client that waits for "100 Continue" does not have to send a body that will
+// be refused.
 func TestNewProxy_RefusalSparesUpload(t *testing.T) {
 	p := newPlatform(t, passporttest.Config{})
 	s := serve(t, p.proxy(t))
@@ -178,7 +178,7 @@ func TestNewProxy_StreamsInBoundedMemory(t *testing.T) {
 			check(t, "error", errors.Join(err, resp.Body.Close()), nil)
 			check(t, "status", resp.StatusCode, http.StatusOK)
 			runtime.ReadMemStats(&after)
-			check(t, "all of it came", name != "down" || n == size, true)
+			check(t, "the whole body arrived", name != "down" || n == size, true)
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4*MiB {
 				t.Errorf("%d KiB were allocated for a stream of %d MiB", allocated/KiB, size/MiB)
 			}
@@ -192,9 +192,8 @@ func TestNewProxy_PassesEarlyResponse(t *testing.T) {
 	check(t, "status", s.send(t, uploadRequest(t, s, 10*MiB, false)).status, http.StatusPaymentRequired)
 }
 
-// A slow client must not delay the platform's connection and the client's own
-// answer until the last byte. The body is buffered for a replay while it
-// streams.
+// A slow client must not hold up the platform's connection until the last byte.
+// The body is recorded for a replay while it streams.
 func TestNewProxy_AnswersBeforeUploadEnds(t *testing.T) {
 	arrived := make(chan string, 2)
 	p := platformServing(t, func(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// The accounts of two clients.
+// The accounts belong to two clients.
 const (
 	alice = "102681871"
 	bob   = "102681872"
@@ -40,8 +40,8 @@ func newPlatform(tb testing.TB, config passporttest.Config) *fakePlatform {
 	return newPlatformFor(tb, passporttest.NewServer(tb, config), tokensource.Config{})
 }
 
-// newPlatformFor returns a platform with that fake server. The config needs no
-// issuer.
+// newPlatformFor returns a platform with that fake server. The config does not
+// need an issuer.
 func newPlatformFor(tb testing.TB, fake *passporttest.Server, config tokensource.Config) *fakePlatform {
 	tb.Helper()
 	p := &fakePlatform{Server: fake, base: transport.NewBase()}
@@ -99,7 +99,7 @@ func fromHeader(tb testing.TB, name string, pattern *regexp.Regexp) middleware.A
 	return find
 }
 
-// faultyFields returns the fields that a constructor reports as faulty.
+// faultyFields returns the faulty fields that a constructor reports.
 func faultyFields(tb testing.TB, err error) []string {
 	tb.Helper()
 	joined, ok := err.(interface{ Unwrap() []error })
@@ -129,7 +129,7 @@ func (p *fakePlatform) revoke(tb testing.TB) *tokensource.Token {
 	return token
 }
 
-// awaitSuccessor waits until a refused token has been replaced.
+// awaitSuccessor waits until a refused token is replaced.
 func (p *fakePlatform) awaitSuccessor(tb testing.TB, refused *tokensource.Token) {
 	tb.Helper()
 	if _, err := p.source.Renew(tb.Context(), refused); err != nil {
@@ -211,12 +211,12 @@ func check[T comparable](tb testing.TB, what string, got, want T) {
 	}
 }
 
-// wantProblem checks that an answer is a problem of that type (RFC 9457).
+// wantProblem checks that an answer is a problem of the given type (RFC 9457).
 func wantProblem(tb testing.TB, r reply, status int, name string) {
 	tb.Helper()
 	var fields map[string]any
 	if err := json.Unmarshal([]byte(r.body), &fields); err != nil {
-		tb.Errorf("status %d, and no JSON object: %q", r.status, r.body)
+		tb.Errorf("status %d, body is not a JSON object: %q", r.status, r.body)
 		return
 	}
 	check(tb, "status", r.status, status)
@@ -235,7 +235,8 @@ func concurrently(n int, do func(i int)) {
 	running.Wait()
 }
 
-// await returns the next value of a channel. It fails the test if none comes.
+// await returns the next value of a channel. It fails the test after
+// testTimeout.
 func await[T any](tb testing.TB, from <-chan T) T {
 	tb.Helper()
 	select {

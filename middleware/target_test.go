@@ -13,8 +13,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// dotSegmentTargets are request targets that a server behind the proxy could
-// read as another path than the proxy.
+// dotSegmentTargets are request targets that a server behind the proxy may read
+// as another path than the proxy does.
 var dotSegmentTargets = []string{
 	// Targets without a path (RFC 3986, section 3; RFC 9112, section 3.2).
 	"x:https://evil.example/admin",
@@ -38,7 +38,7 @@ var dotSegmentTargets = []string{
 	"/v1/statements/%2e%2e%2fpayments",
 	"/v1/statements//../../payments",
 	"http://proxy/v1/statements/%2e%2e/payments",
-	// Backslashes, which some servers take for slashes.
+	// Backslashes, which some servers treat as slashes.
 	`/v1/statements/..\payments`,
 	"/v1/statements/..%5cpayments",
 	"/v1/statements/x%5C..%5C..%5Cpayments",
@@ -69,7 +69,7 @@ var dotSegmentTargets = []string{
 	"/v1/statements/..%255cpayments",
 	"/v1/statements/%25zz/%252e%252e/payments",
 	"/v1/statements/%" + strings.Repeat("25", 1000) + "2e",
-	// Control characters, and overlong forms of a dot and a slash.
+	// Control characters, and overlong encodings of a dot and a slash.
 	"/v1/statements/..%00/payments",
 	"/v1/statements/x%0d%0aHost:%20evil.example",
 	"/v1/statements/x%0a",
@@ -113,14 +113,14 @@ var cleanTargets = []string{
 	"/v1//statements/x//y",
 }
 
-// The target is sent unchanged, which no client of net/http does.
+// The test sends the target unchanged. A net/http client would change it.
 func (s *service) sendTarget(t *testing.T, method, target string) reply {
 	t.Helper()
 	_, in := s.dial(t, method+" "+target+" HTTP/1.1\r\nHost: proxy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	return readReply(t, in)
 }
 
-// handlersByMount has the ways to mount a proxy. Each handler is below a path.
+// handlersByMount are the ways to mount a proxy. Each handler is below a path.
 var handlersByMount = map[string]func(t *testing.T, p *fakePlatform) http.Handler{
 	"by a proxy": func(t *testing.T, p *fakePlatform) http.Handler {
 		return p.proxy(t, func(c *middleware.ProxyConfig) { c.Target = p.target.JoinPath("/only/below/here") })
@@ -142,8 +142,8 @@ var handlersByMount = map[string]func(t *testing.T, p *fakePlatform) http.Handle
 	},
 }
 
-// withPathPrefix adds a prefix to the path of each request, so that the same
-// requests can be sent to a mux.
+// withPathPrefix adds a prefix to the path of each request. The same requests
+// can then be sent to a mux.
 func withPathPrefix(prefix string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
@@ -156,11 +156,11 @@ func withPathPrefix(prefix string, next http.Handler) http.Handler {
 	})
 }
 
-// A client must not choose a path outside that of the proxy.
+// A client must not choose a path outside the proxy's path.
 func TestTarget_DotSegmentsAreRefused(t *testing.T) {
 	for name, serving := range handlersByMount {
 		t.Run(name, func(t *testing.T) {
-			p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
+			p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q reached the platform", r.RequestURI) })
 			s := serve(t, serving(t, p))
 			for _, target := range dotSegmentTargets {
 				for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -172,7 +172,7 @@ func TestTarget_DotSegmentsAreRefused(t *testing.T) {
 						t.Errorf("%s %s: status %d", method, target, r.status)
 						continue
 					}
-					if strings.HasPrefix(r.body, "{") { // Without this prefix, net/http has refused the request.
+					if strings.HasPrefix(r.body, "{") { // Without this prefix, the answer comes from net/http.
 						wantProblem(t, r, http.StatusBadRequest, "invalid-target")
 					}
 				}
@@ -205,11 +205,11 @@ func TestTarget_CleanPathPassesUnchanged(t *testing.T) {
 	}
 }
 
-// The asterisk form of OPTIONS is about a server and not about a path. By
-// default net/http answers it itself.
+// The asterisk form of OPTIONS is about a server, not about a path. By default
+// net/http answers it.
 func TestTarget_AsteriskIsRefused(t *testing.T) {
 	for name, serving := range handlersByMount {
-		p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q has reached the platform", r.RequestURI) })
+		p := platformServing(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q reached the platform", r.RequestURI) })
 		s := serve(t, serving(t, p), func(server *http.Server) { server.DisableGeneralOptionsHandler = true })
 		r := s.sendTarget(t, http.MethodOptions, "*")
 		if name != "by a proxy behind a mux" || r.status != http.StatusNotFound {
@@ -218,7 +218,7 @@ func TestTarget_AsteriskIsRefused(t *testing.T) {
 	}
 }
 
-// StripPrefix can leave a path without a leading slash, and can make a dot
+// StripPrefix can remove the leading slash of a path, and can make a dot
 // segment.
 func TestTarget_IsCheckedInForwardedForm(t *testing.T) {
 	seen := make(chan string, 1)
@@ -235,8 +235,8 @@ func TestTarget_IsCheckedInForwardedForm(t *testing.T) {
 }
 
 // A target in absolute form names a host, a port and a user. The outbound
-// request has none of them, and not the client's Host field, with http and with
-// TLS.
+// request has none of them, and does not have the client's Host. This holds
+// with http and with https.
 func TestTarget_HostIsConfigured(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		p := newPlatform(t, passporttest.Config{TLS: secure, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -263,7 +263,7 @@ func TestTarget_HostIsConfigured(t *testing.T) {
 	}
 }
 
-// The URL of a request that net/http has not parsed may hold anything.
+// The URL of a request that net/http did not parse may contain anything.
 func TestTarget_UnparsedURLIsChecked(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{
 		Source:  newSource(t, tokensource.Config{Issuer: grantingIssuer("token")}),

@@ -13,8 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// pathReadings are the ways in which a server may come to the path that it acts
-// on.
+// pathReadings are the ways in which a server may derive the path that it uses.
 func pathReadings(escaped string) []string {
 	var all []string
 	for range 4 {
@@ -43,7 +42,7 @@ func reading(p, separators, ends string, parameters bool) string {
 	return path.Clean("/" + strings.Join(segments, "/"))
 }
 
-// decodeLeniently decodes what is well-formed, and leaves the rest.
+// decodeLeniently decodes valid escapes, and keeps invalid escapes.
 func decodeLeniently(p string) string {
 	for i := 0; i+2 < len(p); i++ {
 		if decoded, err := url.PathUnescape(p[i : i+3]); err == nil && p[i] == '%' {
@@ -53,8 +52,8 @@ func decodeLeniently(p string) string {
 	return p
 }
 
-// Whatever a client sends, each server behind the proxy that reads the path in
-// its own way stays below the path of the target.
+// Servers behind the proxy read a path in different ways. Each reading must
+// stay below the path of the target.
 func FuzzTarget_StaysBelowProxyPath(f *testing.F) {
 	for _, target := range append(dotSegmentTargets, cleanTargets...) {
 		f.Add(target)

@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// What goes wrong at the token endpoint, over real connections: the first
-// request is the one that finds out, the second comes while it cools.
+// These failures of the token endpoint happen over real connections. The first
+// request meets the failure. The second request arrives during the cooldown.
 func TestProblem_FollowsEndpointFailure(t *testing.T) {
 	html := `<html>SENTINEL</html>`
 	for _, test := range []struct {
@@ -53,7 +53,7 @@ func TestProblem_FollowsEndpointFailure(t *testing.T) {
 			first := s.post(t, "/v1/payments", "payment")
 			asked := p.Counts().TokenRequests
 			second := s.post(t, "/v1/payments", "payment")
-			check(t, "token requests while it cools", p.Counts().TokenRequests, asked)
+			check(t, "token requests during the cooldown", p.Counts().TokenRequests, asked)
 			wantProblem(t, first, test.tried, test.problem)
 			wantProblem(t, second, test.suppressed, test.after)
 			for _, r := range []reply{first, second} {
@@ -65,8 +65,8 @@ func TestProblem_FollowsEndpointFailure(t *testing.T) {
 	}
 }
 
-// wantNothingOfTheEndpoint checks that an answer repeats nothing that the token
-// endpoint has said, nor where it is.
+// wantNothingOfTheEndpoint checks that an answer contains nothing from the
+// token endpoint's answer, and not its address.
 func wantNothingOfTheEndpoint(t *testing.T, r reply) {
 	t.Helper()
 	all := fmt.Sprint(r)
@@ -116,13 +116,13 @@ func TestProblem_OfOverloadedSource(t *testing.T) {
 		concurrently(100, func(i int) {
 			r := call(handler, inbound(t, "X-Account", strconv.Itoa(i+1)))
 			if time.Since(begin) > 0 {
-				return // They had a place in the queue, and waited in vain.
+				return // These requests waited for a slot until their deadline.
 			}
 			atOnce.Add(1)
 			wantProblem(t, r, http.StatusServiceUnavailable, "overloaded")
 			check(t, "Retry-After", r.header.Get("Retry-After"), "1")
 		})
-		check(t, "those for whom there was no place", atOnce.Load() >= 35, true)
+		check(t, "requests beyond the queue's limit", atOnce.Load() >= 35, true)
 	})
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// upgradingPlatform returns a platform that always switches to a protocol, and
-// reports when the other side has closed the connection.
+// upgradingPlatform returns a platform that always switches protocols. It
+// reports when the other side closes the connection.
 func upgradingPlatform(t *testing.T, head string) (*fakePlatform, <-chan struct{}) {
 	t.Helper()
 	closed := make(chan struct{}, 100)
@@ -48,8 +48,8 @@ func throughWriter(next http.Handler, wrap func(http.ResponseWriter) http.Respon
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(wrap(w), r) })
 }
 
-// An upgraded connection that no one uses would stay open. In the end no
-// connections would be left.
+// An upgraded connection without a user would stay open. In the end, no
+// connection would be left.
 func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 	for name, test := range map[string]struct {
 		head    string // the head of the platform's answer
@@ -57,7 +57,7 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 		around  func(http.Handler) http.Handler
 		status  int
 		problem string
-		reached bool // the request reaches the platform
+		reached bool // whether the request reaches the platform
 		logged  string
 	}{
 		"a timeout handler": {
@@ -65,14 +65,14 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 			func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "") },
 			http.StatusNotImplemented, "upgrade-unsupported", false, "*http.timeoutWriter",
 		},
-		"a wrapper that hides it": {
+		"a wrapper that hides Hijack": {
 			echo, "echo",
 			func(next http.Handler) http.Handler {
 				return throughWriter(next, func(w http.ResponseWriter) http.ResponseWriter { return struct{ http.ResponseWriter }{w} })
 			},
 			http.StatusNotImplemented, "upgrade-unsupported", false, "struct { http.ResponseWriter }",
 		},
-		"a framework around a wrapper that hides it": {
+		"a framework around that wrapper": {
 			echo, "echo",
 			func(next http.Handler) http.Handler { return http.TimeoutHandler(withRecovery(next), time.Minute, "") },
 			http.StatusNotImplemented, "upgrade-unsupported", false, "*middleware_test.lateWriter",
@@ -90,12 +90,12 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 			echo, "echo",
 			func(next http.Handler) http.Handler {
 				return throughWriter(next, func(w http.ResponseWriter) http.ResponseWriter {
-					return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("of the writer") }}
+					return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("error of the writer") }}
 				})
 			},
 			http.StatusNotImplemented, "upgrade-unsupported", true, "middleware_test.hijacking",
 		},
-		"a protocol that was not asked for": {
+		"a protocol that was not requested": {
 			"Connection: Upgrade\r\nUpgrade: other", "echo", nil,
 			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
 		},
@@ -103,15 +103,15 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 			"Connection: close", "echo", nil,
 			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
 		},
-		"a protocol that is none": {
+		"an invalid protocol": {
 			"Connection: Upgrade\r\nUpgrade: caf\u00e9", "echo", nil,
 			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
 		},
-		"nothing was asked for": {
+		"no upgrade was requested": {
 			echo, "", nil,
 			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
 		},
-		"a tunnel was asked for": {
+		"a tunnel was requested": {
 			"Connection: Upgrade\r\nUpgrade: h2c", "h2c", nil,
 			http.StatusBadGateway, "upstream-invalid", true, "upstream_invalid",
 		},
@@ -140,16 +140,16 @@ func TestNewProxy_ClosesConnectionsUpgradedInVain(t *testing.T) {
 			}
 			lines := logged.lines()
 			check(t, "lines logged", len(lines), 1)
-			check(t, "the log names it", strings.Contains(logged.String(), test.logged), true)
+			check(t, "the log names the fault", strings.Contains(logged.String(), test.logged), true)
 		})
 	}
 }
 
-// The Hijack of gin's writer panics if the writer below has none.
+// The Hijack of gin's writer panics if the writer below has no Hijack.
 func TestNewProxy_ClosesConnectionIfHijackPanics(t *testing.T) {
 	p, closed := upgradingPlatform(t, echo)
 	s := serve(t, withRecovery(throughWriter(p.proxy(t), func(w http.ResponseWriter) http.ResponseWriter {
-		return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { panic("of the writer") }}
+		return hijacking{w, func() (net.Conn, *bufio.ReadWriter, error) { panic("panic of the writer") }}
 	})))
 	for range 3 {
 		_, _ = s.try(s.request(t, http.MethodGet, "/", nil, "Connection", "Upgrade", "Upgrade", "echo"))
@@ -158,7 +158,7 @@ func TestNewProxy_ClosesConnectionIfHijackPanics(t *testing.T) {
 }
 
 // A client may leave while its connection is hijacked. The proxy must not write
-// to the connection then: the server would log a fault.
+// to that connection afterwards: the server would log a fault.
 func TestNewProxy_WritesNothingAfterHijack(t *testing.T) {
 	p, closed := upgradingPlatform(t, echo)
 	logger, logged := newLogger()
@@ -171,11 +171,11 @@ func TestNewProxy_WritesNothingAfterHijack(t *testing.T) {
 		return ours, bufio.NewReadWriter(bufio.NewReader(ours), bufio.NewWriter(ours)), nil
 	}}, r)
 	await(t, closed)
-	check(t, "something was written", w.Flushed || w.Body.Len() > 0 || len(w.Result().Header) > 2, false)
+	check(t, "the proxy wrote a response", w.Flushed || w.Body.Len() > 0 || len(w.Result().Header) > 2, false)
 	check(t, "log", logged.String(), "")
 }
 
-// A wrapper with an Unwrap does not prevent an upgrade.
+// A wrapper with an Unwrap method does not prevent an upgrade.
 func TestNewProxy_UpgradesThroughWrappers(t *testing.T) {
 	for name, around := range map[string]func(http.Handler) http.Handler{
 		"with Hijack": withRecovery,

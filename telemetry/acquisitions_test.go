@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// acquisitions returns how many requests got a token, and how many failed.
+// acquisitions returns how many requests got a token and how many failed.
 func (s *fixture) acquisitions() (got, failed int64) {
 	for _, m := range s.collect() {
 		if m.Name != "pismo.token.acquisitions" {
@@ -41,9 +41,9 @@ func (s *fixture) wantAcquisitions(wantGot, wantFailed int64) {
 // transport returns the Transport of the fixture.
 func (s *fixture) transport() *transport.Transport { return s.client.Transport.(*transport.Transport) }
 
-// A middleware and a transport call Token for one request. If a success counted
-// twice and a failure once, half of all requests failing would look like a
-// third.
+// A middleware and a transport both call Token for one request. A success must
+// not count twice while a failure counts once: a failure rate of a half would
+// look like a third.
 func TestAcquisitions_CountAProxyRequestOnce(t *testing.T) {
 	fixed := middleware.FixedAccount(alice(t))
 	for name, handler := range map[string]func(*fixture) http.Handler{
@@ -110,7 +110,7 @@ func TestAcquisitions_CountRetriesOnce(t *testing.T) {
 	s.wantAcquisitions(2, 0)
 }
 
-// The attempts of a load balancer are one request.
+// Several attempts of a load balancer are one request.
 func TestAcquisitions_CountARetryGroupOnce(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	base := transport.NewBase()
@@ -141,14 +141,15 @@ func TestAcquisitions_CountALateFailure(t *testing.T) {
 	s.wantAcquisitions(1, 1)
 }
 
-// A token of another account or another Source makes no call a repeated one.
+// A token of another account or of another Source does not make a call a
+// repeated call.
 func TestAcquisitions_CountOtherTokens(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	s := newFixture(t, pismo, http.DefaultTransport)
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	another := newSource(t, pismo, tokensource.Hooks{})
 	tokens := map[string]*tokensource.Token{"none": nil}
-	for name, source := range map[string]*tokensource.Source{"of this Source": s.source, "of another": another} {
+	for name, source := range map[string]*tokensource.Source{"of this Source": s.source, "of another Source": another} {
 		for kind, acct := range map[string]tokensource.Account{"alice's ": alice(t), "bob's ": account(t, bobID)} {
 			token, err := source.Token(t.Context(), acct)
 			if err != nil {

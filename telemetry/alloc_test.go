@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// providers are the providers that a program may have.
+// providers are the providers that a program can have.
 func providers() map[string][]telemetry.Option {
 	return map[string][]telemetry.Option{
 		"nothing set": nil,
@@ -67,7 +67,7 @@ func BenchmarkSourceHooks_Cached(b *testing.B) {
 				}
 			}
 		})
-		b.Run(name+", the hook alone", func(b *testing.B) {
+		b.Run(name+", only the hook", func(b *testing.B) {
 			hooks := newTelemetry(b, all[name]...).SourceHooks()
 			info := tokensource.AcquireInfo{Account: alice(b), Origin: tokensource.OriginCached}
 			b.ReportAllocs()

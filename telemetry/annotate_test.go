@@ -72,7 +72,7 @@ func TestAnnotateSpans_ClosesIdleConnections(t *testing.T) {
 	type closer interface{ CloseIdleConnections() }
 	telemetry.AnnotateSpans(idleCloser{&closed}).(closer).CloseIdleConnections()
 	newTelemetry(t).Propagate(idleCloser{&closed}).(closer).CloseIdleConnections()
-	telemetry.AnnotateSpans(roundTripper(nil)).(closer).CloseIdleConnections() // The base has no such method.
+	telemetry.AnnotateSpans(roundTripper(nil)).(closer).CloseIdleConnections() // The base has no CloseIdleConnections.
 	telemetry.AnnotateSpans(nil).(closer).CloseIdleConnections()
 	if closed != 2 {
 		t.Errorf("idle connections were closed %d times, want 2", closed)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A signal is a span or a metric, as the golden file has it in all scenarios.
+// A signal is a span or a metric, with its values in all scenarios.
 type signal struct {
 	kind, unit     string
 	parents, links map[string]bool
@@ -106,7 +106,7 @@ func list(set map[string]bool) string {
 	return strings.Join(slices.Sorted(maps.Keys(set)), ", ")
 }
 
-// table returns the contract as it stands in the page.
+// table returns the contract in the format of the page.
 func table(t *testing.T) string {
 	spans, metrics := contract(t)
 	var b strings.Builder
@@ -137,7 +137,7 @@ func TestContract_TableMatchesGoldenFile(t *testing.T) {
 	before, rest, ok := strings.Cut(string(text), tableBegin)
 	got, after, ok2 := strings.Cut(rest, tableEnd)
 	if !ok || !ok2 {
-		t.Fatal("the page has no place for the table")
+		t.Fatal("the page has no markers for the table")
 	}
 	if claim := fmt.Sprintf("each of %d situations", len(scenarios)); !strings.Contains(before, claim) {
 		t.Errorf("the page does not say %q", claim)

@@ -17,9 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A program with its own TracerProvider. Where otelhttp is at hand, it wraps
-// what AnnotateSpans returns:
-// otelhttp.NewTransport(telemetry.AnnotateSpans(…)).
+// A program has its own TracerProvider. A program with otelhttp wraps the
+// result of AnnotateSpans: otelhttp.NewTransport(telemetry.AnnotateSpans(…)).
 func ExampleNew() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {
@@ -83,7 +82,7 @@ func ExampleLogger() {
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			switch a.Key {
 			case "time", "took", "after", "retry_after", "correlation_id", "error":
-				return slog.Attr{} // Differs from run to run.
+				return slog.Attr{} // The value differs in each run.
 			}
 			return a
 		},

@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// An issuanceLog is the hooks of a Logger, without a Source, and its log.
+// An issuanceLog has the hooks of a Logger and its log, without a Source.
 type issuanceLog struct {
 	*testing.T
 	hooks tokensource.Hooks
@@ -59,7 +59,7 @@ func TestLogger_OneLinePerOutage(t *testing.T) {
 	})
 }
 
-// An endpoint that fails every second time must not make a line each second.
+// An endpoint that fails every second time must not cause a line per second.
 func TestLogger_LogsAFlappingEndpointOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuanceLog(t)
@@ -97,8 +97,8 @@ func TestLogger_LogsEachCauseOfAnOutageOnce(t *testing.T) {
 	})
 }
 
-// Lines do not name accounts. A line for each invented account would fill the
-// log, and say nothing.
+// Log lines do not name accounts. A line for each made-up account would fill
+// the log without information.
 func TestLogger_LogsRejectedAccountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuanceLog(t)
@@ -116,7 +116,7 @@ func TestLogger_LogsRejectedAccountsOnce(t *testing.T) {
 	})
 }
 
-// Invented accounts must not hide that the endpoint mixes accounts up.
+// Made-up accounts must not hide that the endpoint mixes up accounts.
 func TestLogger_LogsMismatchBesideRejections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuanceLog(t)
@@ -127,8 +127,8 @@ func TestLogger_LogsMismatchBesideRejections(t *testing.T) {
 	})
 }
 
-// Wrong credentials look like rejected accounts at first. Their line must come
-// all the same.
+// Wrong credentials look like rejected accounts at first. The log must still
+// name the credentials.
 func TestLogger_LogsRejectedCredentialsAsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuanceLog(t)

@@ -63,9 +63,9 @@ func newFixture(t *testing.T, pismo *passporttest.Server, network http.RoundTrip
 	return s
 }
 
-// build makes the program with further hooks.
+// build makes the program, with additional hooks.
 func (s *fixture) build(source tokensource.Hooks, requests transport.Hooks) {
-	// The Telemetry finds the tracer by the span in the context.
+	// The Telemetry takes its tracer from the span in the context.
 	tel := newTelemetry(s, telemetry.WithMeterProvider(s.meters))
 	issuer := s.pismo.Issuer()
 	issuer.Client = &http.Client{Transport: httpSpans{s.tracer, telemetry.AnnotateSpans(s.issuing.before(s.network))}}
@@ -142,7 +142,7 @@ func (s *fixture) send(ctx context.Context, name, method, path string, body io.R
 }
 
 // start runs do on another goroutine. The returned function waits for the
-// result of do.
+// result.
 func (s *fixture) start(do func() int) (wait func() int) {
 	result := make(chan int, 1)
 	go func() { result <- do() }()
@@ -165,8 +165,8 @@ type blocker struct {
 
 type heldRequest struct{ arrived, release chan struct{} }
 
-// block blocks the next request. The returned functions wait until that request
-// has arrived, and release it.
+// block blocks the next request. The first returned function waits until that
+// request has arrived. The second releases it.
 func (p *blocker) block() (arrived, release func()) {
 	h := &heldRequest{make(chan struct{}), make(chan struct{})}
 	p.mu.Lock()
@@ -197,8 +197,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// httpSpans makes spans as otelhttp does. This module does not require
-// otelhttp; the examples do. A span ends with the body.
+// httpSpans makes spans like otelhttp, which this module does not require. A
+// span ends at the end of the body.
 type httpSpans struct {
 	tracer trace.Tracer
 	base   http.RoundTripper

@@ -22,14 +22,14 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden file, and the table in docs/telemetry.md")
+var update = flag.Bool("update", false, "rewrite the golden file and the table in docs/telemetry.md")
 
 // golden has the spans and the metrics of each scenario. A line that begins
 // with a number is a span:
 //
 //	#2 name | kind | parent | links | status | attributes
 //
-// and every other line is a data point of a metric:
+// Every other line is a data point of a metric:
 //
 //	name | instrument | unit | attributes | value, or number of values
 var golden = filepath.Join("testdata", "golden.txt")
@@ -62,8 +62,8 @@ func TestTelemetry_MatchesTheGoldenFile(t *testing.T) {
 	compare(t, string(want), got.String())
 }
 
-// withoutZeros leaves out the counters at zero. The first scenario has them
-// all.
+// withoutZeros leaves out the counters at zero. The first scenario has all of
+// them.
 func withoutZeros(metrics string) string {
 	var b strings.Builder
 	for line := range strings.Lines(metrics) {
@@ -92,7 +92,7 @@ func compare(t *testing.T, want, got string) {
 	}
 }
 
-// runScenario runs a scenario, and passes its fixture to look.
+// runScenario runs a scenario, and calls look with its fixture.
 func runScenario(t *testing.T, sc scenario, look func(*fixture)) {
 	if !sc.takesTime {
 		pismo := passporttest.NewServer(t, passporttest.Config{})
@@ -111,7 +111,7 @@ func runScenario(t *testing.T, sc scenario, look func(*fixture)) {
 	})
 }
 
-// tree returns the spans, each after its parent, and the children of one parent
+// tree returns the spans, each after its parent. The children of a parent are
 // in the order of their starts. Spans of different traces may start in any
 // order.
 func (s *fixture) tree() []sdktrace.ReadOnlySpan {
@@ -181,14 +181,14 @@ func status(span sdktrace.ReadOnlySpan) string {
 }
 
 // render returns attributes in the order of their keys. It leaves out values
-// that differ from run to run.
+// that differ in each run.
 func render(attributes []attribute.KeyValue) string {
 	var all []string
 	for _, a := range attributes {
 		value := a.Value.String()
 		switch a.Key {
 		case "url.full":
-			continue // otelhttp's; the leak test looks at it.
+			continue // An attribute of otelhttp. The leak test checks it.
 		case "pismo.correlation_id":
 			value = "<x-cid>"
 		}
@@ -230,7 +230,7 @@ func (s *fixture) renderMetrics() string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// collect returns the metrics as they are now.
+// collect returns the current metrics.
 func (s *fixture) collect() []metricdata.Metrics {
 	var all metricdata.ResourceMetrics
 	if err := s.reader.Collect(context.Background(), &all); err != nil {

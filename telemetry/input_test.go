@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// No input makes a series, and no input makes a hook panic: hooks run while a
-// payment is sent.
+// No input creates a series, and no input makes a hook panic: hooks run while a
+// payment is being sent.
 func TestHooks_AcceptUnexpectedValues(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	provider, _ := newRecorder()
@@ -56,7 +56,7 @@ func TestHooks_AcceptUnexpectedValues(t *testing.T) {
 	if lines := metricsOf(t, reader); len(lines) > 200 {
 		t.Errorf("%d series", len(lines))
 	} else if text := strings.Join(lines, "\n"); strings.Contains(text, "made up") {
-		t.Errorf("an invented value made a series:\n%s", text)
+		t.Errorf("a made-up value created a series:\n%s", text)
 	}
 }
 
@@ -78,7 +78,7 @@ func (panickingError) Unwrap() error { panic("Unwrap") }
 func (panickingError) As(any) bool   { panic("As") }
 func (panickingError) Is(error) bool { panic("Is") }
 
-// An exporter drops a whole batch for an id that it cannot encode.
+// An exporter drops a whole batch because of an id that it cannot encode.
 func TestCorrelationID_ImplausibleIsLeftOut(t *testing.T) {
 	for id, want := range map[string]bool{"": false, "b7c6d5e4": true, "\xff": false, strings.Repeat("x", 129): false} {
 		provider, spans := newRecorder()
@@ -90,7 +90,7 @@ func TestCorrelationID_ImplausibleIsLeftOut(t *testing.T) {
 	}
 }
 
-// A program without telemetry must get an error, and no panic.
+// A program without telemetry gets an error and no panic.
 func TestObserveSource_RefusesAZeroTelemetry(t *testing.T) {
 	pismo := passporttest.NewInProcess(t, passporttest.Config{})
 	for _, tel := range []*telemetry.Telemetry{nil, {}} {

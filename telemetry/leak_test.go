@@ -30,7 +30,7 @@ func TestTelemetry_HoldsNoSecret(t *testing.T) {
 	}
 }
 
-// secrets returns the texts that no telemetry may have.
+// secrets returns the texts that must not be in telemetry.
 func (s *fixture) secrets() []string {
 	all := []string{aliceID, sentinelQuery, "sentinel-query", s.pismo.ServerKey(), s.pismo.ServerSecret(), "TN-", "Bearer", "eyJ", sentinelBody}
 	if tok, err := s.source.Token(s.Context(), s.account); err == nil {

@@ -105,9 +105,9 @@ func TestLogger_OutageBeginsAndEnds(t *testing.T) {
 	})
 }
 
-// The token endpoint gives one answer for a wrong account and wrong
-// credentials. A program that uses accounts only must get the line all the
-// same.
+// The token endpoint gives the same answer for an unknown account and for wrong
+// credentials. A program that uses accounts only must still get the line about
+// the credentials.
 func TestLogger_LogsWrongCredentialsAsAnError(t *testing.T) {
 	for _, accounts := range []int{0, 1, 3, 50} { // 0 means the organization.
 		synctest.Test(t, func(t *testing.T) {
@@ -135,8 +135,8 @@ func TestLogger_LogsWrongCredentialsAsAnError(t *testing.T) {
 	}
 }
 
-// The line must name the variable, the file or the host: an operator has
-// nothing else to read.
+// The log line must name the variable, the file or the host, because an
+// operator has no other information.
 func TestLogger_LogsTheSafeCause(t *testing.T) {
 	log := new(logBuffer)
 	hooks := telemetry.NewLogger(slog.New(slog.NewTextHandler(log, nil))).SourceHooks()

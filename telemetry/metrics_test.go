@@ -89,7 +89,7 @@ func TestMetrics_AtMost200Series(t *testing.T) {
 		t.Errorf("%d series", series)
 	}
 	if strings.Contains(s.renderMetrics(), "made up") {
-		t.Error("an invented value made a series")
+		t.Error("a made-up value created a series")
 	}
 }
 
@@ -158,7 +158,7 @@ func TestObserveSource_SourcesAddUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := cached(); n != 1 {
-		t.Errorf("%d tokens are cached after one Source is gone, want 1", n)
+		t.Errorf("%d tokens are cached after one Source was collected, want 1", n)
 	}
 	if _, err := tel.ObserveSource(nil); err == nil {
 		t.Error("ObserveSource accepts a nil Source")

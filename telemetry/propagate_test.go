@@ -19,7 +19,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// parent returns the span that the headers of a request name.
+// parent returns the span that the request's headers name.
 func parent(h http.Header) trace.SpanContext {
 	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(h))
 	return trace.SpanContextFromContext(ctx)
@@ -110,7 +110,7 @@ func TestPropagate_SendsNoBaggageByDefault(t *testing.T) {
 			}
 			resp.Body.Close()
 			if req.Header != nil || resp.Request != req {
-				t.Error("the caller's request was changed, or is not that of the response")
+				t.Error("the caller's request was changed, or the response has another request")
 			}
 			if got := slices.Sorted(maps.Keys(sent)); !slices.Equal(got, test.want) {
 				t.Errorf("sent %v, want %v", got, test.want)

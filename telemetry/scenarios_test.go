@@ -14,8 +14,8 @@ import (
 type scenario struct {
 	name string
 	run  func(*fixture)
-	// takesTime scenarios wait for minutes. They run in a testing/synctest
-	// bubble, without a network. All others run on loopback.
+	// takesTime scenarios wait for minutes. They run in a testing/synctest bubble
+	// without a network. All other scenarios run on loopback.
 	takesTime bool
 }
 

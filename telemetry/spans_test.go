@@ -70,7 +70,7 @@ func TestSpans_EndInOrder(t *testing.T) {
 		for i, span := range order {
 			names = append(names, span.Name())
 			if i > 0 && span.Parent().SpanID() == order[i-1].Parent().SpanID() && span.StartTime().Before(order[i-1].EndTime()) {
-				s.Errorf("%s begins before the %s ahead of it has ended", span.Name(), order[i-1].Name())
+				s.Errorf("%s begins before the previous span, %s, ends", span.Name(), order[i-1].Name())
 			}
 		}
 		if want := []string{"first request", "HTTP GET", "HTTP POST", "pismo.token.issue", "pismo.token.renew", "HTTP GET", "request"}; !slices.Equal(names, want) {

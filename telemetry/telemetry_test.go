@@ -22,7 +22,7 @@ func newRecorder() (*sdktrace.TracerProvider, *tracetest.SpanRecorder) {
 	return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), spans
 }
 
-// issueToken calls the hooks of an issuance that the caller with ctx started.
+// issueToken calls the hooks of an issuance that a caller with ctx started.
 func issueToken(ctx context.Context, hooks tokensource.Hooks, reason tokensource.IssueReason) context.Context {
 	issue, done := hooks.Issue(context.Background(), ctx, tokensource.IssueInfo{Account: tokensource.Organization(), Issuance: 1, Reason: reason})
 	done(tokensource.IssueResult{Serial: 1, Attempts: 1})
@@ -37,7 +37,7 @@ func TestNew_UsesTheCurrentProvider(t *testing.T) {
 	global, fromGlobal := newRecorder()
 	found := newTelemetry(t).SourceHooks()
 	fixed := newTelemetry(t, telemetry.WithTracerProvider(chosen)).SourceHooks()
-	otel.SetTracerProvider(global) // New must not keep the provider of before.
+	otel.SetTracerProvider(global) // New must not keep an earlier provider.
 
 	inSpan, span := callers.Tracer("").Start(context.Background(), "request")
 	defer span.End()

@@ -22,8 +22,8 @@ func metricsOf(t *testing.T, reader *sdkmetric.ManualReader) []string {
 	return strings.Split(strings.TrimSuffix(s.renderMetrics(), "\n"), "\n")
 }
 
-// A series that begins above zero has neither a rate nor an increase. Alerts
-// would miss the first failure of each kind, and an outage between two scrapes.
+// A series that begins above zero has no rate and no increase. Alerts would
+// miss the first failure of each kind, and an outage between two scrapes.
 func TestCounters_BeginAtZero(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	newTelemetry(t, telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
@@ -58,15 +58,16 @@ func TestCounters_HaveNoOtherSeries(t *testing.T) {
 			for line := range strings.Lines(s.renderMetrics()) {
 				fields := strings.Split(line, " | ") // name, instrument, unit, attributes, value
 				if fields[1] == "counter" && !slices.Contains(began, strings.Join(append(fields[:4:4], "0"), " | ")) {
-					s.Errorf("%s: the series has not begun at zero: %s", sc.name, line)
+					s.Errorf("%s: the series did not begin at zero: %s", sc.name, line)
 				}
 			}
 		})
 	}
 }
 
-// Zeros in each collection would be points of their own with delta temporality.
-// Zeros in the first collection only would miss the second of two readers.
+// With delta temporality, zeros in each collection would be extra points. With
+// zeros in the first collection only, the second of two readers would miss
+// them.
 func TestCounters_BeginOnceForAllReaders(t *testing.T) {
 	delta := func(sdkmetric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }
 	first, second := sdkmetric.NewManualReader(), sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(delta))
@@ -91,7 +92,7 @@ func TestCounters_BeginOnceForAllReaders(t *testing.T) {
 }
 
 // lateReader reads the global MeterProvider, which is set after a Telemetry was
-// made. A process can do that only once.
+// made. A process can set it only once.
 var lateReader = sync.OnceValue(func() *sdkmetric.ManualReader {
 	if _, err := telemetry.New(); err != nil {
 		panic(err)
@@ -101,14 +102,14 @@ var lateReader = sync.OnceValue(func() *sdkmetric.ManualReader {
 	return reader
 })
 
-// A program may set its providers after it has made its clients.
+// A program may set its providers after it has created its clients.
 func TestCounters_BeginAtZeroWithALateProvider(t *testing.T) {
 	if n := len(metricsOf(t, lateReader())); n < 90 {
 		t.Errorf("%d series begin at zero", n)
 	}
 }
 
-// The first collection has what was counted before.
+// The first collection has everything that was counted before.
 func TestCounters_KeepEarlierCounts(t *testing.T) {
 	pismo := passporttest.NewInProcess(t, passporttest.Config{})
 	s := newFixture(t, pismo, pismo.RoundTripper())

@@ -32,7 +32,7 @@ func TestToken_ThousandCallersOneIssuance(t *testing.T) {
 					return src.Token(t.Context(), acct(t, 1))
 				})
 				if got := serials(t, all); len(got) != 1 {
-					t.Errorf("the callers got %d different tokens", len(got))
+					t.Errorf("the callers got %d different tokens, want 1", len(got))
 				}
 				wantAsked(t, d, 1)
 			})
@@ -72,12 +72,13 @@ func TestToken_CallersShareAFailure(t *testing.T) {
 		})
 		for _, g := range all {
 			if wantKind(t, g.err, tokensource.ErrUnavailable).Suppressed {
-				t.Error("the error says that nothing was tried")
+				t.Error("the error says that no request was made")
 			}
 			if g.err != all[0].err {
 				t.Errorf("the callers got different errors: %v and %v", g.err, all[0].err)
 			}
-			// Two attempts and the pause between them: not one after the other.
+			// Each caller waits for two attempts and the pause between them. The callers
+			// do not wait one after the other.
 			between(t, "a caller's wait", g.waited, 150*time.Millisecond, 200*time.Millisecond)
 		}
 		wantAsked(t, d, 2)
@@ -98,11 +99,11 @@ func TestToken_CancelEndsOnlyOneWait(t *testing.T) {
 			return src.Token(ctx, acct(t, 1))
 		})
 		wantKind(t, all[0].err, tokensource.ErrCanceled)
-		between(t, "the wait of the one who left", all[0].waited, 10*time.Millisecond, 10*time.Millisecond)
+		between(t, "the wait of the caller that left", all[0].waited, 10*time.Millisecond, 10*time.Millisecond)
 		if all[1].err != nil {
-			t.Errorf("the one who stayed got %v", all[1].err)
+			t.Errorf("the caller that stayed got %v", all[1].err)
 		}
-		between(t, "the wait of the one who stayed", all[1].waited, 199*time.Millisecond, 199*time.Millisecond)
+		between(t, "the wait of the caller that stayed", all[1].waited, 199*time.Millisecond, 199*time.Millisecond)
 		wantAsked(t, d, 1)
 	})
 }
@@ -114,7 +115,7 @@ func TestToken_IssuanceOutlivesItsCallers(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		if _, err := src.Token(ctx, acct(t, 1)); err == nil {
-			t.Fatal("a caller got a token in no time")
+			t.Fatal("a caller got a token before its context expired")
 		}
 		time.Sleep(time.Second)
 		token(t, src, acct(t, 1))
@@ -162,7 +163,7 @@ func TestToken_ReturnsTheCancelCause(t *testing.T) {
 		_, err := src.Token(ctx, acct(t, 1))
 		wantKind(t, err, tokensource.ErrCanceled)
 		if !errors.Is(err, context.Canceled) || !errors.Is(err, reason) {
-			t.Errorf("neither context.Canceled nor the cause is found in %v", err)
+			t.Errorf("context.Canceled or the cause is missing in %v", err)
 		}
 	})
 }
@@ -231,7 +232,7 @@ func TestToken_ZeroAccountFails(t *testing.T) {
 	wantKind(t, err, tokensource.ErrMisconfigured)
 	wantAsked(t, d, 0)
 	if src.Status().Accounts != 0 {
-		t.Error("something is kept for nobody")
+		t.Error("the Source keeps an entry for the zero Account")
 	}
 }
 

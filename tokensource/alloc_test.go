@@ -11,7 +11,7 @@ func TestToken_FreshAllocatesNothing(t *testing.T) {
 	for name, hooks := range map[string]tokensource.Hooks{
 		"without hooks":                  {},
 		"with hooks that return nothing": silent,
-		"with two of them":               tokensource.JoinHooks(silent, silent),
+		"with joined hooks":              tokensource.JoinHooks(silent, silent),
 	} {
 		t.Run(name, func(t *testing.T) {
 			src := newSource(t, &fakeIssuer{}, withHooks(hooks))

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// An answer is an answer: an endpoint that rejects an account is not down.
+// A rejection is an answer: an endpoint that rejects an account is not down.
 func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -29,8 +29,8 @@ func TestBreaker_ClosesWhenTheEndpointRejects(t *testing.T) {
 	})
 }
 
-// While the credentials are rejected, made-up accounts neither end that nor
-// prolong it.
+// While the credentials are rejected, requests for made-up accounts do not
+// close the breaker and do not extend its cooldown.
 func TestBreaker_MadeUpProbeChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -61,7 +61,7 @@ func TestBreaker_MadeUpProbeChangesNothing(t *testing.T) {
 	})
 }
 
-// A permit that was given before the breaker opened is not that of the probe.
+// A permit from before the breaker opened is not the permit of the probe.
 func TestBreaker_OnlyTheProbeEndsTheProbe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -116,7 +116,7 @@ func TestBreaker_HalfOpenAllowsOneIssuance(t *testing.T) {
 			if err.Suppressed != (i > 0) {
 				t.Errorf("caller %d: suppressed is %v", i, err.Suppressed)
 			}
-			if i > 0 { // The others do not wait for what becomes of the first.
+			if i > 0 { // The other callers do not wait for the probe.
 				between(t, "a caller's wait", g.waited, 0, 0)
 				between(t, "RetryAfter", err.RetryAfter, time.Nanosecond, time.Second)
 			}
@@ -138,8 +138,8 @@ func TestBreaker_SuccessfulProbeClosesIt(t *testing.T) {
 	})
 }
 
-// If another issuance has opened the breaker before the probe fails, the
-// probe's failure counts as the failure of one account.
+// Another issuance opens the breaker before the probe fails. The failure of the
+// probe then counts as the failure of one account.
 func TestBreaker_OvertakenProbeIsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -173,8 +173,7 @@ func TestBreaker_OvertakenProbeIsNotCounted(t *testing.T) {
 	})
 }
 
-// Calls that were left behind occupy all slots, until it is too late for the
-// probe.
+// Abandoned calls occupy all slots until the time of the probe is over.
 func TestBreaker_LateProbeIsReleased(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: time.Second}

@@ -11,11 +11,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// rejected is Passport's answer to a wrong secret and to a wrong account alike.
+// rejected is Passport's answer to a wrong secret and to an unknown account.
 var rejected = failure(tokensource.ErrAccountRejected, 401, 0)
 
-// A wrong secret has to be called so, to the callers and to the hooks, however
-// many accounts a program uses.
+// A wrong secret must be reported as such, to the callers and to the hooks,
+// however many accounts a program uses.
 func TestBreaker_NamesWrongCredentials(t *testing.T) {
 	for name, before := range map[string]func(*fakeIssuer, *tokensource.Source, []tokensource.Account){
 		"from the beginning": func(*fakeIssuer, *tokensource.Source, []tokensource.Account) {},
@@ -56,7 +56,7 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 					wantKind(t, last, tokensource.ErrCredentialsRejected)
 					first := slices.Index(kinds, tokensource.ErrCredentialsRejected)
 					if first < 0 || first > 3*n || slices.Contains(kinds[first+3:], tokensource.ErrAccountRejected) {
-						t.Errorf("%d accounts: the hooks learn %q", n, kinds)
+						t.Errorf("%d accounts: the hooks got the kinds %q", n, kinds)
 					}
 					if len(kinds) > 12*n {
 						t.Errorf("%d accounts: %d issuances", n, len(kinds))
@@ -67,8 +67,8 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 	}
 }
 
-// If a wrong secret replaces a correct secret, the credentials are wrong,
-// although some accounts had tokens with the old secret.
+// A wrong secret that replaces a correct secret is reported as such, although
+// some accounts had tokens with the old secret.
 func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -103,8 +103,8 @@ func TestBreaker_NamesWrongNewCredentials(t *testing.T) {
 	})
 }
 
-// Issuances that began before the breaker opened are interpreted like later
-// ones.
+// A failure counts in the same way whether its issuance began before or after
+// the breaker opened.
 func TestBreaker_NamesLateRejections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 100 * time.Millisecond}
@@ -135,7 +135,7 @@ func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 		time.Sleep(time.Second)
 		for _, g := range together(10, 0, func(i int) (*tokensource.Token, error) {
 			if i > 0 {
-				time.Sleep(time.Millisecond) // The first one reads the revision.
+				time.Sleep(time.Millisecond) // The first issuance reads the revision.
 			}
 			return src.Token(t.Context(), acct(t, 2+i))
 		}) {
@@ -146,7 +146,7 @@ func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 	})
 }
 
-// Whoever can make up account ids must not be able to keep tokens from others.
+// A client that makes up account ids must not stop the tokens of others.
 func TestBreaker_IgnoresMadeUpAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -170,7 +170,8 @@ func TestBreaker_IgnoresMadeUpAccounts(t *testing.T) {
 	})
 }
 
-// A closed account is rejected for good, which says nothing of the others.
+// The rejection of a closed account is permanent. It says nothing about other
+// accounts.
 func TestBreaker_KeepsAClosedAccountApart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -188,7 +189,8 @@ func TestBreaker_KeepsAClosedAccountApart(t *testing.T) {
 	})
 }
 
-// Failures of two sorts are no series: the endpoint answers, or it does not.
+// Failures of different kinds do not add up: an endpoint that rejects an
+// account is not down.
 func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -203,9 +205,9 @@ func TestBreaker_CountsOneSortOfFailure(t *testing.T) {
 	})
 }
 
-// An endpoint that hangs for one account and rejects others must not cause two
-// issuances at once for one account, or replace a newer token by an older
-// token.
+// An endpoint hangs for one account and rejects other accounts. Two issuances
+// must not run at once for one account, and an older token must not replace a
+// newer token.
 func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -217,16 +219,17 @@ func TestBreaker_IssuesForTheCallersAccount(t *testing.T) {
 		d.fail(nil)
 		token(t, src, acct(t, 2))
 		if n := d.askedFor(granted); n != 1 {
-			t.Errorf("the probe of another account asked for this one: %d times", n)
+			t.Errorf("the probe of another account requested %d tokens for this account", n)
 		}
 		if token(t, src, granted) != first {
-			t.Error("the probe of another account replaced the token of this one")
+			t.Error("the probe of another account replaced the token of this account")
 		}
 	})
 }
 
-// A call that had little time left, because its issuance had waited long for a
-// slot, says nothing about the endpoint. A call that had most of the time does.
+// An issuance waited long for a slot, and its call had little time left. The
+// timeout of that call says nothing about the endpoint. The timeout of a call
+// that had most of its time does.
 func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
 	for queued, want := range map[time.Duration]tokensource.ErrorKind{
 		4900 * time.Millisecond: tokensource.ErrTimeout,
@@ -251,8 +254,8 @@ func TestBreaker_DiscountsCallsCutShort(t *testing.T) {
 	}
 }
 
-// Health checks ask for a token of their own. They must not open the breaker
-// for the accounts, and must not take the place of the probe.
+// Health checks request the token of the organization. They must not open the
+// breaker for the accounts, and must not use the permit of the probe.
 func TestContextWithHealthCheck_IsNotCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -275,7 +278,7 @@ func TestContextWithHealthCheck_IsNotCounted(t *testing.T) {
 			wantKind(t, err, tokensource.ErrUnavailable)
 		}
 		d.fail(nil)
-		token(t, src, acct(t, 3)) // Three health checks have opened nothing.
+		token(t, src, acct(t, 3)) // The failed health checks did not open the breaker.
 
 		openBreaker(t, d, src, errDown)
 		time.Sleep(time.Second)
@@ -285,7 +288,7 @@ func TestContextWithHealthCheck_IsNotCounted(t *testing.T) {
 		}
 		wantAsked(t, d, asked)
 		d.fail(nil)
-		token(t, src, acct(t, 2)) // The probe is a user's.
+		token(t, src, acct(t, 2)) // A user's request is the probe.
 		if err := check(); err != nil {
 			t.Error(err)
 		}

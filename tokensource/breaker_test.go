@@ -9,8 +9,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// openBreaker makes three accounts fail with err, which opens the breaker. None
-// of them is among the accounts of the test.
+// openBreaker makes three accounts fail with err, which opens the breaker. The
+// three accounts appear nowhere else in the test.
 func openBreaker(t *testing.T, d *fakeIssuer, src *tokensource.Source, err *tokensource.Error) {
 	t.Helper()
 	d.fail(err)
@@ -19,7 +19,7 @@ func openBreaker(t *testing.T, d *fakeIssuer, src *tokensource.Source, err *toke
 	}
 	opened := err.Kind
 	if opened == tokensource.ErrAccountRejected {
-		opened = tokensource.ErrCredentialsRejected // Three accounts tell.
+		opened = tokensource.ErrCredentialsRejected // Three accounts are rejected.
 	}
 	wantNoToken(t, src, acct(t, 902), opened)
 }
@@ -31,7 +31,7 @@ func TestBreaker_TwoFailuresKeepItClosed(t *testing.T) {
 		d.fail(failure(tokensource.ErrAccountRejected, 401, 0))
 		for i := range 5 { // However often they fail.
 			kind := tokensource.ErrAccountRejected
-			if i >= 2 { // No one has ever had a token: see TestBreaker_NamesWrongCredentials.
+			if i >= 2 { // No account ever had a token: see TestBreaker_NamesWrongCredentials.
 				kind = tokensource.ErrCredentialsRejected
 			}
 			wantNoToken(t, src, acct(t, 1), kind)
@@ -50,7 +50,8 @@ func TestBreaker_ThreeAccountsOpenIt(t *testing.T) {
 		{tokensource.ErrTimeout, tokensource.ErrTimeout},
 		{tokensource.ErrMalformedResponse, tokensource.ErrMalformedResponse},
 		{tokensource.ErrCredentialsRejected, tokensource.ErrCredentialsRejected},
-		// One account's 401 is three accounts' bad credentials.
+		// A 401 for one account can mean that the account is wrong. A 401 for three
+		// accounts means that the credentials are wrong.
 		{tokensource.ErrAccountRejected, tokensource.ErrCredentialsRejected},
 	} {
 		t.Run(string(tt.kind), func(t *testing.T) {
@@ -114,7 +115,7 @@ func TestBreaker_OrganizationAfterSuccess(t *testing.T) {
 		time.Sleep(time.Minute)
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrUnavailable)
 		if e := wantNoToken(t, src, acct(t, 3), tokensource.ErrUnavailable); !e.Suppressed {
-			t.Error("an outage that the organization has met is not everybody's")
+			t.Error("an outage for the organization did not open the breaker for accounts")
 		}
 	})
 }
@@ -135,7 +136,7 @@ func TestBreaker_OpenKeepsServingTokens(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
-		time.Sleep(500 * time.Second) // It is stale, too.
+		time.Sleep(500 * time.Second) // The token is stale.
 		openBreaker(t, d, src, errDown)
 		asked := d.asked()
 		if token(t, src, acct(t, 1)) != first {
@@ -183,8 +184,8 @@ func TestBreaker_HonoursRetryAfter(t *testing.T) {
 	})
 }
 
-// Sixteen issuances have failed once, and pause. When three have failed for
-// good, the others know enough.
+// Sixteen issuances have failed once and wait for their second attempt. When
+// three of them have failed twice, the others make no second attempt.
 func TestBreaker_OpenStopsSecondAttempts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -199,8 +200,8 @@ func TestBreaker_OpenStopsSecondAttempts(t *testing.T) {
 	})
 }
 
-// Sixteen issuances are under way when the third fails: the thirteen others say
-// nothing new.
+// Sixteen issuances are running when the third fails. The failures of the other
+// thirteen do not extend the cooldown.
 func TestBreaker_LateFailuresDoNotProlong(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 100 * time.Millisecond}
@@ -257,7 +258,7 @@ func TestBreaker_ThousandColdAccounts(t *testing.T) {
 						return src.Token(t.Context(), accounts[i])
 					}) {
 						if g.err == nil {
-							t.Fatal("somebody got a token")
+							t.Fatal("a caller got a token")
 						}
 					}
 					time.Sleep(100 * time.Millisecond)

@@ -8,14 +8,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// failure returns an error as an issuer makes it.
+// failure returns an error like those of an issuer.
 func failure(kind tokensource.ErrorKind, status int, retryAfter time.Duration) *tokensource.Error {
 	err := tokensource.NewError(kind, errors.New("the cause"))
 	err.StatusCode, err.RetryAfter, err.CorrelationID = status, retryAfter, "cid-1"
 	return err
 }
 
-func TestCooldown_CallersInARowCostOne(t *testing.T) {
+func TestCooldown_ManyCallersOneIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
 		d.fail(errDown)
@@ -25,7 +25,7 @@ func TestCooldown_CallersInARowCostOne(t *testing.T) {
 			wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
 			_, err := one.Token(t.Context())
 			if !wantKind(t, err, tokensource.ErrUnavailable).Suppressed {
-				t.Error("the error does not say that nothing was tried")
+				t.Error("the error does not say that no request was made")
 			}
 		}
 		wantAsked(t, d, 2)
@@ -52,7 +52,7 @@ func TestIssuance_TransientErrorsGetASecondTry(t *testing.T) {
 				wantNoToken(t, src, acct(t, 1), kind)
 				wantAsked(t, d, attempts)
 
-				// Only the first issuance of a series gets two.
+				// Only the first issuance of a series makes two attempts.
 				time.Sleep(time.Second)
 				wantNoToken(t, src, acct(t, 1), kind)
 				wantAsked(t, d, attempts+1)
@@ -100,10 +100,10 @@ func TestCooldown_DoublesWithJitter(t *testing.T) {
 			})
 		}
 		if least < full/2 || most > full {
-			t.Errorf("after %d failures, the cooldown takes %v to %v, want %v to %v", failures+1, least, most, full/2, full)
+			t.Errorf("after %d failures, the cooldown lasts %v to %v, want %v to %v", failures+1, least, most, full/2, full)
 		}
 		if least > full*65/100 || most < full*85/100 {
-			t.Errorf("after %d failures, the cooldown takes %v to %v: it is not spread over %v to %v", failures+1, least, most, full/2, full)
+			t.Errorf("after %d failures, the cooldown lasts %v to %v, want a spread over %v to %v", failures+1, least, most, full/2, full)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func TestCooldown_ErrorSaysHowLongAndWhy(t *testing.T) {
 
 func TestCooldown_HonoursRetryAfter(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{
-		time.Millisecond: time.Second, // Or an endpoint that is down would be asked a thousand times a second.
+		time.Millisecond: time.Second, // Protects an endpoint that is down from 1,000 requests per second.
 		5 * time.Second:  5 * time.Second,
 		45 * time.Second: 45 * time.Second,
 		time.Hour:        time.Minute,

@@ -17,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// kinds is the closed list of kinds. Dashboards and alerts name them: a change
-// here breaks them.
+// kinds is the closed list of kinds. Dashboards and alerts name the kinds: a
+// change here breaks them.
 var kinds = map[tokensource.ErrorKind]string{
 	tokensource.ErrCredentialsRejected: "credentials_rejected",
 	tokensource.ErrAccountRejected:     "account_rejected",
@@ -34,8 +34,8 @@ var kinds = map[tokensource.ErrorKind]string{
 	tokensource.ErrMisconfigured:       "misconfigured",
 }
 
-// textsOf returns everything that printing, logging or marshalling a value can
-// come to.
+// textsOf returns every text that printing, logging or marshalling a value can
+// produce.
 func textsOf(value any) []string {
 	var texts []string
 	for _, verb := range "vsqxXdtfpcUeGobT" {
@@ -60,8 +60,8 @@ func textsOf(value any) []string {
 	return texts
 }
 
-// wantHidden fails the test if anything that a value prints as shows a part, or
-// its hexadecimal form.
+// wantHidden fails the test if a printed form of a value shows one of parts, in
+// plain text or in hexadecimal.
 func wantHidden(t *testing.T, what string, value any, part string) {
 	t.Helper()
 	for _, text := range textsOf(value) {
@@ -76,17 +76,17 @@ func TestError_IsItsKind(t *testing.T) {
 	for kind, text := range kinds {
 		err := fmt.Errorf("wrapped: %w", tokensource.NewError(kind, context.Canceled))
 		if !errors.Is(err, kind) {
-			t.Errorf("an error of kind %q is not found by it", kind)
+			t.Errorf("errors.Is does not find the kind %q of an error", kind)
 		}
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("the cause of an error of kind %q is not found", kind)
+			t.Errorf("errors.Is does not find the cause of an error of kind %q", kind)
 		}
 		if e, ok := errors.AsType[*tokensource.Error](err); !ok || e.Kind != kind || e.ErrorType() != text {
 			t.Errorf("kind %q: got %v, type %q", kind, e, e.ErrorType())
 		}
 		for other := range kinds {
 			if other != kind && errors.Is(err, other) {
-				t.Errorf("an error of kind %q is taken for one of kind %q", kind, other)
+				t.Errorf("an error of kind %q also matches kind %q", kind, other)
 			}
 		}
 	}
@@ -108,7 +108,7 @@ func TestError_Timeout(t *testing.T) {
 		err := error(tokensource.NewError(kind, nil))
 		timeout, ok := err.(interface{ Timeout() bool })
 		if !ok || timeout.Timeout() != (kind == tokensource.ErrTimeout) {
-			t.Errorf("kind %q: a timeout is %v", kind, timeout.Timeout())
+			t.Errorf("kind %q: Timeout() is %v", kind, timeout.Timeout())
 		}
 	}
 }
@@ -145,7 +145,7 @@ func TestError_CauseIsFoundButNotShown(t *testing.T) {
 	for what, value := range map[string]any{
 		"the error":             err,
 		"its value":             *err,
-		"one that wraps it":     fmt.Errorf("wrapped: %w", err),
+		"a wrapped error":       fmt.Errorf("wrapped: %w", err),
 		"a struct":              nested,
 		"a pointer to a struct": &nested,
 		"a slice":               []error{err},
@@ -169,8 +169,8 @@ func TestError_IssuersErrorsGetAKind(t *testing.T) {
 		"a wrapped *Error":       {fmt.Errorf("wrapped: %w", rejected), tokensource.ErrAccountRejected},
 		"any error":              {errors.New("some text"), tokensource.ErrUnavailable},
 		"a deadline":             {fmt.Errorf("post: %w", context.DeadlineExceeded), tokensource.ErrTimeout},
-		"an *Error that is nil":  {typedNil, tokensource.ErrUnavailable},
-		"an *Error without kind": {&tokensource.Error{StatusCode: 500}, tokensource.ErrUnavailable},
+		"a nil *Error":           {typedNil, tokensource.ErrUnavailable},
+		"an *Error with no kind": {&tokensource.Error{StatusCode: 500}, tokensource.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -195,13 +195,13 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 	wantFaults(t, err, "S2S.BaseURL", "S2S.Credentials", "Config.MaxAccounts")
 }
 
-// A faultyIssuer is an issuer that is configured wrongly.
+// A faultyIssuer is an issuer with an invalid configuration.
 type faultyIssuer struct{ fault error }
 
 func (f faultyIssuer) Validate() error { return f.fault }
 
 func (f faultyIssuer) Issue(context.Context, tokensource.Account) (tokensource.Grant, error) {
-	panic("a faulty issuer was asked")
+	panic("a misconfigured issuer was called")
 }
 
 func wantFaults(t *testing.T, err error, fields ...string) {

@@ -62,8 +62,9 @@ func TestEviction_KeepsAccountsInUse(t *testing.T) {
 	})
 }
 
-// A client with made-up account numbers evicts few accounts that have a token:
-// at most one in eight, because eviction looks at eight.
+// A client with made-up account numbers evicts few accounts that have a token.
+// At most one account in eight is evicted, because an eviction looks at eight
+// entries.
 func TestEviction_BeginsWithoutTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{lifetime: time.Hour}
@@ -117,7 +118,7 @@ func TestEviction_AccountSourceSurvives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token(t, src, acct(t, 2)) // Pushes the first out.
+		token(t, src, acct(t, 2)) // Evicts the first account.
 
 		all := together(100, 0, func(i int) (*tokensource.Token, error) {
 			if i%2 == 0 {
@@ -155,7 +156,7 @@ func TestEviction_SparesRunningIssuances(t *testing.T) {
 	})
 }
 
-// Evicts and reloads one account again and again on real threads. The test
+// The test evicts and reloads one account again and again on real threads. It
 // detects races, deadlocks, and two issuances at once.
 func TestEviction_OneIssuanceAtATime(t *testing.T) {
 	accounts := accts(t, 16)
@@ -210,7 +211,7 @@ func TestEviction_CallerStartsAgain(t *testing.T) {
 	}()
 	for range 30 {
 		if runtime.Gosched(); len(answered) > 0 {
-			t.Fatal("a token was kept where nobody finds it")
+			t.Fatal("a token was stored in an evicted entry")
 		}
 	}
 	token(t, src, other) // Ends the eviction.

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A counter stands for a token endpoint in these examples: its tokens are
-// numbered. A program has a *passport.S2S in its place.
+// A counter stands for a token endpoint in these examples. It numbers its
+// tokens. Use a *passport.S2S instead.
 type counter struct{ issued int }
 
 func (c *counter) Issue(context.Context, tokensource.Account) (tokensource.Grant, error) {
@@ -26,7 +26,7 @@ func (c *counter) Issue(context.Context, tokensource.Account) (tokensource.Grant
 	}, nil
 }
 
-// exampleSource returns a Source to show something with.
+// exampleSource returns a Source for an example.
 func exampleSource() *tokensource.Source {
 	src, err := tokensource.New(tokensource.Config{Issuer: &counter{}})
 	if err != nil {
@@ -87,8 +87,8 @@ func ExampleSource_ForAccount() {
 	// 1 organization
 }
 
-// When the platform answers 401, ask for another token, once, and send the
-// request again if that is safe. A transport does all of this by itself.
+// When the platform answers 401, request another token once, and repeat the
+// request if that is safe. A transport does all of this by itself.
 func ExampleSource_Renew() {
 	src, ctx := exampleSource(), context.Background()
 	refused, err := src.Token(ctx, tokensource.Organization())
@@ -98,11 +98,11 @@ func ExampleSource_Renew() {
 
 	tok, err := src.Renew(ctx, refused)
 	if err != nil {
-		log.Fatal(err) // Hand the 401 on.
+		log.Fatal(err) // Return the 401 to the caller.
 	}
 	fmt.Println(refused.Serial(), "is replaced by", tok.Serial())
 
-	// Others that come back with the same 401 get the same token.
+	// Other callers with the same refused token get the same new token.
 	tok, err = src.Renew(ctx, refused)
 	if err != nil {
 		log.Fatal(err)
@@ -113,7 +113,7 @@ func ExampleSource_Renew() {
 	// 1 is replaced by 2
 }
 
-// A Source serves code that takes an oauth2.TokenSource.
+// A Source can replace an oauth2.TokenSource.
 func ExampleSource_OAuth2() {
 	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Header.Get("Authorization"))
@@ -124,7 +124,7 @@ func ExampleSource_OAuth2() {
 		Source: exampleSource().OAuth2(tokensource.Organization()),
 		Base:   platform.Client().Transport,
 	}}
-	resp, err := client.Get(platform.URL) //nolint:noctx // As oauth2's users do.
+	resp, err := client.Get(platform.URL) //nolint:noctx // As code with oauth2 does.
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -138,8 +138,8 @@ func ExampleSource_OAuth2() {
 	// Output: token-1
 }
 
-// Do not wrap the token source in another cache, and do not pass it to
-// oauth2.NewClient, which does the same: that cache keeps a revoked token.
+// Do not wrap the token source in another cache: that cache keeps a revoked
+// token. Do not pass it to oauth2.NewClient, which adds such a cache.
 func ExampleSource_OAuth2_incorrect() {
 	src, ctx := exampleSource(), context.Background()
 	cached := oauth2.ReuseTokenSource(nil, src.OAuth2(tokensource.Organization())) // Incorrect.
@@ -216,7 +216,7 @@ func ExampleHooks() {
 	// cached token 1
 }
 
-// An Account shows its kind. Its id is personal data, and has to be asked for.
+// An Account prints its kind. Its id is personal data: call ID for it.
 func ExampleParseAccountID() {
 	account, err := tokensource.ParseAccountID("102681871")
 	fmt.Println(account, account.ID(), err)

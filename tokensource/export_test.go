@@ -6,10 +6,11 @@ import (
 	"unsafe"
 )
 
-// Clocks parts the two clocks of a Source, which synctest moves together.
+// Clocks separates the two clocks of a Source. Package synctest moves both
+// together.
 type Clocks struct{ mono, wall atomic.Int64 }
 
-// PartClocks returns the clocks of s. It must be called before s is used.
+// PartClocks returns the clocks of s. Call it before s is used.
 func (s *Source) PartClocks() *Clocks {
 	c := &Clocks{}
 	s.clock = func() instant {
@@ -22,8 +23,8 @@ func (s *Source) PartClocks() *Clocks {
 	return c
 }
 
-// Suspend suspends the machine: the wall clock goes on, the monotonic clock
-// does not.
+// Suspend acts like a suspended machine: the wall clock advances, and the
+// monotonic clock stops.
 func (c *Clocks) Suspend(d time.Duration) { c.wall.Add(int64(d)) }
 
 // SetWall moves the wall clock forward by d.
@@ -33,9 +34,8 @@ func (c *Clocks) SetWall(d time.Duration) { c.wall.Add(int64(d)) }
 // clock, as if the wall clock had been set back by d.
 func (c *Clocks) PassWithWallStopped(d time.Duration) { c.mono.Add(int64(d)) }
 
-// PlantEvicted puts an evicted entry into the map, as a caller may find it in
-// the middle of an eviction. The next insertion of another account removes the
-// entry.
+// PlantEvicted puts an evicted entry into the map, as a caller can find it
+// during an eviction. The next insertion of another account removes the entry.
 func (s *Source) PlantEvicted(account Account) {
 	now := s.now().mono
 	s.entries.LoadOrCreate(account, now, func() *entry {

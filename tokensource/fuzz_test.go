@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// headerSafe is a b64token of RFC 6750, of which each segment may have padding.
+// headerSafe matches a b64token of RFC 6750. Each segment may have padding.
 var headerSafe = regexp.MustCompile(`\A(?:[A-Za-z0-9_~+/-]+=*)?(?:\.(?:[A-Za-z0-9_~+/-]+=*)?)*\z`)
 
 func FuzzGrant(f *testing.F) {
@@ -35,7 +35,7 @@ func FuzzGrant(f *testing.F) {
 		life, err := grant.Verify(account)
 		if err != nil {
 			if !errors.Is(err, tokensource.ErrMalformedResponse) && !errors.Is(err, tokensource.ErrAccountMismatch) {
-				t.Fatalf("the error is of no kind that fits: %v", err)
+				t.Fatalf("the error has an unexpected kind: %v", err)
 			}
 			if len(token) > 12 && strings.Contains(err.Error(), token) {
 				t.Fatalf("the error shows the token: %v", err)
@@ -61,7 +61,7 @@ func FuzzGrant(f *testing.F) {
 // empty identifier and zero, in any notation, do not.
 func namesAccount(id string) bool { return id != "" && !sameNumber(id, "0") }
 
-// sameNumber reports whether two texts are the same number, or the same text.
+// sameNumber reports whether two texts are the same number or equal texts.
 func sameNumber(a, b string) bool {
 	x, _, errX := big.ParseFloat(a, 10, 256, big.ToNearestEven)
 	y, _, errY := big.ParseFloat(b, 10, 256, big.ToNearestEven)

@@ -40,12 +40,13 @@ func ours(word string) []string {
 }
 
 // inBubble appears in the stacks of a bubble's goroutines. Only one bubble
-// exists at a time, and a leaked goroutine of an earlier test is in none.
+// exists at a time. A goroutine that an earlier test leaked is outside the
+// current bubble.
 const inBubble = "synctest bubble"
 
 func TestSource_GoroutinesEndWithTheIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &fakeIssuer{latency: time.Hour} // The issuer hangs, but heeds its context.
+		d := &fakeIssuer{latency: time.Hour} // The issuer hangs until its context is done.
 		src := newSource(t, d)
 		for i := range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

@@ -25,10 +25,10 @@ func claimsOf(pairs ...any) string {
 	return string(text)
 }
 
-// sentinel is in every malformed token below, and must be in no error.
+// sentinel is part of every malformed token below. It must not be in an error.
 const sentinel = "SENTINEL"
 
-// malformed are grants that are no tokens.
+// malformed are grants with invalid tokens.
 var malformed = map[string]tokensource.Grant{
 	"zero":                  {},
 	"empty":                 opaque("", 0),
@@ -57,7 +57,7 @@ func TestGrant_InvalidTokensAreRejected(t *testing.T) {
 				err := wantNoToken(t, src, acct(t, 1), tokensource.ErrMalformedResponse)
 				wantNothingOf(t, err, grant.Token.Reveal())
 
-				time.Sleep(time.Minute) // The account has cooled.
+				time.Sleep(time.Minute) // The cooldown is over.
 				wantNoToken(t, src, acct(t, 1), tokensource.ErrMalformedResponse)
 				if asked != 2+1 {
 					t.Errorf("the issuer was asked %d times, want twice and then once", asked)
@@ -68,7 +68,7 @@ func TestGrant_InvalidTokensAreRejected(t *testing.T) {
 }
 
 // wantNothingOf fails the test if an error shows any part of the token, in any
-// form.
+// encoding.
 func wantNothingOf(t *testing.T, err *tokensource.Error, token string) {
 	t.Helper()
 	wantHidden(t, "the error", err, sentinel)
@@ -174,8 +174,8 @@ func TestGrant_WrongAccountIsDiscarded(t *testing.T) {
 		{"aid", internal, claims(`{"aid":"42"}`), true},
 		{"aid number", internal, claims(`{"aid":42}`), true},
 		{"aid, other", internal, claims(`{"aid":"43"}`), false},
-		{"aid is no id", internal, claims(`{"aid":"AUTH-7"}`), true},
-		{"both vintages agree", internal, claims(`{"account-id":"42","aid":"42","account_id":42}`), true},
+		{"aid is not an id", internal, claims(`{"aid":"AUTH-7"}`), true},
+		{"old and new claims agree", internal, claims(`{"account-id":"42","aid":"42","account_id":42}`), true},
 		{"one of several differs", internal, claims(`{"account-id":"42","account_id":43}`), false},
 		{"answer and claims differ", internal,
 			tokensource.Grant{Token: tokensource.NewSecret(jwtOf(`{"account_id":43}`)), AccountID: "42"}, false},
@@ -212,7 +212,7 @@ func TestGrant_WrongAccountIsDiscarded(t *testing.T) {
 				return
 			}
 			wantNoToken(t, src, tt.account, tokensource.ErrAccountMismatch)
-			// Nothing is kept: the next caller meets the cooldown, no token.
+			// Nothing is cached: the next caller gets the error of the cooldown.
 			wantNoToken(t, src, tt.account, tokensource.ErrAccountMismatch)
 		})
 	}

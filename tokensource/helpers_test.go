@@ -14,13 +14,13 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// lifetime is the lifetime of tokens of a fakeIssuer without its own lifetime.
+// lifetime is the default lifetime of a fakeIssuer's tokens.
 const lifetime = 600 * time.Second
 
 // errDown is the error of a fakeIssuer whose endpoint is down.
 var errDown = tokensource.NewError(tokensource.ErrUnavailable, errors.New("connection refused"))
 
-// An issuerFunc is an Issuer.
+// An issuerFunc is a function as an Issuer.
 type issuerFunc func(context.Context, tokensource.Account) (tokensource.Grant, error)
 
 func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
@@ -28,17 +28,17 @@ func (f issuerFunc) Issue(ctx context.Context, account tokensource.Account) (tok
 }
 
 // A fakeIssuer is an Issuer that simulates a token endpoint. It has a latency.
-// It grants tokens that name their account and a number, or refuses. It records
-// the time and the account of each call.
+// It grants tokens that name their account and a number, or it refuses. It
+// records the time and the account of each call.
 type fakeIssuer struct {
 	latency  time.Duration
 	lifetime time.Duration // 600 s if 0
 
 	mu     sync.Mutex
-	refuse func(tokensource.Account) error // nil if it grants
+	refuse func(tokensource.Account) error // nil to grant
 	calls  []fakeIssuerCall
 	atWork int
-	most   int // at work at once
+	most   int // concurrent calls
 }
 
 type fakeIssuerCall struct {
@@ -95,7 +95,7 @@ func (d *fakeIssuer) refuseIf(refuse func(tokensource.Account) error) {
 	d.refuse = refuse
 }
 
-// asked returns how often the fakeIssuer was asked.
+// asked returns the number of calls.
 func (d *fakeIssuer) asked() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -114,7 +114,7 @@ func (d *fakeIssuer) askedFor(account tokensource.Account) int {
 	return n
 }
 
-// askedBetween returns how often the fakeIssuer was asked in a span of time.
+// askedBetween returns the number of calls in a span of time.
 func (d *fakeIssuer) askedBetween(from, to time.Time) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -127,12 +127,12 @@ func (d *fakeIssuer) askedBetween(from, to time.Time) int {
 	return n
 }
 
-// tokenFor returns how the tokens of account begin.
+// tokenFor returns the prefix of the tokens for account.
 func tokenFor(account tokensource.Account) string {
 	return string(account.Kind()) + "-" + account.ID() + "-"
 }
 
-// opaque is the grant of a token that is no JWT.
+// opaque is a grant whose token is not a JWT.
 func opaque(value string, life time.Duration) tokensource.Grant {
 	return tokensource.Grant{Token: tokensource.NewSecret(value), ExpiresIn: life}
 }
@@ -141,7 +141,7 @@ func opaque(value string, life time.Duration) tokensource.Grant {
 // invalid, because no code verifies it.
 func jwtOf(claims string) string { return segments(`{"alg":"HS512","typ":"JWT"}`, claims, "signature") }
 
-// segments returns the parts base64url-encoded, with dots between them.
+// segments returns the parts, base64url-encoded and joined by dots.
 func segments(parts ...string) string {
 	var token []byte
 	for i, part := range parts {
@@ -153,12 +153,12 @@ func segments(parts ...string) string {
 	return string(token)
 }
 
-// granting returns an issuer that grants the same to everybody.
+// granting returns an issuer that gives all accounts the same grant.
 func granting(grant tokensource.Grant) issuerFunc {
 	return func(context.Context, tokensource.Account) (tokensource.Grant, error) { return grant, nil }
 }
 
-// failing returns an issuer that fails for everybody.
+// failing returns an issuer that returns err for all accounts.
 func failing(err error) issuerFunc {
 	return func(context.Context, tokensource.Account) (tokensource.Grant, error) { return tokensource.Grant{}, err }
 }
@@ -196,7 +196,7 @@ func accts(t testing.TB, n int) []tokensource.Account {
 	return accounts
 }
 
-// token asks for a token, and fails the test if there is none.
+// token requests a token and fails the test on an error.
 func token(t testing.TB, src *tokensource.Source, account tokensource.Account) *tokensource.Token {
 	t.Helper()
 	tok, err := src.Token(t.Context(), account)
@@ -206,8 +206,8 @@ func token(t testing.TB, src *tokensource.Source, account tokensource.Account) *
 	return tok
 }
 
-// wantNoToken asks for a token, and fails the test unless the answer is an
-// error of the given kind, which it returns.
+// wantNoToken requests a token and fails the test unless the result is an error
+// of the given kind. It returns that error.
 func wantNoToken(t testing.TB, src *tokensource.Source, account tokensource.Account, kind tokensource.ErrorKind) *tokensource.Error {
 	t.Helper()
 	tok, err := src.Token(t.Context(), account)
@@ -230,7 +230,8 @@ func wantKind(t testing.TB, err error, kind tokensource.ErrorKind) *tokensource.
 	return e
 }
 
-// wantAsked fails the test unless the fakeIssuer was asked so often.
+// wantAsked fails the test unless the fakeIssuer was called that number of
+// times.
 func wantAsked(t testing.TB, d *fakeIssuer, times int) {
 	t.Helper()
 	if got := d.asked(); got != times {
@@ -238,7 +239,7 @@ func wantAsked(t testing.TB, d *fakeIssuer, times int) {
 	}
 }
 
-// A got is the result of one of several callers, and how long the caller
+// A got is the result of one of several callers, and the time that the caller
 // waited.
 type got struct {
 	token  *tokensource.Token
@@ -246,8 +247,8 @@ type got struct {
 	waited time.Duration
 }
 
-// together calls ask n times concurrently, each call a pause after the
-// previous. It returns the results in that order.
+// together runs ask n times concurrently. Each call starts a pause after the
+// previous call. The results are in the order of the calls.
 func together(n int, pause time.Duration, ask func(i int) (*tokensource.Token, error)) []got {
 	all := make([]got, n)
 	var callers sync.WaitGroup
@@ -263,7 +264,7 @@ func together(n int, pause time.Duration, ask func(i int) (*tokensource.Token, e
 	return all
 }
 
-// serials returns the serial numbers of the tokens that were got, each once.
+// serials returns the distinct serial numbers of the tokens.
 func serials(t testing.TB, all []got) []uint64 {
 	t.Helper()
 	var numbers []uint64
@@ -286,9 +287,9 @@ func between(t testing.TB, what string, d, low, high time.Duration) {
 	}
 }
 
-// bubble runs a test on a fake clock. Afterwards all goroutines of the Source
-// must end within IssueTimeout. Otherwise the test fails: synctest treats a
-// goroutine that stays blocked as a deadlock.
+// bubble runs a test on a fake clock. After the test, all goroutines of the
+// Source must end within IssueTimeout. Otherwise the test fails: synctest
+// reports a goroutine that stays blocked as a deadlock.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

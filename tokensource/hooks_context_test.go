@@ -73,7 +73,7 @@ func TestHooks_MayReturnNoFunction(t *testing.T) {
 	})
 }
 
-// silent are hooks that do not want to know how anything ends.
+// silent are hooks that return no function for the end.
 var silent = tokensource.Hooks{
 	Acquire: func(ctx context.Context, _ tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
 		return ctx, nil
@@ -90,7 +90,7 @@ func TestJoinHooks_Nests(t *testing.T) {
 	type key struct{}
 	var lines []string
 	named := func(name string) tokensource.Hooks {
-		// The context carries the values of the previous hook.
+		// The hook gets a context with the values of the previous hook.
 		begin := func(ctx context.Context, what string) context.Context {
 			path, _ := ctx.Value(key{}).(string)
 			lines = append(lines, fmt.Sprintf("%s %s after %q", name, what, path))
@@ -147,7 +147,7 @@ func TestJoinHooks_Nests(t *testing.T) {
 			`a acquire after ""`, "a", "a acquired", `a issue after ""`, "a", "a issued", `a renew after ""`, "a", "a renewed")
 	}
 	if got := tokensource.JoinHooks(none, none); got.Acquire != nil || got.Issue != nil || got.Renew != nil {
-		t.Error("hooks joined of none are not none")
+		t.Error("JoinHooks of zero Hooks is not the zero Hooks")
 	}
 	if got := call(tokensource.JoinHooks(silent, silent)); len(got) != 0 {
 		t.Errorf("hooks without a function were called: %q", got)

@@ -14,8 +14,8 @@ func issueHooks(hook issueHook) func(*tokensource.Config) {
 	return func(c *tokensource.Config) { c.Hooks.Issue = hook }
 }
 
-// An issuance runs on a goroutine of its own, where no server recovers a panic.
-// A panic would end the program, and the callers would wait forever.
+// An issuance runs on its own goroutine, where no server recovers a panic. A
+// panic would end the program.
 func TestHooks_PanicFailsTheIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &fakeIssuer{}, issueHooks(func(context.Context, context.Context, tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
@@ -36,8 +36,8 @@ func TestHooks_NilContextFailsTheIssuance(t *testing.T) {
 	})
 }
 
-// The token is there when the hook hears of it: a fault of telemetry costs no
-// payment.
+// The hook runs after the token is stored. A panic in the hook must not cost
+// the caller the token.
 func TestHooks_PanicAtTheEndCostsNoToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, &fakeIssuer{}, issueHooks(func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
@@ -50,7 +50,7 @@ func TestHooks_PanicAtTheEndCostsNoToken(t *testing.T) {
 func TestHooks_BlockedHookHoldsNoCaller(t *testing.T) {
 	for name, hook := range map[string]issueHook{
 		"at the beginning": func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
-			time.Sleep(8 * time.Second) // An exporter that is stuck.
+			time.Sleep(8 * time.Second) // The exporter hangs.
 			return ctx, nil
 		},
 		"at the end": func(ctx, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
@@ -76,13 +76,13 @@ func TestHooks_BlockedHookHoldsNoCaller(t *testing.T) {
 	}
 }
 
-// A caller with a token finds the issuance counted and logged. A caller that
-// arrives while the hook is running waits for the hook, like the callers that
+// A caller gets a token only after the hook has recorded its issuance. A caller
+// that arrives while the hook runs waits for the hook, like the callers that
 // waited for the issuance.
 func TestHooks_IssueEndsBeforeTheTokenIsSeen(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T, *tokensource.Source){
-		"a first token":      func(*testing.T, *tokensource.Source) {},
-		"an invalidated one": func(t *testing.T, src *tokensource.Source) { token(t, src, acct(t, 1)); src.Invalidate(acct(t, 1)) },
+		"a first token": func(*testing.T, *tokensource.Source) {},
+		"a new token":   func(t *testing.T, src *tokensource.Source) { token(t, src, acct(t, 1)); src.Invalidate(acct(t, 1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

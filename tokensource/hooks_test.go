@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A hookRecorder records the calls of the hooks, in their order.
+// A hookRecorder records the calls of the hooks in order.
 type hookRecorder struct {
 	mu    sync.Mutex
 	lines []string
@@ -36,7 +36,7 @@ func (d *hookRecorder) read() []string {
 	return lines
 }
 
-// ended says how something ended, in a word.
+// ended describes the end of an operation in a word.
 func ended(serial uint64, err error) string {
 	if err != nil {
 		e, _ := errors.AsType[*tokensource.Error](err)
@@ -87,7 +87,7 @@ func TestHooks_ReportEveryEvent(t *testing.T) {
 		together(2, 10*time.Millisecond, func(int) (*tokensource.Token, error) { return src.Token(t.Context(), account) })
 		synctest.Wait()
 		lines := recorder.read()
-		slices.Sort(lines[3:]) // Who waits for one thing wakes in any order.
+		slices.Sort(lines[3:]) // The order in which the waiting callers wake is random.
 		wantLines(t, "two cold callers", lines,
 			"issue 7 cold #1", "acquire 7 issued #1", "acquire 7 joined #1",
 			"acquired 7: token 1", "acquired 7: token 1", "issued #1: token 1 for 10m0s, 1 attempts")
@@ -104,7 +104,7 @@ func TestHooks_ReportEveryEvent(t *testing.T) {
 		token(t, src, account)
 		time.Sleep(time.Second)
 		lines = recorder.read()
-		slices.Sort(lines) // The issuance runs beside the caller.
+		slices.Sort(lines) // The issuance runs concurrently with the caller.
 		wantLines(t, "a stale token", lines,
 			"acquire 7 stale #0", "acquired 7: token 1",
 			"issue 7 ahead #2", "issued #2: token 2 for 10m0s, 1 attempts")
@@ -205,7 +205,7 @@ func TestHooks_IssueIsCountedBeforeReturn(t *testing.T) {
 		src := newSource(t, &fakeIssuer{}, withHooks(tokensource.Hooks{
 			Issue: func(issue, _ context.Context, _ tokensource.IssueInfo) (context.Context, func(tokensource.IssueResult)) {
 				return issue, func(tokensource.IssueResult) {
-					time.Sleep(time.Millisecond) // Whoever does not wait for this is too early.
+					time.Sleep(time.Millisecond) // A caller that does not wait for this hook counts too few.
 					counted.Add(1)
 				}
 			},

@@ -17,7 +17,7 @@ func TestIsolation_AccountsKeepTheirTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 50 * time.Millisecond, lifetime: 2 * time.Second}
 		src := newSource(t, d)
-		external, err := tokensource.ExternalAccountID("1001") // As one of the internal ones.
+		external, err := tokensource.ExternalAccountID("1001") // Equal to an internal id.
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,8 +56,8 @@ func TestIsolation_AccountsKeepTheirTokens(t *testing.T) {
 	})
 }
 
-// An endpoint that mixes up its responses, for example behind a broken cache,
-// must cause errors. No caller may get another account's token.
+// An endpoint can mix up its responses, for example behind a broken cache.
+// Callers must get errors, and never the token of another account.
 func TestIsolation_MixedUpAnswersFail(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		accounts := accts(t, 2)
@@ -109,7 +109,7 @@ func TestIsolation_SourcesShareNothing(t *testing.T) {
 			t.Error("the Sources share a token")
 		}
 
-		// The Sources share no cooldown, no breaker and no budget either.
+		// The Sources share no cooldown, breaker or budget.
 		one.fail(failure(tokensource.ErrCredentialsRejected, 401, 0))
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrCredentialsRejected)
 		wantNotRenewed(t, src, a, tokensource.ErrCredentialsRejected)

@@ -50,7 +50,7 @@ func TestIssuance_HasItsOwnTimeLimit(t *testing.T) {
 				err := wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
 				between(t, "the wait", time.Since(start), tt.want, tt.want)
 				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("%v is not a deadline that was exceeded", err)
+					t.Errorf("%v is not context.DeadlineExceeded", err)
 				}
 			})
 		})
@@ -60,7 +60,7 @@ func TestIssuance_HasItsOwnTimeLimit(t *testing.T) {
 func TestIssuer_PanicIsAnError(t *testing.T) {
 	for name, end := range map[string]func(){
 		"panic":           func() { panic("SENTINEL") },
-		"panic with nil":  func() { panic(nil) }, //nolint:govet // It happens.
+		"panic with nil":  func() { panic(nil) }, //nolint:govet // The test needs a nil panic.
 		"runtime error":   func() { _ = []int{}[len(name)] },
 		"runtime.Goexit":  runtime.Goexit,
 		"panic in a call": func() { panic(errors.New("SENTINEL")) },
@@ -85,7 +85,7 @@ func TestIssuer_PanicIsAnError(t *testing.T) {
 				}
 				wantAsked(t, d, 1)
 				wantNoToken(t, src, acct(t, 1), tokensource.ErrIssuerPanic)
-				wantAsked(t, d, 1) // It cools like any other.
+				wantAsked(t, d, 1) // The failure starts a cooldown, like any failure.
 
 				broken = false
 				time.Sleep(time.Second)
@@ -95,7 +95,7 @@ func TestIssuer_PanicIsAnError(t *testing.T) {
 	}
 }
 
-// name is not a constant to the compiler.
+// name is a variable, so that the compiler does not see a constant.
 var name = "an index out of range"
 
 func TestIssuer_IgnoredContextIsLeftBehind(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// Values that must never be printed. An account's id is personal data.
+// These values must never be printed. An account's id is personal data.
 const (
 	leakedToken   = "SENTINEL-token"
 	leakedAccount = "4711081547110815"
@@ -43,8 +43,8 @@ func TestFormat_ShowsNoSecretOrAccount(t *testing.T) {
 	_, err = src.Token(t.Context(), external)
 	failure := wantKind(t, err, tokensource.ErrUnavailable)
 
-	// With exported and unexported fields, by value and by pointer: fmt asks a
-	// type how to print it only where it can reach it.
+	// The values are in exported and unexported fields, by value and by pointer.
+	// Package fmt calls the methods of a value only if it can reach the value.
 	type fields struct {
 		Token   *tokensource.Token
 		Secret  tokensource.Secret
@@ -79,26 +79,26 @@ func TestFormat_ShowsNoSecretOrAccount(t *testing.T) {
 	withoutSelf.self = nil
 
 	for what, value := range map[string]any{
-		"a token":               tok,
-		"a token's value":       reflect.ValueOf(tok).Elem().Interface(), // As a printer may copy it.
-		"a secret":              grant.Token,
-		"a pointer to a secret": &grant.Token,
-		"an account":            account,
-		"a pointer to one":      &account,
-		"an external account":   external,
-		"a grant":               grant,
-		"a pointer to a grant":  &grant,
-		"an error":              failure,
-		"an error's value":      *failure,
-		"a source":              src,
-		"a handle":              one,
-		"an oauth2 source":      src.OAuth2(account),
-		"a struct":              withoutSelf,
-		"a pointer to a struct": &withoutSelf,
-		"a slice":               []any{tok, grant.Token, account, failure},
-		"a slice of structs":    []fields{withoutSelf},
-		"a map":                 map[string]any{"a": tok, "b": grant.Token, "c": account, "d": withoutSelf},
-		"a context":             tokensource.ContextWithAccount(t.Context(), account),
+		"a token":                 tok,
+		"a token's value":         reflect.ValueOf(tok).Elem().Interface(), // As a printer can copy it.
+		"a secret":                grant.Token,
+		"a pointer to a secret":   &grant.Token,
+		"an account":              account,
+		"a pointer to an account": &account,
+		"an external account":     external,
+		"a grant":                 grant,
+		"a pointer to a grant":    &grant,
+		"an error":                failure,
+		"an error's value":        *failure,
+		"a source":                src,
+		"a handle":                one,
+		"an oauth2 source":        src.OAuth2(account),
+		"a struct":                withoutSelf,
+		"a pointer to a struct":   &withoutSelf,
+		"a slice":                 []any{tok, grant.Token, account, failure},
+		"a slice of structs":      []fields{withoutSelf},
+		"a map":                   map[string]any{"a": tok, "b": grant.Token, "c": account, "d": withoutSelf},
+		"a context":               tokensource.ContextWithAccount(t.Context(), account),
 	} {
 		wantHidden(t, what, value, leakedToken)
 		wantHidden(t, what, value, leakedAccount)

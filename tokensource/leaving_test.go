@@ -29,20 +29,20 @@ func TestToken_CanceledCallerStartsNothing(t *testing.T) {
 		synctest.Wait()
 		wantAsked(t, d, 1)
 
-		time.Sleep(500 * time.Second) // It is stale.
+		time.Sleep(500 * time.Second) // The token is stale.
 		if tok, err := src.Token(ctx, acct(t, 1)); tok != first || err != nil {
-			t.Errorf("got %v, %v, want the token that is there", tok, err)
+			t.Errorf("got %v, %v, want the current token", tok, err)
 		}
 		synctest.Wait()
 		wantAsked(t, d, 1)
-		for range 3 { // The budget is untouched.
+		for range 3 { // The budget is still full.
 			first = renew(t, src, first)
 		}
 	})
 }
 
-// context.Canceled means that the caller has left. A proxy then sends no
-// response. So a cancellation elsewhere must not match context.Canceled.
+// context.Canceled means that the caller has left, and a proxy then sends no
+// response. A cancellation elsewhere must not match context.Canceled.
 func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 	foreign := map[string]error{
 		"bare":         context.Canceled,
@@ -58,7 +58,7 @@ func TestError_CanceledIsTheCallersOwn(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				err := wantNoToken(t, newSource(t, failing(err)), acct(t, 1), tokensource.ErrUnavailable)
 				if errors.Is(err, context.Canceled) || errors.Is(err, tokensource.ErrCanceled) {
-					t.Errorf("%v passes for the caller's own leaving", err)
+					t.Errorf("%v matches context.Canceled, although the caller has not left", err)
 				}
 			})
 		})
@@ -79,23 +79,23 @@ func TestHasAnyToken_FalseAfterInvalidate(t *testing.T) {
 		d := &fakeIssuer{}
 		src := newSource(t, d)
 		if src.HasAnyToken() {
-			t.Error("a Source without a token is live")
+			t.Error("HasAnyToken is true without a token")
 		}
 		token(t, src, acct(t, 1))
 		src.Invalidate(acct(t, 1))
 		if src.HasAnyToken() || src.Status().Tokens != 0 {
-			t.Error("a Source whose only token was forgotten is live")
+			t.Error("HasAnyToken is true although the only token was invalidated")
 		}
 		second := token(t, src, acct(t, 1))
 		refuse(second, 3)
 		if src.HasAnyToken() {
-			t.Error("a Source whose only token is refused everywhere is live")
+			t.Error("HasAnyToken is true although the only token is refused everywhere")
 		}
 
 	})
 }
 
-// A token that is being renewed after a refusal can still serve.
+// A refused token still serves while it is being renewed.
 func TestHasAnyToken_TrueDuringARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: time.Second}
@@ -104,7 +104,7 @@ func TestHasAnyToken_TrueDuringARenewal(t *testing.T) {
 		go func() { _, _ = src.Renew(context.Background(), first) }()
 		synctest.Wait()
 		if !src.HasAnyToken() {
-			t.Error("a renewal has made the Source look dead")
+			t.Error("HasAnyToken is false during a renewal")
 		}
 	})
 }
@@ -122,7 +122,7 @@ func TestRenew_OverloadCostsNoBudget(t *testing.T) {
 		}), maxIssuances(1))
 		tok := token(t, src, acct(t, 1))
 		hangs.Store(true)
-		for i := range 1 + 64 { // One at work, and 64 waiting.
+		for i := range 1 + 64 { // One has the slot, and 64 wait.
 			go func() { _, _ = src.Token(context.Background(), acct(t, 100+i)) }()
 			synctest.Wait()
 		}

@@ -47,7 +47,7 @@ func TestLifetime_ShortOnesAgeAlike(t *testing.T) {
 				synctest.Wait()
 				wantAsked(t, d, 1)
 
-				d.fail(errDown) // From here on the first token is all there is.
+				d.fail(errDown) // All later issuances fail.
 				goTo(time.Duration(float64(tt.life)*latestRenewal) + tick)
 				if token(t, src, account) != first {
 					t.Error("the token was not served while stale")
@@ -95,7 +95,7 @@ func TestLifetime_RenewalsAreSpread(t *testing.T) {
 		if n := renewedAt(0.70); n != 0 {
 			t.Errorf("before the window, %d of 200 tokens are renewed", n)
 		}
-		// Evenly spread; five standard deviations to either side.
+		// The renewals are evenly spread, within five standard deviations.
 		if n := renewedAt(0.75); n < 65 || n > 135 {
 			t.Errorf("in the middle of the window, %d of 200 tokens are renewed, want about half", n)
 		}
@@ -148,7 +148,7 @@ func TestLifetime_IsOneHourAtMost(t *testing.T) {
 	day := 24 * time.Hour
 	for name, grant := range map[string]tokensource.Grant{
 		"exp − iat":            {Token: tokensource.NewSecret(jwtOf(`{"iat":1700000000,"exp":1700086400}`))},
-		"to the end of times":  {Token: tokensource.NewSecret(jwtOf(`{"iat":1,"exp":253402300799}`))},
+		"to the year 9999":     {Token: tokensource.NewSecret(jwtOf(`{"iat":1,"exp":253402300799}`))},
 		"expires_in":           opaque("opaque", day),
 		"the largest there is": opaque("opaque", 1<<63-1),
 	} {
@@ -161,7 +161,7 @@ func TestLifetime_IsOneHourAtMost(t *testing.T) {
 }
 
 // The shortest lifetime counts. Invalid numbers count as absent and do not
-// invalidate the token. Every invalid number here was seen in a real token or
+// invalidate the token. Every invalid number here comes from a real token or
 // response.
 func TestLifetime_IsTheShortestOfAllSources(t *testing.T) {
 	at := time.Unix(1700000000, 0)
@@ -219,8 +219,8 @@ func TestLifetime_IsTheShortestOfAllSources(t *testing.T) {
 	}
 }
 
-// padded returns a JWT with padding in its segments, as a widespread load
-// balancer writes it.
+// padded returns a JWT with padding in its segments, as a common load balancer
+// writes it.
 func padded(jwt string) string {
 	segments := strings.Split(jwt, ".")
 	for i, segment := range segments {
@@ -229,7 +229,7 @@ func padded(jwt string) string {
 	return strings.Join(segments, ".")
 }
 
-// otherAlphabet returns a JWT whose segments are in base64 with + and /.
+// otherAlphabet returns a JWT whose segments use standard base64, with + and /.
 func otherAlphabet(t *testing.T) string {
 	jwt := jwtOf(`{"name":"ÿÿÿ>>>???","iat":1700000000,"exp":1700000090}`)
 	other := strings.NewReplacer("-", "+", "_", "/").Replace(jwt)
@@ -256,7 +256,7 @@ func TestLifetime_EndsByTheEndpointsClock(t *testing.T) {
 func TestGrant_AgeShortensTheRest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		for age, want := range map[time.Duration]time.Duration{
-			-time.Minute:      lifetime, // Nonsense.
+			-time.Minute:      lifetime, // Invalid, and ignored.
 			0:                 lifetime,
 			100 * time.Second: lifetime - 100*time.Second,
 		} {

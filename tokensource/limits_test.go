@@ -10,7 +10,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A configuration that is read anew must not cost ten thousand issuances.
+// The limits change while the Source runs, so that a configuration reload does
+// not cost ten thousand issuances.
 func TestSetLimits_KeepsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := &fakeIssuer{latency: time.Second}
@@ -67,7 +68,7 @@ func TestSetLimits_TakesEffectAtOnce(t *testing.T) {
 		if failed := together(100, 8); failed != 0 || issuer.most != 2 {
 			t.Errorf("%d failed, %d at once, want 2", failed, issuer.most)
 		}
-		if failed := together(150, 1); failed != 0 { // Accounts at work are not forgotten.
+		if failed := together(150, 1); failed != 0 { // Accounts with a running issuance are not evicted.
 			t.Error("it failed")
 		}
 		if n := source.Status().Accounts; n > 5 {
@@ -77,7 +78,7 @@ func TestSetLimits_TakesEffectAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if failed := together(200, 1); failed != 1 {
-			t.Error("an issuance of a second fits into half of one")
+			t.Error("an issuance of 1 s succeeds with a timeout of 0.5 s")
 		}
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A minute without a token endpoint: one account, 100 requests a second, and a
-// valid token for the first part.
+// The token endpoint is down for a minute. One account gets 100 requests a
+// second, and has a valid token for the first part of the outage.
 func TestOutage_MinuteWithAToken(t *testing.T) {
 	for name, account := range map[string]tokensource.Account{
 		"account": acct(t, 1), "organization": tokensource.Organization(),
@@ -56,11 +56,11 @@ func TestOutage_MinuteWithAToken(t *testing.T) {
 	}
 }
 
-// An issuance that hangs when the endpoint recovers takes its ten seconds: they
-// count as part of the cooldown.
+// An issuance that hangs when the endpoint recovers takes its full ten seconds.
+// They count as part of the cooldown.
 func TestOutage_HungEndpointRecovers(t *testing.T) {
 	for _, account := range []tokensource.Account{acct(t, 1), tokensource.Organization()} {
-		for i := range 30 { // The outage ends at another moment of the series each time.
+		for i := range 30 { // Each outage ends at another moment of the cooldowns.
 			bubble(t, func(t *testing.T) {
 				d := &fakeIssuer{}
 				var hangs atomic.Bool

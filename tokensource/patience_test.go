@@ -10,8 +10,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// hangingIssuer is a fakeIssuer whose endpoint can hang: it accepts a request
-// and never answers.
+// hangingIssuer is a fakeIssuer whose endpoint can hang: the endpoint accepts a
+// request and never answers.
 type hangingIssuer struct {
 	fakeIssuer
 	hangs atomic.Bool
@@ -27,7 +27,8 @@ func (h *hangingIssuer) Issue(ctx context.Context, account tokensource.Account) 
 }
 
 // One endpoint answers 401 to everything while the token endpoint hangs.
-// Callers of other endpoints with the same valid token must hardly notice.
+// Callers of other endpoints use the same valid token and must hardly be
+// delayed.
 func TestToken_ServesWhileRenewalsHang(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		issuer := &hangingIssuer{}
@@ -82,8 +83,8 @@ func TestToken_WaitsASecondForARenewal(t *testing.T) {
 	})
 }
 
-// Refusal after refusal joins the renewal that hangs. They do not prolong the
-// second.
+// Many refusals join the renewal that hangs. They do not extend the second that
+// callers wait.
 func TestToken_PatienceIsNotProlonged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		issuer := &hangingIssuer{}
@@ -101,7 +102,7 @@ func TestToken_PatienceIsNotProlonged(t *testing.T) {
 	})
 }
 
-// A renewal that ends within the second is worth the wait.
+// A caller gets the new token if the renewal ends within a second.
 func TestToken_PrefersTheRenewedToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 900 * time.Millisecond}
@@ -120,8 +121,8 @@ func TestToken_PrefersTheRenewedToken(t *testing.T) {
 	})
 }
 
-// The token that is served while a renewal hangs must not be served for longer
-// than it lives.
+// A token that is served while a renewal hangs must not be served after it
+// expires.
 func TestToken_PatienceEndsWithTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		issuer := &hangingIssuer{}
@@ -142,8 +143,8 @@ func TestToken_PatienceEndsWithTheToken(t *testing.T) {
 	})
 }
 
-// A refusal can arrive while the renewal ahead of expiry has been hanging for
-// longer than a second already.
+// A refusal can arrive after the renewal ahead of expiry has already hung for
+// longer than a second.
 func TestRenew_JoinsAHungRenewalAhead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		issuer := &hangingIssuer{}

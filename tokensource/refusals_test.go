@@ -8,15 +8,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// refuse reports refusals of different endpoints.
+// refuse reports a refusal of tok by each endpoint.
 func refuse(tok *tokensource.Token, endpoints int) {
 	for i := range endpoints {
 		tok.ReportRefused(fmt.Sprintf("api.example/endpoint-%d", i))
 	}
 }
 
-// All tokens were revoked while the token endpoint is down. Thousands of
-// requests with a refused token help no caller.
+// All tokens were revoked while the token endpoint is down. A refused token
+// helps no caller, so requests fail at once.
 func TestReportRefused_StopsARevokedToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -26,19 +26,19 @@ func TestReportRefused_StopsARevokedToken(t *testing.T) {
 		refuse(tok, 2)
 		wantNotRenewed(t, src, tok, tokensource.ErrUnavailable)
 		if token(t, src, acct(t, 1)) != tok {
-			t.Error("two endpoints have stopped the token")
+			t.Error("a token that two endpoints refused is out of service")
 		}
 		refuse(tok, 3)
 		for range 100 {
 			err := wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
 			if !err.Suppressed {
-				t.Fatal("a caller drove an issuance in the cooldown")
+				t.Fatal("a caller started an issuance in the cooldown")
 			}
 		}
 		d.fail(nil)
 		time.Sleep(30 * time.Second)
 		if next := token(t, src, acct(t, 1)); next == tok {
-			t.Error("the revoked token is back")
+			t.Error("the revoked token is handed out again")
 		}
 	})
 }
@@ -51,7 +51,7 @@ func TestReportRefused_IgnoresOneEndpoint(t *testing.T) {
 		tok.ReportRefused("api.example/one")
 	}
 	if token(t, src, acct(t, 1)) != tok {
-		t.Error("one endpoint has stopped the token")
+		t.Error("a token that one endpoint refused is out of service")
 	}
 }
 
@@ -66,13 +66,14 @@ func TestReportAccepted_RefutesRefusals(t *testing.T) {
 		t.Error("refusals before a success count")
 	}
 	refuse(tok, 3)
-	tok.ReportAccepted() // Of a request that was on its way.
+	tok.ReportAccepted() // By a request that was in flight.
 	if token(t, src, acct(t, 1)) != tok {
 		t.Error("a token that is accepted again is not handed out")
 	}
 }
 
-// Several endpoints that refuse every token must not drive issuances either.
+// Several endpoints that refuse every token must not start issuances without
+// limit.
 func TestReportRefused_DrawsOnTheBudget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -98,6 +99,6 @@ func TestReportRefused_SparesTheSuccessor(t *testing.T) {
 	next := renew(t, src, tok)
 	refuse(tok, 3)
 	if token(t, src, acct(t, 1)) != next {
-		t.Error("refusals of an old token have stopped the new one")
+		t.Error("refusals of an old token have put the new token out of service")
 	}
 }

@@ -26,7 +26,7 @@ func TestRenew_DrawsOnABudget(t *testing.T) {
 				}
 				wantAsked(t, d, 4)
 
-				// One comes back with each sixtieth of the lifetime.
+				// Each sixtieth of the lifetime adds one renewal to the budget.
 				time.Sleep(refill - time.Nanosecond)
 				err = wantNotRenewed(t, src, tok, tokensource.ErrRenewalLimited)
 				between(t, "RetryAfter", err.RetryAfter, time.Nanosecond, time.Nanosecond)
@@ -34,7 +34,7 @@ func TestRenew_DrawsOnABudget(t *testing.T) {
 				tok = renew(t, src, tok)
 				wantNotRenewed(t, src, tok, tokensource.ErrRenewalLimited)
 
-				time.Sleep(time.Hour) // But no more than three.
+				time.Sleep(time.Hour) // The budget holds three at most.
 				tok = token(t, src, acct(t, 1))
 				for range 3 {
 					tok = renew(t, src, tok)
@@ -55,7 +55,7 @@ func TestRenew_BudgetIsPerAccount(t *testing.T) {
 	renew(t, src, token(t, src, acct(t, 2)))
 }
 
-// An endpoint that answers 401 whatever the token.
+// The endpoint answers 401 to every token.
 func TestRenew_EndlessRefusalsCostLittle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 10 * time.Millisecond}
@@ -65,15 +65,15 @@ func TestRenew_EndlessRefusalsCostLittle(t *testing.T) {
 			_, _ = src.Renew(t.Context(), token(t, src, acct(t, 1)))
 		}
 		if d.asked() > 4 {
-			t.Errorf("1,000 refusals in a row drove %d issuances", d.asked())
+			t.Errorf("1,000 refusals in a row caused %d issuances", d.asked())
 		}
 		for time.Since(start) < time.Hour {
 			_, _ = src.Renew(t.Context(), token(t, src, acct(t, 1)))
 			time.Sleep(time.Second)
 		}
-		// Six in a minute, at most, for as long as it goes on.
+		// The budget allows at most six issuances per minute.
 		if most := 4 + 360; d.asked() > most {
-			t.Errorf("an hour of refusals drove %d issuances, want at most %d", d.asked(), most)
+			t.Errorf("an hour of refusals caused %d issuances, want at most %d", d.asked(), most)
 		}
 	})
 }
@@ -97,7 +97,7 @@ func TestRenew_FailureCostsTheBudgetOnce(t *testing.T) {
 		src := newSource(t, d)
 		tok := token(t, src, acct(t, 1))
 		d.fail(errDown)
-		for range 10 { // One fails, nine find the account in cooldown.
+		for range 10 { // One issuance fails, and the other calls meet the cooldown.
 			wantNotRenewed(t, src, tok, tokensource.ErrUnavailable)
 		}
 		d.fail(nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// renew renews a token, and fails the test if there is no other.
+// renew renews a token and fails the test on an error.
 func renew(t *testing.T, src *tokensource.Source, refused *tokensource.Token) *tokensource.Token {
 	t.Helper()
 	tok, err := src.Renew(t.Context(), refused)
@@ -19,7 +19,7 @@ func renew(t *testing.T, src *tokensource.Source, refused *tokensource.Token) *t
 	return tok
 }
 
-// wantNotRenewed fails the test unless renewing a token fails as it should.
+// wantNotRenewed fails the test unless the renewal fails with the given kind.
 func wantNotRenewed(t *testing.T, src *tokensource.Source, refused *tokensource.Token, kind tokensource.ErrorKind) *tokensource.Error {
 	t.Helper()
 	tok, err := src.Renew(t.Context(), refused)
@@ -81,7 +81,7 @@ func TestRenew_ThousandCallersOneIssuance(t *testing.T) {
 					if err != nil || tok != revoked {
 						return tok, err
 					}
-					time.Sleep(5 * time.Millisecond) // There, and back with a 401.
+					time.Sleep(5 * time.Millisecond) // The round trip of the request that is answered 401.
 					return src.Renew(t.Context(), tok)
 				})
 				if got := serials(t, all); len(got) != 1 || got[0] != 2 {
@@ -97,13 +97,14 @@ func TestRenew_EightInARowOneIssuance(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 100 * time.Millisecond}
 		src := newSource(t, d)
-		// All eight have gone out with the first token, and come back late.
+		// All eight requests were sent with the first token. Their 401 answers come
+		// late.
 		first := token(t, src, acct(t, 1))
 		for range 8 {
 			if tok := renew(t, src, first); tok.Serial() != 2 {
 				t.Errorf("got %v, want token 2", tok)
 			}
-			token(t, src, acct(t, 1)) // Traffic flows.
+			token(t, src, acct(t, 1)) // A request between the renewals.
 			time.Sleep(time.Second)
 		}
 		wantAsked(t, d, 2)
@@ -184,7 +185,7 @@ func TestRenew_FailureKeepsTheToken(t *testing.T) {
 			if i == 0 {
 				return src.Renew(t.Context(), first)
 			}
-			// These wait for the renewal, and are served when it has failed.
+			// These callers wait for the renewal. They are served after it has failed.
 			return src.Token(t.Context(), acct(t, 1))
 		})
 		wantKind(t, all[0].err, tokensource.ErrUnavailable)
@@ -193,7 +194,7 @@ func TestRenew_FailureKeepsTheToken(t *testing.T) {
 		}
 		for _, g := range all[1:] {
 			if g.token != first || g.err != nil {
-				t.Errorf("who waited got %v, %v", g.token, g.err)
+				t.Errorf("a waiting caller got %v, %v", g.token, g.err)
 			}
 		}
 		if token(t, src, acct(t, 1)) != first {
@@ -208,7 +209,7 @@ func TestRenew_FailureDropsAnExpiredToken(t *testing.T) {
 		src := newSource(t, d)
 		first := token(t, src, acct(t, 1))
 		time.Sleep(584 * time.Second)
-		d.latency = 9 * time.Second // It dies while it is being renewed.
+		d.latency = 9 * time.Second // The token expires during its renewal.
 		d.fail(tokensource.NewError(tokensource.ErrAccountRejected, nil))
 		all := together(2, time.Millisecond, func(i int) (*tokensource.Token, error) {
 			if i == 0 {

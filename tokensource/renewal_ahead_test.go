@@ -74,7 +74,7 @@ func TestRenewalAhead_RecoveryIsInvisible(t *testing.T) {
 		token(t, src, acct(t, 1))
 		time.Sleep(200 * time.Millisecond) // Both attempts have failed.
 		d.fail(nil)
-		time.Sleep(time.Second) // The account has cooled.
+		time.Sleep(time.Second) // The cooldown is over.
 		if token(t, src, acct(t, 1)) != first {
 			t.Error("the token is not served while it is being renewed again")
 		}

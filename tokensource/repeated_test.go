@@ -13,8 +13,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A token endpoint may cache tokens, and hand a token out until it has nearly
-// expired. The token's life must not begin anew with each response.
+// A token endpoint may cache tokens, and return the same token until it has
+// nearly expired. The lifetime of the token must not restart with each
+// response.
 func TestToken_KeepsItsAgeWhenHandedOutAgain(t *testing.T) {
 	for name, told := range map[string]func(*tokensource.Grant, time.Duration, time.Time){
 		"by nothing":    func(*tokensource.Grant, time.Duration, time.Time) {},
@@ -37,7 +38,7 @@ func TestToken_KeepsItsAgeWhenHandedOutAgain(t *testing.T) {
 				for range 3600 {
 					tok := token(t, src, acct(t, 1))
 					if exp, _ := jwt.MapClaims(tok.Claims()).GetExpirationTime(); time.Now().After(exp.Time) {
-						t.Fatal("an expired token was handed out")
+						t.Fatal("the Source returned an expired token")
 					}
 					time.Sleep(time.Second)
 				}
@@ -49,7 +50,7 @@ func TestToken_KeepsItsAgeWhenHandedOutAgain(t *testing.T) {
 	}
 }
 
-// The platform refuses a replay with the same token again.
+// A replay with the same token would be refused again.
 func TestRenew_RefusesTheSameToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, granting(opaque("the-one-there-is", lifetime)))
@@ -59,12 +60,13 @@ func TestRenew_RefusesTheSameToken(t *testing.T) {
 			t.Errorf("the error says %q", err)
 		}
 		if token(t, src, acct(t, 1)) != first {
-			t.Error("the only token there is does not serve")
+			t.Error("the only token is out of service")
 		}
 	})
 }
 
-// There is no other, so it serves to its end, and not to its safety margin.
+// There is no other token. So the token serves until it expires, and not only
+// to its safety margin.
 func TestToken_ServesARepeatedTokenToItsEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		claims := jwtOf(claimsOf("iat", time.Now().Unix(), "exp", time.Now().Add(lifetime).Unix()))
@@ -83,7 +85,7 @@ func TestToken_ServesARepeatedTokenToItsEnd(t *testing.T) {
 }
 
 // Only the endpoint knows whether an opaque token has expired. A program whose
-// issuer returns a fixed token must not stop after ten minutes.
+// issuer returns a fixed token must not fail after ten minutes.
 func TestToken_OpaqueTokenMayLiveAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := newSource(t, granting(opaque("the-one-there-is", lifetime)))

@@ -91,7 +91,7 @@ func TestRevision_CanceledCallerDoesNotWait(t *testing.T) {
 	})
 }
 
-// The issuer reads its credentials from a file system that hangs.
+// The issuer reads its credentials from a hanging file system.
 func TestRevision_IgnoredContextDelaysNoCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{}
@@ -119,7 +119,7 @@ func TestRevision_IgnoredContextDelaysNoCaller(t *testing.T) {
 			between(t, "the wait", time.Since(start), 0, time.Millisecond)
 		}
 		if n := hanging.Load(); n != 1 {
-			t.Errorf("%d questions hang", n)
+			t.Errorf("%d calls of Revision hang", n)
 		}
 		d.fail(nil)
 		close(hang)
@@ -128,8 +128,8 @@ func TestRevision_IgnoredContextDelaysNoCaller(t *testing.T) {
 	})
 }
 
-// passport.S2S behaves so with a vault that is slow or hangs. A revision that
-// it returns after the timeout is no news of the credentials.
+// A slow or hanging vault behind passport.S2S causes this. A revision that
+// arrives after the timeout does not count as a change of the credentials.
 func TestRevision_TimeoutIsNoChange(t *testing.T) {
 	for _, latency := range []time.Duration{100 * time.Millisecond, time.Hour} {
 		bubble(t, func(t *testing.T) {
@@ -160,8 +160,7 @@ func TestRevision_TimeoutIsNoChange(t *testing.T) {
 	}
 }
 
-// The outage affects the vault too: the credentials can be read only now and
-// then.
+// The outage affects the vault too: the credentials can be read only at times.
 func TestRevision_UnknownNowAndThenIsNoStorm(t *testing.T) {
 	for _, accounts := range []int{1, 1000} {
 		t.Run(strconv.Itoa(accounts), func(t *testing.T) {
@@ -227,7 +226,7 @@ func TestRevision_PanicIsNoChange(t *testing.T) {
 	})
 }
 
-// revisedBy is an issuer whose revision comes from a function.
+// revisedBy is an issuer with a Revision function.
 type revisedBy struct {
 	tokensource.Issuer
 

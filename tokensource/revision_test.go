@@ -9,7 +9,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A revised issuer can tell when its credentials have changed.
+// A revised issuer has a revision, which changes with its credentials.
 type revised struct {
 	tokensource.Issuer
 

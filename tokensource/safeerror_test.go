@@ -31,7 +31,7 @@ func TestSafeError_SaysWhatToDo(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", err, want)
 			}
 			if tt.cause != nil && !errors.Is(err, tt.cause) {
-				t.Error("the cause is not found")
+				t.Error("errors.Is does not find the cause")
 			}
 			wantHidden(t, "the error", err, sentinel)
 			type fields struct{ err error }
@@ -40,7 +40,7 @@ func TestSafeError_SaysWhatToDo(t *testing.T) {
 	}
 }
 
-// Every outer retry asks: is asking again worth it, and when?
+// A retrying caller needs to know whether and when to call again.
 func TestIsPermanent_DependsOnTheKind(t *testing.T) {
 	permanent := map[tokensource.ErrorKind]bool{
 		tokensource.ErrCredentialsRejected: true,
@@ -58,18 +58,18 @@ func TestIsPermanent_DependsOnTheKind(t *testing.T) {
 		}
 		wait, ok := tokensource.RetryAfter(err)
 		if ok == permanent[kind] || ok && wait != time.Second {
-			t.Errorf("%s: asking again makes sense: %v, after %v", kind, ok, wait)
+			t.Errorf("%s: RetryAfter returns %v, wait %v", kind, ok, wait)
 		}
 		if strings.Contains(err.Error(), "retry after") == permanent[kind] {
-			t.Errorf("the text says when to ask again: %q", err)
+			t.Errorf("%s: the text and the kind differ about a retry: %q", kind, err)
 		}
 	}
 	if !tokensource.IsPermanent(&tokensource.ConfigError{}) {
-		t.Error("a fault in the configuration is not permanent")
+		t.Error("a ConfigError is not permanent")
 	}
 	for _, err := range []error{nil, errors.New("connection reset")} {
 		if _, ok := tokensource.RetryAfter(err); ok || tokensource.IsPermanent(err) {
-			t.Errorf("%v: nothing is known of it", err)
+			t.Errorf("%v: IsPermanent or RetryAfter is true for an error of another package", err)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func TestSlots_FullQueueIsOverloaded(t *testing.T) {
 		src := newSource(t, d, maxIssuances(1))
 		accounts := accts(t, 1+64+1)
 		served := make(chan error, len(accounts))
-		for _, account := range accounts[:65] { // One at work, 64 waiting.
+		for _, account := range accounts[:65] { // One has the slot, and 64 wait.
 			go func() {
 				_, err := src.Token(t.Context(), account)
 				served <- err
@@ -60,10 +60,10 @@ func TestSlots_FullQueueIsOverloaded(t *testing.T) {
 		between(t, "the wait", time.Since(start), 0, 0)
 		for range 65 {
 			if err := <-served; err != nil {
-				t.Errorf("one that waited got %v", err)
+				t.Errorf("a caller that waited got %v", err)
 			}
 		}
-		token(t, src, accounts[65]) // It does not cool for that, nor does it count as waiting.
+		token(t, src, accounts[65]) // It is not in cooldown, and does not count as waiting.
 	})
 }
 
@@ -78,7 +78,7 @@ func TestSlots_FullQueueKeepsTokens(t *testing.T) {
 			go func() { _, _ = src.Token(t.Context(), account) }()
 			synctest.Wait()
 		}
-		if token(t, src, acct(t, 1)) != first { // Stale, and cannot be renewed now.
+		if token(t, src, acct(t, 1)) != first { // The token is stale and cannot be renewed now.
 			t.Error("the token is not served")
 		}
 		wantNotRenewed(t, src, first, tokensource.ErrOverloaded)
@@ -100,8 +100,8 @@ func TestSlots_LongWaitIsOverloaded(t *testing.T) {
 		}), maxIssuances(1))
 		wantNoToken(t, src, hung, tokensource.ErrTimeout)
 
-		// The abandoned call still has its slot: an issuer that ignores
-		// its context must not be called again and again.
+		// An abandoned call keeps its slot. So an issuer that ignores its context is
+		// not called again and again.
 		start := time.Now()
 		wantNoToken(t, src, acct(t, 2), tokensource.ErrOverloaded)
 		between(t, "the wait", time.Since(start), 10*time.Second, 10*time.Second)
@@ -112,8 +112,8 @@ func TestSlots_LongWaitIsOverloaded(t *testing.T) {
 }
 
 // A thousand accounts arrive at once, and a healthy endpoint takes 12.5 s for
-// all of them. The last issuances get a slot too late for a response. The queue
-// causes that timeout, which says nothing about the endpoint.
+// all of them. The last issuances get their slot too late for a response. The
+// queue causes their timeout, which says nothing about the endpoint.
 func TestSlots_LongQueueIsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &fakeIssuer{latency: 190 * time.Millisecond}

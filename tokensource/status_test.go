@@ -17,9 +17,9 @@ func TestInvalidate_ReissuesOneAccount(t *testing.T) {
 			t.Fatalf("got %v, %v", again, err)
 		}
 		src.Invalidate(acct(t, 1))
-		src.Invalidate(acct(t, 3)) // Nothing is kept for it.
+		src.Invalidate(acct(t, 3)) // The account has no token.
 		if again, err := one.Token(t.Context()); err != nil || again == first {
-			t.Errorf("got %v, %v after it was forgotten", again, err)
+			t.Errorf("got %v, %v after its invalidation", again, err)
 		}
 		if again := token(t, src, acct(t, 2)); again != other {
 			t.Errorf("another account's token was replaced by %v", again)
@@ -52,11 +52,11 @@ func TestInvalidateAll_ClosesTheBreaker(t *testing.T) {
 		wantNoToken(t, src, acct(t, 2), tokensource.ErrUnavailable)
 		src.InvalidateAll()
 		if src.HasAnyToken() {
-			t.Error("a token is said to live that nobody is given any more")
+			t.Error("the status counts a token that the Source no longer returns")
 		}
 		token(t, src, acct(t, 2))
 		if after := token(t, src, acct(t, 1)); after == before {
-			t.Error("the token is still there")
+			t.Error("the status counts an expired token")
 		}
 	})
 }
@@ -97,7 +97,7 @@ func TestStatus_DescribesTheSource(t *testing.T) {
 		wantNoToken(t, src, tokensource.Organization(), tokensource.ErrRateLimited)
 		got = src.Status()
 		if until := time.Until(got.BreakerOpenUntil); until != 40*time.Second || got.BreakerCause != tokensource.ErrRateLimited {
-			t.Errorf("the Source cools for %s because of %q", until, got.BreakerCause)
+			t.Errorf("the breaker is open for %s because of %q", until, got.BreakerCause)
 		}
 	})
 }

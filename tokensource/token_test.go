@@ -20,7 +20,7 @@ func TestLifetime_PassesDuringSuspend(t *testing.T) {
 
 		clocks.Suspend(584 * time.Second)
 		if token(t, src, acct(t, 1)) != first {
-			t.Error("the token is not served 1 s before it is dead")
+			t.Error("the token is not served 1 s before it expires")
 		}
 		clocks.Suspend(time.Second)
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
@@ -42,7 +42,7 @@ func TestLifetime_ClockSetBackChangesNothing(t *testing.T) {
 		clocks.SetWall(-24 * time.Hour)
 		clocks.PassWithWallStopped(584 * time.Second)
 		if token(t, src, acct(t, 1)) != first {
-			t.Error("the token is not served 1 s before it is dead")
+			t.Error("the token is not served 1 s before it expires")
 		}
 		clocks.PassWithWallStopped(time.Second)
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrUnavailable)
@@ -122,7 +122,7 @@ func TestToken_ReturnsItsLifetime(t *testing.T) {
 			t.Errorf("got %q, want %q", tok, want)
 		}
 		if none := (*tokensource.Token)(nil); !strings.Contains(none.String(), "nil") {
-			t.Errorf("no token prints as %q", none)
+			t.Errorf("a nil token prints as %q", none)
 		}
 	})
 }
@@ -150,7 +150,7 @@ func TestIsIn_NeedsTheTokenAlone(t *testing.T) {
 	h := http.Header{}
 	tok.SetAuthHeader(h)
 	if !tok.IsIn(h) || tok.IsIn(http.Header{}) {
-		t.Error("a token is not where it was put, or is where it was not")
+		t.Error("IsIn is wrong for a header with or without the token")
 	}
 }
 
@@ -162,7 +162,7 @@ func TestHasAnyToken_TrueWhileAnyTokenServes(t *testing.T) {
 		live := func(when string, want bool) {
 			t.Helper()
 			if src.HasAnyToken() != want {
-				t.Errorf("%s, the Source is live: %v", when, src.HasAnyToken())
+				t.Errorf("%s, HasAnyToken is %v", when, src.HasAnyToken())
 			}
 		}
 		live("without a token", false)
@@ -171,13 +171,13 @@ func TestHasAnyToken_TrueWhileAnyTokenServes(t *testing.T) {
 		d.lifetime = time.Minute
 		token(t, src, acct(t, 2))
 		time.Sleep(2 * time.Minute)
-		live("when the shorter of two lives has ended", true)
+		live("when the shorter-lived of two tokens has expired", true)
 
-		clocks.Suspend(time.Hour) // The longest life has ended, by the wall clock alone.
-		live("after a long sleep", false)
+		clocks.Suspend(time.Hour) // The longer-lived token has expired, by the wall clock alone.
+		live("after a long suspend", false)
 		token(t, src, acct(t, 2))
-		live("with a new token, however short its life", true)
+		live("with a new token of a short lifetime", true)
 		time.Sleep(time.Minute)
-		live("when all have ended", false)
+		live("when all tokens have expired", false)
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A request that names no account fails. So does a request that names an
-// account other than Config.Account.
+// A request that names no account fails. A request that names an account other
+// than Config.Account fails too.
 func TestAccount_ComesFromContextOrConfig(t *testing.T) {
 	var (
 		a, b = acct(t, "1"), acct(t, "2")
@@ -66,8 +66,8 @@ func TestAccount_ComesFromContextOrConfig(t *testing.T) {
 	}
 }
 
-// The issuer of a Source whose own requests ask the Source for a token would
-// wait for itself.
+// The issuer must not request a token from its own Source: it would wait for
+// itself.
 func TestIssuer_BehindItsOwnTransportFails(t *testing.T) {
 	var client *http.Client
 	m := &fakeIssuer{before: func(ctx context.Context) error {

@@ -27,7 +27,7 @@ func TestRoundTrip_AllocatesAtMostSevenTimes(t *testing.T) {
 	}
 }
 
-// retryablehttp's FromRequest allocated 2.2 MB for it.
+// retryablehttp's FromRequest allocated 2.2 MB for such a request.
 func TestBody_WithGetBodyIsNotCopied(t *testing.T) {
 	const requests = 100
 	resp := respond(http.StatusOK, "")
@@ -45,7 +45,7 @@ func TestBody_WithGetBodyIsNotCopied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	roundTrip(reqs[0]) // Which gets the token.
+	roundTrip(reqs[0]) // The first request obtains the token.
 	all := allocated(func() {
 		for _, req := range reqs[1:] {
 			roundTrip(req)
@@ -66,7 +66,7 @@ func TestRefusal_LimitsGzipExpansion(t *testing.T) {
 	}
 }
 
-// allocated returns how many bytes do allocates.
+// allocated returns the number of bytes that do allocates.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

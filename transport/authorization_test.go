@@ -42,16 +42,16 @@ func TestContextToken_HeaderIsReplaced(t *testing.T) {
 		return req.WithContext(tokensource.ContextWithForwardedToken(req.Context(), token))
 	}
 	m.revoke()
-	for range 2 { // Renewed and replayed, then sent with the new one at once.
+	for range 2 { // The first is replayed; the second uses the new token at once.
 		wantStatus(t, send(t, rt, marked()), http.StatusOK)
 	}
 	wantSent(t, w, 3)
 	wantIssued(t, m, 2)
 
 	for name, spoil := range map[string]func(*http.Request){
-		"another value": func(r *http.Request) { r.Header.Set("Authorization", "Bearer another") },
-		"a second one":  func(r *http.Request) { r.Header.Add("Authorization", "Bearer another") },
-		"no mark":       func(r *http.Request) { *r = *r.WithContext(t.Context()) },
+		"another value":  func(r *http.Request) { r.Header.Set("Authorization", "Bearer another") },
+		"a second value": func(r *http.Request) { r.Header.Add("Authorization", "Bearer another") },
+		"no mark":        func(r *http.Request) { *r = *r.WithContext(t.Context()) },
 	} {
 		req := marked()
 		spoil(req)
@@ -83,7 +83,7 @@ func TestContextToken_NamesNoAccount(t *testing.T) {
 	}
 }
 
-// http.Client makes an Authorization of a password in the URL.
+// http.Client makes an Authorization field from a password in the URL.
 func TestAuthorization_URLPasswordIsRefused(t *testing.T) {
 	w := &fakeBase{}
 	client := &http.Client{Transport: newTransport(t, &fakeIssuer{}, w)}

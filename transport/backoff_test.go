@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// timedBase notes when requests go out.
+// timedBase records when requests are sent.
 type timedBase struct {
 	*fakeBase
 	at []time.Time
@@ -26,7 +26,7 @@ func (c *timedBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	return c.fakeBase.RoundTrip(req)
 }
 
-// waits returns how long it was between the sendings.
+// waits returns the times between the requests.
 func (c *timedBase) waits() []time.Duration {
 	var waits []time.Duration
 	for i := 1; i < len(c.at); i++ {
@@ -66,7 +66,7 @@ func TestRetryAfter_IsHonoredUpToTenSeconds(t *testing.T) {
 		{"ten seconds", func(time.Time) []string { return []string{"Retry-After", "10"} }, 10 * time.Second},
 		{"eleven seconds", func(time.Time) []string { return []string{"Retry-After", "11"} }, never},
 		{"an hour", func(time.Time) []string { return []string{"Retry-After", "3600"} }, never},
-		{"more than there is", func(time.Time) []string { return []string{"Retry-After", strings.Repeat("9", 40)} }, never},
+		{"more than a Duration", func(time.Time) []string { return []string{"Retry-After", strings.Repeat("9", 40)} }, never},
 		{"a date", func(now time.Time) []string {
 			return []string{"Retry-After", now.Add(5 * time.Second).UTC().Format(http.TimeFormat)}
 		}, 5 * time.Second},
@@ -80,7 +80,7 @@ func TestRetryAfter_IsHonoredUpToTenSeconds(t *testing.T) {
 		{"a date in the past", func(now time.Time) []string {
 			return []string{"Retry-After", now.Add(-time.Hour).UTC().Format(http.TimeFormat)}
 		}, 0},
-		{"nothing to wait for", func(time.Time) []string { return []string{"Retry-After", "0"} }, 0},
+		{"zero seconds", func(time.Time) []string { return []string{"Retry-After", "0"} }, 0},
 		{"a negative number", func(time.Time) []string { return []string{"Retry-After", "-5"} }, 0},
 		{"garbage", func(time.Time) []string { return []string{"Retry-After", "soon"} }, 0},
 		{"nothing", func(time.Time) []string { return nil }, 0},
@@ -147,8 +147,8 @@ func TestRetry_NotBeyondClientTimeout(t *testing.T) {
 	})
 }
 
-// A request that is out of date when it is sent again is refused
-// (aws-sdk-go-v2#3192).
+// A request whose signature or token has expired is refused when it is sent
+// again (aws-sdk-go-v2#3192).
 func TestRetry_RenewsExpiredToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{life: 4 * time.Second}
@@ -184,13 +184,13 @@ func TestRetry_ReturnsTokenError(t *testing.T) {
 			t.Errorf("got error %v, want ErrCredentialsRejected", err)
 		}
 		if waited := time.Since(start); waited > 6*time.Second {
-			t.Errorf("it took %v: no waiting mends that", waited)
+			t.Errorf("it took %v, want no wait for a permanent error", waited)
 		}
 		wantSent(t, w, 1)
 	})
 }
 
-// An unread body would cost the connection.
+// The connection cannot be reused if the body is not read.
 func TestRetry_ClosesResponseFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made := &spyFactory{content: "unavailable"}
@@ -199,7 +199,7 @@ func TestRetry_ClosesResponseFirst(t *testing.T) {
 			for _, earlier := range made.made {
 				earlier.wantClosedOnce(t)
 				if earlier.read.Load() != int64(len(made.content)) {
-					t.Error("it was not read")
+					t.Error("the body was not read")
 				}
 			}
 			resp := respond(http.StatusServiceUnavailable, "")
@@ -235,7 +235,7 @@ func TestRetry_BoundsDiscardedBody(t *testing.T) {
 func TestRetry_CancellationEndsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		unavailable := &spy{Reader: strings.NewReader("unavailable")}
-		failure := errors.New("of the base")
+		failure := errors.New("error of the base")
 		for _, test := range []struct {
 			answer func(sentRequest) (*http.Response, error)
 			want   error

@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Any other body streams, and its 401 reaches the caller.
+// Any other body streams, and the caller gets its 401.
 func TestReplay_NeedsGetBodyOrShortBody(t *testing.T) {
 	synctest.Test(t, replayNeedsGetBodyOrShortBody)
 }
@@ -62,7 +62,7 @@ func replayNeedsGetBodyOrShortBody(t *testing.T) {
 					}
 				}
 				synctest.Wait()
-				wantIssued(t, m, 2) // The token is renewed in any case: for the next.
+				wantIssued(t, m, 2) // The token is renewed for the next request.
 			}
 		}
 	}
@@ -105,5 +105,5 @@ func TestReplay_GetBodyErrorReturns401(t *testing.T) {
 		t.Errorf("the outcome is %q, want %q", outcome.Outcome, transport.OutcomeNotReplayable)
 	}
 	wantSent(t, w, 1)
-	wantIssued(t, m, 2) // It heals by the next request.
+	wantIssued(t, m, 2) // The next request gets a new token.
 }

@@ -19,10 +19,10 @@ import (
 // A spy is a body that records its use.
 type spy struct {
 	io.Reader
-	fail   error // once the reader is at its end, instead of io.EOF
+	fail   error // returned instead of io.EOF
 	read   atomic.Int64
 	closed atomic.Int32
-	closes chan struct{} // has one for each Close; nil if nobody waits
+	closes chan struct{} // receives a value at each Close; may be nil
 }
 
 func (s *spy) Read(p []byte) (int, error) {
@@ -52,7 +52,7 @@ func (s *spy) wantClosedOnce(tb testing.TB) {
 	}
 }
 
-// A spyFactory makes bodies with one content, and keeps them.
+// A spyFactory makes bodies with the same content, and keeps them.
 type spyFactory struct {
 	content string
 	fail    error
@@ -73,8 +73,8 @@ func TestBody_IsClosedOnce(t *testing.T) {
 		edit   func(*http.Request)
 		answer func(sentRequest) (*http.Response, error)
 		fail   error // of the body
-		rewind bool  // give it a GetBody
-		bodies int   // how many are made
+		rewind bool  // sets GetBody
+		bodies int   // number of bodies that are made
 	}{
 		{"streamed", nil, nil, nil, false, 1},
 		{"recorded", known, nil, nil, false, 1},
@@ -130,9 +130,9 @@ func TestBody_IsClosedWithoutToken(t *testing.T) {
 		m := &fakeIssuer{}
 		w := &fakeBase{answer: always(http.StatusServiceUnavailable, "", "Retry-After", "10")}
 		rt := newTransport(t, m, w)
-		get(t, rt, target) // A token is there now,
+		get(t, rt, target) // Obtains a token.
 		m.before = func(context.Context) error { return errors.New("down") }
-		sleep(lifetime) // and gone.
+		sleep(lifetime) // The token has expired.
 		made := &spyFactory{content: "payment"}
 		req := newRequest(t, http.MethodPut, target, made.body())
 		req.GetBody = func() (io.ReadCloser, error) { return made.body(), nil }
@@ -145,8 +145,8 @@ func TestBody_IsClosedWithoutToken(t *testing.T) {
 	})
 }
 
-// The base can refuse such a request only if it sees the fault: the excess
-// byte, or the early end.
+// The base can refuse such a request only if it sees the extra byte or the
+// early end.
 func TestBody_WrongLengthReachesTheBase(t *testing.T) {
 	for _, length := range []int64{3, 6, 8, 11} {
 		base := roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -181,7 +181,7 @@ func TestBody_ReadErrorFailsRequest(t *testing.T) {
 		if _, err := trySend(rt, req); !errors.Is(err, failure) {
 			t.Errorf("got error %v, want the body's", err)
 		}
-		<-body.closes // It may come after the error; see http.RoundTripper.
+		<-body.closes // Close may be called after the error is returned: see http.RoundTripper.
 		body.wantClosedOnce(t)
 	}
 	if n := executed.Load(); n > 0 {
@@ -189,7 +189,8 @@ func TestBody_ReadErrorFailsRequest(t *testing.T) {
 	}
 }
 
-// net/http waits for a body that does not come, whatever the context says.
+// net/http waits for a body that does not arrive, even after the context is
+// done.
 func TestBody_StallEndsAtDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, w := &fakeIssuer{}, &fakeBase{}
@@ -204,14 +205,14 @@ func TestBody_StallEndsAtDeadline(t *testing.T) {
 		if waited := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || waited != time.Second {
 			t.Errorf("got error %v after %v, want the deadline's after 1s", err, waited)
 		}
-		wantSent(t, w, 1) // But for its body.
+		wantSent(t, w, 1) // Without its body.
 		close(stalled)
 		synctest.Wait()
 		body.wantClosedOnce(t)
 	})
 }
 
-// retryablehttp kept all of it, 243 MiB in memory.
+// retryablehttp kept the whole body, 243 MiB, in memory.
 func TestBody_LargeUploadStreams(t *testing.T) {
 	const size, bound = 100 << 20, 32 << 20 // The kernel may buffer some of it, on both sides.
 	upload := &spy{Reader: io.LimitReader(zeros{}, size)}
@@ -243,7 +244,7 @@ func TestBody_LargeUploadStreams(t *testing.T) {
 	}
 }
 
-// zeros is endless.
+// zeros is an endless reader.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {

@@ -6,7 +6,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Challenges as gateways write them, most of them against the grammar.
+// These challenges are written as gateways write them. Most of them violate the
+// grammar.
 func TestChallenge_BearerError(t *testing.T) {
 	const token, scope = "invalid_token", "insufficient_scope"
 	for _, test := range []struct {
@@ -63,11 +64,11 @@ func TestChallenge_BearerError(t *testing.T) {
 		{[]string{`Digest bearer="x", error="invalid_token"`}, ""},
 		{[]string{`Basic Bearer="x", error="invalid_token"`}, ""},
 
-		// A contradiction is no reason to replay.
+		// Contradictory challenges are no reason to replay.
 		{[]string{`Bearer error="invalid_token", error="insufficient_scope"`}, scope},
 		{[]string{`Bearer error="insufficient_scope"`, `Bearer error="invalid_token"`}, scope},
 
-		// Rubbish.
+		// Malformed challenges.
 		{[]string{`"`}, ""},
 		{[]string{`=`}, ""},
 		{[]string{`,,,`}, ""},

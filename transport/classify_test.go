@@ -47,7 +47,7 @@ func TestClassify_OverridesVerdict(t *testing.T) {
 			rt := newTransport(t, m, w, func(c *transport.Config) {
 				c.Classify = func(r *transport.Refusal) transport.Verdict {
 					if r.Verdict != test.rules || r.Request != request || string(r.Body) != test.body || !r.Complete || r.TokenExpired || r.Header.Get("X-Cid") != "c1" {
-						t.Errorf("Classify was asked about %+v", r)
+						t.Errorf("Classify was called with %+v", r)
 					}
 					return test.classified
 				}
@@ -87,16 +87,16 @@ func TestClassify_SeesDecodedBody(t *testing.T) {
 			}
 		})
 		if r := get(t, rt, target); r.body != test.answer[0] {
-			t.Errorf("%s: the caller did not get the bytes as they came", test.name)
+			t.Errorf("%s: the caller did not get the bytes unchanged", test.name)
 		}
 	}
 }
 
 func TestVerdictOf_OnlyFor401OfTransport(t *testing.T) {
 	if verdict, ok := transport.VerdictOf(respond(http.StatusUnauthorized, "")); ok {
-		t.Errorf("a 401 that is not ours has the verdict %q", verdict)
+		t.Errorf("a 401 from elsewhere has the verdict %q", verdict)
 	}
 	if r := get(t, newTransport(t, &fakeIssuer{}, answers401("")), target); r.verdict != transport.TokenRefused {
-		t.Errorf("ours has the verdict %q", r.verdict)
+		t.Errorf("the transport's 401 has the verdict %q", r.verdict)
 	}
 }

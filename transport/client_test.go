@@ -33,7 +33,7 @@ func TestRoundTrip_EndsWithClientTimeout(t *testing.T) {
 	}
 }
 
-// newTLSServer starts a server with TLS, and returns a base that trusts it.
+// newTLSServer starts a TLS server. It returns a base that trusts the server.
 func newTLSServer(t *testing.T, http2 bool, handler http.HandlerFunc) (*httptest.Server, *http.Transport) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -46,7 +46,7 @@ func newTLSServer(t *testing.T, http2 bool, handler http.HandlerFunc) (*httptest
 	return server, base
 }
 
-// A trailer may be set while the body is read.
+// A trailer can be set while the body is read.
 func TestRoundTrip_SendsLateTrailers(t *testing.T) {
 	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
@@ -94,20 +94,20 @@ func TestReplay_WorksOverHTTP2(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 		if got, want := strings.Join(arrived, ", "), "HTTP/2.0 payment, HTTP/2.0 payment"; got != want {
-			t.Errorf("what arrived is %q, want %q", got, want)
+			t.Errorf("the server got %q, want %q", got, want)
 		}
 		m.revoke()
 	}
 }
 
-// The base may still read the first body when it returns the 401.
+// The base may still be reading the first body when it returns the 401.
 func TestReplay_AfterEarly401OverHTTP2(t *testing.T) {
 	const size = 4 << 20
 	m := &fakeIssuer{}
 	server, base := newTLSServer(t, true, func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := m.account(r.Header); !ok {
 			w.WriteHeader(http.StatusUnauthorized)
-			return // The body is still on its way.
+			return // The body has not arrived yet.
 		}
 		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
 			t.Errorf("%d bytes arrived, with error %v", n, err)

@@ -16,7 +16,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// concurrently calls do n times at once.
+// concurrently calls do n times concurrently.
 func concurrently(n int, do func(i int)) {
 	var running sync.WaitGroup
 	for i := range n {
@@ -29,8 +29,8 @@ func TestReplay_OneIssuancePerRevocation(t *testing.T) {
 	const callers = 1000
 	for _, test := range []struct {
 		name     string
-		spread   time.Duration // over which the callers come
-		latency  time.Duration // of the platform, at most
+		spread   time.Duration // time over which the callers start
+		latency  time.Duration // largest latency of the platform
 		issuance time.Duration
 	}{
 		{"at once", 0, 0, 0},
@@ -44,8 +44,8 @@ func TestReplay_OneIssuancePerRevocation(t *testing.T) {
 				m := &fakeIssuer{}
 				m.before = func(context.Context) error { sleep(test.issuance); return nil }
 				w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
-					// The platform judges a request before or after it thinks
-					// about it: answers come in any order.
+					// The platform checks the token before or after its latency, so answers
+					// arrive in any order.
 					if s.number%2 == 0 {
 						sleep(rand.N(test.latency + 1))
 					}
@@ -85,7 +85,7 @@ func TestReplay_OneIssuanceOverRealConnections(t *testing.T) {
 	wantIssued(t, m, 2)
 }
 
-// go-containerregistry fetches sixteen.
+// go-containerregistry requests sixteen tokens.
 func TestReplay_Sixteen401sCostOneIssuance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -96,7 +96,7 @@ func TestReplay_Sixteen401sCostOneIssuance(t *testing.T) {
 			resp, err := m.answer(s)
 			if resp.StatusCode == http.StatusUnauthorized {
 				refused.Done()
-				refused.Wait() // All have been refused before any learns of it.
+				refused.Wait() // All requests are refused before the first 401 is sent.
 			}
 			return resp, err
 		}
@@ -130,7 +130,7 @@ func TestReplay_Late401CostsNoIssuance(t *testing.T) {
 		m.revoke()
 		concurrently(9, func(i int) {
 			url := target
-			if i > 0 { // Their refusals arrive when the new token has long been in use.
+			if i > 0 { // These refusals arrive after the new token is in use.
 				url += "/slow"
 			}
 			if r, err := trySend(rt, newRequest(t, http.MethodGet, url, nil)); err != nil || r.status != http.StatusOK {
@@ -141,8 +141,8 @@ func TestReplay_Late401CostsNoIssuance(t *testing.T) {
 	})
 }
 
-// Requests overtake each other. Another request with the same token, accepted
-// after this request was sent, says nothing about this refusal.
+// Requests overtake each other. A success of the same token says nothing about
+// a refusal of a request that was sent before.
 func TestRefusal_CountsDespiteLaterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -170,8 +170,8 @@ func TestRefusal_CountsDespiteLaterSuccess(t *testing.T) {
 	})
 }
 
-// azcore sends requests that arrive during a renewal with the refused token. A
-// quarter of all requests in a storm were useless.
+// azcore uses the refused token for requests that arrive during a renewal. In a
+// storm, a quarter of all requests were useless.
 func TestRenewal_HoldsBackOtherRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -192,7 +192,8 @@ func TestRenewal_HoldsBackOtherRequests(t *testing.T) {
 	})
 }
 
-// docker/hub-feedback#647: issue, 401, issue, 401, …
+// In docker/hub-feedback#647, issuances and 401s followed each other without
+// end.
 func TestBudget_BrokenEndpointStopsNoOther(t *testing.T) {
 	m := &fakeIssuer{}
 	w := &fakeBase{}
@@ -219,7 +220,7 @@ func TestBudget_BrokenEndpointStopsNoOther(t *testing.T) {
 }
 
 // An endpoint that always answers 401 must not stop concurrent requests to
-// others.
+// other endpoints.
 func TestBudget_BrokenEndpointUnderConcurrency(t *testing.T) {
 	m := &fakeIssuer{}
 	w := &fakeBase{}
@@ -252,7 +253,7 @@ func TestAccount_NeverGetsAnothersToken(t *testing.T) {
 	m := &fakeIssuer{}
 	var mixedUp atomic.Int32
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
-		// Another request may have revoked it in between.
+		// Another endpoint may have refused the token in between.
 		if account, good := m.account(r.Header); good && "/"+account.ID() != r.URL.Path {
 			mixedUp.Add(1)
 		}

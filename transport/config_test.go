@@ -42,7 +42,7 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 	}
 }
 
-// A host of such a form would match no request.
+// A host in such a form would match no request.
 func TestConfig_RefusesInvalidHosts(t *testing.T) {
 	for _, host := range []string{
 		"", " ", ":443", "host:", "host:https", "host/path", "host?query", "host#fragment", "user@host", "user:secret@host",

@@ -21,7 +21,7 @@ import (
 type hangUpServer struct {
 	net.Listener
 	executed atomic.Int32
-	// before is called when a request was executed, before its connection is
+	// before is called after a request was executed, before its connection is
 	// closed. It may be nil.
 	before func()
 }
@@ -67,16 +67,16 @@ func (f *hangUpServer) serve(conn net.Conn) {
 	}
 }
 
-// openConnections leaves kept connections behind, as many as are used at once.
+// openConnections leaves n kept connections in the pool.
 func (f *hangUpServer) openConnections(t *testing.T, rt http.RoundTripper) {
 	t.Helper()
 	wantStatus(t, get(t, rt, "http://"+f.Addr().String()), http.StatusOK)
 }
 
-// at has tokens go to the server.
+// at changes the host of the configuration to the server.
 func (f *hangUpServer) at(c *transport.Config) { c.Hosts = []string{f.Addr().String()} }
 
-// bodiesOfPayments are all ways in which a payment has a body, or none.
+// bodiesOfPayments are the ways to set or omit the body of a payment.
 var bodiesOfPayments = map[string]func(*http.Request){
 	"nil":         func(req *http.Request) { req.Body, req.GetBody, req.ContentLength = nil, nil, 0 },
 	"NoBody":      func(req *http.Request) { req.Body, req.GetBody, req.ContentLength = http.NoBody, nil, 0 },
@@ -86,9 +86,9 @@ var bodiesOfPayments = map[string]func(*http.Request){
 	"own GetBody": func(req *http.Request) { req.Body = io.NopCloser(struct{ io.Reader }{req.Body}) },
 }
 
-// net/http treats an idempotency key as permission to send a request again when
-// a kept connection breaks. The caller has not given that permission.
-func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
+// net/http treats an idempotency key as permission to resend a request when a
+// kept connection breaks. The caller did not give that permission.
+func TestPayment_DeliveredOnceWithAnyKey(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, "PAY"} {
 			for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key", "Idempotency-key", "x-idempotency-key", "Idempotency", "without a value", ""} {
@@ -100,7 +100,7 @@ func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 					body(req)
 					switch key {
 					case "":
-					case "without a value": // net/http takes this for a key, too.
+					case "without a value": // net/http treats this as a key, too.
 						req.Header["Idempotency-Key"] = nil
 					default:
 						req.Header[key] = []string{"k1"}
@@ -117,8 +117,8 @@ func TestPayment_DeliveredOnceWhateverItsKey(t *testing.T) {
 	}
 }
 
-// Something below the transport may add the key.
-func TestPayment_DeliveredOnceWhoeverSetsItsKey(t *testing.T) {
+// A layer below the transport may add the key.
+func TestPayment_DeliveredOnceIfBaseSetsKey(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		f := newHangUpServer(t)
 		base := transport.NewBase()
@@ -138,12 +138,12 @@ func TestPayment_DeliveredOnceWhoeverSetsItsKey(t *testing.T) {
 	}
 }
 
-// The error of net/http's second try was that of a dial, and a dial is no
-// delivery: so the payment went out a third time.
+// net/http's second attempt failed with a dial error. The transport took the
+// dial error for proof that nothing was delivered, and sent the payment again.
 func TestPayment_DeliveredOnceThroughARestart(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		f := newHangUpServer(t)
-		f.before = func() { _ = f.Close() } // The process dies.
+		f.before = func() { _ = f.Close() } // The server stops.
 		base := transport.NewBase()
 		var refused atomic.Int32
 		dial := base.DialContext
@@ -164,12 +164,12 @@ func TestPayment_DeliveredOnceThroughARestart(t *testing.T) {
 			t.Errorf("%s: it was executed %d times with error %v, want once with an error", name, n, err)
 		}
 		if n := refused.Load(); n > 1 {
-			t.Errorf("%s: it was tried again %d times after that", name, n-1)
+			t.Errorf("%s: it was tried %d more times", name, n-1)
 		}
 	}
 }
 
-// A request that may be executed twice is also resent by net/http.
+// net/http also resends a request that may be executed twice.
 func TestAllowRetry_SendsKeyedPaymentAgain(t *testing.T) {
 	f := newHangUpServer(t)
 	rt := newTransport(t, &fakeIssuer{}, transport.NewBase(), f.at)
@@ -182,7 +182,7 @@ func TestAllowRetry_SendsKeyedPaymentAgain(t *testing.T) {
 	}
 }
 
-// A brokenConn writes nothing once it is broken.
+// A brokenConn writes nothing after it is broken.
 type brokenConn struct {
 	net.Conn
 	broken *atomic.Bool
@@ -196,8 +196,9 @@ func (c brokenConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// A kept connection that a firewall has reset takes no byte. net/http sends the
-// request over another then, and this package must not take that away.
+// No byte goes out on a kept connection that a firewall has reset. net/http
+// then sends the request on another connection, and this package must not
+// prevent that.
 func TestPayment_UnwrittenIsSentAgain(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		if name == "streamed" {
@@ -229,9 +230,9 @@ func TestPayment_UnwrittenIsSentAgain(t *testing.T) {
 	}
 }
 
-// A length without a body is a program's mistake: it has read the body, or has
-// forgotten it. net/http would send an empty payment over HTTP/2, and for
-// NoBody.
+// A length without a body is a mistake of the program: it has read the body or
+// has forgotten it. net/http would send an empty payment over HTTP/2, and also
+// for NoBody.
 func TestRoundTrip_RefusesLengthWithoutBody(t *testing.T) {
 	for _, test := range []struct {
 		body   io.ReadCloser
@@ -247,7 +248,7 @@ func TestRoundTrip_RefusesLengthWithoutBody(t *testing.T) {
 	}
 }
 
-// Nothing above has to send a request again that was refused for its own sake.
+// An outer layer must not retry a request that the transport refused to send.
 func TestUnsent_IsPermanent(t *testing.T) {
 	_, err := newTransport(t, &fakeIssuer{}, &fakeBase{}).RoundTrip(newRequest(t, http.MethodGet, "https://evil.example", nil))
 	if !tokensource.IsPermanent(err) {

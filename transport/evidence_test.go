@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// While tokens were revoked and none could be issued, each process sent
+// Tokens were revoked and the token endpoint was down. Each process sent
 // thousands of requests with a token that every endpoint had refused.
 func TestEvidence_SeveralEndpointsStopToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -40,14 +40,14 @@ func TestEvidence_SeveralEndpointsStopToken(t *testing.T) {
 			}
 		}
 		if n := len(w.requests()); n > 4 || failed < 97 {
-			t.Errorf("%d requests went out, and %d failed at once; want a handful", n, failed)
+			t.Errorf("%d requests went out, and %d failed at once; want few of them sent", n, failed)
 		}
 	})
 }
 
-// One endpoint alone says nothing about a token, whatever the account or the
-// payment.
-func TestEvidence_OneEndpointStopsNobody(t *testing.T) {
+// The refusals of a single endpoint say nothing about a token, whatever the
+// account or the payment.
+func TestEvidence_OneEndpointIsNotEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
 		m.before = func(context.Context) error {
@@ -75,7 +75,7 @@ func TestEvidence_OneEndpointStopsNobody(t *testing.T) {
 	})
 }
 
-// An answer of the business to a token is an acceptance of the token.
+// A business answer shows that the endpoint accepted the token.
 func TestEvidence_BusinessAnswerAcceptsToken(t *testing.T) {
 	for body, stopped := range map[string]bool{business: false, `{"code":"WCAC0001"}`: false, `{"code":"unknown"}`: true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -128,8 +128,8 @@ func TestEndpoint_CollapsesIDs(t *testing.T) {
 	}
 }
 
-// A request that cannot be replayed gets its 401 at once: its caller would wait
-// for nothing.
+// A request that cannot be replayed gets its 401 at once. Waiting for a renewal
+// would not help its caller.
 func TestStream_DoesNotWaitForRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}

@@ -54,7 +54,8 @@ func Example() {
 	// Output: 200 OK
 }
 
-// With no account in the configuration, each request's context names its own.
+// Without an account in the configuration, the context of each request names an
+// account.
 func Example_account() {
 	pismo, client := start()
 	defer stop(pismo, client)
@@ -75,7 +76,8 @@ func Example_account() {
 	defer func() { _ = resp.Body.Close() }()
 	fmt.Println(resp.Status)
 
-	// Whoever forgets it gets an error, and not the organization's token.
+	// A request without an account gets an error. It does not use the
+	// organization's token.
 	_, err = client.Do(req.WithContext(context.Background()))
 	fmt.Println(errors.Unwrap(err))
 	// Output:
@@ -83,7 +85,7 @@ func Example_account() {
 	// pismoauth: request not sent: neither the context nor Config.Account names an account; use tokensource.ContextWithAccount
 }
 
-// A search by POST does no harm when it is executed twice.
+// A search by POST may be executed twice.
 func ExampleAllowRetry() {
 	unavailable := true
 	platform := roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -137,8 +139,9 @@ func ExampleConfig_classify() {
 	// Output: 401 request_refused
 }
 
-// What really sends the requests has the client certificate, and whatever is to
-// see each request that goes out, OpenTelemetry's otelhttp for one:
+// The base sends the requests. It has the client certificate. Layers that must
+// see every request that is sent, such as OpenTelemetry's otelhttp, wrap the
+// base:
 //
 //	Base: otelhttp.NewTransport(base),
 func ExampleConfig_base() {
@@ -153,7 +156,7 @@ func ExampleConfig_base() {
 	source, err := tokensource.New(tokensource.Config{Issuer: &passport.S2S{
 		BaseURL:     "https://sandbox.pismolabs.io",
 		Credentials: passport.EnvCredentials("PISMO_SERVER_KEY", "PISMO_SERVER_SECRET"),
-		Client:      &http.Client{Transport: base}, // Not the one that is being made: it has no token yet.
+		Client:      &http.Client{Transport: base}, // Without a token, unlike the client below.
 	}})
 	if err != nil {
 		log.Fatal(err)
@@ -167,10 +170,10 @@ func ExampleConfig_base() {
 		log.Fatal(err)
 	}
 	client := &http.Client{Transport: authenticated}
-	client.CloseIdleConnections() // And so on.
+	client.CloseIdleConnections() // Use the client.
 }
 
-// start starts the fake server, and makes a client of it that has no account.
+// start starts the fake server. It returns a client without a default account.
 func start() (*passporttest.Server, *http.Client) {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {

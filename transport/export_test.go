@@ -2,11 +2,11 @@ package transport
 
 import "net/url"
 
-// Judge lets the fuzzer reach the rules for a verdict.
+// Judge exports the rules for a verdict to the fuzz test.
 func (r *Refusal) Judge() Verdict { return r.classify() }
 
-// BearerError lets the fuzzer reach the parser of WWW-Authenticate.
+// BearerError exports the parser of WWW-Authenticate to the fuzz test.
 func BearerError(challenges []string) string { return bearerError(challenges) }
 
-// Endpoint lets a test reach the name under which a refusal is reported.
+// Endpoint exports the name under which a refusal is reported.
 func Endpoint(u *url.URL) string { return endpoint(u) }

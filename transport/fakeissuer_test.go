@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// host is the host that tokens go to in tests without a network.
+// host is the host of the configuration in tests without a network.
 const (
 	host   = "sandbox.pismolabs.io"
 	target = "https://" + host + "/v1/payments"
@@ -22,12 +22,13 @@ const (
 // lifetime is the default lifetime of a fakeIssuer's tokens.
 const lifetime = 10 * time.Minute
 
-// A fakeIssuer issues tokens, and knows which of them are good.
+// A fakeIssuer issues tokens, and knows which tokens are valid.
 type fakeIssuer struct {
-	// before runs in each issuance, whose context it gets. Its error is that
-	// of the issuance. It must not be changed while the fakeIssuer is in use.
+	// before runs in each issuance, with the context of the issuance. Its error
+	// becomes the error of the issuance. Do not change it while the fakeIssuer is
+	// in use.
 	before func(context.Context) error
-	life   time.Duration // of its tokens; 0 means lifetime
+	life   time.Duration // lifetime of its tokens; 0 means lifetime
 
 	mu     sync.Mutex
 	good   map[string]tokensource.Account // by token
@@ -51,22 +52,22 @@ func (m *fakeIssuer) Issue(ctx context.Context, account tokensource.Account) (to
 	return tokensource.Grant{Token: tokensource.NewSecret(token), ExpiresIn: cmp.Or(m.life, lifetime)}, nil
 }
 
-// revoke takes back all tokens there are.
+// revoke revokes all tokens.
 func (m *fakeIssuer) revoke() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.good)
 }
 
-// issuances returns how many tokens were issued.
+// issuances returns the number of issued tokens.
 func (m *fakeIssuer) issuances() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.issued
 }
 
-// account returns the account of the token in a header, and whether the token
-// is valid.
+// account returns the account of the token in a header, and reports whether the
+// token is valid.
 func (m *fakeIssuer) account(h http.Header) (tokensource.Account, bool) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {

@@ -16,7 +16,7 @@ import (
 
 // These tests run against the fake server of the platform.
 
-// transportTo returns a Transport with its tokens from pismo.
+// transportTo returns a Transport with tokens from pismo.
 func transportTo(t *testing.T, pismo *passporttest.Server, base http.RoundTripper) *transport.Transport {
 	t.Helper()
 	issuer := pismo.Issuer()
@@ -42,13 +42,13 @@ func TestPayment_ExecutedOnceAcrossRevocation(t *testing.T) {
 			wantStatus(t, send(t, rt, req.WithContext(ctx)), http.StatusCreated)
 		}
 		if carriedOut := executedPayments(pismo); carriedOut != 2*(i+1) {
-			t.Errorf("%d payments were carried out, want %d", carriedOut, 2*(i+1))
+			t.Errorf("%d payments were executed, want %d", carriedOut, 2*(i+1))
 		}
 		pismo.RevokeAll()
 	}
 	for _, d := range pismo.Deliveries() {
 		if d.SHA256 != hex.EncodeToString(sum[:]) || d.Length != int64(len("payment")) || d.Account != "102681871" {
-			t.Errorf("what arrived is %+v", d)
+			t.Errorf("the server got %+v", d)
 		}
 	}
 	if counts := pismo.Counts(); counts.Issued != 3 || counts.TotalRefused() != 2 {
@@ -66,8 +66,8 @@ func executedPayments(pismo *passporttest.Server) int {
 	return n
 }
 
-// A token of ten minutes serves for an hour of requests, and none of them is
-// refused, whatever the platform's clock says.
+// Tokens of ten minutes serve an hour of requests. No token is refused, even if
+// the platform's clock differs.
 func TestRoundTrip_NoRefusalDueToExpiry(t *testing.T) {
 	for _, skew := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestReplay_FollowsDocumentedRefusals(t *testing.T) {
 		Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }),
 	})
 	for _, c := range passporttest.DocumentedCases() {
-		rt := transportTo(t, pismo, transport.NewBase()) // With a budget of its own.
+		rt := transportTo(t, pismo, transport.NewBase()) // With its own budget.
 		ctx := tokensource.ContextWithAccount(t.Context(), acct(t, "1"))
 		before := pismo.Counts()
 		pismo.Refuse(c.Refusal.OnPath(c.Method + " " + c.Path))

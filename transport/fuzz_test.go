@@ -10,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// nonTokenCodes returns the codes of 401s that another token does not mend.
+// nonTokenCodes returns the codes of 401s that a new token does not resolve.
 func nonTokenCodes() map[string]bool {
 	codes := map[string]bool{}
 	for _, refusal := range passporttest.Refusals() {
@@ -21,8 +21,8 @@ func nonTokenCodes() map[string]bool {
 	return codes
 }
 
-// hasCode reports whether a JSON body has one of the codes in the place where
-// the platform's error bodies have their codes.
+// hasCode reports whether a JSON body has one of the codes where the platform's
+// error bodies have their codes.
 func hasCode(body []byte, codes map[string]bool) bool {
 	var fields map[string]any
 	if json.Unmarshal(body, &fields) != nil {
@@ -67,7 +67,7 @@ func FuzzErrorBody(f *testing.F) {
 			t.Errorf("the verdict is %q", verdict)
 		}
 		if complete && verdict == transport.TokenRefused && hasCode(body, codes) {
-			t.Errorf("a refusal by the business became the token's: %q", body)
+			t.Errorf("a business refusal got the verdict token_refused: %q", body)
 		}
 		if !complete && !safe && !expired && verdict != transport.Unrecognized {
 			t.Errorf("the verdict on half a body is %q", verdict)
@@ -86,12 +86,12 @@ func FuzzChallenge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		if got := transport.BearerError([]string{value}); got != "" {
 			lower := strings.ToLower(value)
-			asWritten := strings.Contains(value, `\`) || strings.Contains(value, got) // but for its escapes
+			asWritten := strings.Contains(value, `\`) || strings.Contains(value, got) // apart from escapes
 			if !strings.Contains(lower, "bearer") || !strings.Contains(lower, "error") || !asWritten {
 				t.Errorf("%q has the error %q", value, got)
 			}
 		}
-		// Whatever stands in quotes is no challenge.
+		// Text in quotes is not a challenge.
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value)
 		challenge := `Basic realm="` + quoted + `", Bearer realm="` + quoted + `", error="invalid_token"`
 		if got := transport.BearerError([]string{challenge}); got != "invalid_token" {

@@ -12,9 +12,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// The response must be legible. A CDN answers in br to a browser behind a
-// proxy, and a 401 in br would get no verdict.
-func TestAcceptEncoding_ReducedToWhatIsRead(t *testing.T) {
+// The transport must be able to read the response. A CDN answers in br to a
+// browser behind a proxy, and a 401 in br would get no verdict.
+func TestAcceptEncoding_ReducedToReadable(t *testing.T) {
 	for _, test := range []struct{ values, want []string }{
 		{nil, nil},
 		{[]string{"gzip"}, []string{"gzip"}},
@@ -48,7 +48,7 @@ func TestAcceptEncoding_ReducedToWhatIsRead(t *testing.T) {
 			}
 			send(t, newTransport(t, &fakeIssuer{}, w), req)
 			if got := w.requests()[0].header[name]; !slices.Equal(got, test.want) {
-				t.Errorf("%s: %q went out as %q, want %q", name, test.values, got, test.want)
+				t.Errorf("%s: %q was sent as %q, want %q", name, test.values, got, test.want)
 			}
 			if !slices.Equal(req.Header[name], test.values) {
 				t.Errorf("the caller's %q became %q", test.values, req.Header[name])
@@ -57,9 +57,9 @@ func TestAcceptEncoding_ReducedToWhatIsRead(t *testing.T) {
 	}
 }
 
-// Generated clients send an Authorization where an OpenAPI file declares it:
-// empty, or with a scheme alone.
-func TestAuthorization_WithoutCredentialsIsNone(t *testing.T) {
+// Generated clients send an Authorization field where an OpenAPI file declares
+// it. The field is empty, or has only a scheme.
+func TestAuthorization_IgnoresEmptyCredentials(t *testing.T) {
 	for _, name := range []string{"Authorization", "authorization", "AUTHORIZATION"} {
 		for _, values := range [][]string{nil, {}, {""}, {" "}, {"Bearer"}, {"Bearer "}, {"bearer\t"}, {" Basic "}, {"", "Bearer "}} {
 			m, w := &fakeIssuer{}, &fakeBase{}
@@ -74,7 +74,7 @@ func TestAuthorization_WithoutCredentialsIsNone(t *testing.T) {
 	}
 }
 
-// Anything else might be somebody's credentials.
+// Any other value may be real credentials.
 func TestAuthorization_WithCredentialsIsRefused(t *testing.T) {
 	for _, values := range [][]string{{"Bearer x"}, {"Basic eA=="}, {"eyJhbGciOiJIUzUxMiJ9.e30.x"}, {"Bearer", "x"}, {"Bearer Basic"}, {"Bearer,"}, {"ApiKey"}} {
 		w := &fakeBase{}
@@ -86,7 +86,8 @@ func TestAuthorization_WithCredentialsIsRefused(t *testing.T) {
 	}
 }
 
-// A program may get the token itself, and set it. Its account still counts.
+// A program may set the token of the Source itself. The account of the request
+// still counts.
 func TestAuthorization_OwnTokenIsReplaced(t *testing.T) {
 	m, w := &fakeIssuer{}, &fakeBase{}
 	rt := newTransport(t, m, w, noDefaultAccount)
@@ -104,11 +105,11 @@ func TestAuthorization_OwnTokenIsReplaced(t *testing.T) {
 		}
 	}
 	wantSent(t, w, 8)
-	wantIssued(t, m, 2) // None for account 3, to compare.
+	wantIssued(t, m, 2) // Account 3 needs no token.
 }
 
-// After the renewal, the token that the program has set is no longer the
-// current token. It is still not the credentials of somebody else.
+// After the renewal, the token that the program set is no longer current. It
+// still does not count as other credentials.
 func TestAuthorization_OwnTokenIsRenewed(t *testing.T) {
 	m := &fakeIssuer{}
 	server, base := newTLSServer(t, false, m.guard(func(http.ResponseWriter, *http.Request) {}))
@@ -126,8 +127,8 @@ func TestAuthorization_OwnTokenIsRenewed(t *testing.T) {
 	}
 }
 
-// A caller that traces its requests logs the written fields, and would log the
-// token.
+// A caller that traces its requests logs the fields that are written. The trace
+// must not contain the token.
 func TestClientTrace_IsNotToldOfToken(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -149,10 +150,10 @@ func TestClientTrace_IsNotToldOfToken(t *testing.T) {
 			wantStatus(t, send(t, rt, req), http.StatusOK)
 			told := strings.ToLower(strings.Join(fields, "\n"))
 			if strings.Contains(told, "authorization") || strings.Contains(told, "sentinel-token") {
-				t.Errorf("HTTP/2 %t, %s: the trace was told %q", http2, method, fields)
+				t.Errorf("HTTP/2 %t, %s: the trace got %q", http2, method, fields)
 			}
 			if !strings.Contains(told, "x-field") || conns != 2 || written != 2 {
-				t.Errorf("HTTP/2 %t, %s: of two sendings the trace was told of %d connections, %d heads and %q", http2, method, conns, written, fields)
+				t.Errorf("HTTP/2 %t, %s: for two attempts the trace got %d connections, %d heads and %q", http2, method, conns, written, fields)
 			}
 		}
 	}

@@ -12,18 +12,18 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// hookFaults are the faults of a hook. Each hook returns when the bubble ends,
-// at the latest.
+// hookFaults are the faults of a hook. Each hook returns at the end of the
+// bubble at the latest.
 func hookFaults(over <-chan struct{}) map[string]func() {
 	return map[string]func(){
 		"panics":             func() { panic("inconsistent label cardinality") },
-		"panics with nil":    func() { panic(nil) }, //nolint:govet // As code does.
+		"panics with nil":    func() { panic(nil) }, //nolint:govet // The test needs a nil panic.
 		"ends its goroutine": runtime.Goexit,
 		"blocks":             func() { <-over },
 	}
 }
 
-// A request has to be answered, whatever telemetry does to itself.
+// A request gets its answer even if a hook fails.
 func TestHooks_FaultyHarmNoRequest(t *testing.T) {
 	for name := range hookFaults(nil) {
 		for _, where := range []string{"Refused", "its function", "Retry", "Classify", "no context"} {
@@ -85,7 +85,7 @@ func TestHooks_FaultyHarmNoRequest(t *testing.T) {
 	}
 }
 
-// A hook that blocks keeps no caller beyond its deadline.
+// A hook that blocks must not delay a caller beyond its deadline.
 func TestHooks_BlockingEndsWithDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		over := make(chan struct{})
@@ -106,8 +106,8 @@ func TestHooks_BlockingEndsWithDeadline(t *testing.T) {
 	})
 }
 
-// The hooks also report a caller that has left, because telemetry counts it.
-func TestHooks_AreCalledForCallerWhoLeft(t *testing.T) {
+// Hooks also run for a caller that has left, because telemetry counts it.
+func TestHooks_RunForCallersThatLeft(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
@@ -123,7 +123,7 @@ func TestHooks_AreCalledForCallerWhoLeft(t *testing.T) {
 			})
 			_, _ = trySend(rt, newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
 			if !ended {
-				t.Error("the hook was not told of the end")
+				t.Error("the hook did not learn of the end")
 			}
 		})
 	}

@@ -25,11 +25,11 @@ func TestHooks_RefusedReportsOutcome(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer func(*fakeIssuer, sentRequest) (*http.Response, error)
-		down   bool // no token but the first
+		down   bool // only the first token is issued
 		stream bool
 		want   []told
 	}{
-		{"healed", func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
+		{"replayed", func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				m.revoke()
 			}
@@ -80,7 +80,7 @@ func TestHooks_RefusedReportsOutcome(t *testing.T) {
 						sent := len(w.requests())
 						return ctx, func(result transport.RefusedResult) {
 							if len(w.requests()) != sent {
-								t.Error("the end was told after the replay")
+								t.Error("the end of the renewal was reported after the replay")
 							}
 							got = append(got, told{info, result})
 						}
@@ -100,15 +100,15 @@ func TestHooks_RefusedReportsOutcome(t *testing.T) {
 					return got == want
 				})
 				if !same {
-					t.Errorf("the hooks were told %+v, want %+v", got, test.want)
+					t.Errorf("the hooks got %+v, want %+v", got, test.want)
 				}
 			})
 		})
 	}
 }
 
-// A span of the renewal hangs on the context that the hook returns, and the
-// renewal reaches the Source's hooks with it.
+// The context that the hook returns carries the span of the renewal. The
+// renewal uses that context, so the Source's hooks get it too.
 func TestHooks_RenewalUsesHookContext(t *testing.T) {
 	type key struct{}
 	m, w := &fakeIssuer{}, answers401("")
@@ -137,7 +137,7 @@ func TestHooks_RenewalUsesHookContext(t *testing.T) {
 	}
 	for _, s := range w.requests() {
 		if s.ctx.Value(key{}) != nil {
-			t.Error("the request went out with the renewal's context")
+			t.Error("the request was sent with the renewal's context")
 		}
 	}
 }
@@ -171,7 +171,7 @@ func TestHooks_RetryIsCalledBeforeWait(t *testing.T) {
 			t.Errorf("the second is %+v", second)
 		}
 		if at[1].Sub(at[0]) != 3*time.Second || !time.Now().Equal(at[1].Add(got[1].Wait)) {
-			t.Error("they were not told before the waits")
+			t.Error("the hooks were not called before the waits")
 		}
 	})
 }

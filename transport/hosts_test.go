@@ -50,9 +50,8 @@ func TestHosts_OnlyListedHostGetsToken(t *testing.T) {
 		{"sandbox.pismolabs.io", "/x", notListed},
 		{"sandbox.pismolabs.io", "https:sandbox.pismolabs.io", notListed},
 
-		// Unicode equates letters that the resolver distinguishes.
-		// net/http dials the first of these hosts as
-		// sandbox.xn--pismolabs-ykd.io.
+		// Unicode treats letters as equal that the resolver distinguishes. net/http
+		// dials the first of these hosts as sandbox.xn--pismolabs-ykd.io.
 		{"sandbox.pismolabs.io", "https://sandbox.pİsmolabs.io/x", notListed},
 		{"kiosk.example", "https://\u212aiosk.example/x", notListed},
 		{"kiosk.example", "https://kio\u017fk.example/x", notListed},
@@ -103,7 +102,7 @@ func TestHosts_OnlyListedHostGetsToken(t *testing.T) {
 					t.Fatal(err)
 				}
 				if _, ok := m.account(w.requests()[0].header); !ok {
-					t.Error("it went out without a token")
+					t.Error("it was sent without a token")
 				}
 				_ = resp.Body.Close()
 				return
@@ -127,7 +126,7 @@ func wantUnsent(tb testing.TB, err error, want transport.UnsentError) {
 }
 
 // A CDN routes a request by its Host, whatever the address of the connection. A
-// reverse proxy that keeps the field has it from its client.
+// reverse proxy that keeps the field gets it from its client.
 func TestHosts_RefusesForeignHostHeader(t *testing.T) {
 	for _, test := range []struct {
 		url, host string
@@ -137,7 +136,7 @@ func TestHosts_RefusesForeignHostHeader(t *testing.T) {
 		{target, host, nil},
 		{target, host + ":443", nil},
 		{target, strings.ToUpper(host), nil},
-		{target, "gw-pci.pismolabs.io", nil}, // It is listed, too.
+		{target, "gw-pci.pismolabs.io", nil}, // Also a listed host.
 		{target, "evil.example", transport.ErrHostHeader},
 		{target, host + ".evil.example", transport.ErrHostHeader},
 		{target, host + ":8443", transport.ErrHostHeader},
@@ -190,7 +189,7 @@ func TestHosts_RefusesMalformedURL(t *testing.T) {
 	}
 }
 
-// The letter of Turkish was dialled as a host of its own, with a token.
+// The Turkish letter was dialled as another host, with a token.
 func TestHosts_LookalikeIsNotDialed(t *testing.T) {
 	m := &fakeIssuer{}
 	dialled := ""

@@ -34,12 +34,12 @@ const (
 )
 
 // An http2Server speaks HTTP/2 in whole requests. The function refuse may
-// answer a request, and reports that by its result. All other requests get 200.
+// answer a request. It then returns true. All other requests get 200.
 type http2Server struct {
 	net.Listener
 	base   *http.Transport
 	refuse func(c *http2Conn, number int32, stream uint32) bool
-	got    atomic.Int32 // how many requests arrived as a whole
+	got    atomic.Int32 // number of requests that arrived completely
 }
 
 type http2Conn struct{ net.Conn }
@@ -61,7 +61,7 @@ func (c *http2Conn) goAway(last, code uint32) {
 
 func newHTTP2Server(t *testing.T, refuse func(c *http2Conn, number int32, stream uint32) bool) *http2Server {
 	t.Helper()
-	certified := httptest.NewTLSServer(http.NotFoundHandler()) // For its certificate.
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // Provides the certificate.
 	certified.Close()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}})
 	if err != nil {
@@ -82,7 +82,7 @@ func newHTTP2Server(t *testing.T, refuse func(c *http2Conn, number int32, stream
 			serving.Go(func() { f.serve(&http2Conn{conn}) })
 		}
 	})
-	t.Cleanup(serving.Wait) // When all connections have been closed.
+	t.Cleanup(serving.Wait) // After all connections are closed.
 	t.Cleanup(func() { _ = listener.Close() })
 	return f
 }
@@ -125,17 +125,17 @@ func (f *http2Server) transport(t *testing.T) *transport.Transport {
 
 func (f *http2Server) url() string { return "https://" + f.Addr().String() + "/pay" }
 
-// Codes of RST_STREAM.
+// Error codes of RST_STREAM.
 const (
 	protocolError = 0x1
 	refusedStream = 0x7
 )
 
-// A server that resets a stream may have executed the request. Only with
-// REFUSED_STREAM it says that it has not.
+// A server that resets a stream may have executed the request. Only
+// REFUSED_STREAM says that the server has not.
 //
-// One case is left out: net/http sends a request without a body again by itself
-// when its stream is reset with PROTOCOL_ERROR, and cannot be kept from that.
+// This test leaves out PROTOCOL_ERROR for a request without a body: net/http
+// resends such a request itself, and this package cannot prevent that.
 func TestPayment_DeliveredOnceThoughStreamIsReset(t *testing.T) {
 	for code := range uint32(15) {
 		for name, body := range bodiesOfPayments {
@@ -163,8 +163,8 @@ func TestPayment_DeliveredOnceThoughStreamIsReset(t *testing.T) {
 	}
 }
 
-// A request that the server says it has not processed is sent again, by
-// net/http or by the transport.
+// A request that the server declares unprocessed is sent again, by net/http or
+// by the transport.
 func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 	for refusal, refuse := range map[string]func(c *http2Conn, stream uint32){
 		"REFUSED_STREAM":               func(c *http2Conn, stream uint32) { c.reset(stream, refusedStream) },
@@ -179,7 +179,7 @@ func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 			}
 			for _, warm := range []bool{true, false} {
 				if !warm && refusal != "REFUSED_STREAM" && refusal != "GOAWAY, the first of its own" {
-					continue // These name the stream before, and there is none before the first.
+					continue // These name the previous stream, and the first stream has none.
 				}
 				t.Run(fmt.Sprintf("%s %s %t", refusal, name, warm), func(t *testing.T) {
 					first := int32(1)
@@ -208,7 +208,7 @@ func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 	}
 }
 
-// A GOAWAY that includes the stream says that the server may have executed it.
+// This GOAWAY includes the stream. So the server may have executed the request.
 func TestPayment_IncludedInGoAwayIsNotSentAgain(t *testing.T) {
 	for name, body := range bodiesOfPayments {
 		f := newHTTP2Server(t, func(c *http2Conn, number int32, stream uint32) bool {

@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// sentinels are texts that must not appear: the beginning of the issuer's
-// tokens, an account's id, and the text of an issuer's error.
+// sentinels are texts that must not appear: the prefix of the issuer's tokens,
+// an account's id, and the text of an issuer's error.
 var sentinels = []string{"sentinel-token", "102681871", "sentinel-secret"}
 
 // A printRecorder records values in every form in which they can be printed.
@@ -35,10 +35,11 @@ func (d *printRecorder) add(values ...any) {
 	}
 }
 
-// Hooks, Classify, errors and responses must show neither.
+// The values that hooks and Classify get, errors and responses must show no
+// sentinel.
 func TestTransport_ShowsNoTokenOrAccount(t *testing.T) {
 	account := acct(t, sentinels[1])
-	failure := errors.New("of the base")
+	failure := errors.New("error of the base")
 	for _, test := range []struct {
 		name   string
 		answer func(*fakeIssuer, sentRequest) (*http.Response, error)
@@ -53,7 +54,7 @@ func TestTransport_ShowsNoTokenOrAccount(t *testing.T) {
 		{name: "unrecognized", answer: func(*fakeIssuer, sentRequest) (*http.Response, error) {
 			return respond(http.StatusUnauthorized, "{}"), nil
 		}},
-		{name: "healed", answer: func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
+		{name: "replayed", answer: func(m *fakeIssuer, s sentRequest) (*http.Response, error) {
 			if s.number == 1 {
 				m.revoke()
 			}

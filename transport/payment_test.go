@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// payment returns a request that can be sent any number of times, if it may.
+// payment returns a request whose body allows any number of attempts.
 func payment(tb testing.TB, method string) *http.Request {
 	tb.Helper()
 	req := newRequest(tb, http.MethodPost, target, strings.NewReader("payment"))
@@ -67,11 +67,11 @@ func TestPayment_DeliveredOnceOnServerFailure(t *testing.T) {
 				withoutGetBody(strings.NewReader("payment")),
 				nil,
 			} {
-				get(t, rt, server.URL) // net/http has a connection at hand now.
+				get(t, rt, server.URL) // Leaves a kept connection in the pool.
 				req := newRequest(t, http.MethodPost, server.URL, body)
 				if i == 1 {
 					req.ContentLength = int64(len("payment"))
-					req.Header.Set("Idempotency-Key", "k") // For which net/http would send it again.
+					req.Header.Set("Idempotency-Key", "k") // net/http would resend the request because of this key.
 				}
 				_, _ = trySend(rt, req)
 				if n := deliveries.Swap(0); n != 1 {
@@ -100,8 +100,8 @@ func TestPayment_IsSentAgainAfterDialError(t *testing.T) {
 	}
 }
 
-// A body that is fetched from elsewhere during the send fails with the error of
-// an unsent request.
+// The body comes from another request, which fails with an UnsentError while
+// the body is being sent.
 func TestPayment_NotSentAgainAfterBodyError(t *testing.T) {
 	m := &fakeIssuer{}
 	var delivered atomic.Int32
@@ -116,7 +116,7 @@ func TestPayment_NotSentAgainAfterBodyError(t *testing.T) {
 	req := newRequest(t, http.MethodPost, server.URL, body)
 	req.GetBody = elsewhere
 	if _, err := trySend(newTransport(t, m, transport.NewBase(), listing(server)), req); err == nil {
-		t.Error("half a payment was sent, and nobody told")
+		t.Error("half a payment was sent without an error")
 	}
 	if n := delivered.Load(); n > 1 {
 		t.Errorf("the payment was delivered %d times", n)

@@ -18,7 +18,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newProxy starts a reverse proxy to a server, through a Transport.
+// newProxy starts a reverse proxy to a server. The proxy uses a Transport.
 func newProxy(t *testing.T, m *fakeIssuer, server *httptest.Server) *httptest.Server {
 	t.Helper()
 	upstream, err := url.Parse(server.URL)
@@ -34,7 +34,7 @@ func newProxy(t *testing.T, m *fakeIssuer, server *httptest.Server) *httptest.Se
 		FlushInterval: -1,
 	}
 	return newServer(t, func(w http.ResponseWriter, r *http.Request) {
-		// Without it, net/http wants all of the request before it answers.
+		// Without this call, net/http reads the whole request before it answers.
 		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
 			t.Error(err)
 		}
@@ -207,7 +207,7 @@ func TestProxy_PassesUpgrade(t *testing.T) {
 			}
 		}
 		_ = conn.Close()
-		m.revoke() // The second time, the first answer is a 401.
+		m.revoke() // In the second round, the first answer is a 401.
 	}
 	wantIssued(t, m, 2)
 }

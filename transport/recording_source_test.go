@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A body that has no reader is closed and not read.
+// A body that nobody reads is closed unread.
 func TestRecording_ClosesUnreadBody(t *testing.T) {
 	for name, base := range map[string]func(*http.Request) (*http.Response, error){
 		"closed": func(req *http.Request) (*http.Response, error) {
@@ -20,7 +20,7 @@ func TestRecording_ClosesUnreadBody(t *testing.T) {
 			return respond(http.StatusOK, ""), errors.Join(req.Body.Close(), req.Body.Close())
 		},
 		"closed, with an error": func(req *http.Request) (*http.Response, error) {
-			return nil, errors.Join(errors.New("of the base"), req.Body.Close())
+			return nil, errors.Join(errors.New("error of the base"), req.Body.Close())
 		},
 	} {
 		body := newMonitoredBody(t, "payment")
@@ -32,7 +32,8 @@ func TestRecording_ClosesUnreadBody(t *testing.T) {
 	}
 }
 
-// A response may come before the body was sent, and the body goes on then.
+// A response may arrive while the body is still being sent. The body then
+// continues.
 func TestRecording_StreamsOnAfterResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := newMonitoredBody(t, "pay")
@@ -49,7 +50,7 @@ func TestRecording_StreamsOnAfterResponse(t *testing.T) {
 		wantStatus(t, send(t, rt, knownLengthRequest(t, target, body, len("payment"))), http.StatusOK)
 		synctest.Wait()
 		if body.closed.Load() > 0 {
-			t.Error("it was closed on its way")
+			t.Error("the body was closed while it was being sent")
 		}
 		body.pieces <- "ment"
 		close(body.pieces)
@@ -61,9 +62,9 @@ func TestRecording_StreamsOnAfterResponse(t *testing.T) {
 	})
 }
 
-// A base that leaves a body in the middle must not have it read to its end: it
-// may have none.
-func TestRecording_StopsWhenNobodyReads(t *testing.T) {
+// A base may stop in the middle of a body. The rest must not be read, because
+// it may never arrive.
+func TestRecording_StopsWithoutAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := newMonitoredBody(t, "pay")
 		rt := newTransport(t, &fakeIssuer{}, roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -87,7 +88,7 @@ func TestRecording_NotReplayedIfFaulty(t *testing.T) {
 		sent    int
 	}{
 		"right":    {"payment", nil, 2},
-		"short":    {"pay", nil, 2}, // The base says what is wrong with it.
+		"short":    {"pay", nil, 2}, // The base reports the wrong length.
 		"too long": {"payments", nil, 1},
 		"broken":   {"pay", failure, 1},
 	} {
@@ -117,14 +118,14 @@ func TestRecording_NotReplayedIfFaulty(t *testing.T) {
 	}
 }
 
-// A caller that leaves does not wait for a stalled body. Over HTTP/1 net/http
-// alone would wait for it.
-func TestRecording_KeepsNobodyBeyondDeadline(t *testing.T) {
+// A caller that leaves does not wait for a stalled body. With HTTP/1, net/http
+// alone would wait for the body.
+func TestRecording_EndsAtCallersDeadline(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		m := &fakeIssuer{}
 		server, base := newTLSServer(t, http2, m.guard(func(_ http.ResponseWriter, r *http.Request) {
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
-				panic(http.ErrAbortHandler) // Half a payment gets no answer.
+				panic(http.ErrAbortHandler) // Gives no answer to half a payment.
 			}
 		}))
 		rt := newTransport(t, m, base, listing(server))
@@ -136,6 +137,6 @@ func TestRecording_KeepsNobodyBeyondDeadline(t *testing.T) {
 			t.Errorf("HTTP/2 %t: got %+v with error %v, want the deadline's", http2, r, err)
 		}
 		cancel()
-		close(body.pieces) // Else the test would not end.
+		close(body.pieces) // Lets the test end.
 	}
 }

@@ -21,7 +21,7 @@ type monitoredBody struct {
 	tb     testing.TB
 	pieces chan string // closed at the end
 	rest   string
-	fail   error // at the end, instead of io.EOF
+	fail   error // returned instead of io.EOF
 
 	busy   atomic.Bool
 	reads  atomic.Int32
@@ -38,7 +38,7 @@ func newMonitoredBody(tb testing.TB, pieces ...string) *monitoredBody {
 
 func (u *monitoredBody) enter(what string) (leave func()) {
 	if !u.busy.CompareAndSwap(false, true) {
-		u.tb.Errorf("%s while another is at it", what)
+		u.tb.Errorf("%s during another call", what)
 	}
 	return func() { u.busy.Store(false) }
 }
@@ -78,7 +78,7 @@ func (u *monitoredBody) wantClosedOnce(tb testing.TB) {
 }
 
 // knownLengthRequest returns a request whose body has a known length and can be
-// read once.
+// read once only.
 func knownLengthRequest(tb testing.TB, url string, body io.Reader, length int) *http.Request {
 	tb.Helper()
 	req := newRequest(tb, http.MethodPost, url, body)
@@ -86,8 +86,8 @@ func knownLengthRequest(tb testing.TB, url string, body io.Reader, length int) *
 	return req
 }
 
-// A proxy's client may be slow. The platform sees the request before its upload
-// is complete.
+// The client of a proxy can be slow. The platform gets the request before its
+// upload is complete.
 func TestRecording_SendsHeadBeforeUpload(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		m := &fakeIssuer{}
@@ -115,9 +115,9 @@ func TestRecording_SendsHeadBeforeUpload(t *testing.T) {
 	}
 }
 
-// A server may refuse a request whose body is still on its way. The base that
-// has returned the 401 may go on reading it (golang/go#51907).
-func TestRecording_ReplaysBodyOnItsWay(t *testing.T) {
+// A server may refuse a request while the body is still being sent. A base that
+// has returned the 401 may continue to read that body (golang/go#51907).
+func TestRecording_ReplaysUnfinishedBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, abandon := range []string{"closes", "reads on", "reads on, then closes", "does nothing"} {
 			body := newMonitoredBody(t, "pay")
@@ -160,7 +160,7 @@ func TestRecording_ReplaysBodyOnItsWay(t *testing.T) {
 	})
 }
 
-// The same with a server, over both versions of HTTP.
+// The test uses a real server, over both versions of HTTP.
 func TestRecording_ReplaysEarly401(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		m := &fakeIssuer{}
@@ -168,13 +168,13 @@ func TestRecording_ReplaysEarly401(t *testing.T) {
 		var once sync.Once
 		server, base := newTLSServer(t, http2, func(w http.ResponseWriter, r *http.Request) {
 			if _, ok := m.account(r.Header); !ok {
-				_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is.
+				_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is full duplex.
 				w.Header().Set("Content-Length", "0")
 				w.WriteHeader(http.StatusUnauthorized)
 				_ = http.NewResponseController(w).Flush()
 				once.Do(func() { close(refused) })
-				if !http2 { // There, the end of the answer is that of the handler.
-					_, _ = io.Copy(io.Discard, r.Body) // A server that hangs up may take the answer along.
+				if !http2 { // With HTTP/2, the answer ends with the handler.
+					_, _ = io.Copy(io.Discard, r.Body) // The answer may be lost if the server closes the connection early.
 				}
 				return
 			}
@@ -196,7 +196,7 @@ func TestRecording_ReplaysEarly401(t *testing.T) {
 	}
 }
 
-// A 401 to a request that waits for 100 Continue comes before its body is read.
+// A request with "Expect: 100-continue" can get a 401 before its body is read.
 func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
 	m := &fakeIssuer{}
 	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -221,8 +221,8 @@ func TestRecording_ReplaysAfterExpectContinue(t *testing.T) {
 	body.wantClosedOnce(t)
 }
 
-// The reader of a body sets the trailer. A replay would read the trailer at the
-// same time, and the program would end with "concurrent map iteration and map
+// The reader of a body sets the trailer, and a replay must not read it at the
+// same time. The program would end with "concurrent map iteration and map
 // write".
 func TestRecording_NotWithTrailers(t *testing.T) {
 	m, w := &fakeIssuer{}, &fakeBase{answer: always(http.StatusUnauthorized, "")}
@@ -234,14 +234,15 @@ func TestRecording_NotWithTrailers(t *testing.T) {
 }
 
 // Caddy's reverse_proxy makes an empty Trailer for every request with a body,
-// and changes it while the body is read. Without a recording no payment through
-// it is replayed. If a sending gets that Trailer, the program can end.
+// and changes it while the body is read. Such requests must be recorded, or no
+// payment through Caddy would be replayed. No attempt may get that Trailer, or
+// the program can end.
 func TestRecording_WithEmptyTrailer(t *testing.T) {
 	m := &fakeIssuer{}
 	var sent []string
 	rt := newTransport(t, m, roundTripper(func(req *http.Request) (*http.Response, error) {
 		if req.Trailer != nil {
-			t.Errorf("a sending shares the trailer %v", req.Trailer)
+			t.Errorf("an attempt shares the trailer %v", req.Trailer)
 		}
 		content, err := io.ReadAll(req.Body)
 		sent = append(sent, string(content))

@@ -17,7 +17,7 @@ func TestRedirect_UnlistedHostGetsNoToken(t *testing.T) {
 			if r.Header.Get("Authorization") != "" {
 				t.Error("the other host got a token")
 			}
-			w.WriteHeader(http.StatusUnauthorized) // It must not get one by asking, either.
+			w.WriteHeader(http.StatusUnauthorized) // A 401 must not get it a token either.
 		})
 		server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL, status)
@@ -50,7 +50,7 @@ func TestRedirect_ListedHostGetsToken(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusOK || resp.Request.URL.Host != second.Listener.Addr().String() {
-		t.Errorf("got status %d from %s, want 200 from the second", resp.StatusCode, resp.Request.URL.Host)
+		t.Errorf("got status %d from %s, want 200 from the second host", resp.StatusCode, resp.Request.URL.Host)
 	}
 	wantIssued(t, m, 1)
 }
@@ -71,12 +71,13 @@ func TestRedirect_PlaintextGetsNoToken(t *testing.T) {
 	_ = resp.Body.Close()
 	wantSent(t, w, 2)
 	if got := w.requests()[1].header.Get("Authorization"); got != "" {
-		t.Error("the token went out in the clear")
+		t.Error("the token was sent without TLS")
 	}
 }
 
 // A handler behind the middleware forwards a request with the token in its
-// header. net/http copies that field to other ports and subdomains.
+// header. net/http copies that field into redirects to other ports and
+// subdomains.
 func TestRedirect_DropsMiddlewareToken(t *testing.T) {
 	for _, location := range []string{"https://" + host + ":8443/", "https://evil." + host + "/", "http://" + host + "/"} {
 		m := &fakeIssuer{}
@@ -104,7 +105,7 @@ func TestRedirect_DropsMiddlewareToken(t *testing.T) {
 		wantSent(t, w, 2)
 		redirected := w.requests()[1]
 		if redirected.url != location || redirected.header.Get("Authorization") != "" || redirected.header.Get("X-Other") != "kept" {
-			t.Errorf("what was redirected to %s went out as %+v", location, redirected)
+			t.Errorf("the request that was redirected to %s was sent as %+v", location, redirected)
 		}
 		if resp.Request == nil || resp.Request.URL.String() != location {
 			t.Errorf("the response is to %+v", resp.Request)
@@ -112,8 +113,8 @@ func TestRedirect_DropsMiddlewareToken(t *testing.T) {
 	}
 }
 
-// A program may set the token itself if an operation requires it in another
-// field. A client copies such a field into a redirected request.
+// A program may set the token itself if an operation requires the token in
+// another field. A client copies such a field into a redirected request.
 func TestRedirect_LeavesTokensOfCallerBehind(t *testing.T) {
 	w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 		if s.number == 1 {
@@ -148,7 +149,7 @@ func TestRedirect_LeavesTokensOfCallerBehind(t *testing.T) {
 	}
 }
 
-// A password in the target of a redirect is for that target.
+// A password in the URL of a redirect belongs to that URL.
 func TestRedirect_KeepsPasswordOfTarget(t *testing.T) {
 	w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
 		if s.number == 1 {
@@ -162,7 +163,7 @@ func TestRedirect_KeepsPasswordOfTarget(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	if got := w.requests()[1].header.Get("Authorization"); !strings.HasPrefix(got, "Basic ") {
-		t.Errorf("it went out with %q, want the password", got)
+		t.Errorf("it was sent with %q, want the password", got)
 	}
 }
 
@@ -184,7 +185,7 @@ func TestRedirect_KeepsBodyFromUnlistedHost(t *testing.T) {
 	}
 }
 
-// A body of unknown length, and the body of a GET, are bodies too.
+// A body of unknown length is also a body, and so is the body of a GET.
 func TestRedirect_KeepsStreamFromUnlistedHost(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodPut} {
 		w := &fakeBase{}
@@ -198,15 +199,15 @@ func TestRedirect_KeepsStreamFromUnlistedHost(t *testing.T) {
 	}
 }
 
-// The host in between would choose the use of the token.
+// The intermediate host would choose how the token is used.
 func TestRedirect_BackFromUnlistedHostGetsNoToken(t *testing.T) {
 	for name, hops := range map[string][]string{
-		"at once":        {"https://evil.example/", target + "/cancel"},
-		"over two hosts": {"https://evil.example/", "https://other.example/", target + "/cancel"},
-		"and once more":  {target, "https://evil.example/", target + "/cancel"},
-		"from plaintext": {"http://" + host + "/", target + "/cancel"},
-		"to the root":    {"https://evil.example/", "https://" + host},
-		"to a next one":  {"https://evil.example/", target + "/cancel", target + "/pay"},
+		"at once":         {"https://evil.example/", target + "/cancel"},
+		"over two hosts":  {"https://evil.example/", "https://other.example/", target + "/cancel"},
+		"and once more":   {target, "https://evil.example/", target + "/cancel"},
+		"from plaintext":  {"http://" + host + "/", target + "/cancel"},
+		"to the root":     {"https://evil.example/", "https://" + host},
+		"to another path": {"https://evil.example/", target + "/cancel", target + "/pay"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &fakeIssuer{}
@@ -235,7 +236,7 @@ func TestRedirect_BackFromUnlistedHostGetsNoToken(t *testing.T) {
 	}
 }
 
-// A chain of redirects without a known beginning may come from anywhere.
+// A chain of redirects with an unknown first request may come from any host.
 func TestRedirect_UnknownOriginGetsNoToken(t *testing.T) {
 	circular := newRequest(t, http.MethodGet, target, nil)
 	circular.Response = &http.Response{Request: circular}

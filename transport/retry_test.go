@@ -20,12 +20,12 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// opError is an error of net, as net/http wraps it.
+// opError is an error of package net, wrapped as net/http does.
 func opError(op string) error {
-	return fmt.Errorf("of the base: %w", &net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNREFUSED})
+	return fmt.Errorf("base: %w", &net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNREFUSED})
 }
 
-// A retry that is not allowed could execute a payment twice.
+// A retry that is not allowed can execute a payment twice.
 func TestRetry_DependsOnMethodAndFailure(t *testing.T) {
 	const attempts = 3
 	safe := map[string]bool{"": true, http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true}
@@ -53,7 +53,7 @@ func TestRetry_DependsOnMethodAndFailure(t *testing.T) {
 						r, err := trySend(rt, req)
 						for _, s := range w.requests() {
 							if s.body != "payment" || s.resend != s.number-1 {
-								t.Errorf("sending %d had the body %q and the resend count %d", s.number, s.body, s.resend)
+								t.Errorf("attempt %d had the body %q and the resend count %d", s.number, s.body, s.resend)
 							}
 						}
 						return w, r, err
@@ -90,8 +90,8 @@ func TestRetry_DependsOnMethodAndFailure(t *testing.T) {
 						{err: opError("remote error")},
 						{err: io.EOF},
 						{err: io.ErrUnexpectedEOF},
-						{err: context.DeadlineExceeded},                          // of the base's own
-						{err: errors.Join(io.ErrUnexpectedEOF, opError("dial"))}, // of a base that tried elsewhere
+						{err: context.DeadlineExceeded},                          // the base's own deadline
+						{err: errors.Join(io.ErrUnexpectedEOF, opError("dial"))}, // from a base that tried another server
 						{err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, final: true},
 						{err: tokensource.NewError(tokensource.ErrUnavailable, opError("dial")), final: true},
 						{err: transport.ErrHostNotListed, final: true},
@@ -157,8 +157,8 @@ func TestRetry_NotForStreams(t *testing.T) {
 	})
 }
 
-// Requests that a server received have this form, and a reverse proxy passes
-// them on. http.Client, which drives the retries, refuses them.
+// A reverse proxy passes on requests in the form that a server receives.
+// http.Client, which runs the retries, refuses that form.
 func TestRetry_WorksForServerRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &fakeBase{answer: func(s sentRequest) (*http.Response, error) {
@@ -214,14 +214,14 @@ func TestReplay_IsNotCountedAsAttempt(t *testing.T) {
 		wantIssued(t, m, 2)
 		for i, s := range w.requests() {
 			if s.resend != i {
-				t.Errorf("sending %d has the resend count %d", i, s.resend)
+				t.Errorf("attempt %d has the resend count %d", i, s.resend)
 			}
 		}
 	})
 }
 
-// retryablehttp followed the redirects of the upstream itself, and failed if it
-// could not follow them.
+// retryablehttp followed the redirects of the upstream itself. It failed if it
+// could not follow a redirect.
 func TestRetry_DoesNotFollowRedirects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, location := range []string{target + "/other", "https://evil.example/", "http://[::1", "%zz", ""} {
@@ -242,7 +242,7 @@ func TestRetry_DoesNotFollowRedirects(t *testing.T) {
 	})
 }
 
-// A host that fails must not cost other hosts their connections.
+// A failing host must not close the connections of other hosts.
 func TestRetry_KeepsIdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, answer := range []func(sentRequest) (*http.Response, error){

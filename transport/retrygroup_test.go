@@ -9,8 +9,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A load balancer tries another upstream after each failure, and each would be
-// replayed by itself.
+// A load balancer tries another upstream after each failure. Without a group,
+// each of these attempts would be replayed.
 func TestRetryGroup_ReplaysOnce(t *testing.T) {
 	m := &fakeIssuer{}
 	sent := 0
@@ -33,7 +33,8 @@ func TestRetryGroup_ReplaysOnce(t *testing.T) {
 	wantIssued(t, m, 2)
 }
 
-// An attempt that fails without a replay leaves the replay to the next attempt.
+// An attempt that fails without a replay leaves the replay for the next
+// attempt.
 func TestRetryGroup_KeepsUnusedReplay(t *testing.T) {
 	m := &fakeIssuer{}
 	var statuses []int
@@ -59,7 +60,7 @@ func TestRetryGroup_KeepsUnusedReplay(t *testing.T) {
 	}
 }
 
-// Who uses a generated client sees no response.
+// A program with a generated client does not see the response.
 func TestAttempts_TellVerdictOfLatest(t *testing.T) {
 	w := &fakeBase{}
 	rt := newTransport(t, &fakeIssuer{}, w)

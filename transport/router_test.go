@@ -17,7 +17,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// named returns a RoundTripper that answers with its name.
+// named returns a RoundTripper that answers with the given name.
 func named(name string) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		return respond(http.StatusOK, name), nil
@@ -165,7 +165,7 @@ func TestRouter_ClosesIdleConnections(t *testing.T) {
 	}
 }
 
-// Two permission groups of OpenID: each request has the token of its group.
+// OpenID has permission groups. Each request gets the token of its group.
 func TestRouter_PermissionGroups(t *testing.T) {
 	const accounts, orgs = "pismo-v1:accounts:rw", "pismo-v1:orgs:rw"
 	s := passporttest.NewServer(t, passporttest.Config{OpenID: passporttest.OpenIDConfig{Groups: map[string][]string{

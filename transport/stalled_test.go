@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A stalled body has a beginning. Its rest arrives when the test releases it,
-// or never. Close ends a Read, as it does for a response's body in net/http.
+// A stalled body has a beginning. The rest arrives when the test releases it,
+// or never. Close ends a Read, as with the body of a net/http response.
 type stalledBody struct {
 	beginning io.Reader
 	more      chan string
@@ -56,7 +56,7 @@ func (b *stalledBody) response(status int) *http.Response {
 	return resp
 }
 
-// The head of a 401 reached its caller after 8 to 16 seconds.
+// Callers got the head of a 401 only after 8 to 16 seconds.
 func TestRefusal_IsReadForOneSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -90,13 +90,13 @@ func TestRefusal_IsReadForOneSecond(t *testing.T) {
 				t.Errorf("%s: the body was closed %d times", method, body.closes)
 			}
 			synctest.Wait()
-			wantIssued(t, m, 2) // An early revocation heals by the next request.
+			wantIssued(t, m, 2) // After an early revocation, the next request gets a new token.
 		}
 	})
 }
 
-// The status and header suffice for this verdict: the token has expired, or was
-// revoked.
+// The status and the header suffice for a verdict: the token has expired, or
+// was revoked.
 func TestRefusal_StalledBodyHidesNoChallenge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -116,8 +116,8 @@ func TestRefusal_StalledBodyHidesNoChallenge(t *testing.T) {
 	})
 }
 
-// Closing a stalled body ends its Read and the goroutine that reads ahead. The
-// bubble ends only if both have ended.
+// Closing a stalled body ends its Read, and ends the goroutine that reads
+// ahead. The bubble ends only if both have ended.
 func TestRefusal_ClosingStalledBodyEndsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := newStalledBody("half")
@@ -135,12 +135,12 @@ func TestRefusal_ClosingStalledBodyEndsRead(t *testing.T) {
 			t.Errorf("got %q with error %v", content, err)
 		}
 		if _, err := resp.Body.Read(make([]byte, 1)); err == nil {
-			t.Error("it can be read after it was closed")
+			t.Error("the body can be read after Close")
 		}
 	})
 }
 
-// A caller that has left waits for no body.
+// A caller that has left does not wait for a body.
 func TestRefusal_ReadEndsWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -159,11 +159,11 @@ func TestRefusal_ReadEndsWithItsCaller(t *testing.T) {
 			t.Errorf("it took %v, want 100ms", took)
 		}
 		synctest.Wait()
-		wantIssued(t, m, 1) // A body that was not awaited is no evidence.
+		wantIssued(t, m, 1) // A body that was not read is no evidence.
 	})
 }
 
-// A 503 that stalls held up its retry until the deadline.
+// The stalled body of a 503 delayed the retry until the deadline.
 func TestRetry_DoesNotWaitForStalledBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for retryAfter, most := range map[string]time.Duration{"": 100 * time.Millisecond, "0": 100 * time.Millisecond, "5": 5 * time.Second} {
@@ -188,7 +188,7 @@ func TestRetry_DoesNotWaitForStalledBody(t *testing.T) {
 	})
 }
 
-// The same with servers, over both versions of HTTP.
+// The test uses real servers, over both versions of HTTP.
 func TestRefusal_StalledByServer(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		m := &fakeIssuer{}
@@ -217,7 +217,7 @@ func TestRefusal_StalledByServer(t *testing.T) {
 	}
 }
 
-// A body of more than 64 KiB is passed on as it came.
+// A body of more than 64 KiB is passed on unchanged.
 func TestRefusal_LongBodyPassesWhole(t *testing.T) {
 	for _, size := range []int{64<<10 - 1, 64 << 10, 64<<10 + 1, 64<<10 + 2, 1 << 20} {
 		body := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
@@ -229,7 +229,7 @@ func TestRefusal_LongBodyPassesWhole(t *testing.T) {
 		}}
 		req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))
 		if r := send(t, newTransport(t, &fakeIssuer{}, w), req); r.body != string(body) {
-			t.Errorf("%d bytes: the caller got %d, or others", size, len(r.body))
+			t.Errorf("%d bytes: the caller got %d bytes, or different bytes", size, len(r.body))
 		}
 		made.made[0].wantClosedOnce(t)
 	}

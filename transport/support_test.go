@@ -17,21 +17,21 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A roundTripper is a function that is a base.
+// A roundTripper is a function as a base.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // A fakeBase is a base without a network. It reads each request to its end,
-// records it, and gives the configured response.
+// records the request, and gives the configured response.
 type fakeBase struct {
-	answer func(sentRequest) (*http.Response, error) // nil: 200
+	answer func(sentRequest) (*http.Response, error) // nil means 200
 
 	mu   sync.Mutex
 	sent []sentRequest
 }
 
-// A sentRequest is a request as it went out.
+// A sentRequest is a request as it was sent.
 type sentRequest struct {
 	number        int // from 1
 	method, url   string
@@ -71,14 +71,14 @@ func (w *fakeBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.answer(s)
 }
 
-// requests returns the requests that were sent so far.
+// requests returns the requests that were sent.
 func (w *fakeBase) requests() []sentRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clip(w.sent)
 }
 
-// respond makes a response. Header fields come in pairs of name and value.
+// respond makes a response. Header fields are pairs of name and value.
 func respond(status int, body string, header ...string) *http.Response {
 	h := http.Header{}
 	for i := 0; i < len(header); i += 2 {
@@ -95,7 +95,7 @@ func respond(status int, body string, header ...string) *http.Response {
 	}
 }
 
-// always answers every request alike.
+// always returns the same answer for every request.
 func always(status int, body string, header ...string) func(sentRequest) (*http.Response, error) {
 	return func(sentRequest) (*http.Response, error) { return respond(status, body, header...), nil }
 }
@@ -109,8 +109,8 @@ func newSource(tb testing.TB, issuer tokensource.Issuer) *tokensource.Source {
 	return source
 }
 
-// newTransport returns a Transport that acts for the organization at host, with
-// tokens of m, unless edits say otherwise.
+// newTransport returns a Transport for the organization at host, with tokens of
+// m. The edits change its configuration.
 func newTransport(tb testing.TB, m *fakeIssuer, base http.RoundTripper, edits ...func(*transport.Config)) *transport.Transport {
 	tb.Helper()
 	config := transport.Config{
@@ -138,12 +138,12 @@ func newServer(tb testing.TB, handler http.HandlerFunc) *httptest.Server {
 	return server
 }
 
-// listing has tokens go to a server.
+// listing sets the host of the configuration to that of a server.
 func listing(server *httptest.Server) func(*transport.Config) {
 	return func(c *transport.Config) { c.Hosts = []string{server.Listener.Addr().String()} }
 }
 
-// noDefaultAccount leaves it to the context to name an account.
+// noDefaultAccount removes the account from the configuration.
 func noDefaultAccount(c *transport.Config) { c.Account = tokensource.Account{} }
 
 func newRequest(tb testing.TB, method, url string, body io.Reader) *http.Request {
@@ -155,15 +155,15 @@ func newRequest(tb testing.TB, method, url string, body io.Reader) *http.Request
 	return req
 }
 
-// A reply is a response that was read to its end.
+// A reply is a response with its body.
 type reply struct {
 	status  int
 	header  http.Header
 	body    string
-	verdict transport.Verdict // "" if there is none
+	verdict transport.Verdict // "" means no verdict
 }
 
-// send sends a request, and reads the response. It fails the test on an error.
+// send sends a request and reads the response. It fails the test on an error.
 func send(tb testing.TB, rt http.RoundTripper, req *http.Request) reply {
 	tb.Helper()
 	r, err := trySend(rt, req)
@@ -173,7 +173,7 @@ func send(tb testing.TB, rt http.RoundTripper, req *http.Request) reply {
 	return r
 }
 
-// trySend is send for requests that may fail, and for other goroutines.
+// trySend is like send, but returns the error. It can run on any goroutine.
 func trySend(rt http.RoundTripper, req *http.Request) (reply, error) {
 	resp, err := rt.RoundTrip(req)
 	if err != nil {
@@ -206,7 +206,7 @@ func acct(tb testing.TB, id string) tokensource.Account {
 	return account
 }
 
-// contextFor returns the context of a request that is for an account.
+// contextFor returns a context that carries an account.
 func contextFor(tb testing.TB, req *http.Request, id string) context.Context {
 	tb.Helper()
 	return tokensource.ContextWithAccount(req.Context(), acct(tb, id))
@@ -222,7 +222,7 @@ func wantStatus(tb testing.TB, r reply, status int) {
 func wantSent(tb testing.TB, w *fakeBase, times int) {
 	tb.Helper()
 	if got := len(w.requests()); got != times {
-		tb.Errorf("the request went out %d times, want %d", got, times)
+		tb.Errorf("the request was sent %d times, want %d", got, times)
 	}
 }
 
@@ -233,8 +233,8 @@ func wantIssued(tb testing.TB, m *fakeIssuer, times int) {
 	}
 }
 
-// fireConnectionHooks calls the hooks of httptrace like a base that has
-// requested a connection, and obtained a connection.
+// fireConnectionHooks calls the hooks of httptrace like a base that requests
+// and obtains a connection.
 func fireConnectionHooks(ctx context.Context, asked, got bool) {
 	trace := httptrace.ContextClientTrace(ctx)
 	if asked {
@@ -245,9 +245,9 @@ func fireConnectionHooks(ctx context.Context, asked, got bool) {
 	}
 }
 
-// withoutGetBody hides the type of a reader from http.NewRequest, so that it
-// sets neither GetBody nor ContentLength.
+// withoutGetBody hides the type of a reader from http.NewRequest, so that
+// http.NewRequest sets neither GetBody nor ContentLength.
 func withoutGetBody(r io.Reader) io.Reader { return struct{ io.Reader }{r} }
 
-// sleep lets time pass. It is for tests inside of a bubble.
+// sleep advances the time of a bubble.
 func sleep(d time.Duration) { time.Sleep(d) }

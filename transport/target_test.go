@@ -60,7 +60,7 @@ func TestRedirect_RefusesOpaqueTarget(t *testing.T) {
 	req.URL = &url.URL{Scheme: "https", Host: "other.example", Opaque: "//" + host + "/x"}
 	req.Response = &http.Response{Request: newRequest(t, http.MethodGet, target, nil)}
 	if _, err := newTransport(t, &fakeIssuer{}, w).RoundTrip(req); err == nil {
-		t.Error("it was sent")
+		t.Error("the request was sent")
 	}
 	wantSent(t, w, 0)
 }
@@ -79,8 +79,8 @@ func TestRoundTrip_SendsPathAsItIs(t *testing.T) {
 	}
 }
 
-// Without TLS, as on loopback, the Host must not be the client's: the server
-// may route by it.
+// Without TLS, as on loopback, the Host must not come from the client: the
+// server may route by it.
 func TestRoundTrip_SendsNoHostOfClients(t *testing.T) {
 	const listed = "pismo.example"
 	for _, test := range []struct{ host, want string }{
@@ -102,13 +102,13 @@ func TestRoundTrip_SendsNoHostOfClients(t *testing.T) {
 			want = address
 		}
 		if r := send(t, rt, req); r.body != want {
-			t.Errorf("Host %q went out as %q, want %q", test.host, r.body, want)
+			t.Errorf("Host %q was sent as %q, want %q", test.host, r.body, want)
 		}
 	}
 }
 
-// net/http dials URL.Host and sends the target: over TLS too, the server saw a
-// Host that a client chose.
+// net/http dials URL.Host and sends the target. Also over TLS, the server saw a
+// Host that the client chose.
 func TestRoundTrip_OpaqueReachesNoServer(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		m := &fakeIssuer{}
@@ -126,7 +126,7 @@ func TestRoundTrip_OpaqueReachesNoServer(t *testing.T) {
 	}
 }
 
-// Account reports to a proxy, which names the account of each request, that the
+// Account tells a proxy, which names the account of each request, that the
 // Transport already has an account.
 func TestAccount_ReturnsConfigured(t *testing.T) {
 	if account, ok := newTransport(t, &fakeIssuer{}, &fakeBase{}).Account(); !ok || account != tokensource.Organization() {
@@ -137,10 +137,10 @@ func TestAccount_ReturnsConfigured(t *testing.T) {
 	}
 }
 
-// A base that breaks the contract of http.RoundTripper gives an error.
+// A base that breaks the contract of http.RoundTripper causes an error.
 func TestBase_BreakingItsContract(t *testing.T) {
 	body := &spy{Reader: strings.NewReader("")}
-	failure := errors.New("of the base")
+	failure := errors.New("error of the base")
 	for name, base := range map[string]roundTripper{
 		"neither": func(*http.Request) (*http.Response, error) { return nil, nil },
 		"both": func(*http.Request) (*http.Response, error) {

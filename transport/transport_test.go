@@ -18,7 +18,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A snapshot is all that can be seen of a request.
+// A snapshot is the visible state of a request.
 type snapshot map[string]string
 
 func snapshotOf(req *http.Request) snapshot {
@@ -29,12 +29,12 @@ func snapshotOf(req *http.Request) snapshot {
 		switch value := v.Field(i); {
 		case !field.IsExported():
 		case field.Name == "Body" || field.Type.Kind() == reflect.Func:
-			s[field.Name] = fmt.Sprintf("%p", value.Interface()) // which one it is
+			s[field.Name] = fmt.Sprintf("%p", value.Interface()) // identity
 		default:
 			s[field.Name] = fmt.Sprintf("%#v", value.Interface())
 		}
 	}
-	for name, values := range req.Header { // and what lies behind the values
+	for name, values := range req.Header { // including the spare capacity
 		s["Header "+name] = fmt.Sprintf("%q", values[:cap(values)])
 	}
 	s["URL"] = req.URL.String()
@@ -90,7 +90,7 @@ func TestRoundTrip_LeavesRequestUnchanged(t *testing.T) {
 				for i := range 10 {
 					req.Header[fmt.Sprintf("X-Field-%d", i)] = append(make([]string, 0, 4), "one", "two")
 				}
-				req.Header["Date"] = nil // net/http takes this for "leave it out".
+				req.Header["Date"] = nil // net/http omits a field with a nil value.
 				before := snapshotOf(req)
 				if _, err := trySend(rt, req); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Fatal(err)
@@ -145,12 +145,12 @@ func TestResponse_RequestHoldsNoToken(t *testing.T) {
 
 func TestRoundTrip_ReturnsBaseError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		failure := errors.New("of the base")
-		for _, method := range []string{http.MethodGet, http.MethodPost} { // GET takes the way of the retries.
+		failure := errors.New("error of the base")
+		for _, method := range []string{http.MethodGet, http.MethodPost} { // A GET can be retried.
 			w := &fakeBase{answer: func(sentRequest) (*http.Response, error) { return nil, failure }}
 			_, err := newTransport(t, &fakeIssuer{}, w).RoundTrip(newRequest(t, method, target, nil))
 			if err != failure {
-				t.Errorf("%s: got error %#v, want the very one of the base", method, err)
+				t.Errorf("%s: got error %#v, want the unchanged error of the base", method, err)
 			}
 		}
 	})
@@ -174,9 +174,9 @@ func TestCloseIdleConnections_ReachesBase(t *testing.T) {
 	client := &http.Client{Transport: newTransport(t, &fakeIssuer{}, closingBase{&fakeBase{}, &closed})}
 	client.CloseIdleConnections()
 	if closed != 1 {
-		t.Errorf("the base was told %d times, want once", closed)
+		t.Errorf("the base was called %d times, want once", closed)
 	}
-	newTransport(t, &fakeIssuer{}, &fakeBase{}).CloseIdleConnections() // It has no such method.
+	newTransport(t, &fakeIssuer{}, &fakeBase{}).CloseIdleConnections() // fakeBase has no such method.
 }
 
 type closingBase struct {
@@ -203,7 +203,7 @@ func TestResponse_PassesUnchanged(t *testing.T) {
 	for status := 200; status < 600; status++ {
 		want := respond(status, "answer", "X-Answer", "1", "X-Answer", "2", "Retry-After", "11")
 		if status == http.StatusUnauthorized {
-			continue // A story of its own.
+			continue // 401 is tested elsewhere.
 		}
 		body := want.Body
 		w := &fakeBase{answer: func(sentRequest) (*http.Response, error) { return want, nil }}
@@ -216,7 +216,7 @@ func TestResponse_PassesUnchanged(t *testing.T) {
 			t.Errorf("%d: got %+v", status, resp)
 		}
 		if _, ok := transport.VerdictOf(resp); ok {
-			t.Errorf("%d: there is a verdict", status)
+			t.Errorf("%d: the response has a verdict", status)
 		}
 		wantSent(t, w, 1)
 	}

@@ -25,7 +25,7 @@ func TestRefusal_TruncatedBodyReachesCaller(t *testing.T) {
 		}}
 		r, err := trySend(newTransport(t, m, w), newRequest(t, method, target, nil))
 		if r.status != http.StatusUnauthorized || r.body != made.content || !errors.Is(err, failure) {
-			t.Errorf("%s: got %+v with error %v, want what had arrived, and the error", method, r, err)
+			t.Errorf("%s: got %+v with error %v, want the partial body and the error", method, r, err)
 		}
 		wantSent(t, w, 1)
 		for _, body := range made.made {
@@ -61,8 +61,8 @@ func TestRefusal_BusinessAnswerIsUnchanged(t *testing.T) {
 	}
 }
 
-// A payment is not replayed on a refusal that no rule recognizes, but its token
-// is renewed.
+// A payment with an unrecognized refusal is not replayed, but its token is
+// renewed.
 func TestUnrecognized_RenewsForNextRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -89,8 +89,8 @@ func TestUnrecognized_RenewsForNextRequest(t *testing.T) {
 	})
 }
 
-// A span around the base ends where the body does: it must not swallow the
-// renewal. And a body that was not read to its end costs the connection.
+// A span around the base ends at the end of the body, and must not include the
+// renewal. A body that is not read to its end costs the connection.
 func TestRefusal_IsClosedBeforeRenewal(t *testing.T) {
 	refusal := &spy{Reader: strings.NewReader("refused")}
 	m := &fakeIssuer{}
@@ -98,7 +98,7 @@ func TestRefusal_IsClosedBeforeRenewal(t *testing.T) {
 		if m.issuances() == 1 {
 			refusal.wantClosedOnce(t)
 			if refusal.read.Load() != int64(len("refused")) {
-				t.Error("it was not read")
+				t.Error("the body was not read")
 			}
 		}
 		return nil

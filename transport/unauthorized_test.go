@@ -18,8 +18,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// closesConnection makes the server close the connection with each 401, so that
-// the next request uses a new connection.
+// closesConnection makes the server close the connection with each 401. The
+// next request then uses a new connection.
 func closesConnection(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
@@ -27,8 +27,8 @@ func closesConnection(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// net/http resends a replay without a body while it has an old connection. On a
-// new connection the replay failed with "ContentLength=7 with Body length 0".
+// net/http resent a replay without a body while it had an old connection. On a
+// new connection, the replay failed with "ContentLength=7 with Body length 0".
 func TestReplay_SendsIdenticalRequest(t *testing.T) {
 	for _, size := range []int{0, 1, 64 << 10, 1 << 20} {
 		m := &fakeIssuer{}
@@ -51,7 +51,7 @@ func TestReplay_SendsIdenticalRequest(t *testing.T) {
 			return req
 		}
 		base := transport.NewBase()
-		wantStatus(t, send(t, base, request()), http.StatusUnauthorized) // as it would be without us
+		wantStatus(t, send(t, base, request()), http.StatusUnauthorized) // without the transport
 		rt := newTransport(t, m, base, listing(server))
 		wantStatus(t, get(t, rt, server.URL), http.StatusOK)
 		m.revoke()
@@ -67,7 +67,7 @@ func TestReplay_SendsIdenticalRequest(t *testing.T) {
 		for _, s := range []sentRequest{first, second} {
 			delete(s.header, "Authorization")
 			if !sameRequest(plain, s) { // The replay adds no field, such as an idempotency key.
-				t.Errorf("%d bytes: without us it is %.300v, with us %.300v", size, plain, s)
+				t.Errorf("%d bytes: without the transport it is %.300v, with the transport %.300v", size, plain, s)
 			}
 		}
 	}
@@ -87,7 +87,7 @@ func TestReplay_HappensOnce(t *testing.T) {
 			for _, body := range []string{"", `{"code":"unknown"}`, `{"error_code":"ERR9786"}`} {
 				m := &fakeIssuer{}
 				w := &fakeBase{answer: always(http.StatusUnauthorized, body)}
-				// A retry must not bring another replay.
+				// A retry must not cause a second replay.
 				rt := newTransport(t, m, w, func(c *transport.Config) { c.RetryMethods = []string{http.MethodPost} })
 				r := send(t, rt, newRequest(t, method, target, strings.NewReader("payment")))
 				wantStatus(t, r, http.StatusUnauthorized)
@@ -106,8 +106,8 @@ func TestReplay_HappensOnce(t *testing.T) {
 	})
 }
 
-// A fresh token whose refusal is unrecognized is no reason for another token:
-// the platform would refuse that token as well.
+// An unrecognized refusal of a fresh token is no reason for a new token: the
+// platform would refuse that token too.
 func TestReplay_RefusedAgainRenewsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &fakeIssuer{}
@@ -187,7 +187,7 @@ func TestReplay_ReusesConnection(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			if !good {
 				w.WriteHeader(http.StatusUnauthorized)
-				_, _ = io.WriteString(w, strings.Repeat("refused ", 8000)) // More than the server's buffer.
+				_, _ = io.WriteString(w, strings.Repeat("refused ", 8000)) // Larger than the server's buffer.
 			}
 		}
 	}())
@@ -208,8 +208,8 @@ func TestReplay_ReusesConnection(t *testing.T) {
 	}
 }
 
-// The base may still read the first body when it has returned the 401
-// (golang/go#51907): the replay must have a reader of its own.
+// The base may still be reading the first body when it returns the 401
+// (golang/go#51907). So the replay must have its own reader.
 func TestReplay_HasReaderOfItsOwn(t *testing.T) {
 	const size = 8 << 20
 	m := &fakeIssuer{}
@@ -224,7 +224,7 @@ func TestReplay_HasReaderOfItsOwn(t *testing.T) {
 			if err := control.Flush(); err != nil {
 				t.Error(err)
 			}
-			_, _ = io.Copy(io.Discard, r.Body) // It goes on reading, so that it goes on coming.
+			_, _ = io.Copy(io.Discard, r.Body) // Reads the rest, so that the client continues to send.
 			return
 		}
 		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
@@ -249,15 +249,15 @@ func TestRenewal_CanceledCallerGets401(t *testing.T) {
 				leave()
 				sleep(lifetime / 100)
 			}
-			return issuance.Err() // It is not the caller's.
+			return issuance.Err() // The issuance has its own context.
 		}
 		w := &fakeBase{answer: always(http.StatusUnauthorized, "refused")}
 		rt := newTransport(t, m, w)
 		r := send(t, rt, newRequest(t, http.MethodGet, target, nil).WithContext(ctx))
 		if r.status != http.StatusUnauthorized || r.body != "refused" {
-			t.Errorf("got %+v, want the 401 there was", r)
+			t.Errorf("got %+v, want the original 401", r)
 		}
 		wantSent(t, w, 1)
-		sleep(lifetime / 100) // The issuance goes on without it.
+		sleep(lifetime / 100) // The issuance continues without the caller.
 	})
 }

@@ -68,17 +68,18 @@ func relay(conn net.Conn, to string) {
 	copying.Wait()
 }
 
-// dialing makes a base dial one address, whatever the request's host.
+// dialing makes a base dial one address for every host.
 func dialing(base *http.Transport, address string) {
 	base.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
 }
 
-// errorWrappers wrap a base as programs do; each leaves the evidence intact.
+// errorWrappers wrap a base as programs do. Each wrapper keeps the evidence
+// intact.
 var errorWrappers = map[string]func(http.RoundTripper) http.RoundTripper{
 	"none": func(base http.RoundTripper) http.RoundTripper { return base },
-	"one that clones and counts the body, as otelhttp": func(base http.RoundTripper) http.RoundTripper {
+	"clones and counts the body, as otelhttp": func(base http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
 			req = req.Clone(context.WithValue(req.Context(), wrapped{}, true))
 			if req.Body != nil && req.Body != http.NoBody {
@@ -87,7 +88,7 @@ var errorWrappers = map[string]func(http.RoundTripper) http.RoundTripper{
 			return base.RoundTrip(req)
 		})
 	},
-	"one with a timeout of its own": func(base http.RoundTripper) http.RoundTripper {
+	"has its own timeout": func(base http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
 			ctx, cancel := context.WithTimeout(req.Context(), time.Minute)
 			context.AfterFunc(req.Context(), cancel)
@@ -98,7 +99,7 @@ var errorWrappers = map[string]func(http.RoundTripper) http.RoundTripper{
 
 type wrapped struct{}
 
-// Before TLS is negotiated, no part of a request is sent. Such a payment can be
+// No part of a request is sent before TLS is negotiated. Such a payment can be
 // sent again.
 func TestPayment_IsSentAgainAfterFailedHandshake(t *testing.T) {
 	for name, spoil := range map[string]func(net.Conn){
@@ -111,7 +112,7 @@ func TestPayment_IsSentAgainAfterFailedHandshake(t *testing.T) {
 		for wrapper, wrap := range errorWrappers {
 			for body, edit := range bodiesOfPayments {
 				if body == "streamed" || body != "with" && body != "recorded" && name != "closed" || wrapper != "none" && (name != "reset" || body != "with") {
-					continue // A stream cannot be sent again; of the rest, not everything with everything.
+					continue // A stream cannot be sent again. The other combinations are sampled.
 				}
 				t.Run(strings.Join([]string{name, wrapper, body}, ", "), func(t *testing.T) {
 					m := &fakeIssuer{}
@@ -137,7 +138,7 @@ func TestPayment_IsSentAgainAfterFailedHandshake(t *testing.T) {
 	}
 }
 
-// A proxy that does not connect has not seen the payment.
+// A proxy that does not connect has not got the payment.
 func TestPayment_IsSentAgainAfterFailedProxy(t *testing.T) {
 	connect := func(status string) func(net.Conn) {
 		return func(c net.Conn) {
@@ -159,7 +160,7 @@ func TestPayment_IsSentAgainAfterFailedProxy(t *testing.T) {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
 			t.Run(name+" "+method, func(t *testing.T) {
 				m := &fakeIssuer{}
-				server, base := newTLSServer(t, false, m.guard(func(http.ResponseWriter, *http.Request) { t.Error("how did it get here?") }))
+				server, base := newTLSServer(t, false, m.guard(func(http.ResponseWriter, *http.Request) { t.Error("the request reached the server") }))
 				g := newFaultyRelay(t, server.Listener.Addr().String(), 100, test.spoil)
 				base.Proxy = http.ProxyURL(&url.URL{Scheme: test.scheme, Host: g.Addr().String()})
 				req := newRequest(t, method, server.URL, strings.NewReader("payment"))
@@ -174,9 +175,9 @@ func TestPayment_IsSentAgainAfterFailedProxy(t *testing.T) {
 	}
 }
 
-// Outside of the transport, otelhttp wraps a request's body, which then looks
-// as if the program had made it.
-func TestPayment_IsSentAgainWhereNobodyListens(t *testing.T) {
+// An otelhttp outside the transport wraps a request's body. The body then looks
+// like one of the program.
+func TestPayment_RetriedIfConnectionRefused(t *testing.T) {
 	for wrapper, wrap := range errorWrappers {
 		for body, edit := range bodiesOfPayments {
 			dialled := 0
@@ -200,8 +201,8 @@ func TestPayment_IsSentAgainWhereNobodyListens(t *testing.T) {
 	}
 }
 
-// An error of dialing is no proof if a base does not show that nothing came
-// before it.
+// A dial error proves nothing unless the base shows that no attempt preceded
+// it.
 func TestPayment_IsNotSentAgainWithoutEvidence(t *testing.T) {
 	dial := opError("dial")
 	for name, test := range map[string]struct {
@@ -209,13 +210,13 @@ func TestPayment_IsNotSentAgainWithoutEvidence(t *testing.T) {
 		key   bool
 		body  string
 		sent  int
-		asked bool // The base shows that it asked for a connection,
-		got   bool // and that it got one.
+		asked bool // The base shows that it requested a connection.
+		got   bool // The base shows that it got a connection.
 	}{
 		"a dial":                           {err: dial, body: "with", sent: 3},
-		"a dial, of which more is known":   {err: fmt.Errorf("pismo: %w", dial), body: "with", sent: 3},
+		"a wrapped dial":                   {err: fmt.Errorf("pismo: %w", dial), body: "with", sent: 3},
 		"two dials":                        {err: errors.Join(dial, dial), body: "with", sent: 3},
-		"two dials, one inside":            {err: fmt.Errorf("a %w, b %w", dial, fmt.Errorf("c: %w", dial)), body: "with", sent: 3},
+		"two dials, one nested":            {err: fmt.Errorf("a %w, b %w", dial, fmt.Errorf("c: %w", dial)), body: "with", sent: 3},
 		"a dial and something else":        {err: errors.Join(dial, io.EOF), body: "with", sent: 1},
 		"something else and a dial":        {err: fmt.Errorf("%w, then %w", io.EOF, dial), body: "with", sent: 1},
 		"nothing joined":                   {err: errors.Join(joinedNothing{}), body: "with", sent: 1},
@@ -244,7 +245,7 @@ func TestPayment_IsNotSentAgainWithoutEvidence(t *testing.T) {
 					req.Header.Set("Idempotency-Key", "k1")
 				}
 				if _, err := trySend(newTransport(t, &fakeIssuer{}, w), req); err != test.err {
-					t.Errorf("got error %v, want that of the base", err)
+					t.Errorf("got error %v, want the error of the base", err)
 				}
 				wantSent(t, w, test.sent)
 			})
@@ -257,8 +258,8 @@ type joinedNothing struct{}
 func (joinedNothing) Error() string   { return "nothing" }
 func (joinedNothing) Unwrap() []error { return nil }
 
-// An open circuit breaker answers at once. Three attempts with waits in between
-// would defeat its purpose.
+// An open circuit breaker answers at once. Retries with waits would defeat its
+// purpose.
 func TestGET_IsRetriedOnlyForErrorsOfConnections(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -275,14 +276,14 @@ func TestGET_IsRetriedOnlyForErrorsOfConnections(t *testing.T) {
 		{errors.Join(errors.New("first"), io.EOF), 3},
 		{errors.Join(errors.New("first"), errors.New("second")), 1},
 		{net.ErrClosed, 3},
-		{context.DeadlineExceeded, 3}, // It is the base's own.
+		{context.DeadlineExceeded, 3}, // The base's own deadline.
 		{&net.DNSError{Err: "no such host", Name: host, IsTemporary: true}, 3},
 		{errors.New("http: server closed idle connection"), 3},
 		{errors.New("http2: client connection lost"), 3},
 		{errors.New("stream error: stream ID 5; INTERNAL_ERROR; received from peer"), 3},
 		{errors.New("http: server gave HTTP response to HTTPS client"), 1},
 		{errors.New("net/http: invalid header field name \"a b\""), 1},
-		{errors.New("Bad Gateway"), 3}, // So a proxy refuses to connect.
+		{errors.New("Bad Gateway"), 3}, // The error of a proxy that refuses to connect.
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := &fakeBase{answer: func(sentRequest) (*http.Response, error) { return nil, test.err }}

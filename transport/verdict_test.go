@@ -26,7 +26,7 @@ func gzipText(tb testing.TB, content string) string {
 	return zipped.String()
 }
 
-// answers401 returns a wire that answers 401 to everything.
+// answers401 returns a base that answers 401 to every request.
 func answers401(body string, header ...string) *fakeBase {
 	return &fakeBase{answer: always(http.StatusUnauthorized, body, header...)}
 }
@@ -57,7 +57,7 @@ func TestVerdict_FollowsFirstMatchingRule(t *testing.T) {
 		expired   bool
 		safe, not transport.Verdict // for GET, for POST
 	}{
-		// Rule 1: the platform's codes, wherever they stand.
+		// Rule 1: the platform's codes, at every place in the body.
 		{"token code", plain(`{"code":"EDPT0005","message":"m"}`), false, token, token},
 		{"account code", plain(`{"code":"WCAC0001","message":"Account not authorized"}`), false, account, account},
 		{"business code", plain(`{"code":"EUPI0120","message":"m","details":{"a":[1]}}`), false, business, business},
@@ -95,7 +95,7 @@ func TestVerdict_FollowsFirstMatchingRule(t *testing.T) {
 		{"no quotes", challenge(`bearer error=insufficient_scope`), false, account, account},
 		{"spaces", challenge(`Bearer  realm = "x" ,  error = "insufficient_scope" `), false, account, account},
 
-		// Rule 4: a gateway's answer.
+		// Rule 4: the answer of a gateway.
 		{"empty", plain(""), false, token, token},
 		{"white space", plain(" \r\n"), false, token, token},
 		{"plain text", plain("Unauthorized"), false, token, token},
@@ -118,7 +118,7 @@ func TestVerdict_FollowsFirstMatchingRule(t *testing.T) {
 		{"unknown code and message", plain(`{"code":"unknown","message":"m"}`), false, token, unclear},
 		{"code as a number", plain(`{"code":401,"message":"m"}`), false, token, unclear},
 		{"code null", plain(`{"code":null,"message":"m"}`), false, token, unclear},
-		{"a message that is more than text", plain(`{"message":{"code":"EUPI0120"}}`), false, token, unclear},
+		{"a message that is an object", plain(`{"message":{"code":"EUPI0120"}}`), false, token, unclear},
 		{"empty object", plain(`{}`), false, token, unclear},
 		{"array", plain(`[{"message":"m"}]`), false, token, unclear},
 		{"string", plain(`"Unauthorized"`), false, token, unclear},
@@ -166,7 +166,7 @@ func TestVerdict_FollowsFirstMatchingRule(t *testing.T) {
 					wantSent(t, w, times)
 					wantStatus(t, r, http.StatusUnauthorized)
 					if r.body != test.answer[0] {
-						t.Errorf("the caller got %d bytes, which are not the %d of the answer", len(r.body), len(test.answer[0]))
+						t.Errorf("the caller got %d bytes, which differ from the %d of the answer", len(r.body), len(test.answer[0]))
 					}
 					synctest.Wait()
 				})
@@ -175,7 +175,8 @@ func TestVerdict_FollowsFirstMatchingRule(t *testing.T) {
 	}
 }
 
-// A safe method gets TokenRefused where another gets Unrecognized.
+// A 401 with the same content can get TokenRefused for a safe method, and
+// Unrecognized for another method.
 func TestUnrecognized_ReplaysOnlySafeMethods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for method, want := range map[string]transport.Verdict{
@@ -188,13 +189,13 @@ func TestUnrecognized_ReplaysOnlySafeMethods(t *testing.T) {
 			http.MethodPatch:   transport.Unrecognized,
 			http.MethodDelete:  transport.Unrecognized,
 			http.MethodTrace:   transport.Unrecognized,
-			"get":              transport.Unrecognized, // To HTTP, another method.
+			"get":              transport.Unrecognized, // HTTP methods are case-sensitive.
 			"PURGE":            transport.Unrecognized,
 		} {
 			req := newRequest(t, http.MethodPost, target, nil)
 			req.Method = method
-			// Only the replay is about safety: to allow retries is no reason
-			// to take a payment's refusal for the token's.
+			// Only safety decides about the replay. AllowRetry must not turn the refusal
+			// of a payment into a refusal of the token.
 			req = req.WithContext(transport.AllowRetry(req.Context()))
 			if r := send(t, newTransport(t, &fakeIssuer{}, answers401(`{"code":"unknown"}`)), req); r.verdict != want {
 				t.Errorf("%q: the verdict is %q, want %q", method, r.verdict, want)

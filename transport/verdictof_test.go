@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Layers around a transport wrap responses, and replace their bodies.
+// Layers around a transport wrap responses and replace their bodies.
 var outerRoundTrippers = map[string]func(*http.Request, *http.Response) *http.Response{
 	"none": func(_ *http.Request, resp *http.Response) *http.Response { return resp },
 	"a wrapped body": func(_ *http.Request, resp *http.Response) *http.Response {
@@ -57,8 +57,8 @@ func roundTripThrough(t *testing.T, rt http.RoundTripper, layer func(*http.Reque
 	return resp
 }
 
-// The verdict once stood in the body. The Timeout of an http.Client, as in the
-// README, hid it.
+// The verdict was once stored in the body. The Timeout of an http.Client, as in
+// the README, hid it.
 func TestVerdictOf_SurvivesWrappers(t *testing.T) {
 	for name, layer := range outerRoundTrippers {
 		for body, want := range map[string]transport.Verdict{
@@ -82,7 +82,7 @@ func TestVerdictOf_SurvivesWrappers(t *testing.T) {
 	}
 }
 
-// A layer may make its own response, as a cache or a recorder does. Then the
+// A layer may make its own response, like a cache or a recorder. Then the
 // RetryGroup has the verdict.
 func TestVerdictOf_SurvivesAnotherResponse(t *testing.T) {
 	rt := newTransport(t, &fakeIssuer{}, answers401(""))
@@ -105,8 +105,9 @@ func TestVerdictOf_SurvivesAnotherResponse(t *testing.T) {
 	}
 }
 
-// A verdict belongs to a 401. A later response in the same context has none.
-func TestVerdictOf_HasNoneForOthers(t *testing.T) {
+// A verdict belongs to a 401. A later response in the same context has no
+// verdict.
+func TestVerdictOf_EmptyForOtherResponses(t *testing.T) {
 	w := &fakeBase{}
 	rt := newTransport(t, &fakeIssuer{}, w)
 	w.answer = always(http.StatusUnauthorized, business)
@@ -116,14 +117,14 @@ func TestVerdictOf_HasNoneForOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.answer = nil
-	again, err := rt.RoundTrip(resp.Request) // As a program does that tries again.
+	again, err := rt.RoundTrip(resp.Request) // As a program that sends the request again.
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, resp := range map[string]*http.Response{
 		"a 200":                     again,
 		"no response":               nil,
-		"a 401 of somebody else's":  respond(http.StatusUnauthorized, ""),
+		"a 401 of another client":   respond(http.StatusUnauthorized, ""),
 		"a 401 to another request":  {StatusCode: http.StatusUnauthorized, Request: newRequest(t, http.MethodGet, target, nil)},
 		"a 401 of a group, unasked": {StatusCode: http.StatusUnauthorized, Request: newRequest(t, http.MethodGet, target, nil).WithContext(transport.ContextWithRetryGroup(t.Context(), new(transport.RetryGroup)))},
 	} {
@@ -135,7 +136,7 @@ func TestVerdictOf_HasNoneForOthers(t *testing.T) {
 
 // A proxy that passes a stream on gets the 401 of its own token at once. It
 // must be able to distinguish that 401 from a refusal of its client.
-func TestVerdictOf_TellsOfTokenThatIsNotReplayed(t *testing.T) {
+func TestVerdictOf_ReportsUnreplayedRefusals(t *testing.T) {
 	rt := newTransport(t, &fakeIssuer{}, answers401(""))
 	req := newRequest(t, http.MethodPost, target, withoutGetBody(strings.NewReader("payment")))
 	if r := send(t, rt, req); r.verdict != transport.TokenRefused {

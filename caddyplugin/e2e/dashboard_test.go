@@ -91,7 +91,7 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 	}
 	w.load()
 	for alert := range w.firing(t) {
-		if !strings.HasPrefix(alert, "PismoRefusedTokensNotHealed") && !strings.HasPrefix(alert, "PismoCallersWait") {
+		if !strings.HasPrefix(alert, "PismoRefusedTokensNotReplaced") && !strings.HasPrefix(alert, "PismoTokenLatencyHigh") {
 			t.Errorf("%s fires, and the token endpoint works", alert)
 		}
 	}
@@ -110,7 +110,7 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 		share := float64(w.requests[name]) / float64(w.requests[name]+w.failed[name])
 		w.wantShare("Callers with a token", name, share)
 	}
-	w.wantShare("Refused tokens healed", "main", float64(healedInLoad)/refusedInLoad)
+	w.wantShare("Refused tokens replaced", "main", float64(healedInLoad)/refusedInLoad)
 	check(t, "issuances", int(w.number(t, `sum(pismo_token_issuances_total{client="main", error_type=""})`)), w.main.Counts().Issued)
 }
 

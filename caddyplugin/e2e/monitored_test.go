@@ -117,7 +117,7 @@ func (w *monitoredServer) outage() {
 	w.Helper()
 	w.main.FailAlways(passporttest.Status(http.StatusInternalServerError))
 	w.small.FailAlways(passporttest.Status(http.StatusUnauthorized))
-	must := []string{"PismoTokensNotHad main", "PismoTokensNotHad small", "PismoSourceInCooldown main", "PismoCredentialsRejected small"}
+	must := []string{"PismoTokensUnavailable main", "PismoTokensUnavailable small", "PismoSourceInCooldown main", "PismoCredentialsRejected small"}
 	account := 2000
 	var firing map[string]bool
 	await(w, "the alerts of an outage fire", func() bool {

@@ -1,5 +1,5 @@
-// Client reads one account from the platform. It has only the ten lines that a
-// program needs.
+// Client reads one account from the platform, in the ten lines that a program
+// needs.
 //
 //	go run ./examples/client
 //

@@ -14,18 +14,18 @@ func TestRead_GetsAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := fake.Counts().Accounts["102681871"].Accepted; n != 1 {
-		t.Errorf("the fake server has let %d requests through for the account, want 1", n)
+		t.Errorf("the fake server accepted %d requests for the account, want 1", n)
 	}
 }
 
-// The program sends nothing before it reports the fault.
+// The program reports the fault before it sends a request.
 func TestRead_RefusesInvalidAccount(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	err := read(platform.FromFakeServer(fake), "0102681871", "/v1/accounts/102681871")
 	if err == nil || !strings.Contains(err.Error(), "-account") {
-		t.Errorf("got %v, want the name of the flag", err)
+		t.Errorf("got %v, want an error that names the flag", err)
 	}
 	if n := fake.Counts().TokenRequests; n != 0 {
-		t.Errorf("%d tokens were asked for", n)
+		t.Errorf("%d token requests, want none", n)
 	}
 }

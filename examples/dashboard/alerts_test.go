@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A rule is the rule of an alert.
+// A rule is an alerting rule.
 type rule struct {
 	Alert, Expr string
 	Labels      map[string]string
@@ -37,7 +37,7 @@ func read(t *testing.T, name string, into any) {
 	}
 }
 
-func TestAlerts_NameWhatThereIs(t *testing.T) {
+func TestAlerts_UseExistingMetrics(t *testing.T) {
 	known := golden(t)
 	rules := alerts(t)
 	if len(rules) < 7 {
@@ -51,8 +51,8 @@ func TestAlerts_NameWhatThereIs(t *testing.T) {
 	}
 }
 
-// With a scrape per minute, a range of less than three minutes may have one
-// sample. One sample has no rate.
+// With one scrape per minute, a range of less than three minutes can have only
+// one sample, which has no rate.
 func TestAlerts_LookAtThreeMinutesOrMore(t *testing.T) {
 	for _, rule := range alerts(t) {
 		whole, err := parse(rule.Expr)
@@ -68,8 +68,8 @@ func TestAlerts_LookAtThreeMinutesOrMore(t *testing.T) {
 	}
 }
 
-// A series that begins above zero has no increase. Counters begin at zero.
-// Histograms do not, so alerts use them for durations only.
+// A series that begins above zero has no increase. Counters begin at zero, but
+// histograms do not. So alerts use histograms for durations only.
 func TestAlerts_CountWithCounters(t *testing.T) {
 	for _, rule := range alerts(t) {
 		whole, err := parse(rule.Expr)
@@ -119,12 +119,12 @@ func TestAlerts_HaveARunbook(t *testing.T) {
 	}
 	for part := range strings.SplitSeq(string(text), `<a name="`) {
 		if name, _, ok := strings.Cut(part, `"></a>`); ok && !names[name] {
-			t.Errorf("README.md has a runbook entry for %s, which is no alert", name)
+			t.Errorf("README.md has a runbook entry for %s, which is not an alert", name)
 		}
 	}
 }
 
-// Each alert has a case in which it fires, and one in which it does not.
+// Each alert has a case in which it fires and a case in which it does not.
 func TestAlerts_HaveCases(t *testing.T) {
 	var file struct {
 		Tests []struct {

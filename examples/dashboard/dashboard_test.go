@@ -98,7 +98,7 @@ func check(t *testing.T, what, expression string, known map[string]series) {
 		if a, ok := node.(*parser.AggregateExpr); ok {
 			for _, label := range a.Grouping {
 				if !anyHas(known, names, label) {
-					t.Errorf("%s groups by %s, which is no label of the metrics", what, label)
+					t.Errorf("%s groups by %s, which is not a label of the metrics", what, label)
 				}
 			}
 		}
@@ -118,7 +118,7 @@ func anyHas(known map[string]series, names map[string]bool, label string) bool {
 func checkSelector(t *testing.T, what string, s *parser.VectorSelector, labels series) {
 	t.Helper()
 	if labels == nil {
-		t.Errorf("%s names %s, which is no metric", what, s.Name)
+		t.Errorf("%s names %s, which is not a metric", what, s.Name)
 		return
 	}
 	for _, m := range s.LabelMatchers {
@@ -134,7 +134,7 @@ func checkSelector(t *testing.T, what string, s *parser.VectorSelector, labels s
 	}
 }
 
-// A dashboard is a dashboard of Grafana.
+// A dashboard is a Grafana dashboard.
 type dashboard struct {
 	Panels     []panel
 	Templating struct {
@@ -142,7 +142,7 @@ type dashboard struct {
 	}
 }
 
-// A panel of the dashboard.
+// A panel is a panel of the dashboard.
 type panel struct {
 	Title, Type string
 	Targets     []struct{ Expr string }
@@ -238,7 +238,7 @@ func TestDashboard_DividesByNoZero(t *testing.T) {
 }
 
 // A panel without failures is empty, and must say so.
-func TestDashboard_SaysWhatAnEmptyPanelMeans(t *testing.T) {
+func TestDashboard_ExplainsEmptyPanels(t *testing.T) {
 	for _, panel := range panels(t) {
 		mayBeEmpty := false
 		for _, target := range panel.Targets {
@@ -258,8 +258,8 @@ func TestDashboard_SaysWhatAnEmptyPanelMeans(t *testing.T) {
 	}
 }
 
-// The dashboard must show one of several clients, and also a client without a
-// name, as of a program in Go.
+// The dashboard must be able to show one of several clients. It must also show
+// a client without a name, such as a Go program.
 func TestDashboard_SelectsTheClient(t *testing.T) {
 	for _, name := range []string{"job", "client"} {
 		found := false

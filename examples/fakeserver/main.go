@@ -18,8 +18,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// The credentials are invented. They are constant, so that they can be
-// configured in other programs.
+// The credentials are invented. They are constant, so that other programs can
+// be configured with them.
 const (
 	serverKey    = "5d8252ea2e6729223f30d477d79a5c3cb45f8e03"
 	serverSecret = "not-a-secret-only-for-the-fake-server"

@@ -23,14 +23,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// mounts put a handler into a router with what its users put around it.
+// mounts put a handler into a router, together with common middleware.
 var mounts = map[string]func(handler http.Handler) http.Handler{
 	"gin.Default": func(handler http.Handler) http.Handler {
 		router := gin.Default()
 		router.Any("/*path", gin.WrapH(handler))
 		return router
 	},
-	"gin with a recovery of one's own": func(handler http.Handler) http.Handler {
+	"gin with its own recovery": func(handler http.Handler) http.Handler {
 		router := gin.New()
 		router.Use(gin.CustomRecovery(func(c *gin.Context, _ any) { c.Abort() }))
 		router.Any("/*path", gin.WrapH(handler))
@@ -73,8 +73,8 @@ var mounts = map[string]func(handler http.Handler) http.Handler{
 	},
 }
 
-// logBodies is how programs on gin log what they answer: a ResponseWriter with
-// a copy, and without an Unwrap.
+// logBodies logs answers as programs with gin do: its ResponseWriter keeps a
+// copy and has no Unwrap.
 func logBodies(c *gin.Context) {
 	c.Writer = &copyingWriter{ResponseWriter: c.Writer}
 	c.Next()
@@ -90,7 +90,7 @@ func (w *copyingWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// protocols start a server, and return a client of it.
+// protocols start a server, and return a client for it.
 var protocols = map[string]func(t *testing.T, handler http.Handler, base context.Context) (client *http.Client, url string){
 	"HTTP/1.1": func(t *testing.T, handler http.Handler, base context.Context) (*http.Client, string) {
 		return start(t, handler, base, false)
@@ -114,8 +114,8 @@ func start(t *testing.T, handler http.Handler, base context.Context, http2 bool)
 	return server.Client(), server.URL
 }
 
-// A payment that was never sent is answered 200 by nobody: the program ends
-// while its client waits, and the client gets an error or a 503.
+// No router may answer 200 for a payment that was not sent. The issuance fails
+// while the client waits, and the client must get an error or a 503.
 func TestRouters_UnsentPaymentIsNoSuccess(t *testing.T) {
 	for name, mount := range mounts {
 		for protocol, start := range protocols {
@@ -160,7 +160,7 @@ func TestRouters_UnsentPaymentIsNoSuccess(t *testing.T) {
 	}
 }
 
-// Half of an answer does not look whole.
+// Half of an answer must not look complete.
 func TestRouters_BrokenAnswerStaysBroken(t *testing.T) {
 	for name, mount := range mounts {
 		for protocol, start := range protocols {
@@ -174,19 +174,19 @@ func TestRouters_BrokenAnswerStaysBroken(t *testing.T) {
 				client, url := start(t, mount(proxy), t.Context())
 				resp, err := client.Do(newRequest(t.Context(), t, http.MethodGet, url+"/v1/statements", ""))
 				if err != nil {
-					return // It was broken off before its head had come.
+					return // The answer broke off before its header was complete.
 				}
 				defer func() { _ = resp.Body.Close() }()
 				if body, err := io.ReadAll(resp.Body); err == nil {
-					t.Errorf("the client has got a whole answer: %d %q", resp.StatusCode, body)
+					t.Errorf("the client got a complete answer: %d %q", resp.StatusCode, body)
 				}
 			})
 		}
 	}
 }
 
-// An upgrade goes through the routers, and where it cannot, the client is told
-// so and the platform's connection is closed.
+// Upgrades pass through the routers. If a router prevents an upgrade, the
+// client gets an error and the platform's connection is closed.
 func TestRouters_UpgradeOrSayWhyNot(t *testing.T) {
 	for name, test := range map[string]struct {
 		mount func(http.Handler) http.Handler
@@ -242,8 +242,8 @@ func TestRouters_UpgradeOrSayWhyNot(t *testing.T) {
 	}
 }
 
-// The Flush of gin and echo panics where nothing below can be flushed, and an
-// answer without a length is flushed.
+// The Flush of gin and echo panics above a writer that cannot flush. The proxy
+// flushes an answer without a length.
 func TestRouters_StreamBeneathTimeoutHandler(t *testing.T) {
 	for name := range mounts {
 		pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -258,14 +258,15 @@ func TestRouters_StreamBeneathTimeoutHandler(t *testing.T) {
 	}
 }
 
-// An informational response in front of a refusal does not make it a success.
-// Clients ask for one with Expect, and CDNs send some unasked.
+// An informational response before a refusal must not turn the refusal into a
+// success. Clients request such a response with Expect, and CDNs send some
+// unasked.
 func TestRouters_InformationHidesNoRefusal(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Expect") == "" {
 			w.WriteHeader(http.StatusEarlyHints)
 		}
-		_, _ = io.Copy(io.Discard, r.Body) // Sends the 100, if it was asked for.
+		_, _ = io.Copy(io.Discard, r.Body) // Sends the 100 if the client requested it.
 		w.WriteHeader(http.StatusPaymentRequired)
 	})})
 	for name, mount := range mounts {

@@ -19,8 +19,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A decoder that shares no code with ours verifies and reads the assertions of
-// passport.OpenID.
+// An independent decoder verifies and reads the assertions of passport.OpenID.
 func TestOpenID_AgreesWithJWX(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

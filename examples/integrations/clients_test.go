@@ -24,7 +24,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// Debug logs of resty hold no token, as it stands above the transport.
+// Debug logs of resty contain no token, because resty is above the transport.
 func TestResty_SendsTokenAndLogsNone(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated, baseURL, ctx := newTransport(t, pismo), pismo.URL(), forAlice(t)
@@ -34,7 +34,7 @@ func TestResty_SendsTokenAndLogsNone(t *testing.T) {
 		SetTransport(authenticated).
 		SetBaseURL(baseURL).
 		SetTimeout(30 * time.Second).
-		SetCookieJar(nil) // resty's own would take the cookies of one account to the next.
+		SetCookieJar(nil) // resty's own jar would share cookies between accounts.
 	resp, err := client.R().SetContext(ctx).SetBody(map[string]any{"amount": 12.5}).Post("/v1/payments")
 	// end
 	if err != nil {
@@ -49,7 +49,7 @@ func TestResty_SendsTokenAndLogsNone(t *testing.T) {
 	check(t, "status after a revocation", resp.StatusCode(), http.StatusCreated)
 	check(t, "the debug log has the request", strings.Contains(debug.String(), "/v1/payments"), true)
 	check(t, "the debug log has the token", strings.Contains(debug.String(), tokenOf(t, authenticated)), false)
-	check(t, "payments", len(pismo.Deliveries()), 3) // One of them was refused.
+	check(t, "payments", len(pismo.Deliveries()), 3) // One payment was refused.
 }
 
 type restyLogger struct{ *logged }
@@ -58,7 +58,8 @@ func (l restyLogger) Errorf(format string, v ...any) { l.printf(format, v...) }
 func (l restyLogger) Warnf(format string, v ...any)  { l.printf(format, v...) }
 func (l restyLogger) Debugf(format string, v ...any) { l.printf(format, v...) }
 
-// What configures an *http.Transport sees none, logs that, and changes nothing.
+// resty's functions for an *http.Transport find another type. They log that,
+// and change nothing.
 func TestResty_SetCertificatesDoesNothing(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated := newTransport(t, pismo)
@@ -76,13 +77,13 @@ func TestResty_SetCertificatesDoesNothing(t *testing.T) {
 	}
 }
 
-// resty's own retries send a payment again that may have been executed.
+// resty's own retries resend a payment that may have been executed.
 func TestResty_RetriesSendPaymentsAgain(t *testing.T) {
 	var payments atomic.Int32
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		payments.Add(1)
-		panic(http.ErrAbortHandler) // It was executed, and its answer is lost.
+		panic(http.ErrAbortHandler) // The payment is executed, and its answer is lost.
 	})})
 	for retries, want := range map[int]int32{0: 1, 2: 3} {
 		payments.Store(0)
@@ -93,8 +94,8 @@ func TestResty_RetriesSendPaymentsAgain(t *testing.T) {
 	}
 }
 
-// Client certificates belong into the base of the transport, and into the
-// client of the issuer.
+// Client certificates belong in the base of the transport and in the client of
+// the issuer.
 func TestBase_HasClientCertificates(t *testing.T) {
 	certificate := clientCertificate(t)
 	pismo := passporttest.NewServer(t, passporttest.Config{TLS: true, ClientCAs: certificate.authority})
@@ -104,12 +105,12 @@ func TestBase_HasClientCertificates(t *testing.T) {
 	// recipe: certificates
 	base := transport.NewBase()
 	base.TLSClientConfig = &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{clientCert}}
-	issuer.Client = &http.Client{Transport: base} // For the token request,
+	issuer.Client = &http.Client{Transport: base} // For token requests.
 	source, err := newTokenSource(issuer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	authenticated, err := transport.New(transport.Config{Source: source, Hosts: hosts, Base: base}) // and for all others.
+	authenticated, err := transport.New(transport.Config{Source: source, Hosts: hosts, Base: base}) // For all other requests.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +121,8 @@ func TestBase_HasClientCertificates(t *testing.T) {
 	check(t, "status", resp.StatusCode(), http.StatusOK)
 }
 
-// A jar takes what the platform sets for one account along with another's
-// requests. http.Client has none unless it is given one; resty has one.
+// A jar sends the cookies of one account with another account's requests.
+// http.Client has no jar by default, but resty has one.
 func TestCookieJar_MixesAccounts(t *testing.T) {
 	var cookies []string
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +148,7 @@ func TestCookieJar_MixesAccounts(t *testing.T) {
 	}
 }
 
-// A redirect takes neither a payment nor a token elsewhere, even in a client
+// A redirect takes no payment and no token to another host, even in a client
 // that follows redirects.
 func TestRedirects_GoNowhereElse(t *testing.T) {
 	bodies := 0
@@ -160,7 +161,7 @@ func TestRedirects_GoNowhereElse(t *testing.T) {
 	}))
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/chosen" {
-			t.Error("the other host has chosen a path, and the token was sent there")
+			t.Error("the token was sent to a path that the other host chose")
 		}
 		http.Redirect(w, r, elsewhere, http.StatusTemporaryRedirect)
 	})})
@@ -190,7 +191,7 @@ func TestRedirects_GoNowhereElse(t *testing.T) {
 	check(t, "status", resp.StatusCode, http.StatusTemporaryRedirect)
 }
 
-// What a 401 means is known through everything that replaces a body.
+// The verdict on a 401 survives every layer that replaces a body.
 func TestVerdictOf_SurvivesClients(t *testing.T) {
 	for name, wrap := range map[string]func(*transport.Transport) func(*http.Request) (*http.Response, error){
 		"http.Client with a Timeout": func(authenticated *transport.Transport) func(*http.Request) (*http.Response, error) {
@@ -224,7 +225,7 @@ func TestVerdictOf_SurvivesClients(t *testing.T) {
 
 		// recipe: verdict
 		if verdict, ok := transport.VerdictOf(resp); ok && verdict == transport.RequestRefused {
-			err = errors.New("the platform has refused the payment") // It is no matter of the token.
+			err = errors.New("the platform refused the payment") // The token is valid.
 		}
 		// end
 		check(t, name+": the payment was refused", err != nil, true)
@@ -233,8 +234,8 @@ func TestVerdictOf_SurvivesClients(t *testing.T) {
 }
 
 // recipe: logs
-// dump logs requests and responses as they are above the transport: without a
-// token, but with all that the bodies hold.
+// dump logs requests and responses above the transport. The log has no token,
+// but has everything in the bodies.
 func dump(log *slog.Logger, next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		if out, err := httputil.DumpRequest(req, true); err == nil {
@@ -253,8 +254,8 @@ func dump(log *slog.Logger, next http.RoundTripper) http.RoundTripper {
 
 // end
 
-// A logger above the transport sees no token; below, it sees it, and on the
-// issuer's client the secret too.
+// A logger above the transport does not see the token. A logger below sees the
+// token. A logger on the issuer's client also sees the secret.
 func TestLoggers_SeeTokenBeneathOnly(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{ServerSecret: "a-secret-of-the-server"})
 	var above, below, issuing bytes.Buffer
@@ -280,7 +281,7 @@ func TestLoggers_SeeTokenBeneathOnly(t *testing.T) {
 	check(t, "on the issuer's client: the secret", strings.Contains(issuing.String(), "a-secret-of-the-server"), true)
 }
 
-// The caller's httptrace gets every field but the token.
+// The caller's httptrace gets every field except the token.
 func TestHTTPTrace_IsNotToldOfToken(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated, ctx := newTransport(t, pismo), forAlice(t)
@@ -298,11 +299,12 @@ func TestHTTPTrace_IsNotToldOfToken(t *testing.T) {
 		pismo.Revoke(alice)
 		_ = read(t, must(client.Do(newRequest(ctx, t, method, pismo.URL()+"/v1/payments", "payment")))(t))
 	}
-	check(t, "the trace was told of a field", strings.Contains(fields.String(), "Host: "), true)
-	check(t, "the trace was told of Authorization", strings.Contains(strings.ToLower(fields.String()), "authorization"), false)
+	check(t, "the trace has a field", strings.Contains(fields.String(), "Host: "), true)
+	check(t, "the trace has Authorization", strings.Contains(strings.ToLower(fields.String()), "authorization"), false)
 }
 
-// A trace that is added below the transport gets every field.
+// A trace that is added below the transport gets every field, including the
+// token.
 func TestHTTPTrace_IsToldOfTokenBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	var fields logged
@@ -314,10 +316,10 @@ func TestHTTPTrace_IsToldOfTokenBeneath(t *testing.T) {
 		})))
 	})))
 	_ = read(t, must(authenticated.RoundTrip(newRequest(forAlice(t), t, http.MethodGet, pismo.URL(), "")))(t))
-	check(t, "it was told the token", strings.Contains(fields.String(), tokenOf(t, authenticated)), true)
+	check(t, "the trace has the token", strings.Contains(fields.String(), tokenOf(t, authenticated)), true)
 }
 
-// http.TimeoutHandler around a proxy answers 503, and neither streams nor
+// http.TimeoutHandler around a proxy answers 503. It prevents streaming and
 // upgrades.
 func TestTimeoutHandler_AnswersInTime(t *testing.T) {
 	hang := make(chan struct{})
@@ -341,5 +343,5 @@ func TestTimeoutHandler_AnswersInTime(t *testing.T) {
 	check(t, "status of an upgrade", w.Code, http.StatusNotImplemented)
 
 	status, _ := get(t, serve(t, http.TimeoutHandler(proxy, time.Millisecond, ""))+"/v1/slow")
-	check(t, "status of what is too slow", status, http.StatusServiceUnavailable)
+	check(t, "status of a slow request", status, http.StatusServiceUnavailable)
 }

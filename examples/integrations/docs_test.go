@@ -13,7 +13,7 @@ var update = flag.Bool("update", false, "write the recipes into the page")
 
 const page = "../../docs/with-other-libraries.md"
 
-// pages are where people look for code to copy.
+// pages are the pages with code to copy.
 var pages = []string{"../../*.md", "../../docs/*.md", "../../examples/*/*.md"}
 
 var (
@@ -24,8 +24,8 @@ var (
 	region = regexp.MustCompile(`(?s)\n(\t*)// recipe: ([a-z-]+)\n(.*?)\n\t*// end\n`)
 )
 
-// What the pages show is what is tested here. The program of the README has a
-// test beside it.
+// The pages show the code that is tested here. The program of the README has
+// its own test.
 func TestPages_ShowTestedRecipes(t *testing.T) {
 	recipes := recipesOf(t)
 	shown := map[string]bool{}
@@ -40,8 +40,8 @@ func TestPages_ShowTestedRecipes(t *testing.T) {
 	}
 }
 
-// showRecipes compares the blocks of Go on a page with the recipes, or writes
-// them.
+// showRecipes compares the Go blocks on a page with the recipes. With -update
+// it writes them.
 func showRecipes(t *testing.T, page string, recipes map[string]string, shown map[string]bool) {
 	t.Helper()
 	content := must(os.ReadFile(page))(t)
@@ -64,12 +64,12 @@ func showRecipes(t *testing.T, page string, recipes map[string]string, shown map
 			t.Fatal(err)
 		}
 	} else if string(want) != string(content) {
-		t.Errorf("%s does not show the recipes as they are tested; run go test -run %s -update", page, t.Name())
+		t.Errorf("%s shows code that differs from the tested recipes; run go test -run %s -update", page, t.Name())
 	}
 }
 
-// The page has links to tests, as the README has.
-func TestPage_LinksToTestsThatExist(t *testing.T) {
+// The page links to tests, like the README.
+func TestPage_LinksToExistingTests(t *testing.T) {
 	content := string(must(os.ReadFile(page))(t))
 	links := regexp.MustCompile(`\[test\]\(([^ )]+) "(Test\w+)"\)`).FindAllStringSubmatch(content, -1)
 	check(t, "links", len(links), strings.Count(content, "[test]"))

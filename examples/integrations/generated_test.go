@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A client of oapi-codegen sends the declared header Authorization empty.
+// A client of oapi-codegen sends the declared Authorization field empty.
 func TestOAPICodegen_SendsToken(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated, baseURL, ctx := newTransport(t, pismo), pismo.URL(), forAlice(t)
@@ -41,8 +41,8 @@ func TestOAPICodegen_SendsToken(t *testing.T) {
 	check(t, "accepted", pismo.Counts().Accepted, 2)
 }
 
-// A program that has always written its token into the parameter gets an error
-// that says so.
+// Some programs write their token into the parameter. They get an error that
+// says so.
 func TestOAPICodegen_RefusesOtherToken(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated := newTransport(t, pismo)
@@ -77,7 +77,7 @@ func (noToken) Bearer(context.Context, ogenclient.OperationName) (ogenclient.Bea
 
 // end
 
-// A client of ogen sends the scheme of its security source, and no token.
+// A client of ogen sends the scheme of its security source without a token.
 func TestOgen_SendsToken(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated, baseURL, ctx := newTransport(t, pismo), pismo.URL(), forAlice(t)
@@ -105,8 +105,8 @@ func TestOgen_SendsToken(t *testing.T) {
 	check(t, "accepted", pismo.Counts().Accepted, 2)
 }
 
-// A business answer reaches the caller of a generated client as its file has
-// it.
+// A business answer reaches the caller of a generated client in its declared
+// type.
 func TestOgen_ReturnsBusinessAnswer(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	pismo.Refuse(passporttest.MustRefusal("EUPI0120"))
@@ -119,7 +119,7 @@ func TestOgen_ReturnsBusinessAnswer(t *testing.T) {
 	check(t, "tokens issued", pismo.Counts().Issued, 1)
 }
 
-// AuthorizationToken is a header of Pismo's like any other: it is the caller's.
+// AuthorizationToken is another header of Pismo. The caller sets it.
 func TestAuthorizationToken_IsLeftAlone(t *testing.T) {
 	var sent string
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,7 +145,8 @@ func TestAuthorizationToken_IsLeftAlone(t *testing.T) {
 	check(t, "AuthorizationToken is the token", sent == tokenOf(t, authenticated), true)
 }
 
-// The caller of a generated client sees no response, but learns of the verdict.
+// The caller of a generated client does not see the response, but gets the
+// verdict.
 func TestOgen_TellsVerdict(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	pismo.Refuse(passporttest.MustRefusal("EUPI0120"))
@@ -156,7 +157,7 @@ func TestOgen_TellsVerdict(t *testing.T) {
 	attempts := new(transport.RetryGroup)
 	_, err := client.PostPayment(transport.ContextWithRetryGroup(ctx, attempts), payment, ogenclient.PostPaymentParams{})
 	if verdict, ok := attempts.Verdict(); ok && verdict == transport.RequestRefused {
-		refused = true // By the platform's business; it is no matter of the token.
+		refused = true // A business refusal: the token is valid.
 	}
 	// end
 	if err != nil {

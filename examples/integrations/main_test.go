@@ -47,7 +47,7 @@ func must[T any](value T, err error) func(*testing.T) T {
 	}
 }
 
-// newSource returns a Source of tokens of the fake server.
+// newSource returns a Source for the fake server.
 func newSource(t *testing.T, pismo *passporttest.Server) *tokensource.Source {
 	t.Helper()
 	return must(tokensource.New(tokensource.Config{Issuer: pismo.Issuer()}))(t)
@@ -65,19 +65,19 @@ func newTransport(t *testing.T, pismo *passporttest.Server, edits ...func(*trans
 	return authenticated
 }
 
-// over has a transport send its requests through base.
+// over makes a transport use base.
 func over(base http.RoundTripper) func(*transport.Config) {
 	return func(config *transport.Config) { config.Base = base }
 }
 
-// forAlice returns a context with which requests are for the account of alice.
+// forAlice returns a context for requests of alice's account.
 func forAlice(t *testing.T) context.Context {
 	t.Helper()
 	return tokensource.ContextWithAccount(t.Context(), must(tokensource.ParseAccountID(alice))(t))
 }
 
-// newRequest returns a request with ctx, which has a body if there is a
-// payment.
+// newRequest returns a request with ctx. The request has a body if payment is
+// not empty.
 func newRequest(ctx context.Context, t *testing.T, method, url, payment string) *http.Request {
 	t.Helper()
 	var body io.Reader
@@ -94,13 +94,14 @@ func read(t *testing.T, resp *http.Response) string {
 	return string(must(io.ReadAll(resp.Body))(t))
 }
 
-// tokenOf returns the token of alice's account, to search for it.
+// tokenOf returns the token of alice's account, so that tests can search for
+// it.
 func tokenOf(t *testing.T, authenticated *transport.Transport) string {
 	t.Helper()
 	return must(authenticated.Source().Token(t.Context(), must(tokensource.ParseAccountID(alice))(t)))(t).Reveal()
 }
 
-// serve serves a handler until the test is over, and returns its URL.
+// serve serves a handler until the end of the test. It returns the URL.
 func serve(t *testing.T, handler http.Handler, edits ...func(*http.Server)) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -113,14 +114,14 @@ func serve(t *testing.T, handler http.Handler, edits ...func(*http.Server)) stri
 	return server.URL
 }
 
-// get asks for a URL, and returns the status and the body of the answer.
+// get sends a GET request. It returns the status and the body of the answer.
 func get(t *testing.T, url string) (status int, body string) {
 	t.Helper()
 	resp := must(http.DefaultClient.Do(newRequest(t.Context(), t, http.MethodGet, url, "")))(t)
 	return resp.StatusCode, read(t, resp)
 }
 
-// newProxy returns a proxy to the fake server, and what it logs.
+// newProxy returns a proxy to the fake server, and the proxy's log.
 func newProxy(t *testing.T, pismo *passporttest.Server, account middleware.AccountFunc) (http.Handler, *logged) {
 	t.Helper()
 	logged := new(logged)
@@ -133,7 +134,8 @@ func newProxy(t *testing.T, pismo *passporttest.Server, account middleware.Accou
 	return proxy, logged
 }
 
-// logged is what was written to it. It is safe for concurrent use.
+// A logged keeps everything that is written to it. It is safe for concurrent
+// use.
 type logged struct {
 	mutex  sync.Mutex
 	buffer bytes.Buffer
@@ -167,7 +169,8 @@ func counting(next http.RoundTripper, n *int) http.RoundTripper {
 	})
 }
 
-// isUnsent reports whether a request was not sent, for that reason.
+// isUnsent reports whether err says that a request was not sent for that
+// reason.
 func isUnsent(err error, reason transport.UnsentError) bool { return errors.Is(err, reason) }
 
 func parseURL(raw string) (*url.URL, error) { return url.Parse(raw) }
@@ -178,19 +181,19 @@ func newTokenSource(issuer tokensource.Issuer) (*tokensource.Source, error) {
 
 func (l *logged) printf(format string, v ...any) { _, _ = fmt.Fprintf(l, format+"\n", v...) }
 
-// forAccount returns a context with which requests are for an account.
+// forAccount returns a context for requests of an account.
 func forAccount(t *testing.T, id string) context.Context {
 	t.Helper()
 	return tokensource.ContextWithAccount(t.Context(), must(tokensource.ParseAccountID(id))(t))
 }
 
-// forAliceAlways has every inbound request be for alice.
+// forAliceAlways maps every inbound request to alice.
 func forAliceAlways(t *testing.T) middleware.AccountFunc {
 	t.Helper()
 	return middleware.FixedAccount(must(tokensource.ParseAccountID(alice))(t))
 }
 
-// A testCertificate is a client certificate, and who has signed it.
+// A testCertificate is a client certificate with its issuer.
 type testCertificate struct {
 	tls.Certificate
 	authority *x509.CertPool

@@ -24,7 +24,7 @@ func TestREADME_RevocationGoesUnnoticed(t *testing.T) {
 	// recipe: test-your-service
 	pismo := passporttest.NewServer(t, passporttest.Config{}) // Point your service at pismo.URL().
 	pismo.Revoke("102681871")
-	// Nobody notices: see pismo.Counts().
+	// The service notices nothing: see pismo.Counts().
 	// end
 	client := &http.Client{Transport: newTransport(t, pismo)}
 	for range 2 {
@@ -39,7 +39,7 @@ func TestREADME_RevocationGoesUnnoticed(t *testing.T) {
 // verified returns the proxy of docs/production.md.
 func verified(publicKey *rsa.PublicKey, pismo *url.URL, authenticated *transport.Transport) (http.Handler, error) {
 	// recipe: production
-	account, err := middleware.FromJWT(middleware.JWTConfig{ // or FromContext, after an authentication of your own
+	account, err := middleware.FromJWT(middleware.JWTConfig{ // or FromContext, after your own authentication
 		Algorithms: []string{"RS256"},
 		Key:        func(*jwt.Token) (any, error) { return publicKey, nil },
 		Issuer:     "https://login.example.com",
@@ -75,7 +75,7 @@ func TestProduction_ProxyVerifiesJWT(t *testing.T) {
 	check(t, "status", resp.StatusCode, http.StatusOK)
 }
 
-// observed returns what docs/telemetry.md makes.
+// observed returns the clients of docs/telemetry.md.
 func observed(base string, hosts []string, credentials passport.Credentials) (authenticated *transport.Transport, unregister func() error, err error) {
 	// recipe: telemetry
 	tel, err := telemetry.New() // or WithTracerProvider, WithMeterProvider, WithPropagators

@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A cassette that is recorded above the transport has no token, and is replayed
+// A recorder above the transport records no token. Its cassette is replayed
 // without the platform.
 func TestVCR_RecordsNoTokenAbove(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
@@ -43,9 +43,9 @@ func TestVCR_RecordsNoTokenAbove(t *testing.T) {
 	check(t, "the cassette has an Authorization", strings.Contains(strings.ToLower(recorded), "authorization"), false)
 }
 
-// Below the transport the recorder sees the token, and has to leave it out.
-// The fake server's tokens are others each time, and so the matcher ignores
-// them.
+// A recorder below the transport sees the token, and must leave it out of the
+// cassette. Each run of the fake server has other tokens, so the matcher
+// ignores them.
 func TestVCR_LeavesTokenOutBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	path, base, token := filepath.Join(t.TempDir(), "payments"), transport.NewBase(), ""
@@ -67,7 +67,7 @@ func TestVCR_LeavesTokenOutBeneath(t *testing.T) {
 		if token == "" {
 			token = tokenOf(t, authenticated)
 		}
-		pismo.Revoke(alice) // Recorded too, once: the 401, and the replay.
+		pismo.Revoke(alice) // The cassette also has the 401 and the replay.
 		resp := must(client.Do(newRequest(forAlice(t), t, http.MethodPost, pismo.URL()+"/v1/payments", "payment")))(t)
 		_ = read(t, resp)
 		check(t, "status", resp.StatusCode, http.StatusCreated)
@@ -82,8 +82,8 @@ func TestVCR_LeavesTokenOutBeneath(t *testing.T) {
 	check(t, "the cassette has an Authorization", strings.Contains(strings.ToLower(recorded), "authorization"), false)
 }
 
-// A recorder makes responses of its own, without the caller's request. The
-// verdict on a 401 is in the group of attempts.
+// A recorder makes its own responses, without the caller's request. The verdict
+// on a 401 is in the RetryGroup.
 func TestVerdictOf_SurvivesVCR(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	pismo.Refuse(passporttest.MustRefusal("EUPI0120"))

@@ -19,11 +19,11 @@ import (
 )
 
 // recipe: retryablehttp
-// newReader returns a client that tries again whatever fails, for requests that
-// only read. It must get no payment: it would send it again after a 503.
+// newReader returns a client that retries every failure. Use it for requests
+// that only read: it would send a payment again after a 503.
 func newReader(authenticated http.RoundTripper) *retryablehttp.Client {
 	client := retryablehttp.NewClient()
-	client.Logger = nil // It would log URLs, which have accounts in their paths.
+	client.Logger = nil // A logger would log URLs, which have accounts in their paths.
 	client.HTTPClient = &http.Client{Transport: authenticated, Timeout: 30 * time.Second}
 	client.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
 		if wait, ok := tokensource.RetryAfter(err); tokensource.IsPermanent(err) || ok && wait > client.RetryWaitMax {
@@ -36,9 +36,9 @@ func newReader(authenticated http.RoundTripper) *retryablehttp.Client {
 
 // end
 
-// A client that retries around the transport asks once where asking again is
-// pointless, and is replayed once after a 401, however often it asks.
-func TestRetryablehttp_AsksOnceWhatIsPermanent(t *testing.T) {
+// An outer client that retries must stop at a permanent error. After a 401 its
+// request is replayed once, however often the client retries.
+func TestRetryablehttp_StopsAtPermanentErrors(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	asked := 0
 	authenticated, baseURL, ctx := newTransport(t, pismo), pismo.URL(), forAlice(t)
@@ -54,15 +54,16 @@ func TestRetryablehttp_AsksOnceWhatIsPermanent(t *testing.T) {
 		check(t, name+": asked", asked, 1)
 	}
 
-	// An account that gets no token is asked for once, too.
+	// A rejected account causes one token request only.
 	refused := passporttest.NewServer(t, passporttest.Config{Accounts: []string{"1"}})
 	asked = 0
 	reader.HTTPClient.Transport = counting(newTransport(t, refused), &asked)
 	_, err := reader.Do(must(retryablehttp.FromRequest(newRequest(ctx, t, http.MethodGet, refused.URL()+"/v1/accounts/"+alice, "")))(t))
-	check(t, "an account that is rejected: permanent", tokensource.IsPermanent(err), true)
-	check(t, "an account that is rejected: asked", asked, 1)
+	check(t, "a rejected account: permanent", tokensource.IsPermanent(err), true)
+	check(t, "a rejected account: token requests", asked, 1)
 
-	// An endpoint that fails is asked once, since it is left alone for longer.
+	// A failing token endpoint gets one request, because its cooldown is longer
+	// than the retries.
 	refused.FailAlways(passporttest.RateLimited(time.Minute))
 	asked = 0
 	_, err = reader.Do(must(retryablehttp.FromRequest(newRequest(forAccount(t, "1"), t, http.MethodGet, refused.URL()+"/v1/accounts/1", "")))(t))
@@ -70,7 +71,7 @@ func TestRetryablehttp_AsksOnceWhatIsPermanent(t *testing.T) {
 	check(t, "a cooldown: asked", asked, 1)
 }
 
-// The attempts of the client outside are one request: it is replayed once.
+// The attempts of the outer client are one request, which is replayed once.
 func TestRetryablehttp_IsReplayedOnce(t *testing.T) {
 	statuses := []int{http.StatusServiceUnavailable, http.StatusUnauthorized, http.StatusServiceUnavailable, http.StatusUnauthorized, http.StatusOK}
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -94,12 +95,12 @@ func TestRetryablehttp_IsReplayedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = read(t, resp)
-	check(t, "status", resp.StatusCode, http.StatusUnauthorized) // The second 401, which is not replayed.
+	check(t, "status", resp.StatusCode, http.StatusUnauthorized) // The second 401 is not replayed.
 	check(t, "asked", asked, 3)
 	check(t, "answers left", len(statuses), 1)
 }
 
-// backoff around the transport waits as long as the Source says.
+// backoff around the transport waits for the time that the Source returns.
 func TestBackoff_WaitsAsSourceSays(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	asked := 0
@@ -139,8 +140,8 @@ func TestBackoff_WaitsAsSourceSays(t *testing.T) {
 }
 
 // recipe: gobreaker
-// newBreaker returns a breaker for client.Do. What a caller has got wrong, and
-// callers who leave, do not count: nobody else should wait for them.
+// newBreaker returns a breaker for client.Do. Mistakes of a caller, and callers
+// that leave, do not count: other callers should not wait because of them.
 func newBreaker() *gobreaker.CircuitBreaker[*http.Response] {
 	return gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{
 		IsExcluded: func(err error) bool {
@@ -151,7 +152,7 @@ func newBreaker() *gobreaker.CircuitBreaker[*http.Response] {
 
 // end
 
-// Requests without an account must not open a breaker for everybody.
+// Requests without an account must not open the breaker for all callers.
 func TestGobreaker_OpensForNoMistake(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{Accounts: []string{alice}})
 	client, baseURL := &http.Client{Transport: newTransport(t, pismo)}, pismo.URL()
@@ -169,7 +170,7 @@ func TestGobreaker_OpensForNoMistake(t *testing.T) {
 			newRequest(forAccount(t, "2"), t, http.MethodGet, baseURL, ""),
 		} {
 			if _, err := do(req); !tokensource.IsPermanent(err) {
-				t.Fatalf("got %v, want an error that is permanent", err)
+				t.Fatalf("got %v, want a permanent error", err)
 			}
 		}
 	}
@@ -179,7 +180,7 @@ func TestGobreaker_OpensForNoMistake(t *testing.T) {
 	check(t, "status", resp.StatusCode, http.StatusOK)
 }
 
-// That is what it does by itself.
+// backoff does that itself.
 func TestGobreaker_OpensForMistakesByDefault(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	client := &http.Client{Transport: newTransport(t, pismo)}
@@ -192,8 +193,8 @@ func TestGobreaker_OpensForMistakesByDefault(t *testing.T) {
 	check(t, "state", breaker.State(), gobreaker.StateOpen)
 }
 
-// A breaker that counts connections belongs below the transport. When it is
-// open, it is asked once, and not again after waits.
+// A breaker that counts failed connections belongs below the transport. An open
+// breaker gets one attempt, without retries.
 func TestGobreaker_OpenIsAskedOnceBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	dialled, asked := 0, 0

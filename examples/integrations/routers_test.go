@@ -22,22 +22,22 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A router is one that a proxy is mounted in, below /accounts/{accountID}/. Its
-// path is passed on as it is.
+// A router is a router with a proxy below /accounts/{accountID}/. The proxy
+// gets the unchanged path.
 type router func(t *testing.T, pismo *passporttest.Server) (http.Handler, *logged)
 
-// accountOf stands for the authentication of a program. It finds out whose
-// account a request is for, or answers 401.
+// accountOf stands for the authentication of a program. It returns the account
+// of a request, or an error for a 401.
 func accountOf(r *http.Request) (tokensource.Account, error) {
 	if r.Header.Get("X-Test-User") != "alice" {
-		return tokensource.Account{}, errors.New("nobody is logged in")
+		return tokensource.Account{}, errors.New("no user is logged in")
 	}
 	return tokensource.ParseAccountID(alice)
 }
 
 // recipe: net-http-authentication
-// authenticate is an authentication of your own, for net/http and every router
-// that takes its middleware. What runs behind it acts for the account.
+// authenticate is your own authentication, for net/http and every router that
+// takes its middleware. The handlers behind it act for the account.
 func authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		account, err := accountOf(r)
@@ -51,7 +51,7 @@ func authenticate(next http.Handler) http.Handler {
 
 // end
 
-// routers are the recipes for routers, with the account out of the context.
+// routers are the recipes that take the account from the context.
 var routers = map[string]router{
 	"chi": func(t *testing.T, pismo *passporttest.Server) (http.Handler, *logged) {
 		proxy, logged := newProxy(t, pismo, middleware.FromContext(nil))
@@ -81,7 +81,7 @@ var routers = map[string]router{
 				if err != nil {
 					return echo.NewHTTPError(http.StatusUnauthorized, "log in").SetInternal(err)
 				}
-				// Not c.Set: that does not reach the context of the request.
+				// c.Set does not change the context of the request.
 				c.SetRequest(c.Request().WithContext(tokensource.ContextWithAccount(c.Request().Context(), account)))
 				return next(c)
 			}
@@ -100,7 +100,7 @@ var routers = map[string]router{
 				c.AbortWithStatus(http.StatusUnauthorized)
 				return
 			}
-			// Not c.Set: that does not reach the context of the request.
+			// c.Set does not change the context of the request.
 			c.Request = c.Request.WithContext(tokensource.ContextWithAccount(c.Request.Context(), account))
 		})
 		router.Any("/v1/*path", gin.WrapH(proxy))
@@ -120,8 +120,8 @@ var routers = map[string]router{
 }
 
 // recipe: gin-wrap
-// wrapGin is Middleware.Wrap for gin. A handler of gin that does not call Next
-// goes on all the same: only Abort keeps what follows from running.
+// wrapGin is Middleware.Wrap for gin. The handlers after a gin handler run even
+// if it does not call Next: only Abort stops them.
 func wrapGin(m *middleware.Middleware) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		admitted := false
@@ -137,12 +137,12 @@ func wrapGin(m *middleware.Middleware) gin.HandlerFunc {
 // end
 
 // recipe: gin-abort
-// abortAgain stands before gin.Recovery, which takes the panic that aborts a
-// response for the end of the response.
+// abortAgain runs before gin.Recovery. It repeats the panic that aborts a
+// response, because gin.Recovery ends the response normally.
 func abortAgain(c *gin.Context) {
 	c.Next()
 	if last := c.Errors.Last(); last != nil && errors.Is(last.Err, http.ErrAbortHandler) {
-		panic(http.ErrAbortHandler) // For the server, which breaks the connection off.
+		panic(http.ErrAbortHandler) // The server closes the connection.
 	}
 }
 
@@ -154,8 +154,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// Whoever is logged in reaches their account, through each of the routers.
-func TestRouters_ProxyForWhoeverIsLoggedIn(t *testing.T) {
+// A logged-in user reaches their account through each of the routers.
+func TestRouters_ProxyForLoggedInUser(t *testing.T) {
 	for name, router := range routers {
 		pismo := passporttest.NewServer(t, passporttest.Config{})
 		handler, _ := router(t, pismo)
@@ -174,8 +174,8 @@ func TestRouters_ProxyForWhoeverIsLoggedIn(t *testing.T) {
 	}
 }
 
-// What Wrap does not let in reaches no handler, and what it lets in acts for
-// its account, in each of the routers.
+// In each router, a request that Wrap refuses reaches no handler. A request
+// that Wrap admits acts for its account.
 func TestRouters_WrapKeepsOthersOut(t *testing.T) {
 	for name, mount := range map[string]func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler{
 		"chi": func(m *middleware.Middleware, handler http.HandlerFunc) http.Handler {
@@ -236,7 +236,7 @@ func TestRouters_WrapKeepsOthersOut(t *testing.T) {
 	}
 }
 
-// What reads the body in front of a proxy has to put it back.
+// Middleware that reads the body before a proxy must put it back.
 func TestGin_BindLeavesNoBody(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	proxy, logged := newProxy(t, pismo, forAliceAlways(t))
@@ -252,7 +252,7 @@ func TestGin_BindLeavesNoBody(t *testing.T) {
 			c.AbortWithStatus(http.StatusBadRequest)
 			return
 		}
-		body, _ := c.Get(gin.BodyBytesKey) // What ShouldBindBodyWith has read.
+		body, _ := c.Get(gin.BodyBytesKey) // The body that ShouldBindBodyWith has read.
 		c.Request.Body = io.NopCloser(bytes.NewReader(body.([]byte)))
 		// end
 	}, gin.WrapH(proxy))
@@ -264,10 +264,10 @@ func TestGin_BindLeavesNoBody(t *testing.T) {
 	resp = must(http.DefaultClient.Do(newRequest(t.Context(), t, http.MethodPost, url+"/v1/uploads", `{"amount":12.5}`)))(t)
 	_ = read(t, resp)
 	check(t, "status", resp.StatusCode, http.StatusOK)
-	check(t, "length of what was delivered", pismo.Deliveries()[0].Length, int64(len(`{"amount":12.5}`)))
+	check(t, "length of the delivered body", pismo.Deliveries()[0].Length, int64(len(`{"amount":12.5}`)))
 }
 
-// A gin.Context is a context.Context, but not that of the request.
+// A gin.Context is a context.Context, but not the context of the request.
 func TestGin_ContextIsNotTheRequests(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	client := &http.Client{Transport: newTransport(t, pismo)}
@@ -284,8 +284,8 @@ func TestGin_ContextIsNotTheRequests(t *testing.T) {
 	check(t, "status", status, http.StatusOK)
 }
 
-// pathRouters are the recipes for an account that stands in the path, behind an
-// authorization that has compared it with who the client is.
+// pathRouters are the recipes for an account in the path. An authorization must
+// first have compared the account with the client.
 var pathRouters = map[string]router{
 	"net/http": func(t *testing.T, pismo *passporttest.Server) (http.Handler, *logged) {
 		// recipe: path-net-http
@@ -347,12 +347,12 @@ func TestRouters_TakeAccountFromPath(t *testing.T) {
 		check(t, name+": status", status, http.StatusOK)
 		check(t, name+": accepted for alice", pismo.Counts().Accounts[alice].Accepted, 1)
 		status, _ = get(t, url+"/v1/accounts/0"+alice)
-		check(t, name+": status of what is no id", status, http.StatusForbidden)
+		check(t, name+": status of an invalid id", status, http.StatusForbidden)
 	}
 }
 
-// What looks for the account where the router has not put it is a mistake of
-// the program: 500, and a line in the log that names what is missing.
+// An AccountFunc that looks in the wrong place is a mistake of the program: the
+// answer is 500, and a log line names the missing value.
 func TestRouters_SayWhereAccountIsMissing(t *testing.T) {
 	type key struct{}
 	for name, test := range map[string]struct {
@@ -397,12 +397,12 @@ func TestRouters_SayWhereAccountIsMissing(t *testing.T) {
 			router.Handle("/v1/accounts/{accountID}", proxy)
 			return router
 		}, "accountID"},
-		"net/http, a name that the pattern does not have": {middleware.FromPath("accountID"), func(proxy http.Handler) http.Handler {
+		"net/http, a name outside the pattern": {middleware.FromPath("accountID"), func(proxy http.Handler) http.Handler {
 			router := http.NewServeMux()
 			router.Handle("/v1/accounts/{id}", proxy)
 			return router
 		}, "{id}"},
-		"chi, a name that the pattern does not have": {middleware.FromPath("accountID"), func(proxy http.Handler) http.Handler {
+		"chi, a name outside the pattern": {middleware.FromPath("accountID"), func(proxy http.Handler) http.Handler {
 			router := chi.NewRouter()
 			router.Handle("/v1/accounts/{id}", proxy)
 			return router

@@ -23,9 +23,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An operation of huma acts for whoever is logged in, and answers the failures
-// of this module with their status.
-func TestHuma_ActsForWhoeverIsLoggedIn(t *testing.T) {
+// An operation of huma acts for the logged-in user. It answers failures of this
+// module with their status.
+func TestHuma_ActsForLoggedInUser(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	client, baseURL := &http.Client{Transport: newTransport(t, pismo)}, pismo.URL()
 	router := chi.NewRouter()
@@ -43,11 +43,11 @@ func TestHuma_ActsForWhoeverIsLoggedIn(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		resp, err := client.Do(req) // For the account of the context.
+		resp, err := client.Do(req) // Acts for the account in the context.
 		if err == nil {
 			defer func() { _ = resp.Body.Close() }()
 			if verdict, _ := transport.VerdictOf(resp); verdict == transport.TokenRefused {
-				err = middleware.ErrTokenRefused // Ours: a 401 would log the client out.
+				err = middleware.ErrTokenRefused // A 401 would log the client out.
 			}
 		}
 		if err != nil {
@@ -74,8 +74,8 @@ func TestHuma_ActsForWhoeverIsLoggedIn(t *testing.T) {
 	check(t, "status when the token is refused for good", resp.StatusCode, http.StatusBadGateway)
 }
 
-// A service of connect asks the platform for whoever is logged in, and a client
-// of connect is authenticated like any other.
+// A service of connect sends requests for the logged-in user. A client of
+// connect is authenticated like any other client.
 func TestConnect_ServiceAndClient(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	client, baseURL := &http.Client{Transport: newTransport(t, pismo)}, pismo.URL()
@@ -88,7 +88,7 @@ func TestConnect_ServiceAndClient(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			resp, err := client.Do(req) // For the account of the context.
+			resp, err := client.Do(req) // Acts for the account in the context.
 			if err != nil {
 				if tokensource.IsPermanent(err) {
 					return nil, connect.NewError(connect.CodeFailedPrecondition, err)
@@ -110,13 +110,13 @@ func TestConnect_ServiceAndClient(t *testing.T) {
 	check(t, "status of the platform", resp.Msg.GetValue(), "200 OK")
 }
 
-// A client of connect through the transport is replayed like any other.
+// A request of a connect client is replayed like any other request.
 func TestConnect_ClientIsReplayed(t *testing.T) {
 	calls := 0
 	pismo := passporttest.NewServer(t, passporttest.Config{Resource: connect.NewUnaryHandler("/bank.v1.Bank/Me",
 		func(context.Context, *connect.Request[wrapperspb.StringValue]) (*connect.Response[wrapperspb.StringValue], error) {
 			if calls++; calls == 2 {
-				return nil, connect.NewError(connect.CodeUnauthenticated, errors.New("of the business"))
+				return nil, connect.NewError(connect.CodeUnauthenticated, errors.New("business error"))
 			}
 			return connect.NewResponse(wrapperspb.String("me")), nil
 		})})
@@ -132,11 +132,11 @@ func TestConnect_ClientIsReplayed(t *testing.T) {
 	check(t, "answer", resp.Msg.GetValue(), "me")
 	_, err := client.CallUnary(forAlice(t), connect.NewRequest(wrapperspb.String("")))
 	check(t, "code of an answer of the business", connect.CodeOf(err), connect.CodeUnauthenticated)
-	check(t, "calls", calls, 2) // It is not replayed: its method is POST, and its code is not known.
+	check(t, "calls", calls, 2) // There is no replay: the method is POST, and the code is unknown.
 }
 
-// The loop of revocations that anybody writes first passes if the renewals are
-// given time. In a bubble of synctest that is none.
+// The simplest loop of revocations passes if renewals get time. In a bubble of
+// synctest, waiting takes no real time.
 func TestRevoke_InALoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pismo := passporttest.NewInProcess(t, passporttest.Config{})
@@ -158,7 +158,7 @@ func TestRevoke_InALoop(t *testing.T) {
 			if status := pay(); status != "201" {
 				t.Error(status)
 			}
-			time.Sleep(pismo.RevocationInterval()) // Without it, the fourth payment gets the 401.
+			time.Sleep(pismo.RevocationInterval()) // Without this wait, the fourth payment gets the 401.
 		}
 		// end
 

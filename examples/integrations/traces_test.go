@@ -29,8 +29,8 @@ func newSpans(t *testing.T) (*tracetest.SpanRecorder, otelhttp.Option) {
 	return spans, otelhttp.WithTracerProvider(provider)
 }
 
-// otelhttp outside shows a request as its caller sees it, below each time
-// that it goes out.
+// otelhttp outside the transport shows a request as its caller sees it.
+// otelhttp below shows each attempt.
 func TestOtelhttp_ShowsEachSendingBeneath(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	outside, outsideProvider := newSpans(t)
@@ -55,12 +55,12 @@ func TestOtelhttp_ShowsEachSendingBeneath(t *testing.T) {
 	check(t, "spans below", len(below.Ended()), 2)
 	for name, spans := range map[string]*tracetest.SpanRecorder{"outside": outside, "below": below} {
 		shown := fmt.Sprintf("%+v", tracetest.SpanStubsFromReadOnlySpans(spans.Ended()))
-		check(t, name+": the token shows", strings.Contains(shown, tokenOf(t, authenticated)), false)
+		check(t, name+": the spans have the token", strings.Contains(shown, tokenOf(t, authenticated)), false)
 	}
 }
 
-// The verdict and the proof that nothing was sent survive otelhttp outside,
-// below, and both.
+// The verdict and the proof that nothing was sent survive otelhttp outside the
+// transport, below it, and in both places.
 func TestOtelhttp_HidesNothingFromTransport(t *testing.T) {
 	for name, test := range map[string]struct {
 		outside, below func(http.RoundTripper) http.RoundTripper
@@ -96,7 +96,7 @@ func wrapOtelhttp(next http.RoundTripper) http.RoundTripper { return otelhttp.Ne
 
 func unwrapped(next http.RoundTripper) http.RoundTripper { return next }
 
-// A stream below otelhttp is sent once, whatever otelhttp makes of its body.
+// A stream is sent once, even if otelhttp below the transport changes its body.
 func TestOtelhttp_SendsStreamOnce(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{})
 	authenticated := newTransport(t, pismo, over(wrapOtelhttp(transport.NewBase())))

@@ -8,7 +8,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// serveAction does what a button says. Actions run one after another.
+// serveAction runs the action of a button. Actions run one after another.
 func (p *page) serveAction(w http.ResponseWriter, r *http.Request) {
 	action, ok := p.actions()[r.PathValue("action")]
 	if !ok {
@@ -57,8 +57,8 @@ func (p *page) rotate(context.Context) {
 	p.secrets++
 }
 
-// toggle puts the token endpoint into a state, or heals it if it is in that
-// state.
+// toggle sets the state of the token endpoint. If the endpoint is already in
+// that state, toggle ends the state.
 func (p *page) toggle(state string, fault passporttest.Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,8 +71,8 @@ func (p *page) toggle(state string, fault passporttest.Fault) {
 	p.fake.FailAlways(fault)
 }
 
-// pace waits until the budget of renewals has room for another revocation, see
-// [passporttest.Server.Revoke], or ctx is done.
+// pace waits until the renewal budget has room for another revocation, or until
+// ctx is done: see [passporttest.Server.Revoke].
 func (p *page) pace(ctx context.Context) {
 	p.mu.Lock()
 	wait := time.Until(p.revoked.Add(p.fake.RevocationInterval()))
@@ -88,7 +88,7 @@ func (p *page) pace(ctx context.Context) {
 	p.revoked = time.Now()
 }
 
-// show has the page show a burst.
+// show makes the page show a burst.
 func (p *page) show(b *burst) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

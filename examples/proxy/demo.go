@@ -26,8 +26,8 @@ type demoServers struct {
 	proxy *httptest.Server
 }
 
-// startDemoServers starts a fake server and a proxy. The lifetime is that of
-// the fake server's tokens; 0 means 10 minutes.
+// startDemoServers starts a fake server and a proxy. The fake server's tokens
+// have the given lifetime; 0 means 10 minutes.
 func startDemoServers(log *slog.Logger, login *login, count *eventCounters, lifetime time.Duration) (*demoServers, error) {
 	fake, err := passporttest.Start(passporttest.Config{Lifetime: lifetime, TokenLatency: 20 * time.Millisecond})
 	if err != nil {
@@ -115,7 +115,7 @@ func (d *demonstration) renewedAhead() {
 }
 
 func (d *demonstration) revoked() {
-	d.step("revoked: renewed, and replayed", stepCounts{requests: 1, issuances: 1, replays: 1}, func() stepCounts {
+	d.step("revoked: renewed and replayed", stepCounts{requests: 1, issuances: 1, replays: 1}, func() stepCounts {
 		d.fake.RevokeAll()
 		return d.send(alice, http.MethodPost, "/v1/payments", http.StatusCreated)
 	})
@@ -127,8 +127,8 @@ func (d *demonstration) businessAnswer() {
 	})
 }
 
-// twoAccounts has each user read both accounts. The answer for the other user's
-// account is a 401.
+// twoAccounts makes each user read both accounts. The other user's account is
+// answered 401.
 func (d *demonstration) twoAccounts() {
 	d.step("two users, each with an account", stepCounts{requests: 4, issuances: 1, passed: 2}, func() stepCounts {
 		var sum stepCounts
@@ -165,7 +165,7 @@ func (d *demonstration) outage() {
 // account returns the path of a user's account.
 func (d *demonstration) account(user string) string { return "/v1/accounts/" + d.login.accounts[user] }
 
-// read has alice read her account n times at once.
+// read sends n concurrent requests of alice for her account.
 func (d *demonstration) read(n int) stepCounts {
 	var (
 		all sync.WaitGroup

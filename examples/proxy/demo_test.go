@@ -21,7 +21,7 @@ func TestDemo_FailsOnWrongFigure(t *testing.T) {
 	for name, table := range map[string][]stepResult{
 		"a step is wrong":              {right, {"another", stepCounts{requests: 1, passed: 1}, stepCounts{requests: 1}}},
 		"a request failed":             {{"a step", stepCounts{requests: 1, failures: 1}, stepCounts{requests: 1}}},
-		"an issuance is not confirmed": {{"a step", stepCounts{issuances: 1}, stepCounts{issuances: 1}}}, // The fake server has issued no token.
+		"an issuance is not confirmed": {{"a step", stepCounts{issuances: 1}, stepCounts{issuances: 1}}}, // The fake server issued no token.
 	} {
 		d := &demonstration{demoServers: &demoServers{fake: fake}, shortLived: &demoServers{fake: shortLived}, table: table}
 		if d.printTable(io.Discard) == nil {

@@ -11,16 +11,15 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// The names in the tokens of a login.
+// The names appear in the tokens of a login.
 const (
 	loginIssuer   = "examples/proxy/login"
 	loginAudience = "examples/proxy"
 	accountClaim  = "account"
 )
 
-// A login takes the place of a program's own authentication. It gives a token
-// to every client that names a user, without a password. Use it in an example
-// only.
+// A login stands for a program's own authentication. It gives a token to every
+// client that names a user, without a password. Use it in examples only.
 type login struct {
 	key      []byte
 	accounts map[string]string // by user

@@ -10,10 +10,10 @@
 // PISMO_SERVER_SECRET_FILE) in the environment, it starts a fake of the
 // platform and uses that.
 //
-// It has two users, alice and bob. Each of them has one account and cannot
-// reach other accounts. They log in without a password. This is an example, and
-// it listens on loopback only. A proxy that others can reach needs a real
-// authentication.
+// It has two users, alice and bob. Each user has one account and cannot reach
+// other accounts. The users log in without a password, because this is an
+// example that listens on loopback only. A proxy that others can reach needs a
+// real authentication.
 package main
 
 import (
@@ -70,7 +70,7 @@ func checkAccounts(accounts map[string]string) error {
 		}
 	}
 	if accounts[alice] == accounts[bob] {
-		return fmt.Errorf("-%s and -%s are the same account; give each user an account of their own", alice, bob)
+		return fmt.Errorf("-%s and -%s are the same account; give each user a different account", alice, bob)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func serve(ctx context.Context, log *slog.Logger, addr string, accounts map[stri
 	return nil
 }
 
-// listen listens on a loopback address. It refuses other addresses, since the
+// listen listens on a loopback address. It refuses other addresses, because the
 // login of this proxy needs no password.
 func listen(addr string) (net.Listener, error) {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)

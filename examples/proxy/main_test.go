@@ -56,7 +56,7 @@ func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 	}
 }
 
-// The program finds an unreadable secret at its start, and not at the first
+// The program reports an unreadable secret at its start, not at the first
 // request.
 func TestServe_ReadsTheCredentialsWhenItStarts(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
@@ -66,7 +66,7 @@ func TestServe_ReadsTheCredentialsWhenItStarts(t *testing.T) {
 	t.Setenv("PISMO_SERVER_SECRET_FILE", missing)
 	err := serve(t.Context(), discardLogger, "127.0.0.1:0", map[string]string{alice: "1", bob: "2"})
 	if err == nil || !strings.Contains(err.Error(), missing) {
-		t.Errorf("got %v, want the name of the file", err)
+		t.Errorf("got %v, want an error that names the file", err)
 	}
 }
 
@@ -81,8 +81,8 @@ func TestServe_EndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A login without POST, as from a browser, must not be answered with an error
-// about a missing token.
+// A browser calls the login without POST. The answer must not be an error about
+// a missing token.
 func TestLogin_RequiresPOST(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	accounts := map[string]string{alice: "102681871", bob: "102681872"}

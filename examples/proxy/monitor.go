@@ -14,16 +14,16 @@ const (
 	shownIssuances = 12
 	shownTraces    = 6
 
-	// ordinaryInterval is the time between two shown traces of requests that
-	// nothing happened to. The next takes the place of the last: it must not
-	// push out those with something to see.
+	// ordinaryInterval is the time between two kept traces of ordinary requests. A
+	// new ordinary trace replaces the last one, so that ordinary traces do not
+	// displace the others.
 	ordinaryInterval = 3 * time.Second
 )
 
-// outcomes count requests by what came of them.
+// outcomes count requests by their outcome.
 type outcomes struct {
 	Served   int `json:"served"`   // with the first token
-	Healed   int `json:"healed"`   // after a 401, with another token
+	Replayed int `json:"replayed"` // served with another token after a 401
 	Answered int `json:"answered"` // refused by the platform's business or by the proxy's own login
 	Failed   int `json:"failed"`   // an error that the caller sees
 }
@@ -32,8 +32,8 @@ func (o *outcomes) add(outcome string) {
 	switch outcome {
 	case outcomeServed:
 		o.Served++
-	case outcomeHealed:
-		o.Healed++
+	case outcomeReplayed:
+		o.Replayed++
 	case outcomeAnswered:
 		o.Answered++
 	default:
@@ -44,13 +44,13 @@ func (o *outcomes) add(outcome string) {
 // The outcomes of a request.
 const (
 	outcomeServed   = "served"
-	outcomeHealed   = "healed"
+	outcomeReplayed = "replayed"
 	outcomeAnswered = "answered"
 	outcomeFailed   = "failed"
 )
 
-// An issuanceRecord is what the page shows of an issuance. It has the serial of
-// the token, and never the token.
+// An issuanceRecord is an issuance on the page. It has the serial of the token,
+// and never the token.
 type issuanceRecord struct {
 	Number   uint64    `json:"number"`
 	At       time.Time `json:"at"`
@@ -63,7 +63,7 @@ type issuanceRecord struct {
 	Error    string    `json:"error"`
 }
 
-// A tokenRecord is what the page shows of the token of an account.
+// A tokenRecord is the token of an account on the page.
 type tokenRecord struct {
 	serial   uint64
 	issued   time.Time
@@ -74,7 +74,8 @@ func (t tokenRecord) left(now time.Time) time.Duration {
 	return max(0, t.lifetime-now.Sub(t.issued))
 }
 
-// A monitor keeps what hooks tell, in bounds. It is safe for concurrent use.
+// A monitor keeps a bounded number of events from the hooks. It is safe for
+// concurrent use.
 type monitor struct {
 	users map[string]string // by account id
 
@@ -119,7 +120,7 @@ func (m *monitor) issue(issue, _ context.Context, info tokensource.IssueInfo) (c
 	}
 }
 
-// ended counts a request and keeps its trace, if that is one to show.
+// ended counts a request, and keeps its trace if the page shows it.
 func (m *monitor) ended(t *trace, status int) {
 	now := time.Now()
 	m.mu.Lock()
@@ -150,7 +151,7 @@ func (m *monitor) ended(t *trace, status int) {
 	m.traces = prepend(m.traces, t, shownTraces)
 }
 
-// token returns what is known of the token of a user.
+// token returns the known data of a user's token.
 func (m *monitor) token(user string) (tokenRecord, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -158,7 +159,7 @@ func (m *monitor) token(user string) (tokenRecord, bool) {
 	return token, ok
 }
 
-// prepend returns list with a new first element, and at most limit in all.
+// prepend returns list with a new first element, cut to limit elements.
 func prepend[T any](list []T, first T, limit int) []T {
 	list = append([]T{first}, list...)
 	return list[:min(len(list), limit)]

@@ -23,16 +23,16 @@ func TestMonitor_ShowsTraceAsTree(t *testing.T) {
 	walk("", s.Traces[0].Spans)
 	want := `token: cached, serial 1
 attempt 1: status 401
-401 understood: token_refused: replayed
+401 classified: token_refused: replayed
   renewal: issued, serial 2
     issuance 2: refused, serial 2
 attempt 2: status 200`
-	if got := strings.Join(names, "\n"); got != want || s.Traces[0].Outcome != outcomeHealed {
+	if got := strings.Join(names, "\n"); got != want || s.Traces[0].Outcome != outcomeReplayed {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
-// Ordinary requests are the most. They must not push out the others.
+// Most requests are ordinary. They must not displace the others.
 func TestMonitor_KeepsOneOrdinaryTrace(t *testing.T) {
 	f := newPageFixture(t)
 	f.read(t, alice)

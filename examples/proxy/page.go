@@ -16,12 +16,11 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A page shows live what the proxy does, and has buttons that make the fake
-// server misbehave. A nil page shows nothing: there is none for the real
-// platform.
+// A page shows the proxy's work live. Its buttons make the fake server fail. A
+// nil page shows nothing. For the real platform, the page is nil.
 //
-// It shows the ids of accounts, which no other program should do. Here they are
-// made up, or those of the flags: the page exists for the fake server only, on
+// The page shows account ids, which no other program should do. The ids are
+// made up or come from the flags: the page exists for the fake server only, on
 // loopback. It never shows a token or a secret.
 type page struct {
 	fake    *passporttest.Server
@@ -30,10 +29,10 @@ type page struct {
 	proxy   http.Handler // with the monitor around it
 
 	watchers atomic.Int64
-	// busy is held for writing by a burst, and for reading by other traffic.
+	// A burst holds busy for writing. Other traffic holds it for reading.
 	busy sync.RWMutex
-	// acting is held by the one action that runs; a channel, so that a caller
-	// can give up.
+	// The running action holds acting. It is a channel, so that a caller can give
+	// up.
 	acting chan struct{}
 
 	mu      sync.Mutex
@@ -50,7 +49,7 @@ const (
 	stateFailing = "failing"
 )
 
-// slowness is how long a slow token endpoint takes.
+// slowness is the latency of a slow token endpoint.
 const slowness = 2 * time.Second
 
 //go:embed page
@@ -75,17 +74,18 @@ func (p *page) join(events events) events {
 	return events
 }
 
-// base returns what sends requests to the platform; nil is the default.
+// base returns the base for requests to the platform. Nil means the default
+// base.
 func (p *page) base() http.RoundTripper {
 	if p == nil {
 		return nil
 	}
 	base := transport.NewBase()
-	base.MaxConnsPerHost = 64 // A thousand connections at once may be more than the process may open.
+	base.MaxConnsPerHost = 64 // The process may not be allowed a thousand connections.
 	return monitoredBase{base}
 }
 
-// watch returns the proxy with a monitor around it.
+// watch returns the proxy inside a monitor.
 func (p *page) watch(proxy http.Handler) http.Handler {
 	if p == nil {
 		return proxy
@@ -101,9 +101,9 @@ func (p *page) watch(proxy http.Handler) http.Handler {
 		completed := false
 		defer func() {
 			if errors.Is(r.Context().Err(), context.Canceled) {
-				return // The caller has left, and sees no outcome.
+				return // The caller has left without an outcome.
 			}
-			if !completed { // The proxy has aborted the answer.
+			if !completed { // The proxy aborted the answer.
 				status.status = http.StatusBadGateway
 			}
 			p.monitor.ended(t, status.status)
@@ -129,7 +129,7 @@ func (p *page) routes(mux *http.ServeMux) {
 	mux.Handle("/page/actions/{action}", pageHeaders(onlyPOST(sameOrigin(http.HandlerFunc(p.serveAction)))))
 }
 
-// contentSecurityPolicy lets the page load its own files, and nothing else.
+// contentSecurityPolicy allows only the page's own files.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -146,7 +146,7 @@ func pageHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// serveCounts answers with the fake server's own counts.
+// serveCounts answers with the counts of the fake server.
 func (p *page) serveCounts(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(p.fake.Counts())
@@ -187,7 +187,7 @@ func (p *page) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A statusWriter remembers the status of an answer.
+// A statusWriter keeps the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 

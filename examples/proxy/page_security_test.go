@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What a browser receives must not be of use to anybody who reads it.
+// The data that a browser receives must not contain a secret or a token.
 func TestPage_SendsNoSecret(t *testing.T) {
 	f := newPageFixture(t)
 	first := f.fake.ServerSecret()
@@ -34,7 +34,7 @@ func TestPage_SendsNoSecret(t *testing.T) {
 		"an Authorization": "Bearer",
 	} {
 		if quoted, _ := json.Marshal(secret); strings.Contains(sent, secret) || strings.Contains(sent, strings.Trim(string(quoted), `"`)) {
-			t.Errorf("the page has sent %s", name)
+			t.Errorf("the page sent %s", name)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func TestPage_SetsContentSecurityPolicy(t *testing.T) {
 	}
 }
 
-// Another site that is open in the browser must not press the buttons.
+// A page of another site in the same browser must not press the buttons.
 func TestPage_RefusesOtherOrigins(t *testing.T) {
 	f := newPageFixture(t)
 	for name, test := range map[string]struct {
@@ -78,7 +78,7 @@ func TestPage_RefusesOtherOrigins(t *testing.T) {
 		"another site":      {http.MethodPost, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, http.StatusForbidden},
 		"another port":      {http.MethodPost, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }, http.StatusForbidden},
 		"an older browser":  {http.MethodPost, func(r *http.Request) { r.Header.Set("Origin", "https://example.com") }, http.StatusForbidden},
-		"a name of another": {http.MethodPost, func(r *http.Request) { r.Host = "example.com" }, http.StatusMisdirectedRequest},
+		"another host name": {http.MethodPost, func(r *http.Request) { r.Host = "example.com" }, http.StatusMisdirectedRequest},
 		"a link":            {http.MethodGet, nil, http.StatusMethodNotAllowed},
 	} {
 		if resp, body := f.do(t, test.method, "/page/actions/rotate", test.change); resp.StatusCode != test.want {
@@ -103,8 +103,8 @@ func TestPage_RefusesOtherOrigins(t *testing.T) {
 	}
 }
 
-// A page whose name resolves to this machine shares an origin with the proxy:
-// it must get no login, and reach nothing behind the proxy.
+// A host name that resolves to this machine shares an origin with the proxy. A
+// page at that name must get no login and must reach nothing behind the proxy.
 func TestProxy_RefusesOtherHosts(t *testing.T) {
 	f := newPageFixture(t)
 	for _, test := range []struct{ method, path string }{
@@ -146,7 +146,7 @@ func TestPage_BoundsItsWatchers(t *testing.T) {
 func TestPage_IsForTheFakeServerOnly(t *testing.T) {
 	var none *page
 	if newPage(nil, newLogin(nil)) != none {
-		t.Fatal("there is a page without a fake server")
+		t.Fatal("a page exists without a fake server")
 	}
 	mux := http.NewServeMux()
 	none.routes(mux)

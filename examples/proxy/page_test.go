@@ -36,7 +36,8 @@ func newPageFixture(t *testing.T) *pageFixture {
 	return &pageFixture{page, fake, server}
 }
 
-// do sends a request within 30 seconds. Its answer's body is returned in full.
+// do sends a request with a time limit of 30 seconds. It returns the answer
+// with its complete body.
 func (f *pageFixture) do(t *testing.T, method, path string, change func(*http.Request)) (*http.Response, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -67,14 +68,14 @@ func (f *pageFixture) act(t *testing.T, action string) {
 	}
 }
 
-// read has a user read the account that is theirs, and returns the status.
+// read sends a request of a user for their account, and returns the status.
 func (f *pageFixture) read(t *testing.T, user string) int {
 	t.Helper()
 	return f.page.send(t.Context(), user, nil).Status
 }
 
-// events reads server-sent events until one satisfies reached, for at most 30
-// seconds, and returns that one and everything that was sent.
+// events reads server-sent events for at most 30 seconds, until an event
+// satisfies reached. It returns that event and everything that was sent.
 func (f *pageFixture) events(t *testing.T, reached func(snapshot) bool) (snapshot, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -107,7 +108,7 @@ func (f *pageFixture) events(t *testing.T, reached func(snapshot) bool) (snapsho
 			return s, sent.String()
 		}
 	}
-	t.Fatalf("the events end before the one that is awaited: %v", lines.Err())
+	t.Fatalf("the events end before the expected event: %v", lines.Err())
 	return snapshot{}, ""
 }
 
@@ -118,20 +119,20 @@ func TestPage_CountsOneIssuanceForThousand401s(t *testing.T) {
 	if b := s.Burst; !b.Revoked || b.Requests != burstSize || b.Refused != burstSize || b.Issuances != 1 || b.Failed != 0 {
 		t.Errorf("got %+v", *s.Burst)
 	}
-	if s.Total.Healed != burstSize || s.Total.Failed != 0 || s.Total.Answered != 0 {
+	if s.Total.Replayed != burstSize || s.Total.Failed != 0 || s.Total.Answered != 0 {
 		t.Errorf("got %+v", s.Total)
 	}
 	counts := f.fake.Counts()
 	if s.Issued != counts.Issued || s.Fake.Issued != counts.Issued || s.Fake.Refused != counts.TotalRefused() || s.Fake.Requests != counts.ResourceRequests {
-		t.Errorf("the page shows %d and %+v, the fake server has counted %+v", s.Issued, s.Fake, counts)
+		t.Errorf("the page shows %d and %+v, the fake server counted %+v", s.Issued, s.Fake, counts)
 	}
 	if len(s.Traces) == 0 || s.Traces[0].Alike != burstSize-1 {
-		t.Errorf("the traces of the burst are not shown as one: %+v", s.Traces)
+		t.Errorf("the traces of the burst are not shown as a group: %+v", s.Traces)
 	}
 }
 
-// The proxy may be about to renew the token of its own accord. A thousand
-// requests must not be refused twice for that.
+// The proxy may be about to renew the token ahead of expiry. That must not
+// cause a second refusal of a thousand requests.
 func TestPage_RenewsOldTokenBeforeBurst(t *testing.T) {
 	f := newPageFixture(t)
 	f.read(t, alice)
@@ -166,7 +167,7 @@ func TestPage_SendsThousandRequests(t *testing.T) {
 		t.Errorf("got %+v", *b)
 	}
 	if counts := f.fake.Counts(); counts.Accepted != burstSize {
-		t.Errorf("the fake server has accepted %d requests", counts.Accepted)
+		t.Errorf("the fake server accepted %d requests", counts.Accepted)
 	}
 }
 
@@ -199,7 +200,7 @@ func TestPage_RevokesTokens(t *testing.T) {
 	}
 }
 
-// Six revocations in a row are more than the budget of renewals holds.
+// Six revocations in a row exceed the renewal budget.
 func TestPage_PacesRevocations(t *testing.T) {
 	f := newPageFixture(t)
 	for range 6 {
@@ -245,8 +246,7 @@ func TestPage_FollowsRotatedSecret(t *testing.T) {
 	}
 }
 
-// The page's own traffic runs while somebody watches, and ends with the
-// program.
+// The page's own traffic runs while a page is open. It ends with the program.
 func TestPage_SendsTrafficWhileWatched(t *testing.T) {
 	f := newPageFixture(t)
 	stop := f.page.startTraffic(t.Context())

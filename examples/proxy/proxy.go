@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newProxy returns the proxy. A user who has logged in reaches the platform
-// with the user's own account. The page shows events; it may be nil.
+// newProxy returns the proxy. A logged-in user reaches the platform with the
+// user's own account. The page shows events; it may be nil.
 func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events events, page *page) (http.Handler, error) {
 	events = page.join(events)
 	source, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer, Hooks: events.source})
@@ -57,9 +57,9 @@ func newProxy(log *slog.Logger, pismo *platform.Platform, login *login, events e
 	return onlyLoopback(mux), nil
 }
 
-// onlyLoopback refuses a Host that is another name: a page of another site
-// could have its name resolve to this machine (DNS rebinding). It would then
-// share an origin with the proxy, log in, and read the answers.
+// onlyLoopback refuses other names in Host. A page of another site could let
+// its name resolve to this machine (DNS rebinding). That page would share an
+// origin with the proxy, log in, and read the answers.
 func onlyLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -67,21 +67,21 @@ func onlyLoopback(next http.Handler) http.Handler {
 			host = name
 		}
 		if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-			http.Error(w, "the proxy is for this machine only; use the address that the program has printed", http.StatusMisdirectedRequest)
+			http.Error(w, "the proxy is for this machine only; use the address that the program printed", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// sameOrigin refuses what the page of another site has a browser send.
+// sameOrigin refuses requests that a page of another site makes the browser
+// send.
 func sameOrigin(next http.Handler) http.Handler {
 	return http.NewCrossOriginProtection().Handler(next)
 }
 
-// onlyPOST answers requests with another method itself. With POST in the
-// pattern of the mux, the proxy would answer these requests, and demand a
-// token.
+// onlyPOST answers requests with another method itself. If the pattern of the
+// mux contained POST, the proxy would answer these requests and demand a token.
 func onlyPOST(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {

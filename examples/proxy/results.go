@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// A stepResult is the result of one step, with the wanted result.
+// A stepResult is the result of a step, with the expected result.
 type stepResult struct {
 	step      string
 	got, want stepCounts
@@ -16,7 +16,7 @@ type stepResult struct {
 // A stepCounts has the figures of a step.
 type stepCounts struct{ requests, issuances, replays, passed, failures int }
 
-// asNeeded is the wanted number of requests of a step that sends as many
+// asNeeded is the expected number of requests of a step that sends as many
 // requests as it needs.
 const asNeeded = -1
 
@@ -30,8 +30,8 @@ func (c *stepCounts) add(other stepCounts) {
 }
 
 // printTable prints the results of the steps. It returns an error if a figure
-// differs from the wanted one. It also does so if the fake servers have issued
-// another number of tokens than the proxies have counted.
+// differs from the expected figure, or if the fake servers issued another
+// number of tokens than the proxies counted.
 func (d *demonstration) printTable(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(t, "\nstep\trequests\tissuances\treplays\t401 passed on\tfailures\t\t")
@@ -50,10 +50,10 @@ func (d *demonstration) printTable(out io.Writer) error {
 		return err
 	}
 	if made := d.fake.Counts().Issued + d.shortLived.fake.Counts().Issued; made != issued {
-		return fmt.Errorf("the fake servers have issued %d tokens, but the proxies have counted %d", made, issued)
+		return fmt.Errorf("the fake servers issued %d tokens, but the proxies counted %d", made, issued)
 	}
 	if wrong {
-		return errors.New("a figure differs from the wanted one; see the table")
+		return errors.New("a figure differs from the expected figure; see the table")
 	}
 	return nil
 }

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// A snapshot is what the page shows at one moment. Whatever it holds is sent to
-// the browser: no token, no secret, no text of an error.
+// A snapshot is the content of the page at one moment. The browser gets all of
+// it, so it has no token, no secret and no text of an error.
 type snapshot struct {
 	Passport  string           `json:"passport"`
 	Rotations int              `json:"rotations"`
-	Seconds   []outcomes       `json:"seconds"` // the oldest first; not the running one
+	Seconds   []outcomes       `json:"seconds"` // the oldest first, without the current second
 	Total     outcomes         `json:"total"`
-	Issued    int              `json:"issued"` // as the hooks have counted
+	Issued    int              `json:"issued"` // as counted by the hooks
 	Fake      fakeCounts       `json:"fake"`
 	Accounts  []accountState   `json:"accounts"`
 	Issuances []issuanceRecord `json:"issuances"`
@@ -20,7 +20,7 @@ type snapshot struct {
 	Burst     *burst           `json:"burst"`
 }
 
-// fakeCounts are the fake server's own.
+// fakeCounts are counts of the fake server.
 type fakeCounts struct {
 	TokenRequests int `json:"tokenRequests"`
 	Issued        int `json:"issued"`
@@ -31,7 +31,7 @@ type fakeCounts struct {
 
 type accountState struct {
 	User     string  `json:"user"`
-	Account  string  `json:"account"` // made up, see page
+	Account  string  `json:"account"` // made up: see page
 	Serial   uint64  `json:"serial"`
 	Left     float64 `json:"left"`     // in seconds
 	Lifetime float64 `json:"lifetime"` // in seconds
@@ -63,7 +63,7 @@ func (p *page) snapshot(now time.Time) snapshot {
 	return s
 }
 
-// fill copies what the monitor has.
+// fill copies the data of the monitor.
 func (m *monitor) fill(s *snapshot, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,8 +81,8 @@ func (m *monitor) fill(s *snapshot, now time.Time) {
 	}
 }
 
-// shown returns a copy of a trace that has ended, with the issuances that its
-// steps waited for below them.
+// shown returns a copy of an ended trace. The copy has the issuances below the
+// steps that waited for them.
 func (t *trace) shown(issuances []*issuanceRecord) shownTrace {
 	shown := t.shownTrace
 	shown.Spans = withIssuances(t.Spans, issuances)

@@ -23,7 +23,7 @@ type span struct {
 	Spans    []*span `json:"spans"`
 }
 
-// A shownTrace is what the page shows of a request.
+// A shownTrace is a request on the page.
 type shownTrace struct {
 	Name    string  `json:"name"`
 	User    string  `json:"user"`
@@ -31,7 +31,7 @@ type shownTrace struct {
 	Status  int     `json:"status"`
 	Took    float64 `json:"took"` // in milliseconds
 	Spans   []*span `json:"spans"`
-	// Alike is how many other requests took the same way.
+	// Alike is the number of other requests with the same steps.
 	Alike int `json:"alike"`
 }
 
@@ -40,19 +40,20 @@ type trace struct {
 	shownTrace
 
 	began time.Time
-	burst *burst // of which the request is one, or nil
+	burst *burst // the request's burst, or nil
 
 	mu       sync.Mutex // guards Spans until the request has ended
 	ended    bool
 	attempts int
-	issuance uint64 // the last waited for
+	issuance uint64 // the last issuance that the request waited for
 	replayed bool
-	lost     bool // the caller gets a 401 that was about the token
+	lost     bool // the caller gets a 401 about the token
 }
 
 type traceKey struct{}
 
-// traceFrom returns the trace of a request, or a new one that nobody sees.
+// traceFrom returns the trace of a request. Without a trace it returns a new
+// one that is not shown.
 func traceFrom(ctx context.Context) *trace {
 	if t, ok := ctx.Value(traceKey{}).(*trace); ok {
 		return t
@@ -60,7 +61,7 @@ func traceFrom(ctx context.Context) *trace {
 	return &trace{began: time.Now()}
 }
 
-// add adds a step that begins now. The function it returns ends the step.
+// add adds a step that begins now. The returned function ends the step.
 func (t *trace) add(s *span) func(detail string) {
 	began := time.Now()
 	t.mu.Lock()
@@ -77,7 +78,7 @@ func (t *trace) add(s *span) func(detail string) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if t.ended {
-			return // It is shown already.
+			return // The trace is already shown.
 		}
 		s.Took = milliseconds(time.Since(began))
 		s.Detail = detail
@@ -93,14 +94,14 @@ func (t *trace) of(user string) {
 	}
 }
 
-// sent reports whether the request went to the platform.
+// sent reports whether the request was sent to the platform.
 func (t *trace) sent() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.attempts > 0
 }
 
-// acquire is the hook of a token that is asked for.
+// acquire is the hook of a call of Token.
 func (m *monitor) acquire(ctx context.Context, info tokensource.AcquireInfo) (context.Context, func(tokensource.AcquireResult)) {
 	t := traceFrom(ctx)
 	t.of(m.users[info.Account.ID()])
@@ -113,7 +114,7 @@ func (m *monitor) acquire(ctx context.Context, info tokensource.AcquireInfo) (co
 	}
 }
 
-// renew is the hook of a token that was refused.
+// renew is the hook of a renewal.
 func (m *monitor) renew(ctx context.Context, info tokensource.RenewInfo) (context.Context, func(tokensource.RenewResult)) {
 	done := traceFrom(ctx).add(&span{Name: "renewal", Issuance: info.Issuance})
 	return ctx, func(result tokensource.RenewResult) {
@@ -124,7 +125,7 @@ func (m *monitor) renew(ctx context.Context, info tokensource.RenewInfo) (contex
 // refused is the hook of a 401.
 func (m *monitor) refused(ctx context.Context, info transport.RefusedInfo) (context.Context, func(transport.RefusedResult)) {
 	t := traceFrom(ctx)
-	done := t.add(&span{Name: "401 understood"})
+	done := t.add(&span{Name: "401 classified"})
 	return ctx, func(result transport.RefusedResult) {
 		done(fmt.Sprintf("%s: %s", info.Verdict, result.Outcome))
 		t.mu.Lock()
@@ -139,8 +140,9 @@ func (m *monitor) refused(ctx context.Context, info transport.RefusedInfo) (cont
 	}
 }
 
-// attempt notes that a request goes to the platform. The function it returns
-// notes the answer. first says that it is the first attempt of the request.
+// attempt records that a request is sent to the platform. The returned function
+// records the answer. The parameter first is true for the first attempt of the
+// request.
 func (t *trace) attempt() (first bool, done func(*http.Response, error)) {
 	t.mu.Lock()
 	t.attempts++
@@ -169,18 +171,18 @@ func (t *trace) end(now time.Time, status int) {
 	case status >= http.StatusBadRequest:
 		t.Outcome = outcomeAnswered
 	case t.replayed:
-		t.Outcome = outcomeHealed
+		t.Outcome = outcomeReplayed
 	default:
 		t.Outcome = outcomeServed
 	}
 	t.Spans = nest(t.Spans)
 }
 
-// nest puts each renewal below the 401 that it follows.
+// nest puts each renewal below the 401 that caused it.
 func nest(spans []*span) []*span {
 	var nested []*span
 	for _, s := range spans {
-		if n := len(nested); n > 0 && s.Name == "renewal" && nested[n-1].Name == "401 understood" {
+		if n := len(nested); n > 0 && s.Name == "renewal" && nested[n-1].Name == "401 classified" {
 			nested[n-1].Spans = append(nested[n-1].Spans, s)
 			continue
 		}
@@ -189,11 +191,11 @@ func nest(spans []*span) []*span {
 	return nested
 }
 
-// special reports whether something happened to the request.
+// special reports whether the request is not ordinary.
 func (t *trace) special() bool { return t.Outcome != outcomeServed || t.issuance != 0 }
 
-// like reports whether another request met with the same. Only traces of
-// requests that share an issuance are put together.
+// like reports whether another request had the same steps. Only traces of
+// requests that share an issuance form a group.
 func (t *trace) like(other *trace) bool {
 	return t.burst != nil && t.burst == other.burst && t.Outcome == other.Outcome && t.User == other.User
 }
@@ -205,8 +207,8 @@ func serialOrError(serial uint64, err error) string {
 	return fmt.Sprintf(", serial %d", serial)
 }
 
-// errorKind returns the kind of an error: its text is longer than the page
-// needs.
+// errorKind returns the kind of an error, because the text is too long for the
+// page.
 func errorKind(err error) string {
 	if e, ok := errors.AsType[*tokensource.Error](err); ok {
 		return string(e.Kind)

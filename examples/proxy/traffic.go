@@ -9,18 +9,18 @@ import (
 
 const (
 	burstSize = 1000
-	// burstTimeout bounds a request of a burst, and the wait for all of them.
+	// burstTimeout bounds each request of a burst, and the wait for all of them.
 	burstTimeout = 20 * time.Second
-	// trafficInterval is the time between two requests of the page's own.
+	// trafficInterval is the time between two requests of the page's own traffic.
 	trafficInterval = 100 * time.Millisecond
 	maxTraffic      = 32
 )
 
-// A burst is a thousand requests at once. Its figures are the fake server's
-// own, but for Failed, which its callers count.
+// A burst is a thousand concurrent requests. Its figures come from the fake
+// server, except Failed, which the callers count.
 type burst struct {
 	Running   bool    `json:"running"`
-	Revoked   bool    `json:"revoked"` // their token was revoked on the way
+	Revoked   bool    `json:"revoked"` // their token was revoked in flight
 	Requests  int     `json:"requests"`
 	Refused   int     `json:"refused"`
 	Issuances int     `json:"issuances"`
@@ -43,8 +43,8 @@ func newBarrier(n int, opening func()) *barrier {
 	return &barrier{missing: n, open: make(chan struct{}), opening: opening}
 }
 
-// arrive counts a request. Each request arrives once, even if it never came as
-// far as the barrier.
+// arrive counts a request. Each request arrives once, even if it fails before
+// the barrier.
 func (g *barrier) arrive() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -61,8 +61,8 @@ func (g *barrier) wait(ctx context.Context) {
 	}
 }
 
-// A monitoredBase tells the trace of a request of each attempt, and holds the
-// first attempt of a burst's requests at the barrier.
+// A monitoredBase records each attempt in the trace of its request. It holds
+// the first attempt of a burst's requests at the barrier.
 type monitoredBase struct{ next http.RoundTripper }
 
 func (b monitoredBase) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -77,12 +77,12 @@ func (b monitoredBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// sendBurst sends a thousand requests of alice's. With revoked, her token is
-// revoked when each request has it and none has reached the platform.
+// sendBurst sends a thousand requests of alice. If revoked is true, it revokes
+// her token after all requests have it and before they reach the platform.
 func (p *page) sendBurst(ctx context.Context, revoked bool) {
 	ctx, cancel := context.WithTimeout(ctx, burstTimeout)
 	defer cancel()
-	p.busy.Lock() // No other traffic distorts the figures.
+	p.busy.Lock() // Other traffic would distort the figures.
 	defer p.busy.Unlock()
 	b := &burst{Running: true, Revoked: revoked}
 	if revoked {
@@ -105,7 +105,7 @@ func (p *page) sendBurst(ctx context.Context, revoked bool) {
 	})
 }
 
-// sendAll sends the requests of a burst, and returns how many failed.
+// sendAll sends the requests of a burst, and returns the number of failures.
 func (p *page) sendAll(ctx context.Context, b *burst) int {
 	var (
 		all    sync.WaitGroup
@@ -129,8 +129,8 @@ func (p *page) sendAll(ctx context.Context, b *burst) int {
 	return failed
 }
 
-// renewEarly has alice's token renewed if it is so old that the proxy might
-// renew it during the burst: the figures would be of two causes.
+// renewEarly renews alice's token if the proxy might renew it during the burst.
+// The figures would otherwise include that renewal.
 func (p *page) renewEarly(ctx context.Context) {
 	token, ok := p.monitor.token(alice)
 	if ok && token.left(time.Now()) < token.lifetime*2/5 {
@@ -140,8 +140,9 @@ func (p *page) renewEarly(ctx context.Context) {
 	p.send(ctx, alice, nil)
 }
 
-// startTraffic sends requests of both users while somebody watches, until ctx
-// is done or the function it returns is called, which waits for the last.
+// startTraffic sends requests of both users while a page is open. It stops when
+// ctx is done or the returned function is called. That function waits for the
+// last request.
 func (p *page) startTraffic(ctx context.Context) (stop func()) {
 	if p == nil {
 		return func() {}
@@ -183,8 +184,8 @@ func (p *page) traffic(ctx context.Context) {
 	}
 }
 
-// send sends a request of a user's through the proxy, within this process: two
-// thousand connections fewer.
+// send sends a request of a user through the proxy, without a network. This
+// saves two thousand connections.
 func (p *page) send(ctx context.Context, user string, b *burst) *trace {
 	ctx, cancel := context.WithTimeout(ctx, burstTimeout)
 	defer cancel()
@@ -204,7 +205,7 @@ func (p *page) send(ctx context.Context, user string, b *burst) *trace {
 	return t
 }
 
-// nowhere is a response writer for answers that nobody reads.
+// nowhere is a response writer that discards the answer.
 type nowhere struct{ header http.Header }
 
 func (n nowhere) Header() http.Header          { return n.header }

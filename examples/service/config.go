@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// config is the configuration of the service. These are the variables:
+// config is the configuration of the service. Its variables are:
 //
 //	PISMO_BASE_URL       the address of the platform; required
 //	PISMO_SERVER_KEY_FILE, PISMO_SERVER_SECRET_FILE
@@ -65,7 +65,7 @@ func newConfig(getenv func(string) string) (*config, error) {
 	return c, nil
 }
 
-// A reader reads variables, and collects what is wrong with them.
+// A reader reads variables, and collects their faults.
 type reader struct {
 	getenv func(string) string
 	faults []error
@@ -86,7 +86,7 @@ func (r *reader) required(name string) string {
 	return value
 }
 
-// file returns the path that a variable has, or that of a file in a directory.
+// file returns the path in a variable, or the path of a file in a directory.
 func (r *reader) file(name, directory, byDefault string) string {
 	path := r.getenv(name)
 	if path == "" && directory != "" {
@@ -98,7 +98,8 @@ func (r *reader) file(name, directory, byDefault string) string {
 	return path
 }
 
-// parsed returns what a variable stands for. Without a default it is required.
+// parsed returns the parsed value of a variable. A variable without a default
+// is required.
 func parsed[T any](r *reader, name, byDefault string, parse func(string) (T, error)) (value T) {
 	text := r.optional(name, byDefault)
 	if text == "" {

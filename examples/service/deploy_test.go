@@ -54,7 +54,7 @@ func TestDockerfile_PassesTheLinter(t *testing.T) {
 	}
 }
 
-// The manifest has no field that Kubernetes does not know.
+// The manifest has only fields that Kubernetes knows.
 func TestKubernetes_ManifestIsStrict(t *testing.T) {
 	text, err := os.ReadFile("deploy/kubernetes.yaml")
 	if err != nil {
@@ -72,7 +72,7 @@ func TestKubernetes_ManifestIsStrict(t *testing.T) {
 	c := d.Spec.Template.Spec.Containers[0]
 	for _, probe := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe} {
 		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Port.String() != "admin" {
-			t.Error("a probe is missing, or asks another port than admin")
+			t.Error("a probe is missing or uses another port than admin")
 		}
 	}
 	set := map[string]bool{}
@@ -112,7 +112,7 @@ func TestSystemd_UnitIsVerified(t *testing.T) {
 	}
 }
 
-// The image's program is static: it is built as the Dockerfile builds it.
+// The program must be static. The test builds it like the Dockerfile.
 func TestDockerfile_ProgramIsStatic(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "service")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s", "-o", binary, ".")

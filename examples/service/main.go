@@ -1,11 +1,12 @@
-// Service is a server between an app and Pismo, to be copied: it verifies the
-// app's JWT, finds the account in it, and sends the request on with the token
+// Service is a server between an app and Pismo, to be copied. It verifies the
+// app's JWT, finds the account in it, and forwards the request with the token
 // of that account.
 //
-// Its configuration comes from the environment, see [config]; secrets come from
-// files. It has a second address for probes and metrics: /healthz, /readyz and
-// /metrics. Traces go where the standard variables of OpenTelemetry say, such
-// as OTEL_EXPORTER_OTLP_ENDPOINT, and nowhere without them.
+// Its configuration comes from the environment: see [config]. Secrets come from
+// files. A second address serves /healthz, /readyz and /metrics for probes and
+// metrics. Traces go to the target that the standard variables of OpenTelemetry
+// name, such as OTEL_EXPORTER_OTLP_ENDPOINT. Without these variables there are
+// no traces.
 package main
 
 import (
@@ -32,8 +33,7 @@ func main() {
 	}
 }
 
-// run serves until ctx is done, and then lets the requests that are running
-// end.
+// run serves until ctx is done. Then it lets the running requests end.
 func run(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
 	c, err := newConfig(getenv)
 	if err != nil {
@@ -61,8 +61,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(ctx, "tcp", address)
 }
 
-// serve serves each handler until ctx is done or a server fails. It waits for
-// at most drain for requests that are running.
+// serve serves each handler until ctx is done or a server fails. Then it waits
+// at most drain for running requests.
 func serve(ctx context.Context, drain time.Duration, log *slog.Logger, handlers map[net.Listener]http.Handler) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

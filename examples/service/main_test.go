@@ -29,7 +29,7 @@ const (
 	patience = 30 * time.Second
 )
 
-// A fixture is a service that runs, in front of a fake of the platform.
+// A fixture is a running service in front of a fake server.
 type fixture struct {
 	*testing.T
 	pismo  *passporttest.Server
@@ -42,7 +42,7 @@ type fixture struct {
 	ended  chan error
 }
 
-// A logBuffer is what was logged.
+// A logBuffer keeps the log.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -193,7 +193,7 @@ func TestService_ActsForTheAccountOfTheJWT(t *testing.T) {
 	}
 }
 
-// A probe that issued a token each time would be a load of its own.
+// Probes must not add load: they may not cause a token request each.
 func TestReadiness_IssuesNoTokenPerProbe(t *testing.T) {
 	f := start(t, passporttest.Config{})
 	for range 20 {
@@ -234,7 +234,7 @@ func TestRun_DrainsRunningRequests(t *testing.T) {
 	}()
 	<-arrived
 	f.stop()
-	f.await("nobody listens any more", func() bool { return refuses(f.public) })
+	f.await("the listener is closed", func() bool { return refuses(f.public) })
 	close(release)
 	if text := <-answered; text != "done" {
 		t.Errorf("the running request got %q", text)
@@ -244,7 +244,7 @@ func TestRun_DrainsRunningRequests(t *testing.T) {
 	}
 }
 
-// refuses reports whether nobody listens at an address.
+// refuses reports whether an address refuses connections.
 func refuses(address string) bool {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", address)
 	if err == nil {
@@ -258,7 +258,7 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 		return map[string]string{"PISMO_BASE_URL": "sandbox.pismolabs.io", "DRAIN": "soon", "JWT_PUBLIC_KEY_FILE": "/nowhere", "READY_ACCOUNT": "0"}[name]
 	})
 	if err == nil {
-		t.Fatal("a configuration with faults is accepted")
+		t.Fatal("a faulty configuration is accepted")
 	}
 	for _, want := range []string{
 		"PISMO_BASE_URL: it has no host", "PISMO_SERVER_KEY_FILE is not set", "PISMO_SERVER_SECRET_FILE is not set",
@@ -272,9 +272,9 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 
 func TestRun_FailsWithoutItsSecret(t *testing.T) {
 	f := start(t, passporttest.Config{})
-	f.env["CREDENTIALS_DIRECTORY"] = t.TempDir() // The service has read its environment.
+	f.env["CREDENTIALS_DIRECTORY"] = t.TempDir() // The service has already read its environment.
 	err := run(t.Context(), f.getenv, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "server_key") {
-		t.Errorf("got error %v, want the file that is missing", err)
+		t.Errorf("got error %v, want an error that names the missing file", err)
 	}
 }

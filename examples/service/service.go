@@ -23,8 +23,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// A service is what serves: one handler for the app, and one for probes and
-// metrics.
+// A service has a handler for the app, and a handler for probes and metrics.
 type service struct {
 	public, admin http.Handler
 	closers       []func(context.Context) error
@@ -43,7 +42,7 @@ func newService(ctx context.Context, c *config, log *slog.Logger) (*service, err
 		Credentials: passport.FileCredentials(c.keyFile, c.secretFile),
 		Client:      &http.Client{Transport: base},
 	}
-	if err := issuer.Credentials.Check(ctx); err != nil { // Now, and not at the first request.
+	if err := issuer.Credentials.Check(ctx); err != nil { // Finds faults before the first request.
 		return nil, err
 	}
 	source, err := tokensource.New(tokensource.Config{
@@ -81,7 +80,7 @@ func newService(ctx context.Context, c *config, log *slog.Logger) (*service, err
 	return s, nil
 }
 
-// proxy returns the proxy for the app: inbound JWT, account, Pismo.
+// proxy returns the proxy for the app. It maps the JWT to an account.
 func (c *config) proxy(authenticated *transport.Transport, log *slog.Logger) (http.Handler, error) {
 	account, err := middleware.FromJWT(middleware.JWTConfig{
 		Algorithms: []string{"RS256"},
@@ -96,15 +95,16 @@ func (c *config) proxy(authenticated *transport.Transport, log *slog.Logger) (ht
 	return middleware.NewProxy(middleware.ProxyConfig{Target: c.baseURL, Transport: authenticated, Account: account, Logger: log})
 }
 
-// observability is where spans and metrics go.
+// observability has the providers of spans and metrics.
 type observability struct {
 	telemetry *telemetry.Telemetry
 	tracers   *sdktrace.TracerProvider
 	metrics   http.Handler
 }
 
-// observe sets up spans as OTEL_TRACES_EXPORTER and the like say, without them
-// none, and metrics for Prometheus.
+// observe sets up spans and metrics. The variables of OpenTelemetry, such as
+// OTEL_TRACES_EXPORTER, choose the exporter of spans. Without them, no spans
+// are exported. Metrics are for Prometheus.
 func (s *service) observe(ctx context.Context) (*observability, error) {
 	spans, err := autoexport.NewSpanExporter(ctx, autoexport.WithFallbackSpanExporter(noSpans))
 	if err != nil {
@@ -125,12 +125,12 @@ func (s *service) observe(ctx context.Context) (*observability, error) {
 	return o, err
 }
 
-// client returns a RoundTripper that gives each sending a span.
+// client returns a RoundTripper that makes a span for each attempt.
 func (o *observability) client(base http.RoundTripper) http.RoundTripper {
 	return otelhttp.NewTransport(telemetry.AnnotateSpans(base), otelhttp.WithTracerProvider(o.tracers), otelhttp.WithPropagators(propagation.TraceContext{}))
 }
 
-// close sends the last spans away.
+// close exports the last spans.
 func (s *service) close() error {
 	var errs []error
 	for _, end := range s.closers {
@@ -139,7 +139,7 @@ func (s *service) close() error {
 	return errors.Join(errs...)
 }
 
-// noSpans is the exporter where the environment names none.
+// noSpans is the exporter if the environment names none.
 func noSpans(context.Context) (sdktrace.SpanExporter, error) { return discard{}, nil }
 
 type discard struct{}

@@ -21,14 +21,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Parts of a request and of an answer that no telemetry may have.
+// Telemetry must not contain these parts of a request and of an answer.
 const (
 	body         = `{"amount":100}`
 	baggageValue = "sentinel-baggage"
 	answer       = "sentinel-answer"
 )
 
-// A caller sends requests to the platform, through all layers but a server's.
+// A caller sends requests to the platform through all layers except a server's.
 type caller struct {
 	*testing.T
 	*program
@@ -85,7 +85,7 @@ func (c caller) stream() int {
 	return c.send(c.Context(), http.MethodPost, io.LimitReader(strings.NewReader(body), 1000))
 }
 
-// refused calls ask while the platform refuses requests.
+// refused sends requests that the platform refuses.
 func (c caller) refused(ask func() int, want int, refusals ...passporttest.Refusal) {
 	c.Helper()
 	c.fake.Refuse(refusals...)
@@ -163,8 +163,7 @@ func (c caller) runAll() {
 	c.want(c.read(), 0)
 }
 
-// The test searches every byte of the exporters, with otelhttp in all its
-// places.
+// The test searches every byte of the exporters. otelhttp is in all its places.
 func TestExport_HoldsNoSecret(t *testing.T) {
 	sink := newOTLPReceiver(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)

@@ -23,11 +23,11 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// latency is the duration of an issuance. All requests of a stampede arrive in
-// that time.
+// latency is the duration of an issuance. All requests of a stampede arrive
+// within it.
 const latency = 500 * time.Millisecond
 
-// The account and the body of the payments. No trace has either of them.
+// No trace contains the account or the body of the payments.
 const (
 	account = "102681871"
 	query   = "reference=2026-11"

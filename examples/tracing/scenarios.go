@@ -20,7 +20,7 @@ type scenario struct {
 const stampedeSize = 5
 
 var scenarios = []scenario{
-	{"A stampede: five payments at once, and no token yet. One asks for it, four wait for that.", stampede,
+	{"A stampede: five payments at once, without a token. One payment starts an issuance, and four wait for it.", stampede,
 		`trace 1: POST
 ├─ pismo.token.issue reason=cold attempts=1
 │  └─ HTTP POST → 201
@@ -38,7 +38,7 @@ trace 5: POST
 ├─ pismo.token.acquire origin=joined ⇢ pismo.token.issue of trace 1
 └─ HTTP POST → 201
 `},
-	{"A revocation: the platform refuses the token of a payment. It is renewed, and the payment sent again.", revocation,
+	{"A revocation: the platform refuses the token of a payment. The token is renewed, and the payment is replayed.", revocation,
 		`trace 1: POST
 ├─ HTTP POST → 401
 ├─ pismo.token.renew outcome=replayed

@@ -30,8 +30,8 @@ func (s trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// otelhttp clones a request before the body is read. The clone has another map
-// of trailers than the body sets.
+// otelhttp clones a request before its body is read. The clone has another
+// trailer map than the one that the body sets.
 func TestAnnotateSpans_KeepsTrailers(t *testing.T) {
 	fake := passporttest.NewServer(t, passporttest.Config{})
 	source, err := tokensource.New(tokensource.Config{Issuer: fake.Issuer()})

@@ -9,12 +9,12 @@ import (
 )
 
 // isGzip reports whether body begins with the signature of gzip (RFC 1952,
-// section 2.3.1). No text begins so.
+// section 2.3.1). A text cannot begin with it.
 func isGzip(body []byte) bool { return bytes.HasPrefix(body, []byte{0x1f, 0x8b}) }
 
 // gunzip returns at most limit decoded bytes of a gzip stream, and reports
-// whether these are all. A stream may have several members (RFC 1952, section
-// 2.2). gunzip ignores bytes after the members.
+// whether they are complete. A stream may have several members (RFC 1952,
+// section 2.2). gunzip ignores bytes after the members.
 func gunzip(body []byte, limit int) ([]byte, bool) {
 	rest := bytes.NewReader(body) // gzip reads an io.ByteReader exactly to the end of the stream.
 	unzip, err := gzip.NewReader(rest)
@@ -39,7 +39,7 @@ func gunzip(body []byte, limit int) ([]byte, bool) {
 }
 
 // inflate returns at most limit decoded bytes of a zlib stream (RFC 1950), and
-// reports whether these are all. If bare is set, it also decodes a stream
+// reports whether they are complete. If bare is true, it also decodes a stream
 // without the frame of zlib (RFC 1951), since some servers name that "deflate".
 // inflate ignores bytes after the stream.
 func inflate(body []byte, limit int, bare bool) ([]byte, bool) {
@@ -58,7 +58,7 @@ func inflate(body []byte, limit int, bare bool) ([]byte, bool) {
 	return text, false
 }
 
-// read reads at most limit bytes, and reports whether these are all.
+// read reads at most limit bytes, and reports whether they are complete.
 func read(r io.Reader, limit int) ([]byte, bool) {
 	text, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if len(text) > limit {

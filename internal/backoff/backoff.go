@@ -25,7 +25,7 @@ func Exponential(n int, base, limit time.Duration) time.Duration {
 }
 
 // EqualJitter returns a random duration between half of d and d. Clients that
-// failed together then retry at different times, and none retries at once.
+// failed together then retry at different times, and no client retries at once.
 func EqualJitter(d time.Duration) time.Duration {
 	return d - FullJitter(d/2)
 }

@@ -81,7 +81,7 @@ func TestBudget_RefillsPerInterval(t *testing.T) {
 		take(start, 0)
 	}
 	take(start, 10*time.Second)
-	take(start, 10*time.Second) // A refused Take costs nothing.
+	take(start, 10*time.Second) // A refused Take does not change the budget.
 	take(start+4*time.Second, 6*time.Second)
 	take(start+10*time.Second-1, 1)
 	take(start+10*time.Second, 0)
@@ -101,7 +101,7 @@ func TestBudget_FollowsItsInterval(t *testing.T) {
 	for range 3 {
 		budget.Take(0, 3, time.Minute)
 	}
-	// A shorter interval does not shorten the wait for what was taken before.
+	// A shorter interval does not shorten the wait for earlier events.
 	if wait := budget.Take(time.Minute, 3, time.Second); wait <= 0 || wait > 2*time.Minute {
 		t.Errorf("the wait is %v", wait)
 	}

@@ -25,8 +25,8 @@ func get(ctx context.Context, rt http.RoundTripper, path string) (string, error)
 	return resp.Proto + " " + string(body), err
 }
 
-// A dropped connection is in use for seconds only, and not for the minutes
-// until TCP gives up.
+// Requests use a dropped connection for seconds only, not for the minutes until
+// TCP gives up.
 func TestNew_DeadHTTP2Connection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, roots := serve(t, http2, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") })

@@ -14,7 +14,7 @@ type Generation struct {
 	retired   atomic.Bool
 }
 
-// Own returns a generation with a transport that has no other user.
+// Own returns a generation with a transport that is used nowhere else.
 func Own(t *http.Transport) *Generation { return &Generation{transport: t} }
 
 // Borrow returns a generation with a transport that may have other users. Its

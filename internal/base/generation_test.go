@@ -63,7 +63,7 @@ func TestConnections_Retire(t *testing.T) {
 				first.Retire()
 				second := connections.Current(0, open)
 				if second == first {
-					t.Fatal("the generation goes on after it was retired")
+					t.Fatal("Current returns a retired generation")
 				}
 				if got, err := get(t.Context(), second, "/"); got != name+" well" {
 					t.Errorf("got %q, %v", got, err)
@@ -76,7 +76,7 @@ func TestConnections_Retire(t *testing.T) {
 					t.Errorf("%d connections are open, want 2", open)
 				}
 				if got := <-slow; got != name+" well" {
-					t.Errorf("a request that was on its way: got %q", got)
+					t.Errorf("the request in flight got %q", got)
 				}
 				synctest.Wait()
 				if open := n.open(); open != 1 {
@@ -87,7 +87,7 @@ func TestConnections_Retire(t *testing.T) {
 	}
 }
 
-// A request may still use a generation that was retired just before.
+// A request may still use a generation that was retired just before it.
 func TestConnections_LateRequest(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols, bool){"HTTP/1.1": http1, "HTTP/2.0": http2} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestConnections_Versions(t *testing.T) {
 	var made []*http.Transport
 	open := func(before *http.Transport) *base.Generation {
 		if len(made) > 0 && before != made[len(made)-1] {
-			t.Error("not given the transport before")
+			t.Error("next did not get the previous transport")
 		}
 		made = append(made, &http.Transport{})
 		return base.Own(made[len(made)-1])
@@ -150,11 +150,11 @@ func TestConnections_Versions(t *testing.T) {
 	first := connections.Current(1, open)
 	second := connections.Current(2, open)
 	if first == second {
-		t.Error("a new version is no new generation")
+		t.Error("a new version did not make a new generation")
 	}
 	// A goroutine with an older version must not bring back the old generation.
 	if connections.Current(1, open) != second || connections.Current(2, open) != second {
-		t.Error("an old version came back")
+		t.Error("an old version made a new generation")
 	}
 	second.Retire()
 	if third := connections.Current(1, open); third == second || connections.Current(2, open) != third {
@@ -207,8 +207,8 @@ func TestConnections_FollowAnUpgrade(t *testing.T) {
 	})
 }
 
-// An HTTP/2 connection stays open as long as requests overlap on it. A dead
-// connection must not stay in use so.
+// Overlapping requests keep an HTTP/2 connection open. A dead connection must
+// not stay in use because of that.
 func TestConnections_OverlappingTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, roots := serve(t, http2, slowHandler)
@@ -235,7 +235,7 @@ func TestConnections_OverlappingTimeouts(t *testing.T) {
 		short, done := context.WithTimeout(t.Context(), time.Second)
 		defer done()
 		if _, err := get(short, g, "/"); err == nil {
-			t.Fatal("an answer over a dead connection")
+			t.Fatal("got an answer over a dead connection")
 		}
 		g.Retire()
 		if got, err := get(t.Context(), connections.Current(0, open), "/"); got != "HTTP/2.0 well" {
@@ -244,7 +244,7 @@ func TestConnections_OverlappingTimeouts(t *testing.T) {
 		cancel()
 		time.Sleep(2 * time.Second)
 		if closed := n.frozen[0].closed(); !closed {
-			t.Error("the dead connection is still there when its last request is over")
+			t.Error("the dead connection is still open after its last request")
 		}
 	})
 }
@@ -290,11 +290,11 @@ func TestClone_Independence(t *testing.T) {
 
 	without := base.Clone(&http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}, IdleConnTimeout: 1})
 	if without.ForceAttemptHTTP2 || without.TLSNextProto == nil || without.IdleConnTimeout != 1 {
-		t.Errorf("what was switched off is on: %+v", without)
+		t.Errorf("a disabled setting is enabled: %+v", without)
 	}
 	used := &http.Transport{}
 	used.CloseIdleConnections() // The first use enables HTTP/2.
 	if !base.Clone(used).ForceAttemptHTTP2 {
-		t.Error("HTTP/2 got lost")
+		t.Error("the clone does not use HTTP/2")
 	}
 }

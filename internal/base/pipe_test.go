@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// A pipeNetwork connects a client to a server in this process, so that both can
-// run in a testing/synctest bubble.
+// A pipeNetwork connects a client to a server in this process. Both can run in
+// a testing/synctest bubble.
 type pipeNetwork struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -123,7 +123,7 @@ func (w *pipeConn) Close() error {
 }
 
 // serve serves a handler until the end of the test. It returns the network, and
-// the certificate authority of the server's certificate.
+// the authority of the server's certificate.
 func serve(t *testing.T, protocol func(*http.Protocols, bool), handler http.HandlerFunc) (*pipeNetwork, *x509.CertPool) {
 	t.Helper()
 	n := &pipeNetwork{conns: make(chan net.Conn), closed: make(chan struct{})}

@@ -1,19 +1,20 @@
-// Package hooks joins hooks, as httptrace joins those of nested ClientTraces.
+// Package hooks joins hooks, as httptrace joins the hooks of nested
+// ClientTraces.
 //
-// A hook that announces something returns a context and a function. The context
-// is used for what is announced; the function, which may be nil, is called when
-// that has ended. A nil hook is one that nobody set.
+// A hook for the beginning of an operation returns a context and a function.
+// The operation uses that context. The function is called at the end of the
+// operation, and may be nil. A nil hook is not set.
 package hooks
 
 import "context"
 
-// A Hook is called with information I at a beginning, and returns a function
-// that is called with the result R at the end.
+// A Hook is called with information I at the beginning of an operation. It
+// returns a function that is called with the result R at the end.
 type Hook[I, R any] = func(ctx context.Context, info I) (context.Context, func(R))
 
-// Join returns a hook that calls a and then b. The hook b sees the context that
-// a returned. The functions that they return are called in the reverse order,
-// as nested calls end. Join returns nil if both hooks are nil.
+// Join returns a hook that calls a and then b. The hook b gets the context that
+// a returned. The functions that the hooks return are called in the reverse
+// order, as nested calls end. Join returns nil if both hooks are nil.
 func Join[I, R any](a, b Hook[I, R]) Hook[I, R] {
 	switch {
 	case a == nil:
@@ -29,7 +30,8 @@ func Join[I, R any](a, b Hook[I, R]) Hook[I, R] {
 }
 
 // JoinFuncs returns a function that calls a and then b with the same argument.
-// It returns the other function if one of them is nil, and nil if both are.
+// If one of them is nil, JoinFuncs returns the other. If both are nil, it
+// returns nil.
 func JoinFuncs[T any](a, b func(T)) func(T) {
 	switch {
 	case a == nil:

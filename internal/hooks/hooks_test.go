@@ -10,8 +10,8 @@ import (
 
 type nameKey struct{}
 
-// newHook returns a hook that records its calls, and what the hook before it
-// has put into the context.
+// newHook returns a hook that records its calls, and the name that the previous
+// hook stored in the context.
 func newHook(calls *[]string, name string) hooks.Hook[string, string] {
 	return func(ctx context.Context, info string) (context.Context, func(string)) {
 		before, _ := ctx.Value(nameKey{}).(string)
@@ -31,14 +31,14 @@ func TestJoin_CallsInNestedOrder(t *testing.T) {
 		t.Errorf("calls are %q, want %q", calls, want)
 	}
 	if ctx.Value(nameKey{}) != "b" {
-		t.Errorf("the context is that of %v, want b", ctx.Value(nameKey{}))
+		t.Errorf("the context carries %v, want b", ctx.Value(nameKey{}))
 	}
 }
 
 func TestJoin_NilHookIsLeftOut(t *testing.T) {
 	var calls []string
 	if joined := hooks.Join[string, string](nil, nil); joined != nil {
-		t.Error("two nil hooks joined are a hook, want nil")
+		t.Error("Join of two nil hooks is not nil")
 	}
 	hook := newHook(&calls, "a")
 	for _, joined := range []hooks.Hook[string, string]{hooks.Join(hook, nil), hooks.Join(nil, hook)} {
@@ -51,12 +51,12 @@ func TestJoin_NilHookIsLeftOut(t *testing.T) {
 	}
 }
 
-// A hook that does not want to know the end returns a nil function.
+// A hook without interest in the end returns a nil function.
 func TestJoin_NilFuncIsLeftOut(t *testing.T) {
 	var calls []string
 	silent := func(ctx context.Context, _ string) (context.Context, func(string)) { return ctx, nil }
 	if _, done := hooks.Join(silent, silent)(t.Context(), "begins"); done != nil {
-		t.Error("two nil functions joined are a function, want nil")
+		t.Error("JoinFuncs of two nil functions is not nil")
 	}
 	for _, joined := range []hooks.Hook[string, string]{
 		hooks.Join(silent, newHook(&calls, "a")), hooks.Join(newHook(&calls, "a"), silent),

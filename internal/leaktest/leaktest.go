@@ -1,10 +1,10 @@
 // Package leaktest fails a run of tests that leaks goroutines.
 //
-// It does less than go.uber.org/goleak, and is here in its place for two
-// reasons. goleak waits for about 0.4 s in all and cannot be told to wait
-// longer, while a busy machine may take longer to end a connection's goroutine.
-// And the root module requires only what its packages need. In the packages of
-// this module goleak found no goroutine that leaktest does not find.
+// It does less than go.uber.org/goleak. There are two reasons for it. First,
+// goleak waits for about 0.4 s and this time cannot be raised, but on a busy
+// machine the goroutine of a connection may need longer to end. Second, the
+// root module requires only the modules that its packages need. In the packages
+// of this module, goleak found no goroutine that leaktest misses.
 package leaktest
 
 import (
@@ -35,7 +35,7 @@ func Main(m *testing.M) int {
 }
 
 // waitForGoroutines waits up to five seconds until no goroutine leaks. It
-// returns the stacks of those that still run then.
+// returns the stacks of the goroutines that still run.
 func waitForGoroutines() (left []string) {
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
 		if left = leakedStacks(); len(left) == 0 {
@@ -49,7 +49,7 @@ func leakedStacks() []string {
 	stacks := make([]byte, 4<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	var found []string
-	for _, stack := range strings.Split(string(stacks), "\n\n")[1:] { // The first stack is that of this goroutine.
+	for _, stack := range strings.Split(string(stacks), "\n\n")[1:] { // The first stack belongs to this goroutine.
 		if strings.Contains(stack, "net/http") || strings.Contains(stack, "pismoauth") || strings.Contains(stack, "retryablehttp") {
 			found = append(found, stack)
 		}

@@ -12,7 +12,7 @@ import (
 // brackets, as [net/url.URL.Hostname] returns them.
 //
 // Is resolves no name, because the answer of a resolver may change. Names below
-// localhost and the short forms of addresses (127.1) are not loopback:
+// localhost and short forms of addresses, such as 127.1, are not loopback:
 // resolvers treat them differently.
 func Is(host string) bool {
 	// strings.EqualFold would accept the long s (U+017F) for an s.

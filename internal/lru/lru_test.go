@@ -12,7 +12,7 @@ import (
 
 const idle = 15 * time.Minute
 
-// An entry has a time of its last use, and refuses eviction while it is busy.
+// An entry has the time of its last use. It refuses eviction while it is busy.
 type entry struct {
 	key     int
 	used    atomic.Int64
@@ -35,7 +35,7 @@ func (e *entry) Evict() bool {
 	return true
 }
 
-// use uses the entry for key. It creates the entry if there is none.
+// use uses the entry for key. It creates the entry if it is missing.
 func use(m *lru.Map[int, entry, *entry], key int, now time.Duration) *entry {
 	e := m.LoadOrCreate(key, now, func() *entry { return &entry{key: key} })
 	e.used.Store(int64(now))
@@ -203,7 +203,7 @@ func TestMap_ConcurrentUseIsConsistent(t *testing.T) {
 	all.Wait()
 }
 
-// A reader finds every entry that was there before an insertion, and no wrong
+// A reader finds every entry that existed before an insertion, and no wrong
 // entry.
 func TestMap_ReaderNeverMissesAnEntry(t *testing.T) {
 	const stay, come = 100, 20_000
@@ -251,8 +251,8 @@ func TestMap_KeyMayComeBack(t *testing.T) {
 	}
 }
 
-// Busy entries have exceeded the limit. The entries that can be removed then
-// are anywhere in the ring, and move while others are removed.
+// Busy entries have exceeded the limit. The entries that can be removed are
+// anywhere in the ring, and move during removals.
 func TestMap_ShrinksToItsLimit(t *testing.T) {
 	for range 2000 {
 		m := lru.New[int, entry](2, idle, hash)

@@ -1,5 +1,5 @@
-// Package recurring tells the first of many equal events from the others, so
-// that a log has one line for all of them.
+// Package recurring distinguishes the first of many equal events from the
+// others. A log then has one line for all of them.
 package recurring
 
 import (
@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// quietPeriod is how long an event must not happen until it begins anew.
+// quietPeriod is the time without an event after which an event begins anew.
 const quietPeriod = 10 * time.Minute
 
-// An Event happens for one request or account, and not for the next. It has no
-// end but silence. The zero Event has not happened. An Event is safe for
+// An Event happens for some requests or accounts, and not for others. Only
+// silence shows its end. The zero Event has not happened. An Event is safe for
 // concurrent use.
 type Event struct {
 	mu   sync.Mutex
@@ -19,7 +19,7 @@ type Event struct {
 }
 
 // Begin records that the event happens now. It reports whether the event begins
-// anew: it did not happen in the last ten minutes.
+// anew: whether it did not happen in the last ten minutes.
 func (e *Event) Begin() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -13,10 +13,10 @@ func TestEvent_BeginsAfterSilence(t *testing.T) {
 			if !e.Begin() {
 				t.Error("the event does not begin")
 			}
-			for range 60 { // An hour in which it goes on.
+			for range 60 { // The event continues for an hour.
 				time.Sleep(time.Minute)
 				if e.Begin() {
-					t.Fatal("the event begins while it goes on")
+					t.Fatal("the event begins anew while it continues")
 				}
 			}
 			time.Sleep(quietPeriod)

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Unambiguous reports whether the target of a request is a path that every
-// server reads in the same way. The path of a route, or of a proxy's target,
-// restricts a request only if no later server reads another path.
+// Unambiguous reports whether every server reads the request target as the same
+// path. The path of a route or of a proxy's target protects only if no later
+// server reads another path.
 //
 // These targets are ambiguous:
 //
@@ -21,15 +21,15 @@ import (
 //     character, or bytes that are not UTF-8, such as overlong forms of dots
 //     and slashes.
 //
-// An encoded slash, which an id may have, an empty segment and a percent sign
+// An encoded slash (an id may have one), an empty segment and a percent sign
 // are unambiguous.
 func Unambiguous(r *http.Request) bool {
 	path := r.URL.Path
 	if r.URL.Opaque != "" || r.RequestURI == "*" || path == "*" || strings.ContainsFunc(path, isControl) || !utf8.ValidString(path) {
 		return false
 	}
-	// The path was decoded once. A CDN, a gateway and a service may each decode
-	// it once more.
+	// The path was decoded once. A CDN, a gateway and a service may each decode it
+	// once more.
 	for range maxDecodings {
 		if hasDotSegment(path) {
 			return false
@@ -40,7 +40,7 @@ func Unambiguous(r *http.Request) bool {
 		}
 		path = decoded
 	}
-	return false // Only an attacker encodes a path so often.
+	return false // Only an attacker encodes a path that many times.
 }
 
 // maxDecodings bounds the work for a request.
@@ -49,12 +49,12 @@ const maxDecodings = 4
 func isControl(c rune) bool { return c < 0x20 || c == 0x7f }
 
 // hasDotSegment reports whether any server may find a "." or ".." segment in
-// path. Some servers take a backslash for a slash (WHATWG's URL parsing,
+// path. Some servers treat a backslash as a slash (WHATWG's URL parsing,
 // Cloudflare's normalization). Some ignore the text after a semicolon
-// (servlets), or spaces around a name (Windows). Some take a character for one
-// that Unicode calls compatible with it (the forms NFKC and NFKD). A server
-// that decodes a path before it parses it ends the path at a question mark or a
-// number sign.
+// (servlets), or spaces around a name (Windows). Some treat a character like
+// another that Unicode calls compatible with it (the forms NFKC and NFKD). A
+// server that decodes a path before it parses the path ends it at a question
+// mark or a number sign.
 func hasDotSegment(path string) bool {
 	if strings.ContainsFunc(path, notASCII) {
 		path = compatible.Replace(path)
@@ -75,9 +75,9 @@ func isSeparator(c rune) bool { return strings.ContainsRune(`/\;?#`, c) }
 func notASCII(c rune) bool { return c >= utf8.RuneSelf }
 
 // compatible replaces the characters that Unicode calls compatible with those
-// of dot segments, and the strokes that the code pages of Windows map to a
-// slash. A name may have these characters, but a name of dots alone has no
-// other reason to have them.
+// of dot segments. It also replaces the strokes that the code pages of Windows
+// map to a slash. A name may contain these characters, but a name that consists
+// of dots alone is suspect.
 var compatible = strings.NewReplacer(
 	"\u2024", ".", "\u2025", "..", "\ufe52", ".", "\uff0e", ".", "\uff61", ".",
 	"\uff0f", "/", "\u2044", "/", "\u2215", "/", "\ufe68", `\`, "\uff3c", `\`, "\u2216", `\`,
@@ -85,7 +85,7 @@ var compatible = strings.NewReplacer(
 )
 
 // unescape decodes the percent-encoded bytes of a path. Unlike
-// url.PathUnescape, it keeps malformed encodings, as another server may.
+// url.PathUnescape, it keeps malformed encodings, as some servers do.
 func unescape(path string) string {
 	if !strings.Contains(path, "%") {
 		return path

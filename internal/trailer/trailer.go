@@ -2,10 +2,10 @@
 // request.
 //
 // The sender of a request sets the values of [http.Request.Trailer] while the
-// body is read, in the map that it made the request with. A layer that calls
-// [http.Request.Clone], as the instrumentation of OpenTelemetry does, passes on
-// a copy of the map, which does not get the values. The layer above it calls
-// [Keep], and the layer below it calls [Restore].
+// body is read. It sets them in the map that the request was made with. A layer
+// that calls [http.Request.Clone], such as the instrumentation of
+// OpenTelemetry, passes on a copy of the map, which does not get the values.
+// The layer above calls [Keep], and the layer below calls [Restore].
 package trailer
 
 import (
@@ -26,7 +26,7 @@ func Keep(req *http.Request) *http.Request {
 }
 
 // Restore returns a copy of req with the trailers that [Keep] kept. It returns
-// req itself if the trailers of req are not a copy of those.
+// req itself if the trailers of req are not a copy of these.
 func Restore(req *http.Request) *http.Request {
 	kept, ok := req.Context().Value(key{}).(http.Header)
 	if !ok || !isCopy(req.Trailer, kept) {
@@ -38,9 +38,10 @@ func Restore(req *http.Request) *http.Request {
 	return out
 }
 
-// isCopy reports whether trailer may be a copy of original: original has all
-// its names, and its values if they are set. It is false for the trailers of
-// another request with the same context, and if a layer has added trailers.
+// isCopy reports whether trailer may be a copy of original. A copy has all
+// names of original, and its values if they are set. isCopy is false for the
+// trailers of another request with the same context, and if a layer has added
+// trailers.
 func isCopy(trailer, original http.Header) bool {
 	if trailer == nil {
 		return false

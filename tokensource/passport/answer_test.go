@@ -13,7 +13,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// s2sAnswering returns an issuer whose requests are all answered 201 with body.
+// s2sAnswering returns an issuer whose requests are all answered 201 with this
+// body.
 func s2sAnswering(body []byte) *passport.S2S {
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Client = &http.Client{Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
@@ -27,7 +28,7 @@ func s2sAnswering(body []byte) *passport.S2S {
 	return s
 }
 
-// A parsedAnswer is the wanted result of parsing an answer.
+// A parsedAnswer is the expected result of parsing an answer.
 type parsedAnswer struct {
 	token     string
 	expiresIn time.Duration
@@ -42,7 +43,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 		body string
 		want parsedAnswer
 	}{
-		// The published sample, and the forms of OpenID and OAuth2.
+		// The published sample, and the forms of OpenID and OAuth 2.
 		{
 			`{"tenant":"TN-ab8b08af","server_key":"5d82","account_id":123,"external_account_id":"5512990-642",
 			  "program_ids":[1,2,3],"roles":["onboarding-server"],"token":"t","refresh":"r"}`,
@@ -81,7 +82,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 		{`{"token":["t"]}`, none},
 		{`{"token":{"token":"t"}}`, none},
 
-		// Not an object, or not only one.
+		// Bodies that are not exactly one object.
 		{`{"token":"t"}x`, plain},
 		{`{"token":"t"},`, plain},
 		{`{"token":"t"}</body>`, plain},
@@ -136,7 +137,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 		{`{"token":"t","account_id":[4711]}`, parsedAnswer{token: "t", account: "4711"}},
 		{`{"token":"t","account_id":{"id":"4711"}}`, parsedAnswer{token: "t", account: "4711"}},
 		{`{"token":"t","account_id":4712.0}`, parsedAnswer{token: "t", account: "4712"}},
-		// An id that is not an integer is another account's.
+		// An id that is not an integer belongs to another account.
 		{`{"token":"t","account_id":4711.5}`, parsedAnswer{token: "t", account: "4711.5"}},
 		{`{"token":"t","account_id":0.1}`, parsedAnswer{token: "t", account: "0.1"}},
 		{`{"token":"t","account_id":1e-400}`, parsedAnswer{token: "t", account: "1e-400"}},
@@ -150,8 +151,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 		{`{"token":"t","external_account_id":5512990642}`, parsedAnswer{token: "t", external: "5512990642"}},
 		{`{"token":"t","external_account_id":"007"}`, parsedAnswer{token: "t", external: "007"}},
 		{`{"token":"t","external_account_id":["x"]}`, parsedAnswer{token: "t", external: "x"}},
-		// An id that cannot be read may be another account's: the answer is
-		// malformed.
+		// An unreadable id may belong to another account, so the answer is malformed.
 		{`{"token":"t","account_id":[4711,4712]}`, none},
 		{`{"token":"t","account_id":{"id":4711,"program":4712}}`, none},
 		{`{"token":"t","account_id":{"id":4711,"id":4712}}`, none},

@@ -17,12 +17,12 @@ func TestS2S_ReadsAnswersUpTo64KiB(t *testing.T) {
 		chunked bool
 		kind    tokensource.ErrorKind
 	}{
-		"at the limit":                    {limit, false, ""},
-		"at the limit, chunked":           {limit, true, ""},
-		"one byte more":                   {limit + 1, false, tokensource.ErrMalformedResponse},
-		"one byte more, chunked":          {limit + 1, true, tokensource.ErrMalformedResponse},
-		"one byte more, of spaces":        {-(limit + 1), false, tokensource.ErrMalformedResponse},
-		"one byte more, of spaces, split": {-(limit + 1), true, tokensource.ErrMalformedResponse},
+		"at the limit":                   {limit, false, ""},
+		"at the limit, chunked":          {limit, true, ""},
+		"one byte more":                  {limit + 1, false, tokensource.ErrMalformedResponse},
+		"one byte more, chunked":         {limit + 1, true, tokensource.ErrMalformedResponse},
+		"one byte more, spaces":          {-(limit + 1), false, tokensource.ErrMalformedResponse},
+		"one byte more, spaces, chunked": {-(limit + 1), true, tokensource.ErrMalformedResponse},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := `{"token":"t"}` + strings.Repeat(" ", max(-test.length-13, 0))
@@ -47,7 +47,7 @@ func TestS2S_ReadsAnswersUpTo64KiB(t *testing.T) {
 	}
 }
 
-// An endless is a body that never ends. It counts the bytes that are read.
+// An endless is a body without an end. It counts the bytes that are read.
 type endless struct {
 	read   int
 	closed bool
@@ -64,7 +64,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func (e *endless) Close() error { e.closed = true; return nil }
 
 func TestS2S_EndlessAnswerIsCutOff(t *testing.T) {
-	for name, length := range map[string]int64{"that says so": 1 << 40, "that does not": -1} {
+	for name, length := range map[string]int64{"with a length": 1 << 40, "without a length": -1} {
 		t.Run(name, func(t *testing.T) {
 			body := &endless{}
 			s := issuer("https://sandbox.pismolabs.io")

@@ -41,7 +41,7 @@ func TestClientCertificate_RotatesAtHandshake(t *testing.T) {
 	s := issuer(server.URL)
 	s.Client = server.Client()
 	if _, err := s.Issue(t.Context(), tokensource.Organization()); err == nil {
-		t.Fatal("the server takes clients without a certificate")
+		t.Fatal("the server accepts clients without a certificate")
 	}
 	own := server.Client().Transport.(*http.Transport).Clone()
 	own.TLSClientConfig.GetClientCertificate = c.GetClientCertificate
@@ -62,7 +62,7 @@ func TestClientCertificate_RotatesAtHandshake(t *testing.T) {
 	}
 }
 
-// A resumed session presents the certificate of the first handshake.
+// A resumed session presents the certificate of its first handshake.
 func TestClientCertificate_RotatesForNewBase(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	serials := make(chan string, 1)
@@ -151,7 +151,7 @@ func silentRepairIsNoticed(t *testing.T) {
 	if err := os.Chtimes(files.keyFile, at, at); err != nil {
 		t.Fatal(err)
 	}
-	// Files that cannot be read are not read again for each request.
+	// Unreadable files are not read again for each request.
 	if got := presented(t, c); got != 1 {
 		t.Errorf("certificate %d, want 1 for a second", got)
 	}
@@ -183,7 +183,7 @@ func TestClientCertificate_NoticesEveryChange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files := newPairOnDisk(t, 1)
 			var cert, key []byte
-			for { // The length of signatures varies by a byte or two.
+			for { // The length of a signature varies by a byte or two.
 				cert, key = newPair(t, 2)
 				if info, err := os.Stat(files.certFile); err == nil && info.Size() == int64(len(cert)) {
 					break
@@ -231,13 +231,13 @@ func TestNewClientCertificate_RefusesBadPair(t *testing.T) {
 	files, other := newPairOnDisk(t, 1), newPairOnDisk(t, 2)
 	missing := filepath.Join(t.TempDir(), "missing")
 	for name, pair := range map[string]pairOnDisk{
-		"not set":                {},
-		"certificate missing":    {missing, files.keyFile},
-		"key missing":            {files.certFile, missing},
-		"of two pairs":           {files.certFile, other.keyFile},
-		"the wrong way round":    {files.keyFile, files.certFile},
-		"certificate, no key":    {files.certFile, files.certFile},
-		"a directory for a file": {t.TempDir(), files.keyFile},
+		"not set":                     {},
+		"certificate missing":         {missing, files.keyFile},
+		"key missing":                 {files.certFile, missing},
+		"of two pairs":                {files.certFile, other.keyFile},
+		"key and certificate swapped": {files.keyFile, files.certFile},
+		"certificate, no key":         {files.certFile, files.certFile},
+		"a directory for a file":      {t.TempDir(), files.keyFile},
 	} {
 		c, err := passport.NewClientCertificate(pair.certFile, pair.keyFile)
 		if c != nil || !errors.Is(err, tokensource.ErrMisconfigured) {
@@ -257,7 +257,8 @@ func TestClientCertificate_ZeroValueFails(t *testing.T) {
 	}
 }
 
-// A handshake must not get a certificate with the key of another certificate.
+// A handshake must not combine a certificate with the key of another
+// certificate.
 func TestClientCertificate_ConcurrentHandshakes(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
@@ -273,7 +274,7 @@ func TestClientCertificate_ConcurrentHandshakes(t *testing.T) {
 				}
 				key := certificate.PrivateKey.(*ecdsa.PrivateKey)
 				if !key.PublicKey.Equal(certificate.Leaf.PublicKey) {
-					t.Error("a certificate came with another's key")
+					t.Error("a certificate has the key of another certificate")
 				}
 			}
 		})

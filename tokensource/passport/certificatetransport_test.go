@@ -56,9 +56,9 @@ func TestClientCertificate_RoundTripper(t *testing.T) {
 			}
 			close(m.hold)
 			if got := <-slow; got != "serial-1" {
-				t.Errorf("the request that was on its way: got %q", got)
+				t.Errorf("the request in flight got %q", got)
 			}
-			m.awaitClosed(t, before) // All connections that presented the old certificate.
+			m.awaitClosed(t, before) // Waits for the connections with the old certificate.
 			want("/", "serial-2")
 			if more := m.conns.Load() - before - made; more != 0 {
 				t.Errorf("%d more connections", more)
@@ -70,7 +70,7 @@ func TestClientCertificate_RoundTripper(t *testing.T) {
 	}
 }
 
-// One RoundTripper serves issuer and resource calls.
+// One RoundTripper serves token requests and resource calls.
 func TestClientCertificate_Shared(t *testing.T) {
 	m := newMTLSServer(t, "HTTP/2.0")
 	files := newPairOnDisk(t, 1)
@@ -100,7 +100,7 @@ func TestClientCertificate_Shared(t *testing.T) {
 	}
 }
 
-// Requests and rotations run at the same time, and no request is lost.
+// Requests and rotations run concurrently. No request is lost.
 func TestClientCertificate_RotationUnderLoad(t *testing.T) {
 	m := newMTLSServer(t, "HTTP/2.0")
 	files := newPairOnDisk(t, 1)
@@ -135,7 +135,7 @@ func TestClientCertificate_RotationUnderLoad(t *testing.T) {
 	}
 }
 
-// A failed rotation changes nothing, and closes no connections.
+// A failed rotation changes nothing and closes no connections.
 func TestClientCertificate_BotchedRotation(t *testing.T) {
 	m := newMTLSServer(t, "HTTP/1.1")
 	files := newPairOnDisk(t, 1)
@@ -170,8 +170,8 @@ func TestClientCertificate_RenewedForItsKey(t *testing.T) {
 	}
 }
 
-// A program may rewrite the files without a change. The certificate stays the
-// same.
+// A program may rewrite the files without a change. The certificate then stays
+// the same.
 func TestClientCertificate_WrittenAgain(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	c := newClientCertificate(t, files)
@@ -198,11 +198,12 @@ func TestClientCertificate_ZeroRoundTripper(t *testing.T) {
 	files := newPairOnDisk(t, 1)
 	withDefaults := &http.Client{Transport: newClientCertificate(t, files).RoundTripper(nil)}
 	if got, err := m.get(t.Context(), withDefaults, "/"); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a server that nobody knows: got %q, %v", got, err)
+		t.Errorf("a server with an unknown authority: got %q, %v", got, err)
 	}
 }
 
-// The RoundTripper copies the base. It does not change or use the base.
+// The RoundTripper copies the base. It does not change the base and does not
+// use it.
 func TestClientCertificate_BaseIsCopied(t *testing.T) {
 	m := newMTLSServer(t, "HTTP/1.1")
 	base := m.base()

@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// A certificate that changes during a read of its files is read again. The key
-// file is a named pipe here, so that the change falls between the reads of the
-// two files.
+// A change during a read makes the read start again. The key file is a named
+// pipe here, so that the change falls between the reads of the two files.
 func TestClientCertificate_ChangesWhileRead(t *testing.T) {
 	dir := t.TempDir()
 	files := pairOnDisk{filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key")}

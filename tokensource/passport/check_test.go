@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A program that calls Check at its start finds all faults of the credentials
+// A program that calls Check at its start finds every fault of the credentials
 // that its first request would find.
 func TestCredentials_Check(t *testing.T) {
 	const variable = "PISMOAUTH_TEST_CHECK"
@@ -64,7 +64,7 @@ func TestCredentials_Check(t *testing.T) {
 	}
 }
 
-// Each value is read once, since a vault may limit reads.
+// Each value is read once, because a vault may limit reads.
 func TestCredentials_CheckReadsOnce(t *testing.T) {
 	reads := 0
 	counting := func(context.Context) (tokensource.Secret, error) {

@@ -98,7 +98,7 @@ func TestS2S_Date(t *testing.T) {
 		"nonsense":               {"yesterday", "", time.Time{}},
 		"a number":               {"1795514400", "", time.Time{}},
 		"without a clock":        {"Thu, 01 Jan 1970 00:00:07 GMT", "", time.Time{}},
-		"an age that is none":    {date, "old", at},
+		"an invalid age":         {date, "old", at},
 		"an age with a fraction": {date, "1.5", at},
 		"a negative age":         {date, "-5", at},
 		"an age of days":         {date, "86401", at},

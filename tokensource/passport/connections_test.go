@@ -27,9 +27,9 @@ func issueWithin(t *testing.T, s *passport.S2S, d time.Duration) error {
 	return err
 }
 
-// After an exchange that timed out, the next exchange uses a new connection:
-// the connection may be dead, and not the endpoint. With HTTP/1.1, other idle
-// connections are dead as well. With HTTP/2, other exchanges still wait on the
+// An exchange that timed out may have met a dead connection, and not a dead
+// endpoint. So the next exchange uses a new connection. With HTTP/1.1, other
+// idle connections are dead too. With HTTP/2, other exchanges still wait on the
 // same connection.
 func TestS2S_DeadConnection(t *testing.T) {
 	for name, protocol := range map[string]func(*http.Protocols){"HTTP/1.1": http1, "HTTP/2": http2} {
@@ -70,7 +70,7 @@ func TestS2S_DeadConnection(t *testing.T) {
 	}
 }
 
-// A broken connection may also be the cause of an answer that breaks off.
+// A broken connection may also cause a truncated answer.
 func TestS2S_BrokenAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		halves := 1
@@ -78,7 +78,7 @@ func TestS2S_BrokenAnswer(t *testing.T) {
 			if halves--; halves >= 0 {
 				w.Header().Set("Content-Length", "100")
 				_, _ = io.WriteString(w, `{"token":`)
-				panic(http.ErrAbortHandler) // The panic ends the stream, and not the connection.
+				panic(http.ErrAbortHandler) // The panic ends the stream but not the connection.
 			}
 			created()(w, r)
 		}, http2)
@@ -135,7 +135,7 @@ func TestS2S_SharedConnection(t *testing.T) {
 	})
 }
 
-// After a complete answer, the connection is kept, even if the answer is an
+// After a complete answer the connection is kept, even if the answer is an
 // error.
 func TestS2S_ConnectionKept(t *testing.T) {
 	for _, status := range []int{201, 302, 400, 401, 403, 418, 429, 500, 503} {
@@ -145,7 +145,7 @@ func TestS2S_ConnectionKept(t *testing.T) {
 			s.Client = client
 			for range 3 {
 				_ = issueWithin(t, s, time.Second)
-				synctest.Wait() // A new connection gets into the pool after its first request.
+				synctest.Wait() // A new connection enters the pool after its first request.
 			}
 			if n := p.dialled(); n != 1 {
 				t.Errorf("status %d: %d connections", status, n)
@@ -190,7 +190,7 @@ func TestS2S_UnknownTransport(t *testing.T) {
 		}
 		p.freeze()
 		wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrTimeout)
-		time.Sleep(time.Second) // The Source waits for the same time.
+		time.Sleep(time.Second) // The Source waits for the same duration.
 		if err := issueWithin(t, s, time.Second); err != nil {
 			t.Error(err)
 		}
@@ -240,13 +240,13 @@ func TestS2S_AnotherClient(t *testing.T) {
 	})
 }
 
-// Without a Transport of the caller, an issuer has its own connections, and
-// uses the same ones for each exchange.
+// If the caller sets no Transport, an issuer has its own connections. It uses
+// the same connections for each exchange.
 func TestS2S_OwnConnections(t *testing.T) {
 	s := issuer("http://127.0.0.1")
 	own := passport.TransportOf(s)
 	if own == http.DefaultTransport || passport.TransportOf(issuer("http://127.0.0.1")) == own {
-		t.Error("the connections are somebody else's, too")
+		t.Error("the connections belong to another issuer too")
 	}
 	s.Client = &http.Client{Timeout: time.Minute}
 	if passport.TransportOf(s) != own {
@@ -271,7 +271,7 @@ func TestS2S_ConnectionsGoWithIt(t *testing.T) {
 	}()
 	for deadline := time.Now().Add(time.Minute); kept(); runtime.GC() {
 		if time.Now().After(deadline) {
-			t.Fatal("the connections are kept for an issuer that is gone")
+			t.Fatal("the connections outlive their issuer")
 		}
 	}
 }

@@ -24,8 +24,8 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// receivedCredentials starts a server of tokens. It returns the base URL, and
-// the key and the secret of each request.
+// receivedCredentials starts a token server. It returns the base URL, and a
+// function that returns the key and the secret of each request.
 func receivedCredentials(t *testing.T) (string, func() [][2]string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -90,7 +90,7 @@ func TestCredentials_AreReadForEachIssuance(t *testing.T) {
 	}
 }
 
-// A file with any other control character is refused.
+// A file with another control character is refused.
 func TestFile_StripsOneLineBreak(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	for content, want := range map[string]string{
@@ -171,18 +171,18 @@ func TestCredentials_ErrorNamesSource(t *testing.T) {
 		kind        tokensource.ErrorKind
 		says        []string
 	}{
-		"variable not set":     {passport.Credentials{Key: passport.Env(variable), Secret: good}, "", []string{variable, "not set", "S2S.Credentials.Key"}},
-		"variable empty":       {passport.Credentials{Key: good, Secret: passport.Env(otherVariable)}, "", []string{otherVariable, "empty", "S2S.Credentials.Secret"}},
-		"file missing":         {passport.FileCredentials(missing, missing), "", []string{missing, "S2S.Credentials.Key"}},
-		"file is a directory":  {passport.FileCredentials(dir, dir), "", []string{dir}},
-		"file empty":           {passport.Credentials{Key: good, Secret: passport.File(empty)}, "", []string{empty, "empty"}},
-		"file of two lines":    {passport.Credentials{Key: good, Secret: passport.File(broken)}, "", []string{broken, "unprintable"}},
-		"literal of two lines": {passport.StaticCredentials("k", leak+"\n"+leak), "", []string{"S2S.Credentials.Secret", "unprintable"}},
-		"custom, empty":        {passport.Credentials{Key: custom("", nil), Secret: good}, "", []string{"S2S.Credentials.Key", "empty"}},
-		"custom, control":      {passport.Credentials{Key: custom(leak+"\x00", nil), Secret: good}, "", []string{"S2S.Credentials.Key"}},
-		"custom, failing":      {passport.Credentials{Key: custom("", errors.New(leak)), Secret: good}, "", []string{"S2S.Credentials.Key", "function"}},
-		"custom, too late":     {passport.Credentials{Key: good, Secret: custom("", context.DeadlineExceeded)}, tokensource.ErrTimeout, []string{"S2S.Credentials.Secret"}},
-		"custom, of its own":   {passport.Credentials{Key: good, Secret: custom("", tokensource.NewError(tokensource.ErrUnavailable, nil))}, tokensource.ErrUnavailable, nil},
+		"variable not set":      {passport.Credentials{Key: passport.Env(variable), Secret: good}, "", []string{variable, "not set", "S2S.Credentials.Key"}},
+		"variable empty":        {passport.Credentials{Key: good, Secret: passport.Env(otherVariable)}, "", []string{otherVariable, "empty", "S2S.Credentials.Secret"}},
+		"file missing":          {passport.FileCredentials(missing, missing), "", []string{missing, "S2S.Credentials.Key"}},
+		"file is a directory":   {passport.FileCredentials(dir, dir), "", []string{dir}},
+		"file empty":            {passport.Credentials{Key: good, Secret: passport.File(empty)}, "", []string{empty, "empty"}},
+		"file of two lines":     {passport.Credentials{Key: good, Secret: passport.File(broken)}, "", []string{broken, "unprintable"}},
+		"literal of two lines":  {passport.StaticCredentials("k", leak+"\n"+leak), "", []string{"S2S.Credentials.Secret", "unprintable"}},
+		"custom, empty":         {passport.Credentials{Key: custom("", nil), Secret: good}, "", []string{"S2S.Credentials.Key", "empty"}},
+		"custom, control":       {passport.Credentials{Key: custom(leak+"\x00", nil), Secret: good}, "", []string{"S2S.Credentials.Key"}},
+		"custom, failing":       {passport.Credentials{Key: custom("", errors.New(leak)), Secret: good}, "", []string{"S2S.Credentials.Key", "function"}},
+		"custom, too late":      {passport.Credentials{Key: good, Secret: custom("", context.DeadlineExceeded)}, tokensource.ErrTimeout, []string{"S2S.Credentials.Secret"}},
+		"custom, its own error": {passport.Credentials{Key: good, Secret: custom("", tokensource.NewError(tokensource.ErrUnavailable, nil))}, tokensource.ErrUnavailable, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(otherVariable, "")
@@ -224,7 +224,7 @@ func TestValue_GetsIssuanceContext(t *testing.T) {
 	s := issuer(base)
 	s.Credentials.Key = func(ctx context.Context) (tokensource.Secret, error) {
 		if ctx.Value(key{}) != "value" {
-			t.Error("the context is another")
+			t.Error("the function got another context")
 		}
 		return tokensource.NewSecret("k"), nil
 	}
@@ -249,7 +249,7 @@ func TestRevision_ChangesWithCredentials(t *testing.T) {
 		{"keys", "ecret"}, {"ke", "ysecret"}, {"keysecret", "keysecret"},
 	} {
 		if got := revision(other[0], other[1]); got == first {
-			t.Errorf("%q has the revision of key and secret", other)
+			t.Errorf("%q has the same revision as key and secret", other)
 		}
 	}
 	if strings.Contains(first, "key") || strings.Contains(first, "secret") || len(first) > 16 {
@@ -269,7 +269,7 @@ func TestRevision_UnreadableIsEmpty(t *testing.T) {
 	writeFile(t, path, "s")
 	there := s.Revision(t.Context())
 	if there == missing {
-		t.Error("the revision did not change when the file came to be")
+		t.Error("the revision did not change when the file appeared")
 	}
 	var zero passport.S2S
 	if zero.Revision(t.Context()) != missing {

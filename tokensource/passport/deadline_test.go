@@ -29,7 +29,7 @@ func TestS2S_UnreachableIsUnavailable(t *testing.T) {
 }
 
 // awaitDisconnect waits until the client has left. It reads the request first,
-// since a server notices the disconnect only after that.
+// because a server notices the disconnect only after that.
 func awaitDisconnect(r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()

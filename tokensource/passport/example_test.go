@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// Request a token for one account, from a server in place of Pismo.
+// A server stands for Pismo. The program requests a token for one account.
 func Example() {
 	pismo := httptest.NewServer(answer(http.StatusCreated, `{"token":"example","account_id":102681871}`))
 	defer pismo.Close()
@@ -65,7 +65,7 @@ func ExampleS2S_incorrect() {
 	// true
 }
 
-// The text of an error says what to do. Its fields have the details.
+// The text of an error says what to do. Its fields hold the details.
 func ExampleS2S_Issue_errors() {
 	pismo := httptest.NewServer(answer(http.StatusUnauthorized, `{"message":"Invalid credentials"}`, "x-cid", "b7c6d5e4"))
 	defer pismo.Close()
@@ -184,7 +184,7 @@ func ExampleClientCertificate() {
 	// passport.S2S(sandbox.pismolabs.io) <nil>
 }
 
-// All requests go through a proxy that is not set in the environment.
+// All requests go through a proxy that the environment does not set.
 func ExampleS2S_proxy() {
 	proxy, err := url.Parse("http://proxy.internal:3128")
 	if err != nil {

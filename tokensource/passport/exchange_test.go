@@ -45,7 +45,7 @@ func TestS2S_NeverFollowsRedirects(t *testing.T) {
 					t.Errorf("posted %d times, and %d times elsewhere", posted.Load(), elsewhere.Load())
 				}
 				if asked || s.Client.CheckRedirect == nil {
-					t.Error("the caller's CheckRedirect was asked, or replaced")
+					t.Error("the caller's CheckRedirect was called or replaced")
 				}
 			})
 		}
@@ -75,7 +75,7 @@ func TestS2S_UsesClientUnmodified(t *testing.T) {
 		}
 	}
 	if trips != 3 {
-		t.Errorf("the client's transport made %d trips, want 3", trips)
+		t.Errorf("the client's transport sent %d requests, want 3", trips)
 	}
 	if client.CheckRedirect != nil || client.Jar != jar || client.Timeout != time.Minute || s.Client != client {
 		t.Errorf("the client was modified: %+v", client)

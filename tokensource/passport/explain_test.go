@@ -25,7 +25,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// wantText fails the test unless the text of err has all these parts.
+// wantText fails the test unless the text of err contains all parts.
 func wantText(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -47,7 +47,7 @@ func hostOf(t *testing.T, rawURL string) string {
 	return u.Host
 }
 
-// The text of a failure on the network says which host failed, and how.
+// The text of a network failure names the host and the failure.
 func TestS2S_NetworkErrors(t *testing.T) {
 	closed := listen(t)
 	address := closed.Addr().String()
@@ -59,7 +59,7 @@ func TestS2S_NetworkErrors(t *testing.T) {
 	}{
 		"connection refused": {"http://" + address, []string{address, "connecting to " + address, "refused"}, ""},
 		"proxy refused":      {"https://pismo.example", []string{"pismo.example", "the proxy at " + address, "refused"}, "http://" + address},
-		"proxy says no": {"https://pismo.example", []string{"pismo.example: a proxy refused", "407 Proxy Authentication Required"}, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		"proxy refuses CONNECT": {"https://pismo.example", []string{"pismo.example: a proxy refused", "407 Proxy Authentication Required"}, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusProxyAuthRequired)
 		})},
 		"SOCKS proxy":    {"https://pismo.example", []string{"pismo.example", "SOCKS"}, strings.Replace(rawServer(t, "\x05\xff"), "http", "socks5", 1)},
@@ -128,7 +128,7 @@ func serverCertificate(t *testing.T, name string, notAfter time.Time) (tls.Certi
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
-// The text of a TLS failure says whose certificate is wrong, and how.
+// The text of a TLS failure names the faulty certificate and its fault.
 func TestS2S_CertificateErrors(t *testing.T) {
 	soon := time.Now().Add(time.Hour)
 	authorities, _ := serverCertificate(t, "authority", soon)
@@ -148,14 +148,14 @@ func TestS2S_CertificateErrors(t *testing.T) {
 		present    func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 		says       string
 	}{
-		"expired":               {"127.0.0.1", time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), false, tls.VersionTLS13, 0, nil, "is valid from 2026-01-01 to 2026-01-02 only"},
-		"unknown authority":     {"127.0.0.1", soon, true, tls.VersionTLS13, 0, nil, "signed by an unknown authority"},
-		"another name":          {"pismo.example", soon, false, tls.VersionTLS13, 0, nil, "for another host name"},
-		"no client certificate": {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, nil, "rejected the client certificate, or requires one"},
-		"a wrong one":           {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, unknown, "rejected the client certificate"},
-		"none, TLS 1.2":         {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, nil, "perhaps because it requires a client certificate"},
-		"a wrong one, TLS 1.2":  {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, unknown, "rejected the client certificate"},
-		"no common version":     {"127.0.0.1", soon, false, tls.VersionTLS11, 0, nil, "refused the TLS handshake (tls: protocol version not supported)"},
+		"expired":                      {"127.0.0.1", time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), false, tls.VersionTLS13, 0, nil, "is valid from 2026-01-01 to 2026-01-02 only"},
+		"unknown authority":            {"127.0.0.1", soon, true, tls.VersionTLS13, 0, nil, "signed by an unknown authority"},
+		"another name":                 {"pismo.example", soon, false, tls.VersionTLS13, 0, nil, "for another host name"},
+		"no client certificate":        {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, nil, "rejected the client certificate, or requires one"},
+		"a wrong certificate":          {"127.0.0.1", soon, false, tls.VersionTLS13, tls.RequireAndVerifyClientCert, unknown, "rejected the client certificate"},
+		"no certificate, TLS 1.2":      {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, nil, "perhaps because it requires a client certificate"},
+		"a wrong certificate, TLS 1.2": {"127.0.0.1", soon, false, tls.VersionTLS12, tls.RequireAndVerifyClientCert, unknown, "rejected the client certificate"},
+		"no common version":            {"127.0.0.1", soon, false, tls.VersionTLS11, 0, nil, "refused the TLS handshake (tls: protocol version not supported)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			certificate, roots := serverCertificate(t, test.serverName, test.notAfter)
@@ -186,7 +186,7 @@ func TestS2S_CertificateErrors(t *testing.T) {
 	}
 }
 
-// The text of a timeout names the phase in which the time ran out.
+// The text of a timeout names the phase that ran out of time.
 func TestS2S_TimeoutErrors(t *testing.T) {
 	stuck := func(_ http.ResponseWriter, r *http.Request) { awaitDisconnect(r) }
 	for name, test := range map[string]struct {
@@ -235,7 +235,7 @@ func TestS2S_TimeoutErrors(t *testing.T) {
 	}
 }
 
-// A timeout of the client is not the deadline of the issuance: there may be
+// A timeout of the client is not the deadline of the issuance. There may be
 // time for another attempt.
 func TestS2S_TimeoutsOfTheTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -264,8 +264,8 @@ func TestS2S_TimeoutsOfTheTransport(t *testing.T) {
 	})
 }
 
-// Only the caller's context says that the caller has left. A cancellation below
-// the client does not.
+// Only the caller's context shows that the caller has left. A cancellation
+// below the client does not.
 func TestS2S_CanceledBeneath(t *testing.T) {
 	for name, fail := range map[string]func(*http.Request) error{
 		"by the transport": func(*http.Request) error { return context.Canceled },
@@ -276,7 +276,7 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 		_, err := s.Issue(t.Context(), tokensource.Organization())
 		wantKind(t, err, tokensource.ErrUnavailable)
 		if errors.Is(err, context.Canceled) {
-			t.Errorf("%s: the caller seems to have left: %v", name, err)
+			t.Errorf("%s: the error matches context.Canceled: %v", name, err)
 		}
 		wantText(t, err, "pismo.example: the HTTP client canceled the request")
 	}
@@ -285,12 +285,12 @@ func TestS2S_CanceledBeneath(t *testing.T) {
 	_, err := s.Issue(t.Context(), tokensource.Organization())
 	wantKind(t, err, tokensource.ErrMisconfigured)
 	if errors.Is(err, context.Canceled) {
-		t.Errorf("a vault's cancellation is the caller's: %v", err)
+		t.Errorf("a vault's cancellation matches context.Canceled: %v", err)
 	}
 }
 
 // A client that authenticates token requests with the same Source would wait
-// for itself. The Source reports this, and the error must not become an outage.
+// for itself. The Source reports this as a misconfiguration, not as an outage.
 func TestS2S_SelfAuthenticatingClient(t *testing.T) {
 	s := issuer("https://pismo.example")
 	inner := tokensource.NewError(tokensource.ErrMisconfigured, nil)

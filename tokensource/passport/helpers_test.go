@@ -14,8 +14,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// The credentials of Pismo's published samples. The secret has every character
-// of known secrets with a meaning in shells, JSON or HTML.
+// The credentials come from Pismo's published samples. The secret has every
+// special character of known secrets: characters with a meaning in shells, JSON
+// or HTML.
 const (
 	sampleKey    = "5d8252ea2e6729223f30d477d79a5c3cb45f8e03"
 	sampleSecret = "$ ) ( ; % _ & =\"'\\<>{}`#é"
@@ -30,7 +31,7 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 }
 
 // answer returns a handler that always gives the same answer. The headers are
-// names and values in turn.
+// pairs of name and value.
 func answer(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -82,14 +83,14 @@ func failure(t *testing.T, err error) *tokensource.Error {
 	return failure
 }
 
-// wantKind fails the test unless err has that kind.
+// wantKind fails the test unless err has the given kind.
 func wantKind(t *testing.T, err error, kind tokensource.ErrorKind) {
 	t.Helper()
 	_ = failedWith(t, err, kind)
 }
 
 // failedWith returns err as a *tokensource.Error. It fails the test unless err
-// has that kind.
+// has the given kind.
 func failedWith(t *testing.T, err error, kind tokensource.ErrorKind) *tokensource.Error {
 	t.Helper()
 	if err == nil {
@@ -107,8 +108,8 @@ func cause(err *tokensource.Error) error {
 	return errors.Unwrap(err)
 }
 
-// A pipe connects a client to a server without a network, so that both can run
-// in a bubble of testing/synctest.
+// A pipe connects a client to a server without a network. Both can run in a
+// bubble of testing/synctest.
 type pipe struct {
 	accepted chan net.Conn
 	done     chan struct{}
@@ -125,7 +126,7 @@ func overPipe(t *testing.T, handler http.HandlerFunc) *http.Client {
 	return client
 }
 
-// overPipes is overPipe with a choice of HTTP/1.1 or unencrypted HTTP/2.
+// overPipes is like overPipe, with a choice of HTTP/1.1 or unencrypted HTTP/2.
 func overPipes(t *testing.T, handler http.HandlerFunc, choose func(*http.Protocols)) (*http.Client, *pipe) {
 	t.Helper()
 	p := &pipe{accepted: make(chan net.Conn), done: make(chan struct{})}
@@ -177,7 +178,7 @@ func (p *pipe) dialled() int {
 	return len(p.conns)
 }
 
-// cut ends every connection.
+// cut closes every connection.
 func (p *pipe) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -33,7 +33,7 @@ func TestFileKey_Files(t *testing.T) {
 	curveDER, _ := x509.MarshalECPrivateKey(curve)
 	public, _ := x509.MarshalPKIXPublicKey(&one.PublicKey)
 	plain := pkcs8(t, one)
-	legacy, err := x509.EncryptPEMBlock(rand.Reader, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(one), []byte("password"), x509.PEMCipherAES256) //nolint:staticcheck // Old keys are encrypted so.
+	legacy, err := x509.EncryptPEMBlock(rand.Reader, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(one), []byte("password"), x509.PEMCipherAES256) //nolint:staticcheck // Old keys have this encryption.
 	if err != nil {
 		t.Fatal(err)
 	}

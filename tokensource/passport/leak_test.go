@@ -20,11 +20,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// sentinel is a part of every secret in these tests, and must not show
-// elsewhere.
+// sentinel is part of every secret in these tests. It must not appear anywhere
+// else.
 const sentinel = "SENTINEL"
 
-// The verbs for printing. For oddVerbs, fmt does not call the methods of some
+// These verbs print values. For oddVerbs, fmt does not call the methods of some
 // values.
 var (
 	verbs     = []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%10v"}
@@ -86,7 +86,7 @@ func TestCredentials_HiddenInUnexportedFields(t *testing.T) {
 		"unexported pointer": struct{ issuer *passport.S2S }{s},
 		"unexported, nested": struct{ c struct{ issuer passport.S2S } }{struct{ issuer passport.S2S }{*s}},
 		"credentials":        s.Credentials,
-		"a half of them":     s.Credentials.Secret,
+		"a single secret":    s.Credentials.Secret,
 		"unexported, in a map": struct {
 			m map[string]passport.Credentials
 		}{map[string]passport.Credentials{"m": s.Credentials}},
@@ -185,7 +185,7 @@ func TestGrant_PrintsNoToken(t *testing.T) {
 	wantNoSentinel(t, "pointer", &grant)
 }
 
-// They hold no part of the answer either.
+// The errors hold no part of the answer.
 func TestS2S_ErrorsHoldNoSecret(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -262,7 +262,7 @@ func TestS2S_ErrorsHoldNoSecret(t *testing.T) {
 			failure := failure(t, err)
 			wantNoSentinel(t, "error", err)
 			wantNoSentinel(t, "wrapped", fmt.Errorf("more: %w", err))
-			// The cause may name hosts and files, but no credential.
+			// The cause may name hosts and files, but no credentials.
 			for _, leak := range []string{"key-" + sentinel, "secret-" + sentinel, two} {
 				if cause := cause(failure); cause != nil && strings.Contains(cause.Error(), leak) {
 					t.Errorf("the cause leaks %q: %v", leak, cause)

@@ -16,8 +16,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An mtlsServer requires client certificates, and answers with the serial
-// number of the client's certificate.
+// An mtlsServer requires client certificates. It answers with the serial number
+// of the client's certificate.
 type mtlsServer struct {
 	*httptest.Server
 	conns atomic.Int64
@@ -44,7 +44,7 @@ func newMTLSServer(t *testing.T, version string) *mtlsServer {
 		}
 		_, _ = io.WriteString(w, "-"+serial)
 	}))
-	m.Config.ErrorLog = log.New(io.Discard, "", 0) // A rotation may end dials, which the server logs.
+	m.Config.ErrorLog = log.New(io.Discard, "", 0) // A rotation may interrupt handshakes, which the server logs.
 	m.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
@@ -60,7 +60,7 @@ func newMTLSServer(t *testing.T, version string) *mtlsServer {
 	return m
 }
 
-// base returns a base that trusts the server.
+// base returns a transport that trusts the server.
 func (m *mtlsServer) base() *http.Transport {
 	base := transport.NewBase()
 	base.TLSClientConfig.RootCAs = x509.NewCertPool()
@@ -70,7 +70,7 @@ func (m *mtlsServer) base() *http.Transport {
 	return base
 }
 
-// awaitClosed waits until the server has seen that number of connections end.
+// awaitClosed waits until the server has seen n connections close.
 func (m *mtlsServer) awaitClosed(t *testing.T, connections int64) {
 	t.Helper()
 	limit := time.After(time.Minute)

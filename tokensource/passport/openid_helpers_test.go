@@ -23,7 +23,7 @@ import (
 
 const accountsGroup = "pismo-v1:accounts:rw"
 
-// The keys of these tests. It takes long to make an RSA key.
+// The keys are shared by these tests, because making an RSA key is slow.
 var (
 	keyOne = sync.OnceValue(newRSAKey)
 	keyTwo = sync.OnceValue(newRSAKey)
@@ -69,8 +69,7 @@ func replaceKey(t *testing.T, path string, key crypto.PrivateKey) {
 	}
 }
 
-// openIDIssuer returns an issuer with a key and with values for all required
-// fields.
+// openIDIssuer returns an issuer with a key and all required fields.
 func openIDIssuer(baseURL string, key passport.Key) *passport.OpenID {
 	return &passport.OpenID{
 		BaseURL:  baseURL,
@@ -83,7 +82,7 @@ func openIDIssuer(baseURL string, key passport.Key) *passport.OpenID {
 	}
 }
 
-// registered returns the issuer of a fake server that knows the key.
+// registered returns the issuer of a fake server that has the key.
 func registered(t *testing.T, s *passporttest.Server, key *rsa.PrivateKey) *passport.OpenID {
 	t.Helper()
 	s.RegisterKey(&key.PublicKey)
@@ -108,7 +107,7 @@ func external(t *testing.T, id string) tokensource.Account {
 	return account
 }
 
-// An assertions server gives a token to each request, and keeps the bodies.
+// An assertions server answers each request with a token, and keeps the bodies.
 type assertions struct {
 	mu     sync.Mutex
 	bodies []string
@@ -125,7 +124,8 @@ func (a *assertions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // last returns the header and the claims of the last assertion. It fails the
-// test unless keyOne has signed it, and the body has nothing else.
+// test unless keyOne has signed the assertion and the body contains nothing
+// else.
 func (a *assertions) last(t *testing.T) (header map[string]any, claims jwt.MapClaims) {
 	t.Helper()
 	a.mu.Lock()

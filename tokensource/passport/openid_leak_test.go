@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// privateParts returns texts of the private key that must not show anywhere.
+// privateParts returns texts of the private key that must not appear anywhere.
 func privateParts(t *testing.T) []string {
 	t.Helper()
 	key := keyOne()
@@ -64,7 +64,7 @@ func TestOpenID_PrintsOnlyItsHost(t *testing.T) {
 	}
 }
 
-// The endpoint gives the assertion back in each way that an error could quote.
+// The endpoint returns the assertion in each form that an error could quote.
 func TestOpenID_ErrorsHoldNoAssertion(t *testing.T) {
 	parts := privateParts(t)
 	for _, status := range []int{200, 201, 302, 400, 401, 403, 404, 429, 500} {

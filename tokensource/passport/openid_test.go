@@ -21,7 +21,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Each row of the table of claims: what is sent, and what is left out.
+// Each row of the table of claims: the claims that are sent and left out.
 func TestOpenID_Assertion(t *testing.T) {
 	organization := tokensource.Organization()
 	for _, test := range []struct {
@@ -237,7 +237,7 @@ func TestOpenID_ErrorNamesClockDifference(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				time.Sleep(24 * time.Hour) // The clock of a bubble begins with the year 2000.
+				time.Sleep(24 * time.Hour) // The clock of a bubble starts at the year 2000.
 				s := passporttest.NewInProcess(t, passporttest.Config{ClockSkew: test.skew})
 				_, err := sourceOf(t, registered(t, s, keyOne())).Token(t.Context(), tokensource.Organization())
 				wantKind(t, err, tokensource.ErrCredentialsRejected)
@@ -249,7 +249,7 @@ func TestOpenID_ErrorNamesClockDifference(t *testing.T) {
 	}
 }
 
-// A cache's Date is not that of the endpoint's clock.
+// The Date of a cached answer does not show the endpoint's clock.
 func TestOpenID_IgnoresDateOfCaches(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"age": {"Date", "Mon, 02 Jan 2006 15:04:05 GMT", "Age", "0"}, "none": {"Date", ""},
@@ -263,7 +263,7 @@ func TestOpenID_IgnoresDateOfCaches(t *testing.T) {
 	}
 }
 
-// A clock that is a little ahead of the endpoint's does no harm.
+// A clock that is slightly ahead of the endpoint's clock does no harm.
 func TestOpenID_ToleratesClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewInProcess(t, passporttest.Config{ClockSkew: -29 * time.Second})
@@ -273,7 +273,7 @@ func TestOpenID_ToleratesClock(t *testing.T) {
 	})
 }
 
-// Issuers share nothing but a Key, if their user gives them the same.
+// Issuers share nothing, except a Key that their user gives to both.
 func TestOpenID_SideBySide(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.RegisterKey(&keyOne().PublicKey)

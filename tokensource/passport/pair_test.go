@@ -67,8 +67,7 @@ func newPair(t *testing.T, serial int64) (certPEM, keyPEM []byte) {
 	return certPEM, keyPEM
 }
 
-// writeExampleCertificate does for an example what newPairOnDisk does for a
-// test.
+// writeExampleCertificate does in an example what newPairOnDisk does in a test.
 func writeExampleCertificate(certFile, keyFile string) {
 	cert, key, err := makePair(1)
 	if err := errors.Join(err, os.WriteFile(certFile, cert, 0o600), os.WriteFile(keyFile, key, 0o600)); err != nil {
@@ -89,7 +88,7 @@ func newPairOnDisk(t *testing.T, serial int64) pairOnDisk {
 	return p
 }
 
-// replace replaces the file at path by a rename, as certificate managers do.
+// replace replaces the file at path with a rename, as certificate managers do.
 func replace(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 // record serves one request on loopback. It returns the base URL, and a
-// function that returns the bytes of the request after the answer.
+// function that returns the bytes of the request once the answer is sent.
 func record(t *testing.T) (string, func() string) {
 	t.Helper()
 	listener := listen(t)
@@ -59,7 +59,7 @@ func TestS2S_SendsDocumentedRequest(t *testing.T) {
 			account: account(t, "9223372036854775807"),
 			body:    `{"account_id":9223372036854775807,"server_key":"` + sampleKey + `","server_secret":"` + escaped + `"}`,
 		},
-		"the secret's field can have its older name": {
+		"the field of the secret can have its old name": {
 			account: tokensource.Organization(),
 			change:  func(s *passport.S2S) { s.SecretField = "secret_key" },
 			body:    `{"secret_key":"` + escaped + `","server_key":"` + sampleKey + `"}`,
@@ -126,7 +126,7 @@ func TestS2S_SendsPunctuationUnchanged(t *testing.T) {
 	}
 }
 
-// It does so before it reads the credentials.
+// Issue refuses the account before it reads the credentials.
 func TestS2S_RefusesUnsupportedAccounts(t *testing.T) {
 	external, err := tokensource.ExternalAccountID("5512990-642")
 	if err != nil {
@@ -157,15 +157,15 @@ func TestS2S_InvalidConfigSendsNothing(t *testing.T) {
 	}
 	credentials := passport.Credentials{Key: read, Secret: read}
 	for name, s := range map[string]*passport.S2S{
-		"nil":                    nil,
-		"zero":                   {},
-		"plaintext":              {BaseURL: "http://sandbox.pismolabs.io", Credentials: credentials},
-		"user info":              {BaseURL: "https://key:secret@sandbox.pismolabs.io", Credentials: credentials},
-		"no credentials":         {BaseURL: "https://sandbox.pismolabs.io"},
-		"a header of its own":    {BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials, Header: http.Header{"Authorization": {"Bearer x"}}},
-		"a header that splits":   {BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials, Header: http.Header{"X-A": {"a\r\nX-B: b"}}},
-		"a field that overrides": {BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials, Fields: map[string]any{"account_id": 1}},
-		"a field without JSON":   {BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials, Fields: map[string]any{"x": math.Inf(1)}},
+		"nil":                        nil,
+		"zero":                       {},
+		"plaintext":                  {BaseURL: "http://sandbox.pismolabs.io", Credentials: credentials},
+		"user info":                  {BaseURL: "https://key:secret@sandbox.pismolabs.io", Credentials: credentials},
+		"no credentials":             {BaseURL: "https://sandbox.pismolabs.io"},
+		"a reserved header":          {BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials, Header: http.Header{"Authorization": {"Bearer x"}}},
+		"a header with a line break": {BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials, Header: http.Header{"X-A": {"a\r\nX-B: b"}}},
+		"a field that overrides":     {BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials, Fields: map[string]any{"account_id": 1}},
+		"a field without JSON":       {BaseURL: "https://sandbox.pismolabs.io", Credentials: credentials, Fields: map[string]any{"x": math.Inf(1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if s != nil {
@@ -191,7 +191,7 @@ func (f *unstableValue) MarshalJSON() ([]byte, error) {
 	return []byte("1"), nil
 }
 
-// A value may become impossible to encode after its validation.
+// A value may become unencodable after its validation.
 func TestFields_UnstableEncodingIsNotSent(t *testing.T) {
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Client = unusableClient(t)

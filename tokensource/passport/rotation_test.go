@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A traffic is 1,000 requests per second for tokens of ten accounts.
+// A traffic is 1,000 requests per second for the tokens of ten accounts.
 type traffic struct {
 	failed, sent atomic.Int64
 	stop         chan struct{}
@@ -77,8 +77,8 @@ func TestFileKey_SwapUnderLoad(t *testing.T) {
 	})
 }
 
-// The old key is withdrawn and the new one registered at one moment, which
-// nobody announces.
+// At one unannounced moment, the old key is withdrawn and the new key is
+// registered.
 func TestFileKey_OverlapUnderLoad(t *testing.T) {
 	one, two := keyOne(), keyTwo()
 	key := passport.FileKey(keyFile(t, one), keyFile(t, two))
@@ -100,7 +100,7 @@ func TestFileKey_OverlapUnderLoad(t *testing.T) {
 	})
 }
 
-func TestFileKey_WithoutOverlapFailsAndHeals(t *testing.T) {
+func TestFileKey_RecoversWithoutOverlap(t *testing.T) {
 	one, two := keyOne(), keyTwo()
 	path := keyFile(t, one)
 	synctest.Test(t, func(t *testing.T) {
@@ -119,12 +119,12 @@ func TestFileKey_WithoutOverlapFailsAndHeals(t *testing.T) {
 		s.RegisterKey(&one.PublicKey)
 		time.Sleep(5 * time.Minute)
 		if _, err := source.Token(t.Context(), tokensource.Organization()); err != nil {
-			t.Errorf("it does not heal: %v", err)
+			t.Errorf("the issuer does not recover: %v", err)
 		}
 	})
 }
 
-// A new file ends the cooldown: the Source sees another revision.
+// A new file ends the cooldown, because the Source sees another revision.
 func TestFileKey_NewFileEndsCooldown(t *testing.T) {
 	one, two := keyOne(), keyTwo()
 	path := keyFile(t, one)
@@ -146,7 +146,7 @@ func TestFileKey_NewFileEndsCooldown(t *testing.T) {
 	})
 }
 
-func TestFileKey_RemembersKeyThatWorked(t *testing.T) {
+func TestFileKey_RemembersWorkingKey(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	s.RegisterKey(&keyTwo().PublicKey)
 	o := s.OpenIDIssuer(passport.FileKey(keyFile(t, keyOne()), keyFile(t, keyTwo())), accountsGroup)
@@ -161,7 +161,7 @@ func TestFileKey_RemembersKeyThatWorked(t *testing.T) {
 		t.Errorf("%d token requests for %d tokens", n, requests)
 	}
 	if o.Revision(t.Context()) != before {
-		t.Error("the revision changes with the key that worked")
+		t.Error("the revision changes although the key is the same")
 	}
 }
 
@@ -176,7 +176,7 @@ func TestFileKey_LeavesOutUnusableFile(t *testing.T) {
 	}
 }
 
-// Only a 401 is about the key.
+// Only a 401 concerns the key.
 func TestFileKey_OtherAnswersTryNoOtherKey(t *testing.T) {
 	for _, status := range []int{403, 429, 500} {
 		requests := 0

@@ -21,7 +21,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A fakeSigner is a signer as a KMS has it: its type is not *rsa.PrivateKey.
+// A fakeSigner is a signer like that of a KMS: its type is not *rsa.PrivateKey.
 type fakeSigner struct {
 	public crypto.PublicKey
 	sign   func(digest []byte) ([]byte, error)
@@ -36,7 +36,7 @@ func (s *fakeSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([
 	return s.sign(digest)
 }
 
-// signerOf returns a signer that announces the public key of keyOne.
+// signerOf returns a signer with the public key of keyOne.
 func signerOf(sign func(digest []byte) ([]byte, error)) *fakeSigner {
 	return &fakeSigner{&keyOne().PublicKey, sign}
 }
@@ -94,7 +94,7 @@ func TestSignerKey_Faults(t *testing.T) {
 	}
 }
 
-// New finds a signer whose key is unsuitable, and does not panic.
+// New reports a signer with an unsuitable key. It does not panic.
 func TestSignerKey_UnsuitableAtStart(t *testing.T) {
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -115,7 +115,7 @@ func TestSignerKey_UnsuitableAtStart(t *testing.T) {
 	}
 }
 
-// A signer that moved to an unsuitable key is refused while it is in use.
+// A signer whose key becomes unsuitable is refused while it is in use.
 func TestSignerKey_BecomesUnsuitable(t *testing.T) {
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -129,20 +129,20 @@ func TestSignerKey_BecomesUnsuitable(t *testing.T) {
 	}
 }
 
-func TestSignerKey_HangsAndHeals(t *testing.T) {
+func TestSignerKey_RecoversAfterAHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := passporttest.NewInProcess(t, passporttest.Config{})
 		s.RegisterKey(&keyOne().PublicKey)
-		var healed atomic.Bool
+		var working atomic.Bool
 		release := make(chan struct{})
 		signer := signerOf(func(digest []byte) ([]byte, error) {
-			if !healed.Load() {
+			if !working.Load() {
 				<-release
 			}
 			return signWith(keyOne())(digest)
 		})
 		source := sourceOf(t, s.OpenIDIssuer(passport.SignerKey(signer), accountsGroup))
-		// More calls hang than a Source has slots for issuances.
+		// More calls hang than the Source has slots.
 		for range 30 {
 			began := time.Now()
 			_, err := source.Token(t.Context(), tokensource.Organization())
@@ -152,16 +152,16 @@ func TestSignerKey_HangsAndHeals(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		healed.Store(true)
+		working.Store(true)
 		if _, err := source.Token(t.Context(), tokensource.Organization()); err != nil {
-			t.Errorf("it does not heal: %v", err)
+			t.Errorf("the issuer does not recover: %v", err)
 		}
 		close(release)
 	})
 }
 
-// Calls that never return are bounded.
-func TestSignerKey_BoundsCallsThatHang(t *testing.T) {
+// The number of calls that never return is bounded.
+func TestSignerKey_BoundsHangingCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release, calls := make(chan struct{}), make(chan struct{}, 100)
 		o := openIDIssuer("http://127.0.0.1:1", passport.SignerKey(signerOf(func([]byte) ([]byte, error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// grantHandler answers as Passport does. It returns a JWT for the requested
+// grantHandler answers like Passport. It returns a JWT for the requested
 // account if the secret is right.
 func grantHandler(t *testing.T, secret string) http.HandlerFunc {
 	t.Helper()
@@ -43,7 +43,7 @@ func grantHandler(t *testing.T, secret string) http.HandlerFunc {
 	}
 }
 
-// signed returns a JWT like those of Pismo, with HS512 and a lifetime of 600 s.
+// signed returns a JWT like those of Pismo: HS512, with a lifetime of 600 s.
 func signed(t *testing.T, account string) string {
 	t.Helper()
 	now := time.Now().Unix()
@@ -88,12 +88,12 @@ func TestSource_IssuesOncePerAccount(t *testing.T) {
 					t.Errorf("lifetime = %v", token.Lifetime())
 				}
 				if named, _ := token.Claims()["account-id"].(string); named != account.ID() {
-					t.Error("the token is another account's")
+					t.Error("the token is for another account")
 				}
 				header := make(http.Header)
 				token.SetAuthHeader(header)
 				if want := "Bearer " + token.Reveal(); header.Get("Authorization") != want {
-					t.Error("the header holds something else")
+					t.Error("the header does not hold the token")
 				}
 			})
 		}
@@ -122,7 +122,7 @@ func TestSource_RefusesTokenOfAnotherAccount(t *testing.T) {
 	for name, body := range map[string]string{
 		"in a number":         `{"token":"t","account_id":2}`,
 		"in a string":         `{"token":"t","account_id":"2"}`,
-		"one too long":        `{"token":"t","account_id":11}`,
+		"one digit more":      `{"token":"t","account_id":11}`,
 		"in another notation": `{"token":"t","account_id":2.0}`,
 		"in the token":        `{"token":"` + signed(t, "2") + `","account_id":1}`,
 	} {

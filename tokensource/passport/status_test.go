@@ -9,8 +9,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// The bodies of answers that a firewall or a proxy in front of Passport may
-// give.
+// These bodies are answers of a firewall or a proxy in front of Passport.
 const (
 	htmlPage = "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"
 	refusal  = `{"message":"Invalid credentials"}`
@@ -157,13 +156,13 @@ func TestRetryAfter_KeptForTemporaryErrors(t *testing.T) {
 		"503 with seconds":     {503, []string{"Retry-After", "3"}, 3 * time.Second},
 		"503 without":          {503, nil, 0},
 		"200 HTML with":        {200, []string{"Content-Type", "text/html", "Retry-After", "5"}, 5 * time.Second},
-		"401 is not mended":    {401, []string{"Retry-After", "7"}, 0},
-		"a redirect neither":   {302, []string{"Retry-After", "7"}, 0},
-		"malformed as little":  {418, []string{"Retry-After", "7"}, 0},
-		"an empty 403 may be":  {403, []string{"Retry-After", "7"}, 7 * time.Second},
+		"401 has no effect":    {401, []string{"Retry-After", "7"}, 0},
+		"302 has no effect":    {302, []string{"Retry-After", "7"}, 0},
+		"418 has no effect":    {418, []string{"Retry-After", "7"}, 0},
+		"an empty 403":         {403, []string{"Retry-After", "7"}, 7 * time.Second},
 		"520 of a firewall":    {520, []string{"Retry-After", "60"}, time.Minute},
 		"a date in the past":   {429, []string{"Date", date, "Retry-After", "Tue, 24 Nov 2026 09:00:00 GMT"}, 0},
-		"more than can be had": {429, []string{"Retry-After", "99999999999999999999"}, 9223372036 * time.Second},
+		"more than a Duration": {429, []string{"Retry-After", "99999999999999999999"}, 9223372036 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := issuer(serve(t, answer(test.status, "", test.header...)))

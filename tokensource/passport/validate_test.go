@@ -12,7 +12,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// faults returns the faulty fields that err names.
+// faults returns the faulty fields in err.
 func faults(t *testing.T, err error) (fields []string) {
 	t.Helper()
 	if err == nil {
@@ -67,7 +67,7 @@ func TestValidate_ReportsEveryFault(t *testing.T) {
 	}
 }
 
-// Such an address could send the secret in the clear or to another host.
+// Each of these addresses could send the secret without TLS or to another host.
 func TestBaseURL_RefusesUnsafe(t *testing.T) {
 	for base, reason := range map[string]string{
 		"":                                                          "is not set",
@@ -178,7 +178,7 @@ func TestFields_RefuseDuplicates(t *testing.T) {
 	}
 }
 
-// A variable or a file may get its value after the configuration is checked.
+// A variable or a file may get its value after the configuration is validated.
 func TestValidate_AllowsMissingCredentials(t *testing.T) {
 	for name, credentials := range map[string]passport.Credentials{
 		"environment": passport.EnvCredentials("PISMOAUTH_TEST_NO_KEY", "PISMOAUTH_TEST_NO_SECRET"),

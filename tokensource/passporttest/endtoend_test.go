@@ -110,7 +110,8 @@ func TestFault_EachHasItsErrorKind(t *testing.T) {
 	}
 }
 
-// A Source accepts a token that may be valid: only the platform can judge it.
+// A Source accepts a token that may be valid. Only the platform can judge the
+// token.
 func TestMalformed_UnjudgedTokensAccepted(t *testing.T) {
 	for _, m := range []passporttest.Malformation{passporttest.UndecodableToken, passporttest.ExpiresNever} {
 		s := passporttest.NewServer(t, passporttest.Config{})

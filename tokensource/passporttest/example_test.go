@@ -42,13 +42,13 @@ func (l *Ledger) Status(ctx context.Context, id string) (string, error) {
 	return http.StatusText(response.StatusCode), nil
 }
 
-// NewLedger returns the service as its tests configure it.
+// NewLedger returns the service, configured for its tests.
 func NewLedger(pismo *passporttest.Server) (*Ledger, error) {
 	tokens, err := tokensource.New(tokensource.Config{Issuer: pismo.Issuer()})
 	return &Ledger{baseURL: pismo.URL(), tokens: tokens, client: pismo.Client()}, err
 }
 
-// TestLedger_SurvivesARevocation shows a test of that service.
+// TestLedger_SurvivesARevocation is a test of that service.
 func TestLedger_SurvivesARevocation(t *testing.T) {
 	pismo := passporttest.NewServer(t, passporttest.Config{Accounts: []string{"102681871"}})
 	ledger, err := NewLedger(pismo)
@@ -126,7 +126,7 @@ func ExampleServer_Fail() {
 	}
 	defer pismo.Close()
 
-	pismo.Fail(passporttest.Reset(), passporttest.Fault{}) // The first is reset, the second served.
+	pismo.Fail(passporttest.Reset(), passporttest.Fault{}) // The first request is reset, and the second is served.
 	ledger, err := NewLedger(pismo)
 	if err != nil {
 		log.Fatal(err)

@@ -104,8 +104,8 @@ func TestFault_UnusualNeedsValidRequest(t *testing.T) {
 	}
 }
 
-// Date and the claims of the tokens come from one clock. Otherwise a client
-// would take every token for expired.
+// The Date and the claims of a token come from the same clock. Otherwise a
+// client would treat every token as expired.
 func TestConfig_ClockSkewOfDate(t *testing.T) {
 	for _, skew := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour} {
 		forEachServer(t, func() passporttest.Config { return passporttest.Config{ClockSkew: skew} }, func(t *testing.T, s *passporttest.Server) {

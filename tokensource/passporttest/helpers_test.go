@@ -19,8 +19,8 @@ import (
 
 const tokenPath = "/passport/v2/s2s/access-token"
 
-// forEachServer runs a test with a Server that listens, and with a Server that
-// the test reaches through its RoundTripper.
+// forEachServer runs a test with a Server that listens. It runs the test again
+// with a Server that is reached through its RoundTripper.
 func forEachServer(t *testing.T, config func() passporttest.Config, test func(t *testing.T, s *passporttest.Server)) {
 	t.Helper()
 	t.Run("over HTTP", func(t *testing.T) { test(t, passporttest.NewServer(t, config())) })
@@ -29,7 +29,7 @@ func forEachServer(t *testing.T, config func() passporttest.Config, test func(t 
 
 func zeroConfig() passporttest.Config { return passporttest.Config{} }
 
-// An answer is a response with its whole body.
+// An answer is a response with its complete body.
 type answer struct {
 	status int
 	header http.Header
@@ -47,7 +47,8 @@ func (a answer) field(t *testing.T, name string) any {
 	return fields[name]
 }
 
-// send sends a request, and reads the answer. It returns the error of either.
+// send sends a request and reads the answer. It returns an error of either
+// step.
 func send(t *testing.T, client *http.Client, r *http.Request) (answer, error) {
 	t.Helper()
 	response, err := client.Do(r)
@@ -68,7 +69,8 @@ func request(t *testing.T, s *passporttest.Server, method, path, body string) *h
 	return r
 }
 
-// newTokenRequest returns a token request; account "" is the organization.
+// newTokenRequest returns a token request. The account "" means the
+// organization.
 func newTokenRequest(t *testing.T, s *passporttest.Server, account string) *http.Request {
 	t.Helper()
 	fields := map[string]any{"server_key": s.ServerKey(), "server_secret": s.ServerSecret()}
@@ -119,7 +121,8 @@ func await(t *testing.T, s *passporttest.Server, reached func(passporttest.Count
 	}
 }
 
-// newToken returns a new token of an account; "" is the organization.
+// newToken returns a new token for an account. The account "" means the
+// organization.
 func newToken(t *testing.T, s *passporttest.Server, account string) string {
 	t.Helper()
 	a := requestToken(t, s, account)

@@ -34,7 +34,7 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-// validClaims returns the claims of a good assertion.
+// validClaims returns the claims of a valid assertion.
 func validClaims(s *passporttest.Server) jwt.MapClaims {
 	o := s.OpenIDIssuer(passport.Key{}, accountsGroup)
 	now := time.Now().Unix()
@@ -44,7 +44,7 @@ func validClaims(s *passporttest.Server) jwt.MapClaims {
 	}
 }
 
-// sendAssertion signs the claims, and sends the assertion.
+// sendAssertion signs the claims and sends the assertion.
 func sendAssertion(t *testing.T, s *passporttest.Server, method jwt.SigningMethod, header map[string]any, claims jwt.MapClaims, key any) answer {
 	t.Helper()
 	token := jwt.NewWithClaims(method, claims)
@@ -247,7 +247,7 @@ func TestServer_OpenIDGroups(t *testing.T) {
 		check(t, path, a.status, want)
 	}
 	counts := s.Counts()
-	check(t, "issued", counts.Issued, 1) // The 403 renews nothing.
+	check(t, "issued", counts.Issued, 1) // The 403 causes no renewal.
 	check(t, "refused", counts.Refused[passporttest.ReasonGroup], 1)
 }
 

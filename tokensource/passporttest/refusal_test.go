@@ -39,8 +39,8 @@ func TestRefusals_AreComplete(t *testing.T) {
 	}
 }
 
-// The numbers come from Pismo's OpenAPI files: they count the operations with a
-// documented 401. The test finds a slip in the table.
+// The numbers come from Pismo's OpenAPI files, which list the operations with a
+// documented 401. The test finds errors in the table.
 func TestDocumentedCases_CoverEveryMethod(t *testing.T) {
 	pairs, operations, empty, refused := map[string]bool{}, 0, 0, map[string]bool{}
 	for _, c := range passporttest.DocumentedCases() {
@@ -120,7 +120,7 @@ func TestRefusal_MatchesItsRequests(t *testing.T) {
 		"its method":          {refusal.OnPath("POST /v1/payments"), "1", "POST", "/v1/payments", true},
 		"another method":      {refusal.OnPath("GET /v1/payments"), "1", "POST", "/v1/payments", false},
 		"both":                {refusal.OnPath("POST /v1/payments").ForAccount("1"), "1", "POST", "/v1/payments", true},
-		"one of both":         {refusal.OnPath("POST /v1/payments").ForAccount("2"), "1", "POST", "/v1/payments", false},
+		"only the path":       {refusal.OnPath("POST /v1/payments").ForAccount("2"), "1", "POST", "/v1/payments", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := passporttest.NewInProcess(t, passporttest.Config{})

@@ -185,7 +185,7 @@ func TestPayments_TooLargeIsRefused(t *testing.T) {
 	check(t, "deliveries", len(s.Deliveries()), 0)
 }
 
-// zeros is a body that needs no memory.
+// zeros is an endless body that needs no memory.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
@@ -259,7 +259,7 @@ func TestHandler_BehindAnotherServer(t *testing.T) {
 	s := passporttest.NewInProcess(t, passporttest.Config{})
 	own := httptest.NewServer(s.Handler())
 	defer own.Close()
-	response, err := own.Client().Get(own.URL + "/v1/organization") //nolint:noctx // It is short.
+	response, err := own.Client().Get(own.URL + "/v1/organization") //nolint:noctx // The request is short.
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// newClient returns a client that authenticates its requests, as a program
-// does.
+// newClient returns a client that authenticates its requests like a program.
 func newClient(t *testing.T, s *passporttest.Server) *http.Client {
 	t.Helper()
 	rt, err := transport.New(transport.Config{
@@ -35,7 +34,7 @@ func getAccount(t *testing.T, s *passporttest.Server, client *http.Client) int {
 	return a.status
 }
 
-// A test may revoke in a loop without end if each round takes
+// A test may revoke tokens in an endless loop if each round takes
 // RevocationInterval.
 func TestServer_RevocationsInALoop(t *testing.T) {
 	for name, config := range map[string]passporttest.Config{
@@ -59,7 +58,7 @@ func TestServer_RevocationsInALoop(t *testing.T) {
 	}
 }
 
-// Without a wait, the client has the documented budget.
+// Without waits, the client has its documented budget.
 func TestServer_RevocationsInARow(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	client := newClient(t, s)

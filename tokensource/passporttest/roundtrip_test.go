@@ -54,7 +54,7 @@ func TestRoundTripper_DoneContextIsNotSent(t *testing.T) {
 	r.Body = body
 	_, err := s.RoundTripper().RoundTrip(r)
 	check(t, "error", err, cause)
-	check(t, "closings of the body", body.times, 1)
+	check(t, "calls of Close", body.times, 1)
 	check(t, "resource requests", s.Counts().ResourceRequests, 0)
 }
 
@@ -77,7 +77,7 @@ func TestRoundTripper_KeepsTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	check(t, "closings of the body", body.times, 1)
+	check(t, "calls of Close", body.times, 1)
 	check(t, "header fields", len(r.Header), 0)
 	check(t, "URL", r.URL.String(), url)
 	check(t, "request of the response", response.Request, r)

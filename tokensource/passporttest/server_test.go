@@ -167,7 +167,7 @@ func TestClose_LeavesNoGoroutines(t *testing.T) {
 			s.Close()
 			s.Close()
 			all.Wait()
-			for serverGoroutines() > before { // The runtime notices the end of a goroutine later.
+			for serverGoroutines() > before { // A goroutine ends with a delay.
 				if t.Context().Err() != nil {
 					t.Fatal(stacks())
 				}
@@ -184,12 +184,13 @@ func TestClose_LeavesNoGoroutines(t *testing.T) {
 func TestClose_WaitsForConnections(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	const lingering = "net/http.(*conn).closeWriteAndWait("
-	do(t, s, newToken(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 2<<20)) // The answer comes before the body is read.
+	do(t, s, newToken(t, s, "1"), http.MethodPost, "/v1/payments", strings.Repeat(" ", 2<<20)) // The answer is sent before the body is read.
 	s.Close()
 	check(t, "connections that linger", strings.Count(stacks(), lingering), 0)
 }
 
-// serverGoroutines returns how many goroutines serve connections or requests.
+// serverGoroutines returns the number of goroutines that serve connections or
+// requests.
 func serverGoroutines() int {
 	text := stacks()
 	return strings.Count(text, "net/http.(*conn).serve(") + strings.Count(text, "passporttest.(*Server).serve(") +

@@ -36,7 +36,7 @@ const checkTimeout = 10 * time.Second
 
 // FromEnvironment returns the platform that the environment names. It returns
 // an error if the credentials cannot be read. If the environment names no
-// platform, it starts a fake server with config. The caller has to call Close.
+// platform, it starts a fake server with config. The caller must call Close.
 func FromEnvironment(config passporttest.Config) (*Platform, error) {
 	base := os.Getenv(baseURLVar)
 	if base == "" {

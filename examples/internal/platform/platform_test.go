@@ -23,18 +23,18 @@ func TestFromEnvironment_NamesMissingVariable(t *testing.T) {
 		base, key, secret, file string
 		want                    []string
 	}{
-		"a key alone":                {key: "k", want: []string{"PISMO_SERVER_KEY is set", "PISMO_BASE_URL is not"}},
-		"a secret alone":             {secret: "s", want: []string{"PISMO_SERVER_SECRET is set", "PISMO_BASE_URL is not"}},
-		"a file alone":               {file: missing, want: []string{"PISMO_SERVER_SECRET_FILE is set", "PISMO_BASE_URL is not"}},
-		"no key":                     {base: url, secret: "s", want: []string{"PISMO_SERVER_KEY is not"}},
-		"no secret":                  {base: url, key: "k", want: []string{"neither PISMO_SERVER_SECRET nor PISMO_SERVER_SECRET_FILE"}},
-		"no URL":                     {base: "https://%zz", key: "k", secret: "s", want: []string{"PISMO_BASE_URL is not a URL"}},
-		"a host":                     {base: "sandbox.pismolabs.io", key: "k", secret: "s", want: []string{"PISMO_BASE_URL", "BaseURL"}},
-		"a URL in the clear":         {base: "http://sandbox.pismolabs.io", key: "k", secret: "s", want: []string{"PISMO_BASE_URL", "in the clear"}},
-		"a file that is missing":     {base: url, key: "k", file: missing, want: []string{missing}},
-		"a file that is a directory": {base: url, key: "k", file: dir, want: []string{dir}},
-		"a file that is empty":       {base: url, key: "k", file: empty, want: []string{empty, "empty"}},
-		"a key that does not print":  {base: url, key: "k\n", secret: "SENTINEL", want: []string{"PISMO_SERVER_KEY"}},
+		"a key alone":           {key: "k", want: []string{"PISMO_SERVER_KEY is set", "PISMO_BASE_URL is not"}},
+		"a secret alone":        {secret: "s", want: []string{"PISMO_SERVER_SECRET is set", "PISMO_BASE_URL is not"}},
+		"a file alone":          {file: missing, want: []string{"PISMO_SERVER_SECRET_FILE is set", "PISMO_BASE_URL is not"}},
+		"no key":                {base: url, secret: "s", want: []string{"PISMO_SERVER_KEY is not"}},
+		"no secret":             {base: url, key: "k", want: []string{"neither PISMO_SERVER_SECRET nor PISMO_SERVER_SECRET_FILE"}},
+		"no URL":                {base: "https://%zz", key: "k", secret: "s", want: []string{"PISMO_BASE_URL is not a URL"}},
+		"a host":                {base: "sandbox.pismolabs.io", key: "k", secret: "s", want: []string{"PISMO_BASE_URL", "BaseURL"}},
+		"a URL without TLS":     {base: "http://sandbox.pismolabs.io", key: "k", secret: "s", want: []string{"PISMO_BASE_URL", "in the clear"}},
+		"a missing file":        {base: url, key: "k", file: missing, want: []string{missing}},
+		"a directory as a file": {base: url, key: "k", file: dir, want: []string{dir}},
+		"an empty file":         {base: url, key: "k", file: empty, want: []string{empty, "empty"}},
+		"an unprintable key":    {base: url, key: "k\n", secret: "SENTINEL", want: []string{"PISMO_SERVER_KEY"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("PISMO_BASE_URL", test.base)
@@ -43,15 +43,15 @@ func TestFromEnvironment_NamesMissingVariable(t *testing.T) {
 			t.Setenv("PISMO_SERVER_SECRET_FILE", test.file)
 			_, err := platform.FromEnvironment(passporttest.Config{})
 			if err == nil {
-				t.Fatal("nothing is wrong")
+				t.Fatal("got no error")
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q is not in: %v", want, err)
+					t.Errorf("the error does not say %q: %v", want, err)
 				}
 			}
 			if strings.Contains(err.Error(), "SENTINEL") {
-				t.Errorf("a secret is in: %v", err)
+				t.Errorf("the error shows the secret: %v", err)
 			}
 		})
 	}

@@ -23,10 +23,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// limit bounds each test, with a browser and a program to build and to start.
+// limit bounds each test, including the build and the start of the program and
+// a browser.
 const limit = 3 * time.Minute
 
-// A fixture is the program and a browser that shows its page.
+// A fixture is the running program, and a browser that shows its page.
 type fixture struct {
 	ctx context.Context // of the browser's tab
 	url string          // of the page, with a slash at the end
@@ -35,8 +36,8 @@ type fixture struct {
 	lines   []string // that the program printed up to the URL
 
 	mu       sync.Mutex
-	problems []string      // what the console has said
-	heard    chan struct{} // has room for one: the console has said something
+	problems []string      // messages of the console
+	heard    chan struct{} // buffered; receives after a message of the console
 }
 
 // start returns nil if there is no Chromium.
@@ -53,7 +54,7 @@ func start(t *testing.T) *fixture {
 	f.startProgram(ctx, t)
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(browser),
-		chromedp.NoSandbox, // Root has none. The browser sees this program only.
+		chromedp.NoSandbox, // Root has no sandbox. The browser visits only this program.
 		chromedp.WindowSize(1280, 1000),
 		chromedp.Env("HOME="+t.TempDir()),
 		chromedp.WSURLReadTimeout(time.Minute),
@@ -68,7 +69,7 @@ func start(t *testing.T) *fixture {
 	return f
 }
 
-// startProgram builds the example as it is in this checkout, and starts it.
+// startProgram builds the example from this checkout and starts it.
 func (f *fixture) startProgram(ctx context.Context, t *testing.T) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "proxy")
@@ -102,8 +103,8 @@ func (f *fixture) startProgram(ctx context.Context, t *testing.T) {
 	}
 }
 
-// listen keeps what the browser complains about: errors and warnings of the
-// console, exceptions, answers that are errors, violations of the policy.
+// listen keeps the complaints of the browser: errors and warnings of the
+// console, exceptions, error answers, and violations of the policy.
 func (f *fixture) listen(event any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,14 +122,14 @@ func (f *fixture) listen(event any) {
 	}
 }
 
-// complaints returns what the browser has complained about so far.
+// complaints returns the browser's complaints so far.
 func (f *fixture) complaints() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.problems)
 }
 
-// hears waits until the browser complains about something.
+// hears waits for a complaint of the browser.
 func (f *fixture) hears(what string) bool {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		for _, complaint := range f.complaints() {
@@ -182,7 +183,7 @@ func (f *fixture) click(t *testing.T, action string) {
 	f.idle(t)
 }
 
-// counts returns the fake server's own counts.
+// counts returns the counts of the fake server.
 func (f *fixture) counts(t *testing.T) passporttest.Counts {
 	t.Helper()
 	req, err := http.NewRequestWithContext(f.ctx, http.MethodGet, f.url+"page/counts", nil)
@@ -201,7 +202,7 @@ func (f *fixture) counts(t *testing.T) passporttest.Counts {
 	return counts
 }
 
-// stop ends the program as Ctrl-C or a supervisor does.
+// stop ends the program like Ctrl-C or a supervisor.
 func (f *fixture) stop(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := f.program.Process.Signal(signal); err != nil {

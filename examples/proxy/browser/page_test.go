@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write the pictures in docs/images")
 
-// figure returns a figure that the page shows.
+// figure returns a figure from the page.
 func figure(t *testing.T, f *fixture, id string) int {
 	t.Helper()
 	text := eval[string](t, f, `document.getElementById("`+id+`").textContent`)
@@ -32,8 +32,8 @@ func figure(t *testing.T, f *fixture, id string) int {
 	return n
 }
 
-// checkFigures compares the page with the fake server. Traffic goes on: each
-// figure lies between what was counted before and after.
+// checkFigures compares the page with the fake server. Traffic continues
+// meanwhile, so each figure must lie between the counts before and after.
 func checkFigures(t *testing.T, f *fixture) {
 	t.Helper()
 	before := f.counts(t)
@@ -52,7 +52,7 @@ func checkFigures(t *testing.T, f *fixture) {
 	after := f.counts(t)
 	for id, count := range of {
 		if shown[id] < count(before) || shown[id] > count(after) {
-			t.Errorf("%s is %d, the fake server has counted %d before and %d after", id, shown[id], count(before), count(after))
+			t.Errorf("%s is %d, the fake server counted %d before and %d after", id, shown[id], count(before), count(after))
 		}
 	}
 }
@@ -78,7 +78,7 @@ func TestPage_ThousandRefusedRequestsCostOneToken(t *testing.T) {
 		}
 	}
 	if got := f.counts(t).TotalRefused() - before.TotalRefused(); got != 1000 {
-		t.Errorf("the fake server has refused %d", got)
+		t.Errorf("the fake server refused %d", got)
 	}
 	f.await(t, `document.getElementById("traces").textContent.includes("and 999 like it")`)
 	f.click(t, "send-thousand")
@@ -90,13 +90,13 @@ func TestPage_ThousandRefusedRequestsCostOneToken(t *testing.T) {
 	noComplaints(t, f)
 }
 
-func TestPage_ButtonsDoWhatTheySay(t *testing.T) {
+func TestPage_ButtonsWork(t *testing.T) {
 	f := start(t)
 	if f == nil {
 		return
 	}
 	if len(f.lines) == 0 || !strings.HasPrefix(f.lines[0], "Starting") {
-		t.Errorf("the first line is not that the program starts: %q", f.lines)
+		t.Errorf("the first line does not say that the program starts: %q", f.lines)
 	}
 	row := func(n int) string {
 		return `document.getElementById("accounts").rows[` + strconv.Itoa(n) + `].cells[2].textContent`
@@ -111,7 +111,7 @@ func TestPage_ButtonsDoWhatTheySay(t *testing.T) {
 		f.await(t, strings.Join(changed, " && "))
 		checkFigures(t, f)
 	}
-	f.await(t, `document.getElementById("issuances").textContent.includes("the old one was refused")`)
+	f.await(t, `document.getElementById("issuances").textContent.includes("the old token was refused")`)
 	f.click(t, "rotate")
 	f.await(t, `document.getElementById("rotations").textContent === "1"`)
 	f.click(t, "revoke-all")
@@ -127,7 +127,8 @@ func TestPage_ButtonsDoWhatTheySay(t *testing.T) {
 	f.stop(t, syscall.SIGTERM)
 }
 
-// focused is the action of the button that has the focus, or what has it else.
+// focused returns the action of the focused button, or a name of the focused
+// element.
 const focused = `document.activeElement.dataset.action || document.activeElement.className || document.activeElement.tagName`
 
 func TestPage_WorksByKeyboard(t *testing.T) {
@@ -159,7 +160,7 @@ func TestPage_WorksByKeyboard(t *testing.T) {
 	f.await(t, `document.getElementById("burst-requests").textContent === "1,000"`)
 	f.idle(t)
 	if now := eval[string](t, f, focused); now != "send-thousand" {
-		t.Errorf("the focus has gone to %s", now)
+		t.Errorf("the focus moved to %s", now)
 	}
 	noComplaints(t, f)
 	f.stop(t, syscall.SIGINT)
@@ -237,7 +238,7 @@ func TestPage_LooksRightInLightAndDark(t *testing.T) {
 	noComplaints(t, f)
 }
 
-// The tests above rely on the browser's complaints being heard.
+// The tests above rely on the complaints of the browser.
 func TestFixture_HearsViolationsAndErrors(t *testing.T) {
 	f := start(t)
 	if f == nil {
@@ -250,7 +251,7 @@ func TestFixture_HearsViolationsAndErrors(t *testing.T) {
 	} {
 		f.run(t, chromedp.Evaluate(expression, nil))
 		if !f.hears(what) {
-			t.Errorf("%s is not heard: %q", what, f.complaints())
+			t.Errorf("%s causes no complaint: %q", what, f.complaints())
 		}
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// maxImage is the size of a picture, at most.
+// maxImage is the maximum size of a picture.
 const maxImage = 200_000
 
-// compress returns a picture with its 256 most frequent colours: a page has few
-// that matter.
+// compress returns a picture with only its 256 most frequent colours. A page
+// has few important colours.
 func compress(t *testing.T, picture []byte) []byte {
 	t.Helper()
 	full, err := png.Decode(bytes.NewReader(picture))

@@ -1,17 +1,17 @@
-// Shows the snapshots that the program sends, and posts what the buttons say.
+// The page shows the snapshots of the program, and posts the actions of buttons.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
 const number = (n) => n.toLocaleString("en");
 const ms = (n) => `${n < 10 ? n.toFixed(1) : Math.round(n)} ms`;
 
-// setText changes a text only if it is another, so that screen readers stay calm.
+// setText changes a text only if it differs. Screen readers read each change.
 function setText(node, text) {
   text = String(text);
   if (node.textContent !== text) node.textContent = text;
 }
 
-// element returns an element with a class and children; a string is text.
+// element returns an element with a class and children. A string becomes text.
 function element(name, className, ...children) {
   const node = document.createElement(name);
   if (className) node.className = className;
@@ -19,8 +19,8 @@ function element(name, className, ...children) {
   return node;
 }
 
-// changed reports whether the data that is shown under a name is other than the
-// last time.
+// changed reports whether the data with a name differs from the data that is
+// shown.
 const shown = new Map();
 function changed(name, data) {
   const text = JSON.stringify(data);
@@ -30,11 +30,11 @@ function changed(name, data) {
 }
 
 const why = {
-  cold: "there was none",
-  expired: "the old one had expired",
-  refused: "the old one was refused",
-  ahead: "the old one expires soon",
-  suspected: "the old one may have been refused",
+  cold: "no token",
+  expired: "the old token had expired",
+  refused: "the old token was refused",
+  ahead: "the old token expires soon",
+  suspected: "the old token may have been refused",
 };
 
 function showBurst(burst) {
@@ -42,7 +42,7 @@ function showBurst(burst) {
   if (!burst) return;
   if (burst.running) {
     proof.dataset.result = "";
-    setText(byId("burst-text"), "A thousand requests are on their way …");
+    setText(byId("burst-text"), "A thousand requests are in flight …");
     return;
   }
   setText(byId("burst-requests"), number(burst.requests));
@@ -50,10 +50,10 @@ function showBurst(burst) {
   setText(byId("burst-issuances"), number(burst.issuances));
   setText(byId("burst-failed"), number(burst.failed));
   proof.dataset.result = burst.failed ? "bad" : "good";
-  setText(byId("burst-text"), `${burst.revoked ? "Their token was revoked on the way. " : ""}${number(burst.refused)} were refused; tokens issued: ${burst.issuances}; errors for callers: ${number(burst.failed)}. All were answered within ${ms(burst.took)}.`);
+  setText(byId("burst-text"), `${burst.revoked ? "Their token was revoked in flight. " : ""}${number(burst.refused)} were refused; tokens issued: ${burst.issuances}; errors for callers: ${number(burst.failed)}. All were answered within ${ms(burst.took)}.`);
 }
 
-const kinds = ["served", "healed", "answered", "failed"];
+const kinds = ["served", "replayed", "answered", "failed"];
 
 function showChart(seconds, total) {
   for (const kind of kinds) setText(byId(`total-${kind}`), number(total[kind]));
@@ -77,7 +77,7 @@ function showChart(seconds, total) {
     }
   });
   byId("chart").replaceChildren(...bars);
-  setText(byId("rate"), `${number(sum(seconds[seconds.length - 1]))} in the last second, at most ${number(Math.max(...seconds.map(sum)))} in one second.`);
+  setText(byId("rate"), `${number(sum(seconds[seconds.length - 1]))} in the last second, at most ${number(Math.max(...seconds.map(sum)))} per second.`);
 }
 
 function showAccounts(accounts) {
@@ -162,7 +162,7 @@ function connection(state, text) {
   setText(byId("connection"), text);
 }
 
-// A busy button keeps the focus; disabled, it would lose it.
+// A busy button is not disabled, because a disabled button loses the focus.
 async function act(button) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
@@ -171,7 +171,7 @@ async function act(button) {
     const done = button.dataset.done || (button.getAttribute("aria-pressed") === "true" ? "Passport is healthy again." : `Passport is ${button.dataset.state} now.`);
     setText(byId("status"), answer.ok ? done : `The program answered with status ${answer.status}.`);
   } catch {
-    setText(byId("status"), "The program does not answer. Has it ended?");
+    setText(byId("status"), "The program does not answer. Check whether it still runs.");
   } finally {
     button.removeAttribute("aria-disabled");
   }
@@ -186,4 +186,4 @@ events.onmessage = (event) => {
   connection("live", "live");
   show(JSON.parse(event.data));
 };
-events.onerror = () => connection("lost", "not connected; start the program again");
+events.onerror = () => connection("lost", "not connected: start the program again");

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// checkVersion refuses what cannot be the version of a release.
+// checkVersion returns an error if the version cannot be released.
 func checkVersion(version string) error {
 	switch {
 	case !semver.IsValid(version) || semver.Canonical(version) != version:
@@ -25,7 +25,7 @@ func checkVersion(version string) error {
 	return nil
 }
 
-// check returns everything that keeps the current commit from being released.
+// check returns everything that prevents a release of the current commit.
 func (r *repository) check(ctx context.Context, version string) error {
 	if err := checkVersion(version); err != nil {
 		return err
@@ -60,8 +60,8 @@ func (r *repository) checkModules(version string) []error {
 	return faults
 }
 
-// checkTags returns an error for each tag of the release that is on another
-// commit already, here or at origin.
+// checkTags returns an error for each tag of the release that is already on
+// another commit, here or at origin.
 func (r *repository) checkTags(ctx context.Context, version string) []error {
 	head, err := git(ctx, r.dir, "rev-parse", "HEAD")
 	if err != nil {
@@ -107,7 +107,7 @@ func (r *repository) tag(ctx context.Context, version string, out io.Writer) err
 	tags := r.tags(version)
 	for _, tag := range tags {
 		if _, err := git(ctx, r.dir, "rev-parse", "--verify", "--quiet", "refs/tags/"+tag); err == nil {
-			continue // On this commit, as check has seen.
+			continue // The tag is already on this commit: see check.
 		}
 		if _, err := git(ctx, r.dir, "tag", "--annotate", "--message", "Release "+tag, tag); err != nil {
 			return err
@@ -117,7 +117,7 @@ func (r *repository) tag(ctx context.Context, version string, out io.Writer) err
 	return nil
 }
 
-// next has each nested module that requires the root module require it at the
+// next makes each nested module that requires the root module require it at the
 // version. It changes files and commits nothing.
 func (r *repository) next(version string) error {
 	if err := checkVersion(version); err != nil {

@@ -98,7 +98,7 @@ func retag(t *testing.T, dir, tag string) {
 	mustGit(t, dir, "commit", "-q", "--allow-empty", "-m", "Later")
 }
 
-// publish is retag at origin, and not here.
+// publish is like retag, but changes origin only.
 func publish(t *testing.T, dir, tag string) {
 	t.Helper()
 	origin := t.TempDir()

@@ -40,8 +40,8 @@ type goreleaserConfig struct {
 	Release   struct{ Draft bool }
 }
 
-// goreleaser runs on a tag only: a mistake in its configuration would show when
-// the release has been announced to module proxies already.
+// goreleaser runs on a tag only. A mistake in its configuration would show only
+// after module proxies know the release.
 func TestGoreleaser_ConfigurationFits(t *testing.T) {
 	root := filepath.Join("..", "..", "..")
 	text := read(t, filepath.Join(root, ".goreleaser.yaml"))
@@ -53,7 +53,7 @@ func TestGoreleaser_ConfigurationFits(t *testing.T) {
 	}
 	workflow := string(read(t, filepath.Join(root, ".github", "workflows", "release.yml")))
 	if config.Version != 2 || !strings.Contains(workflow, "version: v2.") {
-		t.Errorf("the configuration has version %d, and the workflow not that of goreleaser", config.Version)
+		t.Errorf("the configuration has version %d, and the workflow another version of goreleaser", config.Version)
 	}
 	if len(config.Builds) != 1 || len(config.Archives) != 1 || len(config.SBOMs) != 1 {
 		t.Fatalf("the configuration has %d builds, %d archives and %d SBOMs; want one of each", len(config.Builds), len(config.Archives), len(config.SBOMs))
@@ -61,14 +61,14 @@ func TestGoreleaser_ConfigurationFits(t *testing.T) {
 	build := config.Builds[0]
 	source := string(read(t, filepath.Join(root, build.Dir, build.Main, "main.go")))
 	if !strings.Contains(source, "package main") || build.Binary == "" {
-		t.Errorf("%s in %s is no program", build.Main, build.Dir)
+		t.Errorf("%s in %s is not a program", build.Main, build.Dir)
 	}
 	if len(build.Goos)*len(build.Goarch) != 6 {
 		t.Errorf("binaries are built for %q and %q", build.Goos, build.Goarch)
 	}
 	for _, name := range config.Archives[0].Files {
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
-			t.Errorf("an archive takes %s: %v", name, err)
+			t.Errorf("an archive contains %s: %v", name, err)
 		}
 	}
 	if sbom := config.SBOMs[0]; !strings.Contains(workflow, "/"+sbom.Cmd+"@v") {

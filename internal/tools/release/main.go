@@ -1,5 +1,5 @@
 // Release checks, tags and rehearses a release of the modules of this
-// repository. RELEASE.md says when to use which command. From the root:
+// repository. RELEASE.md says when to use each command. From the root:
 //
 //	go run -C internal/tools ./release check v0.1.0     # is everything ready?
 //	go run -C internal/tools ./release tag v0.1.0       # check, then tag
@@ -20,8 +20,8 @@ import (
 	"os/signal"
 )
 
-// exitOffline is the exit status of a rehearsal for which no module proxy can
-// be reached.
+// exitOffline is the exit status of a rehearsal that cannot reach a module
+// proxy.
 const exitOffline = 3
 
 const usage = "usage: release check|tag|next|notes VERSION, or release rehearse [VERSION]"

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/mod/zip"
 )
 
-// publish puts a module of the current commit into the module proxy, with the
-// zip that the go command makes of a repository.
+// publish puts a module of the current commit into the module proxy. Its zip is
+// the zip that the go command makes of a repository.
 func (h *rehearsal) publish(ctx context.Context, modulePath, dir string) error {
 	escaped, err := gomodule.EscapePath(modulePath)
 	if err != nil {

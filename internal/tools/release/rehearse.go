@@ -14,20 +14,20 @@ import (
 	"strings"
 )
 
-// errOffline says that modules could not be downloaded.
+// errOffline means that modules cannot be downloaded.
 var errOffline = errors.New("no module proxy can be reached")
 
-// offline matches what the go command says if it cannot reach a module proxy.
+// offline matches the errors of a go command that cannot reach a module proxy.
 var offline = regexp.MustCompile(`dial tcp|no such host|connection refused|i/o timeout|module lookup disabled`)
 
 //go:embed consumer.go.txt
 var consumer string
 
-// caddyPath is the module of Caddy, which the plugin's go.mod gives a version.
+// caddyPath is the module path of Caddy. The plugin's go.mod has its version.
 const caddyPath = "github.com/caddyserver/caddy/v2"
 
-// A rehearsal is a directory with a module proxy and a module cache of its own,
-// so that nothing else learns of a version that is not published.
+// A rehearsal is a directory with its own module proxy and module cache. An
+// unpublished version stays inside the directory.
 type rehearsal struct {
 	*repository
 	version string
@@ -36,10 +36,10 @@ type rehearsal struct {
 	out     io.Writer
 }
 
-// rehearse uses the modules of the current commit as if it had been published
-// as the version: a new program requires the root module, and xcaddy builds a
-// Caddy with the plugin. Without a version it takes the one that the nested
-// modules require.
+// rehearse uses the modules of the current commit as if they were published
+// with the version. A new program requires the root module, and xcaddy builds a
+// Caddy with the plugin. Without a version, rehearse uses the version that the
+// nested modules require.
 func (r *repository) rehearse(ctx context.Context, version string, out io.Writer) (err error) {
 	if version == "" {
 		for _, m := range r.modules {
@@ -71,15 +71,15 @@ func (r *repository) rehearse(ctx context.Context, version string, out io.Writer
 	return h.caddy(ctx)
 }
 
-// close removes everything. A module cache is read-only.
+// close removes the directory. A module cache is read-only.
 func (h *rehearsal) close() error {
 	return errors.Join(
 		h.run(context.WithoutCancel(context.Background()), h.scratch, "go", "clean", "-modcache"),
 		os.RemoveAll(h.scratch))
 }
 
-// prepare fills the module proxy. Other modules come from the ordinary module
-// cache, which is read and not written, and from the ordinary proxies.
+// prepare fills the module proxy. Other modules come from the ordinary proxies
+// and from the ordinary module cache, which stays unchanged.
 func (h *rehearsal) prepare(ctx context.Context) error {
 	values, err := exec.CommandContext(ctx, "go", "env", "GOMODCACHE", "GOPROXY").Output()
 	if err != nil {
@@ -96,7 +96,7 @@ func (h *rehearsal) prepare(ctx context.Context) error {
 		"GOMODCACHE="+filepath.Join(h.scratch, "cache"),
 		"GOPROXY="+strings.Join(proxies, ","),
 		"GONOPROXY=", "GOPRIVATE=", "GONOSUMDB=", "GOSUMDB=off")
-	// The library that makes the zips knows a clone, and no worktree.
+	// The library that makes the zips works with a clone, not with a worktree.
 	if _, err := git(ctx, h.dir, "clone", "--quiet", "--no-checkout", h.dir, filepath.Join(h.scratch, "clone")); err != nil {
 		return err
 	}
@@ -113,8 +113,8 @@ func (h *rehearsal) prepare(ctx context.Context) error {
 	return nil
 }
 
-// consume compiles the program of the README in a module of its own, and runs
-// it against a fake of the platform.
+// consume compiles the program of the README in its own module. It runs the
+// program against a fake server.
 func (h *rehearsal) consume(ctx context.Context) error {
 	readme, err := os.ReadFile(filepath.Join(h.dir, "README.md"))
 	if err != nil {
@@ -143,7 +143,7 @@ func (h *rehearsal) consume(ctx context.Context) error {
 	})
 }
 
-// caddy builds a Caddy as its users do, and has it answer a request.
+// caddy builds a Caddy as its users do, and sends it a request.
 func (h *rehearsal) caddy(ctx context.Context) error {
 	for _, m := range h.modules {
 		if !m.published() {
@@ -190,8 +190,8 @@ func (h *rehearsal) run(ctx context.Context, dir, name string, args ...string) e
 // block matches the first program in Markdown.
 var block = regexp.MustCompile("(?s)```go\n(package main\n.*?)```")
 
-// readmeProgram returns the program of the README. It takes the address of the
-// platform from the environment.
+// readmeProgram returns the program of the README, changed to take the address
+// of the platform from the environment.
 func readmeProgram(readme string) (string, error) {
 	found := block.FindStringSubmatch(readme)
 	if found == nil {

@@ -25,12 +25,13 @@ type module struct {
 	file *modfile.File
 }
 
-// published reports whether users install the module, so that it gets a tag.
+// published reports whether users install the module. Such a module gets a tag.
 func (m *module) published() bool {
 	return !strings.HasPrefix(m.dir, "internal/") && !strings.HasPrefix(m.dir, "examples/")
 }
 
-// requires returns the version of the root module that m requires, or "".
+// requires returns the version of the root module that m requires. It returns
+// "" if m does not require the root module.
 func (m *module) requires(root string) string {
 	for _, r := range m.file.Require {
 		if r.Mod.Path == root {
@@ -40,7 +41,7 @@ func (m *module) requires(root string) string {
 	return ""
 }
 
-// openRepository reads the modules of the repository that has dir in it.
+// openRepository reads the modules of the repository that contains dir.
 func openRepository(ctx context.Context, dir string) (*repository, error) {
 	top, err := git(ctx, dir, "rev-parse", "--show-toplevel")
 	if err != nil {
@@ -87,7 +88,7 @@ func (r *repository) tags(version string) []string {
 	return tags
 }
 
-// git runs git in dir and returns what it prints, without surrounding space.
+// git runs git in dir. It returns the output without surrounding space.
 func git(ctx context.Context, dir string, args ...string) (string, error) {
 	var stderr bytes.Buffer
 	command := exec.CommandContext(ctx, "git", args...)
