@@ -96,6 +96,8 @@ func printable(s string) bool {
 	return true
 }
 
+func (a Account) hash() uint64 { return a.hidden }
+
 // Kind returns the kind of the account.
 func (a Account) Kind() AccountKind {
 	switch {

@@ -3,6 +3,7 @@ package tokensource
 import (
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // Clocks parts the two clocks of a Source, which synctest moves together.
@@ -43,3 +44,13 @@ func (s *Source) PlantEvicted(account Account) {
 		return e
 	})
 }
+
+// EntryLayout returns the size of an entry, and the number of its first bytes
+// that hold all that a look-up reads.
+func EntryLayout() (size, lookup uintptr) {
+	var e entry
+	return unsafe.Sizeof(e), unsafe.Offsetof(e.current) + unsafe.Sizeof(e.current)
+}
+
+// TokenSize returns the size of a Token without its value.
+func TokenSize() uintptr { return unsafe.Sizeof(Token{}) }

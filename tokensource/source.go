@@ -69,7 +69,7 @@ func New(config Config) (*Source, error) {
 	s := &Source{
 		issuer:  config.Issuer,
 		hooks:   config.Hooks,
-		entries: lru.New[Account, entry](config.MaxAccounts, idleAccount),
+		entries: lru.New[Account, entry](config.MaxAccounts, idleAccount, Account.hash),
 		epoch:   time.Now(),
 	}
 	s.limits.Store(newLimits(config.limits(), nil))

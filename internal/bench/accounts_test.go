@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"hash/maphash"
 	"runtime"
 	"strconv"
 	"testing"
@@ -160,4 +161,18 @@ func BenchmarkAccountsMemory(b *testing.B) {
 			})
 		}
 	}
+}
+
+var accountSeed = maphash.MakeSeed()
+
+func hashAccount(key tokensource.Account) uint64 { return maphash.Comparable(accountSeed, key) }
+
+// newAccounts returns n accounts.
+func newAccounts(tb testing.TB, n int) []tokensource.Account {
+	tb.Helper()
+	all := make([]tokensource.Account, n)
+	for i := range all {
+		all[i] = account(tb, i)
+	}
+	return all
 }
