@@ -10,6 +10,8 @@
 //   - tokensource/passport: Issuers, which talk to Pismo's Passport API.
 //   - tokensource/passporttest: a fake of Passport and of a resource API
 //     behind it, for tests; ours and yours.
+//   - tokensource/fleet: an Issuer that shares tokens between the processes of
+//     a fleet, through a store of your own.
 //   - transport: an http.RoundTripper, which attaches the token, retries what
 //     may be retried, and on a 401 decides, renews and replays.
 //   - middleware: the inbound side of a server in between: for which account is

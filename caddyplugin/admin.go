@@ -110,9 +110,9 @@ func (*adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 		return adminError(http.StatusMethodNotAllowed, "the method is not GET")
 	}
 	statuses := []clientStatus{}
-	leases := runningClients()
-	for _, name := range slices.Sorted(maps.Keys(leases)) {
-		statuses = append(statuses, statusOf(leases[name]))
+	clients := runningClients()
+	for _, name := range slices.Sorted(maps.Keys(clients)) {
+		statuses = append(statuses, statusOf(clients[name]))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(statuses)

@@ -19,9 +19,9 @@ func init() {
 
 // App makes Caddy an authenticated client of the Pismo banking platform. It
 // holds the clients that the other modules use: their credentials, and the
-// tokens that are issued for them. A token lives for ten minutes. It is
-// obtained once however many requests wait for it, renewed before it expires,
-// and replaced when the platform refuses it.
+// tokens that are issued for them. A token usually lives for ten minutes. It is
+// issued once however many requests wait for it, renewed before it expires, and
+// replaced when the platform refuses it.
 //
 // In a Caddyfile, the global option `pismo` defines the clients, and the
 // directive `pismo_proxy` is a `reverse_proxy` to the platform, with all its
@@ -50,10 +50,9 @@ func init() {
 //		}
 //	}
 //
-// Who authenticates comes first: whoever chooses the account chooses whose
-// money moves. Give secrets as `{file.*}` or `{env.*}`, which are read at each
-// issuance and never become part of the configuration that Caddy saves and
-// shows.
+// Authenticate first: whoever chooses the account chooses whose money moves.
+// Give secrets as `{file.*}` or `{env.*}`, which are read at each issuance and
+// never become part of the configuration that Caddy saves and shows.
 //
 // The metrics are served by the directive `metrics`. Do not scrape `/metrics`
 // of the admin API: after a reload that failed, it shows the configuration that
@@ -108,8 +107,9 @@ func (a *App) provisionClient(ctx caddy.Context, name string) error {
 	return checkReadable(ctx, client.issuer)
 }
 
-// Start has the clients use this configuration's loggers and transports. A
-// configuration that does not come to start leaves them those they have.
+// Start makes the clients use the loggers, limits and endpoint connections of
+// this configuration. If a configuration fails to load, clients that already
+// run keep theirs.
 func (a *App) Start() error {
 	for _, client := range a.clientRefs {
 		client.activate()
@@ -119,7 +119,8 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop takes back what Start did. What another configuration provides stays.
+// Stop withdraws what Start set. The settings of another active configuration
+// stay.
 func (a *App) Stop() error {
 	activeApps.remove(a)
 	for _, client := range a.clientRefs {
@@ -128,7 +129,7 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup gives the clients back.
+// Cleanup releases the clients.
 func (a *App) Cleanup() error {
 	var faults []error
 	for _, client := range a.clientRefs {

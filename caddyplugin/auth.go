@@ -47,42 +47,47 @@ func init() {
 //
 // It sets these placeholders:
 //
-// Placeholder | Description ------------|-------------
-// `{http.pismo.account.kind}` | What the token reaches: `account` or
-// `organization` `{http.pismo.token.serial}` | The number of the token, in this
-// process `{http.pismo.token.expires_in}` | How many seconds the token still
-// lives
+// Placeholder | Description
+// ------------|-------------
+// `{http.pismo.account.kind}` | `account` or `organization`
+// `{http.pismo.token.serial}` | The number of the token in this process
+// `{http.pismo.token.expires_in}` | The seconds until the token expires
 type Auth struct {
 	// The name of the client, as the app `pismo` has it. Default: the only
 	// one there is.
 	Client string `json:"client,omitempty"`
 
 	// The account: a placeholder whose value is the account's id, such as
-	// `{http.auth.user.id}` or one that `map` makes; the word `organization`,
-	// for a token that reaches everything; or an account's id. There is no
-	// default. Placeholders that hold what a client says are refused; those of
-	// a client certificate (`{http.request.tls.client.*}`) prove something only
-	// where `client_auth` has a mode that verifies it. Where
-	// `map` has ids of more than 15 digits, quote them: as numbers they lose
-	// their last digits, and requests for them are refused.
+	// `{http.auth.user.id}` or one that `map` makes; the word `organization`, for
+	// a token that reaches everything; or an account's id. There is no default.
+	// Placeholders that hold what a client says are refused. A `map` or `vars`
+	// made from such a placeholder is not detected: never do that. The
+	// placeholders of a client certificate (`{http.request.tls.client.*}`) prove
+	// something only where `client_auth` has a mode that verifies it. Where `map`
+	// has ids of more than 15 digits, quote them: as numbers they lose their last
+	// digits, and requests for them are refused.
 	Account string `json:"account,omitempty"`
 
-	// What the value of the placeholder must match, from beginning to end.
+	// A regular expression that the whole value of the placeholder must match.
+	// Otherwise the request is refused with 403.
 	AccountPattern string `json:"account_pattern,omitempty"`
 
-	// A header field that names the account, in place of `account`. It is for
-	// a field that something in front of Caddy sets, and takes from every
-	// client; whoever reaches Caddy past it can act for every account. The
-	// field is removed, and so is the one that differs in underscores for
-	// hyphens; a request that has such a twin, or the field twice, is refused.
+	// A header field that names the account. Use it instead of `account`, never
+	// with it. It is for a field that a server in front of Caddy sets, and removes
+	// from every client's request. A client that can reach Caddy without that
+	// server can act for every account. The field never reaches the upstream. A
+	// request is refused with 403 if it has the field twice, or a field whose name
+	// differs only in `_` for `-`.
 	AccountHeader string `json:"account_header,omitempty"`
 
-	// What the value of that field must match, from beginning to end. Required
+	// A regular expression that the whole value of that field must match. Required
 	// with `account_header`.
 	AccountHeaderPattern string `json:"account_header_pattern,omitempty"`
 
-	// How failures are answered. Empty for problem details; `handle` leaves
-	// them to the routes that handle errors (`handle_errors`).
+	// How failures are answered that are not the platform's own answers: no
+	// account, no token, no reachable upstream. Empty: problem details, but an
+	// unreachable upstream goes to `handle_errors` where there is one. `handle`:
+	// every failure goes to `handle_errors`.
 	Errors string `json:"errors,omitempty"`
 
 	// Sets the token in the request's Authorization, for handlers that are not

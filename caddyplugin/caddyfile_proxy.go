@@ -20,7 +20,7 @@ import (
 //	    account_pattern <regexp>
 //	    health_account  <id>|organization|off
 //	    errors          handle
-//	    <the options of reverse_proxy; its transport can be none but pismo>
+//	    <the options of reverse_proxy; its transport must be pismo>
 //	}
 func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {

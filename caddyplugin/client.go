@@ -20,9 +20,11 @@ import (
 )
 
 // Client has the credentials of one Pismo organization, and the tokens that are
-// issued for them. Tokens survive a reload of the configuration, unless what
-// they depend on has changed: the address, the credentials or the form of the
-// token request. Changed limits, hosts and transports take effect at once.
+// issued for them. Tokens survive a reload of the configuration, unless one of
+// these has changed: the client's name, `base_url`, the placeholders of the
+// credentials (not their values), the client certificate, `secret_field`,
+// `header`, `field` or `bare`. Changed limits, hosts and transports take effect
+// at once.
 type Client struct {
 	// The address of the Pismo environment, such as
 	// `https://sandbox.pismolabs.io`; Pismo tells each customer its own for
@@ -30,39 +32,43 @@ type Client struct {
 	// Placeholders are replaced when the configuration is loaded. Required.
 	BaseURL string `json:"base_url,omitempty"`
 
-	// The hosts that may receive a token, without ports: what the certificate
-	// of an upstream must prove. List an IP address, or `localhost` for unix
-	// sockets, only if it is loopback: those may be reached without TLS.
-	// Placeholders are replaced when the configuration is loaded.
-	// Default: the host of `base_url`.
+	// All hosts that may receive a token, without ports. A list replaces the
+	// default. The certificate of an upstream must prove one of them. An IP
+	// address is possible if the certificate has it. Loopback addresses, and
+	// `localhost` for unix sockets, may be reached without TLS. Placeholders are
+	// replaced when the configuration is loaded. Default: the host of `base_url`.
 	Hosts []string `json:"hosts,omitempty"`
 
-	// The server key: one placeholder, `{env.*}` or `{file.*}`, which is read
-	// each time that a token is issued. Required.
+	// The server key: one placeholder, `{env.*}` or `{file.*}`. It must be
+	// readable when the configuration is loaded, and is read again for each token.
+	// Required.
 	ServerKey string `json:"server_key,omitempty"`
 
-	// The server secret: one placeholder, `{env.*}` or `{file.*}`, which is
-	// read each time that a token is issued, so that a file that is replaced
-	// needs no reload. Required.
+	// The server secret: one placeholder, `{env.*}` or `{file.*}`. It must be
+	// readable when the configuration is loaded, and is read again for each token,
+	// so that a file that is replaced needs no reload. Required.
 	ServerSecret string `json:"server_secret,omitempty"`
 
-	// What the token request calls the secret. Default: `server_secret`. Some
-	// older pages of Pismo's say `secret_key`.
+	// The name of the token request's field for the secret. Default:
+	// `server_secret`. Some older pages of Pismo say `secret_key`.
 	SecretField string `json:"secret_field,omitempty"`
 
 	// Header fields for the token request, to satisfy a gateway of your own.
 	// Placeholders are replaced when the configuration is loaded: give a value
-	// that is a secret as `{env.*}` or `{file.*}`.
+	// that is a secret as `{env.*}` or `{file.*}`. Fields for the framing, the
+	// format or the authentication of the request are refused.
 	Header http.Header `json:"header,omitempty"`
 
-	// Fields for the JSON object of the token request.
+	// Fields for the JSON object of the token request. Placeholders in strings are
+	// replaced when the configuration is loaded. The names of the key, of the
+	// secret and of `account_id` are refused.
 	Fields map[string]any `json:"fields,omitempty"`
 
 	// Sends tokens without `Bearer` before them.
 	Bare bool `json:"bare,omitempty"`
 
-	// The PEM file with the certificate that Pismo knows this client by. It
-	// serves the token requests, and those of `transport pismo` if that has no
+	// The PEM file with the certificate that Pismo knows this client by. It is
+	// presented in token requests, and by `transport pismo` if that has no
 	// `tls_client_auth` of its own. It is read again when it changes.
 	ClientCertificateFile string `json:"client_certificate_file,omitempty"`
 
@@ -73,22 +79,26 @@ type Client struct {
 	// for `tls_trust_pool file`. Default: those of the system.
 	TrustedCACerts []string `json:"trusted_ca_certs,omitempty"`
 
-	// How the token endpoint is reached: the transport of a `reverse_proxy`,
-	// with all its options for TLS, name resolution and proxies. It serves
-	// token requests only; `transport pismo` has its own.
+	// How the token endpoint is reached: the transport of a `reverse_proxy`, with
+	// its options for TLS, name resolution and proxies. Options that would expose
+	// the secret are refused. It is for token requests only; `transport pismo` has
+	// its own.
 	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
 
-	// How long it may take to issue a token. Default: `10s`.
+	// How long it may take to issue a token, including the wait for a slot and a
+	// second attempt. Default: `10s`.
 	IssueTimeout caddy.Duration `json:"issue_timeout,omitempty"`
 
-	// How many accounts' tokens are kept. Default: 10000.
+	// The number of accounts whose tokens are kept. Default: 10000.
 	MaxAccounts int `json:"max_accounts,omitempty"`
 
-	// How many tokens are issued at once. Default: 16.
+	// The number of tokens that are issued at once. Up to 64 times as many
+	// issuances wait. Default: 16.
 	MaxIssuances int `json:"max_issuances,omitempty"`
 
-	// Allows a `base_url` with the scheme http that is not loopback: everybody
-	// on the way can read the secret and the tokens.
+	// Allows a `base_url` with the scheme http that is not loopback: anybody on
+	// the network path can read the secret and the tokens. It does not allow plain
+	// HTTP to upstreams.
 	DangerouslyAllowHTTP bool `json:"dangerously_allow_http,omitempty"`
 }
 

@@ -22,8 +22,8 @@ type clientRef struct {
 	certificate *passport.ClientCertificate // or nil
 }
 
-// newClientRef returns a lease of the client that has a configuration, with the
-// tokens there are. It has to be released.
+// newClientRef returns a reference to the shared client of a configuration, and
+// so to its tokens. The caller must release the reference.
 func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*clientRef, error) {
 	resolved, err := config.resolve(caddy.NewReplacer())
 	if err != nil {

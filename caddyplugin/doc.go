@@ -30,9 +30,10 @@ reverse_proxy sends to Pismo.
   - pismo_proxy is reverse_proxy for Pismo, with all its options: take it unless
     you need one of the others.
   - pismo_auth finds the account of a request and makes sure that a token can be
-    had. Take it with a reverse_proxy of your own, which has the transport.
+    had. Take it with a reverse_proxy of your own that has transport pismo.
   - transport pismo is the transport of a reverse_proxy: it sends requests with
-    the token of the account that pismo_auth has found, or that its configuration names.
+    the token of the account that pismo_auth has found, or that the transport's
+    own option account names.
 
 # Caddyfile
 
@@ -58,7 +59,7 @@ The global option defines clients, which have the credentials and the tokens:
 		}
 	}
 
-The directives, of which the client may be left out where there is only one:
+The directives. Leave the client out if there is only one:
 
 	pismo_proxy [<matcher>] [<upstreams...>] {
 		client          <name>
@@ -67,7 +68,7 @@ The directives, of which the client may be left out where there is only one:
 		account_pattern <regexp>
 		health_account  <id>|organization|off
 		errors          handle
-		<the options of reverse_proxy; its transport can be none but pismo>
+		<the options of reverse_proxy; its transport must be pismo>
 	}
 
 	pismo_auth [<matcher>] [<client>] {
@@ -91,7 +92,7 @@ The directives, of which the client may be left out where there is only one:
 pismo_auth runs after the directives that authenticate, basic_auth and
 forward_auth; pismo_proxy stands where reverse_proxy does.
 
-The log format shows no account, and is for every log:
+The log format redacts accounts. Use it for every log:
 
 	format pismo {
 		wrap         <format>
@@ -111,6 +112,12 @@ caddyfile_client.go, caddyfile_auth.go, caddyfile_proxy.go and
 caddyfile_transport.go. They fill in the fields of the modules: Client
 (client.go), Auth (auth.go) and Transport (transport.go) of the app (app.go). A
 request goes through auth.go and roundtrip.go; healthcheck.go has the health
-checks. sharedclient.go keeps the tokens while configurations come and go.
+checks. accountrule.go reads the account, upstream.go decides which upstream gets
+a token, and proxycheck.go checks the reverse_proxy. sharedclient.go keeps the
+tokens while configurations come and go. logencoder.go and redact.go have the
+log format.
+
+A new option of a client may also need resolve.go (placeholders) and
+Client.digest (whether it changes the tokens).
 */
 package caddyplugin

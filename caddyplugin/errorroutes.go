@@ -70,7 +70,7 @@ func (t *Transport) uncountedStatus(status int) int {
 // routeError returns an error for the error routes.
 func routeError(w http.ResponseWriter, err error) error {
 	problem := middleware.ProblemOf(err)
-	setRetryAfter(w.Header(), problem)
+	problem.SetRetryAfter(w.Header())
 	return caddyhttp.Error(problem.Status, err)
 }
 

@@ -21,11 +21,11 @@ func init() {
 	caddy.RegisterModule(LogEncoder{})
 }
 
-// LogEncoder is a log format that shows no account: it takes them out of every
-// field before another format encodes it. Accounts stand in the paths of
-// Pismo's API, and Caddy logs URIs, in the access log, with each error, and at
-// level DEBUG; where the account is in a header or is the id of a user, Caddy
-// logs that too. Use it for every log, the default one included:
+// LogEncoder redacts accounts: it is a log format that takes them out of every
+// text field before another format encodes the entry. Accounts stand in the
+// paths of Pismo's API, and Caddy logs URIs, in the access log, with each
+// error, and at level DEBUG; where the account is in a header or is the id of a
+// user, Caddy logs that too. Use it for every log, the default one included:
 //
 //	{
 //		log {
@@ -46,13 +46,15 @@ func init() {
 //   - Header fields keep their values if their names are known to be harmless,
 //     as `User-Agent` and `Traceparent`; the rest is `REDACTED`.
 //   - The id of the user and the name in a client certificate are `REDACTED`.
-//   - In any other text, six digits in a row and more are replaced by `…`.
+//   - In any other text, six digits in a row and more are replaced by `…`. Ids
+//     of requests and traces that have a letter stay. Numbers stay.
 type LogEncoder struct {
 	// The format that encodes what is left. Default: `json`, or `console` if
 	// the output is a terminal.
 	WrappedRaw json.RawMessage `json:"wrap,omitempty" caddy:"namespace=caddy.logging.encoders inline_key=format"`
 
-	// More header fields whose values are shown.
+	// More header fields that are not `REDACTED`. Six or more digits in a row are
+	// still replaced by `…`.
 	KeepHeaders []string `json:"keep_headers,omitempty"`
 
 	*zapcore.MapObjectEncoder `json:"-"` // The fields that a logger adds to all its entries.

@@ -29,7 +29,7 @@ type client struct {
 	Issuances        int            `json:"issuances"`
 	Failures         map[string]int `json:"failures"`
 	NextExpiry       *time.Time     `json:"next_expiry"`
-	Cooling          int            `json:"cooling_down"`
+	CoolingDown      int            `json:"cooling_down"`
 	BreakerOpenUntil *time.Time     `json:"breaker_open_until"`
 	BreakerCause     string         `json:"breaker_cause"`
 }
@@ -62,7 +62,7 @@ func TestAdminAPI_ListsClients(t *testing.T) {
 		wantStatus(t, s.get(other, withField("X-Account", other)), http.StatusServiceUnavailable)
 	}
 	got := s.clients()[0]
-	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.Cooling != 3 || got.BreakerCause != "rate_limited" {
+	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.CoolingDown != 3 || got.BreakerCause != "rate_limited" {
 		t.Errorf("after a success and three failures: %+v", got)
 	}
 	if left := time.Until(*got.NextExpiry); left < 9*time.Minute || left > 10*time.Minute {

@@ -3,7 +3,6 @@ package caddyplugin
 import (
 	"bytes"
 	"io"
-	"math"
 	"net/http"
 	"strconv"
 
@@ -62,13 +61,6 @@ func (a *responseRecorder) Header() http.Header { return a.header }
 func (a *responseRecorder) WriteHeader(status int) { a.status = status }
 
 func (a *responseRecorder) Write(p []byte) (int, error) { return a.body.Write(p) }
-
-// setRetryAfter tells a client when asking again makes sense, if that is known.
-func setRetryAfter(header http.Header, problem middleware.Problem) {
-	if problem.RetryAfter > 0 {
-		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
-	}
-}
 
 // statusClientGone is what Caddy logs for a client that has left before it was
 // answered. The client does not see it.

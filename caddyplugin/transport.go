@@ -19,29 +19,30 @@ func init() {
 
 // Transport is the transport of a `reverse_proxy` to the Pismo platform: the
 // transport `http`, with all its options, and the token of the account that a
-// request is for. It always replaces Authorization. A token that the platform
-// refuses is renewed, and the request replayed: once, however many upstreams
-// are tried, and never because of a 401 that is an answer of the platform's
-// business.
+// request is for. It replaces Authorization in every request that gets a token.
+// A token that the platform refuses is renewed, and the request replayed: once,
+// however many upstreams are tried, and never because of a 401 that is a
+// business response. If the token is refused again, or cannot be renewed, the
+// client gets a 502, and not the 401.
 //
 // An upstream gets a token only if TLS proves that it is one of the client's
 // `hosts`: by `tls_server_name` if that is set, and else by its address. Plain
 // HTTP, and TLS that proves nothing, are for loopback addresses and unix
 // sockets.
 //
-// Requests that cannot be sent for a reason of ours are answered with problem
-// details, so that `reverse_proxy` does not count them against the upstream,
-// with `unhealthy_status` either. It cannot tell those from an upstream's own
-// answers in `unhealthy_latency` and a circuit breaker: use `pismo_auth` in
-// front, which answers most of them before an upstream is chosen.
+// Requests that the plugin cannot send are answered with problem details, so
+// that `reverse_proxy` does not count them against the upstream.
+// `unhealthy_status` does not count them either. `unhealthy_latency` and a
+// circuit breaker do: use `pismo_auth` in front, which answers most of them
+// before an upstream is chosen.
 //
-// Active health checks are sent without a token, unless `health_account` says
-// for whom. What is no fault of the upstream's passes: that it refuses a check
-// without a token, or that there is no token. Health checks never keep an
-// account from its token.
+// Active health checks are sent without a token, unless `health_account` names
+// an account. A check passes if the upstream refuses it for want of a token, or
+// if no token can be issued. A failed health check never opens the breaker of
+// the client. It can put its own account in a cooldown, so use an account that
+// serves no clients.
 //
-// Where nothing but the transport knows that the platform is Pismo, a Caddyfile
-// is:
+// Without `pismo_auth`, a Caddyfile is:
 //
 //	reverse_proxy https://sandbox.pismolabs.io {
 //		transport pismo {
@@ -59,21 +60,24 @@ type Transport struct {
 	Client string `json:"client,omitempty"`
 
 	// The account, where there is no `pismo_auth` in front: a placeholder whose
-	// value is the account's id, the word `organization`, or an account's id.
-	// If there is a `pismo_auth`, its account counts, and this must be the
-	// same.
+	// value is the account's id, the word `organization`, or an account's id. If
+	// there is a `pismo_auth`, leave this empty: a request for which the two
+	// differ fails.
 	Account string `json:"account,omitempty"`
 
-	// What the value of the placeholder must match, from beginning to end.
+	// A regular expression that the whole value of the placeholder must match.
+	// Otherwise the request is refused with 403.
 	AccountPattern string `json:"account_pattern,omitempty"`
 
-	// How long the body of a request may be, in bytes, to be kept in memory so
-	// that it can be sent again. Others stream, and their requests are never
-	// sent twice. Default: 64 KiB. Negative: no body is kept.
+	// The length in bytes of the longest request body that is kept in memory, so
+	// that the request can be replayed after a 401. Longer bodies, and bodies of
+	// unknown length, stream and are not replayed. Default: 64 KiB. Negative: no
+	// body is kept (`off` in the Caddyfile).
 	MaxReplayBody int64 `json:"max_replay_body,omitempty"`
 
-	// Those of the client's hosts that may receive a token from here. Default:
-	// all.
+	// A subset of the client's hosts that may receive a token from this transport,
+	// each written exactly as the client resolves it. Placeholders are not
+	// replaced. Default: all.
 	Hosts []string `json:"hosts,omitempty"`
 
 	// For whom active health checks are sent: an account's id, the word

@@ -33,7 +33,7 @@ func TestAccountFunc_ErrorIsForbidden(t *testing.T) {
 		"a token's error":          denyingAccount(tokensource.NewError(tokensource.ErrUnavailable, nil)),
 		"a transport's error":      denyingAccount(transport.ErrNoAccount),
 		"a faulty id":              func(*http.Request) (tokensource.Account, error) { return tokensource.ParseAccountID("007") },
-		"a refused token":          denyingAccount(middleware.ErrTokenRefused),
+		"token refused":            denyingAccount(middleware.ErrTokenRefused),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t, passporttest.Config{})

@@ -125,6 +125,15 @@ func AnswerProblem(w http.ResponseWriter, r *http.Request, err error) {
 	ProblemOf(err).Answer(w, r)
 }
 
+// SetRetryAfter sets the field Retry-After to RetryAfter in whole seconds,
+// rounded up. It sets nothing if RetryAfter is unknown. [Problem.Answer] calls
+// it; other answers to the same failure can call it too.
+func (p Problem) SetRetryAfter(h http.Header) {
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(p.RetryAfter.Seconds())), 10))
+	}
+}
+
 // Answer writes p to w. A request with the method HEAD gets no body.
 func (p Problem) Answer(w http.ResponseWriter, r *http.Request) {
 	body, err := json.Marshal(p)
@@ -139,9 +148,7 @@ func (p Problem) Answer(w http.ResponseWriter, r *http.Request) {
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	if p.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(p.RetryAfter.Seconds())), 10))
-	}
+	p.SetRetryAfter(h)
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // An error means that the client has gone.

@@ -77,14 +77,26 @@ func (f *failures) add(account tokensource.Account, kind tokensource.ErrorKind) 
 	if !slices.Contains(s.kinds, kind) {
 		s.kinds, change = append(s.kinds, kind), failureBegins
 	}
-	if kind == tokensource.ErrAccountRejected && !f.rejected.Begin() ||
-		kind == tokensource.ErrAccountMismatch && !f.mismatched.Begin() {
+	if f.isKnown(kind) {
 		change = failureContinues
 	}
 	s.last = now
 	s.count++
 	s.logged = s.logged || change != failureContinues
 	return change
+}
+
+// isKnown records a failure, and reports whether another account has failed in
+// the same way in the last minutes. It returns false for failures that affect
+// every account.
+func (f *failures) isKnown(kind tokensource.ErrorKind) bool {
+	switch kind {
+	case tokensource.ErrAccountRejected:
+		return !f.rejected.Begin()
+	case tokensource.ErrAccountMismatch:
+		return !f.mismatched.Begin()
+	}
+	return false
 }
 
 // begin begins a series. It drops the series of another account if there are

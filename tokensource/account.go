@@ -2,7 +2,6 @@ package tokensource
 
 import (
 	"strconv"
-	"strings"
 	"unique"
 )
 
@@ -35,19 +34,23 @@ const (
 // if their kinds and identifiers are equal. Printing an Account shows its kind,
 // but never its identifier. [Account.ID] returns the identifier.
 type Account struct {
-	// The kind, a slash and the id. A handle has the size of one word,
-	// whatever the length of the id, and is cheap to hash and to compare.
-	// fmt does not print a string behind a pointer, whatever the verb.
-	identity unique.Handle[string]
+	// hidden tells accounts apart, and is the hash of the account. For a
+	// Pismo account it is the id, scrambled by scramble: fmt prints a number
+	// in an unexported field without calling the methods of its type. 0 is
+	// the zero Account.
+	hidden uint64
+	// external is the id of another system, or the zero Handle. fmt does
+	// not print a string behind a pointer, whatever the verb.
+	external unique.Handle[string]
 }
 
-func newAccount(kind AccountKind, id string) Account {
-	return Account{unique.Make(string(kind) + "/" + id)}
-}
+// organizationNumber stands for the organization in the place of an id. Ids are
+// below 2^63.
+const organizationNumber = 1 << 63
 
 // Organization returns the Account of the whole organization. Its token reaches
 // everything that the credentials reach.
-func Organization() Account { return newAccount(KindOrganization, "") }
+func Organization() Account { return Account{hidden: scramble(organizationNumber)} }
 
 // ParseAccountID returns the Account with the given Pismo account id.
 //
@@ -56,14 +59,14 @@ func Organization() Account { return newAccount(KindOrganization, "") }
 // an error, so that one account has only one spelling. The error does not
 // repeat the id.
 func ParseAccountID(id string) (Account, error) {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err != nil || n <= 0 || strconv.FormatInt(n, 10) != id {
+	n, err := strconv.ParseUint(id, 10, 63)
+	if err != nil || id[0] == '0' {
 		return Account{}, &ConfigError{
 			Field:  "account id",
 			Reason: "is not a positive integer in canonical decimal form (no sign, space or leading zero, below 2^63)",
 		}
 	}
-	return newAccount(KindAccount, id), nil
+	return Account{hidden: scramble(n)}, nil
 }
 
 // MaxExternalAccountIDLen is the length in bytes of the longest external
@@ -81,7 +84,7 @@ func ExternalAccountID(id string) (Account, error) {
 			Reason: "is not 1 to 256 printable ASCII characters",
 		}
 	}
-	return newAccount(KindExternalAccount, id), nil
+	return Account{max(hashExternal(id), 1), unique.Make(id)}, nil
 }
 
 func printable(s string) bool {
@@ -93,23 +96,31 @@ func printable(s string) bool {
 	return true
 }
 
+func (a Account) hash() uint64 { return a.hidden }
+
 // Kind returns the kind of the account.
 func (a Account) Kind() AccountKind {
-	if a == (Account{}) {
+	switch {
+	case a == Account{}:
 		return KindInvalid
+	case a == Organization():
+		return KindOrganization
+	case a.external != unique.Handle[string]{}:
+		return KindExternalAccount
 	}
-	kind, _, _ := strings.Cut(a.identity.Value(), "/")
-	return AccountKind(kind)
+	return KindAccount
 }
 
 // ID returns the account's identifier. It returns "" for the organization and
 // for the zero Account. Identifiers are personal data: avoid logging them.
 func (a Account) ID() string {
-	if a == (Account{}) {
-		return ""
+	switch a.Kind() {
+	case KindAccount:
+		return strconv.FormatUint(unscramble(a.hidden), 10)
+	case KindExternalAccount:
+		return a.external.Value()
 	}
-	_, id, _ := strings.Cut(a.identity.Value(), "/")
-	return id
+	return ""
 }
 
 // String returns the account's kind, without the identifier.

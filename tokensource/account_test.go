@@ -2,6 +2,10 @@ package tokensource_test
 
 import (
 	"errors"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -100,5 +104,48 @@ func TestAccount_ZeroIsInvalid(t *testing.T) {
 	var zero tokensource.Account
 	if zero.Kind() != tokensource.KindInvalid || zero.ID() != "" || zero.String() != "invalid" {
 		t.Errorf("got kind %q, id %q, text %q", zero.Kind(), zero.ID(), zero)
+	}
+}
+
+func TestAccount_KeepsItsID(t *testing.T) {
+	ids := []int{1, 2, 10, 1 << 31, 1 << 32, 1<<62 - 1, 1 << 62, math.MaxInt64}
+	for range 10_000 {
+		ids = append(ids, rand.IntN(math.MaxInt64)+1)
+	}
+	for _, id := range ids {
+		if text := strconv.Itoa(id); acct(t, id).ID() != text || acct(t, id).Kind() != tokensource.KindAccount {
+			t.Fatalf("account %s: got id %s, kind %v", text, acct(t, id).ID(), acct(t, id).Kind())
+		}
+	}
+}
+
+// A printer that reads unexported fields finds a number in an Account. It must
+// say nothing about the id: neither in any base, nor next to the number of
+// another account.
+func TestAccount_HoldsNoPlainID(t *testing.T) {
+	const id, other = 4711081547110815, 4711081547110814
+	hidden := func(id int) uint64 { return reflect.ValueOf(acct(t, id)).Field(0).Uint() }
+	a, b := hidden(id), hidden(other)
+	for what, number := range map[string]uint64{"itself": a, "XOR": a ^ b ^ other, "difference": a - b + other} {
+		if number == id {
+			t.Errorf("the number of an account shows the id (%s)", what)
+		}
+	}
+	// Accounts are far apart in all bits, because the number is also their hash.
+	for bit := range 64 {
+		ones := 0
+		for i := range 1000 {
+			ones += int(hidden(id+i) >> bit & 1)
+		}
+		if ones == 0 || ones == 1000 {
+			t.Errorf("bit %d is %d in 1000 of 1000 accounts", bit, ones/1000)
+		}
+	}
+}
+
+// A look-up compares and hashes accounts of 16 bytes, whatever their kind.
+func TestAccount_IsTwoWords(t *testing.T) {
+	if size := reflect.TypeFor[tokensource.Account]().Size(); size != 16 {
+		t.Errorf("an Account has %d bytes, want 16", size)
 	}
 }

@@ -61,6 +61,6 @@ func (o oauth2Source) Token() (*oauth2.Token, error) {
 	return &oauth2.Token{
 		AccessToken: t.Reveal(),
 		TokenType:   "Bearer",
-		Expiry:      time.Unix(0, t.unusable.wall),
+		Expiry:      time.Unix(0, t.unusable().wall),
 	}, nil
 }

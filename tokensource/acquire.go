@@ -85,7 +85,7 @@ func (s *Source) decide(ctx context.Context, account Account) decision {
 // serve returns the decision for an entry with a token in service. It starts
 // the renewal of a stale token. The caller holds the entry's lock.
 func (s *Source) serve(ctx context.Context, e *entry, t *Token, now instant) decision {
-	if !t.stale.passed(now) {
+	if !t.stale().passed(now) {
 		return decision{token: t, origin: OriginCached}
 	}
 	if e.running == nil && ctx.Err() == nil {
@@ -124,7 +124,7 @@ func (s *Source) resume(e *entry) *Token {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t := e.usable(s.now())
-	e.current.Store(t)
+	e.serve(t)
 	return t
 }
 

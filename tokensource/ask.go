@@ -18,6 +18,7 @@ const attemptPause = 100 * time.Millisecond
 // An outcome is the result of an issuance.
 type outcome struct {
 	token    *Token
+	adopted  bool // another process had issued the token
 	err      *Error
 	asked    int     // the number of calls of the issuer
 	permit   *permit // nil if the outcome says nothing about the issuer
@@ -38,9 +39,14 @@ func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 		return outcome{err: err}
 	}
 	for o.asked = 1; ; o.asked++ {
-		o.token, o.revision, o.err = s.ask(ctx, slot, f.entry.account)
+		o.token, o.adopted, o.revision, o.err = s.ask(ctx, slot, f)
 		switch {
 		case o.err == nil:
+		case o.err.Kind == ErrRenewalLimited:
+			// Issuers that share a budget say so before they ask the
+			// endpoint. That says nothing about the endpoint.
+			s.breaker.release(permit)
+			return o
 		case o.err.Kind == ErrTimeout && ctx.Err() != nil && permit.began-queued > f.limits.timeout/2:
 			// The issuance spent most of its time waiting for a slot. The
 			// timeout says nothing about the issuer.
@@ -73,11 +79,12 @@ func (s *Source) mayAskAgain(ctx context.Context) bool {
 	}
 }
 
-// ask calls the issuer once. It returns the token and the revision of the
-// credentials. It returns an error if the issuer panics or ends its goroutine.
-// If the issuer ignores the end of ctx, ask leaves the call behind: the call
-// keeps its slot until it returns, and its result is dropped.
-func (s *Source) ask(ctx context.Context, slot *slot, account Account) (*Token, string, *Error) {
+// ask calls the issuer once. It returns the token, whether another process had
+// issued it, and the revision of the credentials. It returns an error if the
+// issuer panics or ends its goroutine. If the issuer ignores the end of ctx,
+// ask leaves the call behind: the call keeps its slot until it returns, and its
+// result is dropped.
+func (s *Source) ask(ctx context.Context, slot *slot, f *issuance) (*Token, bool, string, *Error) {
 	type issued struct {
 		grant    Grant
 		revision string
@@ -88,20 +95,20 @@ func (s *Source) ask(ctx context.Context, slot *slot, account Account) (*Token, 
 	answers := detach(func() issued {
 		defer slot.release()
 		revision := s.revision.read(ctx)
-		grant, err := s.issuer.Issue(ctx, account)
+		grant, err := s.issueFor(ctx, f)
 		return issued{grant, revision, err}
 	})
 	select {
 	case a := <-answers:
 		switch {
 		case a.panicked != nil:
-			return nil, s.revision.current(), NewError(ErrIssuerPanic, a.panicked)
+			return nil, false, s.revision.current(), NewError(ErrIssuerPanic, a.panicked)
 		case a.value.err != nil:
-			return nil, a.value.revision, asError(a.value.err)
+			return nil, false, a.value.revision, asError(a.value.err)
 		}
-		t, err := s.newToken(account, a.value.grant, asked)
-		return t, a.value.revision, err
+		t, err := s.newToken(f.entry.account, a.value.grant, asked)
+		return t, a.value.grant.Adopted, a.value.revision, err
 	case <-ctx.Done():
-		return nil, s.revision.current(), NewError(ErrTimeout, ctx.Err())
+		return nil, false, s.revision.current(), NewError(ErrTimeout, ctx.Err())
 	}
 }

@@ -20,28 +20,29 @@
 //     returns it at once, and issues its successor in the background. The start
 //     of this state varies from token to token, so that tokens issued together
 //     are not renewed together.
-//   - Unusable. There is no token, or little of its life is left: less than 15
-//     s, or less than a tenth if a tenth is shorter. The caller waits for the
-//     issuance that runs for the account. If none runs, the caller starts one.
+//   - Unusable. There is no token, or it is in the last tenth of its life (the
+//     last 15 s, if a tenth is longer). The caller waits for the issuance that
+//     runs for the account. If none runs, the caller starts one.
 //   - In cooldown. There is no usable token, and no issuance may begin yet,
 //     because earlier issuances for this account, or for the whole Source,
 //     failed. The Source returns the cause of the failure at once, with the
 //     time after which a retry makes sense.
 //
 // A token's life begins just before the request for the token, or earlier by
-// Grant.Age. Its length is at most an hour, and ten minutes if the endpoint
-// states none. Otherwise it is the shortest length that the endpoint states:
-// exp − iat if the token is a JWT, expires_in, or exp minus the time of the
-// response by the endpoint's own clock. So the local clock need not agree with
+// Grant.Age. Its length is the shortest that the endpoint states: exp − iat if
+// the token is a JWT, expires_in, or exp minus the time of the response by the
+// endpoint's own clock. If the endpoint states none, the length is ten minutes.
+// It is never more than an hour. So the local clock need not agree with
 // Pismo's.
 //
 // # Refusals
 //
 // [Source.Renew] replaces a token that the platform refuses. New callers wait
-// for the successor for at most a second, and then get the refused token. They
-// do not wait if the last renewal failed. A refusal by one endpoint does not
-// mean that the token is revoked. When three different endpoints have refused a
-// token, and none has accepted it in between, the Source stops handing it out.
+// for the successor for at most a second, and then get the refused token. If
+// the last renewal failed, they get the refused token at once. A refusal by one
+// endpoint does not mean that the token is revoked. When three different
+// endpoints have refused a token, and none has accepted it in between, the
+// Source stops handing it out.
 //
 // # Failures
 //
@@ -54,7 +55,7 @@
 //
 // A breaker opens for the whole Source when three different accounts have
 // failed with no success in between, or when the organization has failed. It
-// stays open as long as a cooldown lasts, or for up to 5 minutes if the
+// stays open on the same schedule as a cooldown, but for up to 5 minutes if the
 // credentials were rejected. Then the breaker lets one issuance through. The
 // outcome of that issuance closes the breaker or opens it again. A rejected
 // account counts only if it has had a token before, or if no account has had a
@@ -79,12 +80,13 @@
 //
 // config.go has the configuration, source.go the Source. A call of Token goes
 // through acquire.go, which finds the account's entry (entry.go) and waits for
-// an issuance (issuance.go, issuance_hook.go). ask.go calls the issuer. The
-// issuer returns a grant (grant.go, claims.go), which becomes a token
-// (token.go). grant.go computes the token's lifetime; token.go decides when the
-// token is stale, unusable and expired. A refusal arrives in renew.go and
-// refusals.go. breaker.go, cooldown.go, revision.go and slots.go decide when no
-// issuance may begin; cooldown.go has the schedule of issuances after a
-// failure. The schedule of retries of requests stands in package transport. The
-// errors stand in errorkind.go and errors.go.
+// an issuance (issuance.go, issuance_hook.go). ask.go calls the issuer, and has
+// the second attempt of an issuance. The issuer returns a grant (grant.go,
+// claims.go), which becomes a token (token.go). grant.go computes the token's
+// lifetime; token.go decides when the token is stale, unusable and expired. A
+// refusal arrives in renew.go and refusals.go. breaker.go, cooldown.go,
+// revision.go and slots.go decide when no issuance may begin; cooldown.go has
+// the schedule of issuances after a failure. The schedule of retries of
+// requests stands in package transport. The errors stand in errorkind.go and
+// errors.go.
 package tokensource

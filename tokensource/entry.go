@@ -10,31 +10,48 @@ import (
 
 // An entry is the state that a [Source] keeps for one account.
 type entry struct {
+	// The fields of a look-up come first, in one cache line.
+
+	account Account
+	lastUse atomic.Int64 // a time.Duration on the Source's monotonic clock
+
+	// stale is the instant from which on current is renewed, so that a
+	// look-up does not read the token. It is set after current: whoever
+	// finds the new instant finds the new token, too.
+	stale sharedInstant
 	// current is the token that callers get without a lock. It is nil if
 	// there is no token to hand out, or while a refused token is being
 	// replaced.
 	current atomic.Pointer[Token]
-	lastUse atomic.Int64 // a time.Duration on the Source's monotonic clock
-
-	account Account
 
 	mu          sync.Mutex
 	newest      *Token         // the token issued last, even if out of service
-	invalidated bool           // an operator took newest out of service
 	running     *issuance      // the running issuance, or nil
 	cooldown    cooldown       // after failed issuances
 	budget      backoff.Budget // for the renewals of refused tokens
+	invalidated bool           // an operator took newest out of service
 	evicted     bool           // the entry is no longer in the map
 }
 
 // fresh returns the current token if it needs no renewal yet, or nil.
 func (e *entry) fresh(now instant) *Token {
-	t := e.current.Load()
-	if t == nil || t.stale.passed(now) {
+	if e.stale.load().passed(now) {
 		return nil
 	}
-	e.touch(now)
+	t := e.current.Load()
+	if t != nil {
+		e.touch(now)
+	}
 	return t
+}
+
+// serve puts a token into service. Nil takes the token out of service. The
+// caller holds the lock.
+func (e *entry) serve(t *Token) {
+	e.current.Store(t)
+	if t != nil {
+		e.stale.store(t.stale())
+	}
 }
 
 // usable returns the newest token if it may be handed out now, or nil. The
@@ -54,7 +71,7 @@ func (e *entry) serving(now instant) *Token {
 	t := e.current.Load()
 	if t == nil && (e.running == nil || e.running.patience <= now.mono) {
 		t = e.usable(now)
-		e.current.Store(t)
+		e.serve(t)
 	}
 	if t == nil || t.expiring(now) {
 		return nil
@@ -137,7 +154,7 @@ func (e *entry) complete(f *issuance, now instant) {
 	if f.err != nil {
 		f.fallback = usable
 	}
-	e.current.Store(usable)
+	e.serve(usable)
 }
 
 // touch records the use of the entry, with a resolution of one second. So a
@@ -163,6 +180,9 @@ func (e *entry) invalidate() {
 	e.cooldown = cooldown{}
 	e.current.Store(nil)
 }
+
+// Key implements [lru.Entry].
+func (e *entry) Key() Account { return e.account }
 
 // LastUse implements [lru.Entry]. Entries that never held a token report an
 // older time, so that requests for accounts that do not exist do not evict real

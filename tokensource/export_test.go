@@ -3,16 +3,8 @@ package tokensource
 import (
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
-
-// Verify exports verify for the fuzz test.
-func (g Grant) Verify(account Account) (time.Duration, error) {
-	lifetime, err := g.verify(account)
-	if err != nil {
-		return 0, err
-	}
-	return lifetime, nil
-}
 
 // Clocks separates the two clocks of a Source. Package synctest moves both
 // together.
@@ -52,3 +44,13 @@ func (s *Source) PlantEvicted(account Account) {
 		return e
 	})
 }
+
+// EntryLayout returns the size of an entry, and the number of its first bytes
+// that hold all that a look-up reads.
+func EntryLayout() (size, lookup uintptr) {
+	var e entry
+	return unsafe.Sizeof(e), unsafe.Offsetof(e.current) + unsafe.Sizeof(e.current)
+}
+
+// TokenSize returns the size of a Token without its value.
+func TokenSize() uintptr { return unsafe.Sizeof(Token{}) }

@@ -24,6 +24,9 @@ type Grant struct {
 	// AccountID and ExternalAccountID identify the account that the
 	// response named. They are empty if it named none.
 	AccountID, ExternalAccountID string
+	// Adopted means that another process had issued the token, and shares
+	// it. Package fleet sets it. The Source only reports it to its hooks.
+	Adopted bool
 	// Bare sends the token without a scheme. By default it is sent as
 	// "Bearer <token>".
 	Bare bool
@@ -37,6 +40,17 @@ var (
 	errExpiredAgain     = SafeError("the token endpoint handed out the expired token again", nil)
 	errSameToken        = SafeError("the token endpoint handed out the same token again", nil)
 )
+
+// Verify checks the grant as a [Source] does, and returns the lifetime of the
+// token from its beginning. It is for issuers that keep or share tokens. The
+// error is an [*Error].
+func (g Grant) Verify(account Account) (time.Duration, error) {
+	lifetime, err := g.verify(account)
+	if err != nil {
+		return 0, err
+	}
+	return lifetime, nil
+}
 
 // verify returns the lifetime of the token. It returns an error if the token
 // cannot be sent or is for another account.

@@ -116,6 +116,9 @@ type IssueResult struct {
 	Serial uint64
 	// Lifetime is the lifetime of the token.
 	Lifetime time.Duration
+	// Adopted means that another process had issued the token, see package
+	// fleet.
+	Adopted bool
 	// Attempts is the number of calls of the issuer: 0, 1 or 2.
 	Attempts int
 	// Err is the reason why there is no token, as the Source interprets it. If the

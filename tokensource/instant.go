@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"sync/atomic"
 	"time"
 )
 
@@ -16,3 +17,16 @@ func (i instant) add(d time.Duration) instant { return instant{i.mono + d, i.wal
 
 // passed reports whether i is at or before now by either clock.
 func (i instant) passed(now instant) bool { return now.mono >= i.mono || now.wall >= i.wall }
+
+// A sharedInstant is an instant that is read without a lock. A reader may find
+// one clock of an instant and the other clock of the next.
+type sharedInstant struct{ mono, wall atomic.Int64 }
+
+func (s *sharedInstant) store(i instant) {
+	s.mono.Store(int64(i.mono))
+	s.wall.Store(i.wall)
+}
+
+func (s *sharedInstant) load() instant {
+	return instant{time.Duration(s.mono.Load()), s.wall.Load()}
+}

@@ -20,7 +20,8 @@ type issuance struct {
 	limits      *limits
 	number      uint64
 	reason      IssueReason
-	attempts    int // the most calls of the issuer
+	replaces    *Token // the account's newest token when it began, or nil
+	attempts    int    // the most calls of the issuer
 	healthCheck bool
 
 	// patience is the time until which new callers wait for the issuance.
@@ -110,6 +111,7 @@ func (s *Source) begin(ctx context.Context, e *entry, reason IssueReason, refuse
 		limits:      limits,
 		number:      s.issuances.Add(1),
 		reason:      reason,
+		replaces:    e.newest,
 		attempts:    firstAttempts,
 		healthCheck: isHealthCheck(ctx),
 		announced:   make(chan struct{}),
@@ -175,7 +177,7 @@ func (s *Source) conclude(f *issuance, o outcome) IssueResult {
 	if o.err == nil {
 		e.cooldown = cooldown{}
 		f.token = o.token
-		return IssueResult{Attempts: o.asked, Serial: o.token.serial, Lifetime: o.token.lifetime}
+		return IssueResult{Attempts: o.asked, Serial: o.token.serial, Lifetime: o.token.lifetime, Adopted: o.adopted}
 	}
 	if o.permit != nil {
 		o.err = s.beginCooldown(e, o, now)

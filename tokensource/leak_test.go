@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -14,6 +15,9 @@ const (
 	leakedToken   = "SENTINEL-token"
 	leakedAccount = "4711081547110815"
 )
+
+// leakedAccountHex is the id as %x prints a number.
+var leakedAccountHex = strconv.FormatInt(4711081547110815, 16)
 
 func TestFormat_ShowsNoSecretOrAccount(t *testing.T) {
 	account, err := tokensource.ParseAccountID(leakedAccount)
@@ -98,5 +102,6 @@ func TestFormat_ShowsNoSecretOrAccount(t *testing.T) {
 	} {
 		wantHidden(t, what, value, leakedToken)
 		wantHidden(t, what, value, leakedAccount)
+		wantHidden(t, what, value, leakedAccountHex)
 	}
 }

@@ -19,8 +19,9 @@ import (
 // context.DeadlineExceeded counts as [ErrTimeout], and any other error as
 // [ErrUnavailable].
 //
-// An Issuer may have two more methods:
+// An Issuer may have three more methods:
 //
+//   - Reissue is called instead of Issue, see [Reissuer].
 //   - Validate() error reports every fault in the issuer's configuration. [New]
 //     calls it.
 //   - Revision(ctx context.Context) string returns a value that changes with
@@ -68,7 +69,7 @@ func New(config Config) (*Source, error) {
 	s := &Source{
 		issuer:  config.Issuer,
 		hooks:   config.Hooks,
-		entries: lru.New[Account, entry](config.MaxAccounts, idleAccount),
+		entries: lru.New[Account, entry](config.MaxAccounts, idleAccount, Account.hash),
 		epoch:   time.Now(),
 	}
 	s.limits.Store(newLimits(config.limits(), nil))
@@ -78,9 +79,9 @@ func New(config Config) (*Source, error) {
 
 // Token returns a token for account that can be sent now.
 //
-// Token returns a fresh token at once. It also returns a token near its expiry
-// at once, and issues another in the background. Without a usable token, the
-// caller waits for the issuance that runs for the account, or starts one. In a
+// Token returns a fresh token at once. It also returns a stale token at once,
+// and issues another in the background. Without a usable token, the caller
+// waits for the issuance that runs for the account, or starts one. In a
 // cooldown, Token returns the cause of the failure instead, with the time after
 // which a retry makes sense.
 //
@@ -95,8 +96,8 @@ func (s *Source) Token(ctx context.Context, account Account) (*Token, error) {
 	return s.acquire(ctx, account)
 }
 
-// Renew returns another token for the account of refused, a token that the
-// platform answered with a 401.
+// Renew returns another token for the account of refused, a token to which the
+// platform answered 401.
 //
 // If refused is no longer the current token, Renew returns the current token
 // and issues nothing. Otherwise it issues one token, however many callers ask.

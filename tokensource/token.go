@@ -35,9 +35,9 @@ const (
 // its serial number and its expiry. Most programs only pass it to
 // SetAuthHeader.
 type Token struct {
-	stale    instant // the Source renews it from here on
-	unusable instant // the Source does not hand it out from here on
-	end      instant // the end of its life
+	end      instant       // the end of its life
+	lifetime time.Duration // the length of its life
+	window   time.Duration // the Source renews it in this last part of its life
 
 	// repeated means that the endpoint has handed out the token again.
 	// Since no other token is available, the Source hands it out until the
@@ -50,7 +50,6 @@ type Token struct {
 	serial        uint64
 	authorization Secret // scheme and token, ready for the header
 	scheme        int    // length of the scheme and its space
-	lifetime      time.Duration
 }
 
 // SetAuthHeader sets the Authorization field of h to this token, replacing any
@@ -86,7 +85,17 @@ func (t *Token) expiring(now instant) bool {
 	if t.repeated.Load() {
 		return t.end.passed(now)
 	}
-	return t.unusable.passed(now)
+	return t.unusable().passed(now)
+}
+
+// stale returns the instant from which on the Source renews the token.
+func (t *Token) stale() instant { return t.end.add(-t.window) }
+
+// unusable returns the instant from which on the Source does not hand the token
+// out.
+func (t *Token) unusable() instant {
+	margin := time.Duration(float64(t.lifetime) * safetyMargin)
+	return t.end.add(-min(margin, maxSafetyMargin))
 }
 
 // statesExpiry reports whether the token is a JWT that states its expiry.
@@ -161,19 +170,17 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 		scheme = ""
 	}
 	window := time.Duration(float64(lifetime) * renewalWindow * (1 + renewalJitter*(2*rand.Float64()-1)))
-	margin := min(time.Duration(float64(lifetime)*safetyMargin), maxSafetyMargin)
 	born := asked.add(-min(max(grant.Age, 0), lifetime))
 	t := &Token{
-		stale:         born.add(lifetime - window),
-		unusable:      born.add(lifetime - margin),
 		end:           born.add(lifetime),
+		lifetime:      lifetime,
+		window:        window,
 		source:        s,
 		account:       account,
 		authorization: NewSecret(scheme + grant.Token.Reveal()),
 		scheme:        len(scheme),
-		lifetime:      lifetime,
 	}
-	if t.unusable.passed(s.now()) {
+	if t.unusable().passed(s.now()) {
 		return nil, NewError(ErrMalformedResponse, errExpiredOnArrival)
 	}
 	t.serial = s.serials.Add(1)

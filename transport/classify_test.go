@@ -29,11 +29,11 @@ func TestReplay_NotFor403(t *testing.T) {
 func TestClassify_OverridesVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, test := range []struct {
-			body   string
-			rules  transport.Verdict
-			triage transport.Verdict
-			sent   int
-			issued int
+			body       string
+			rules      transport.Verdict
+			classified transport.Verdict
+			sent       int
+			issued     int
 		}{
 			{`{"code":"EUPI0120"}`, transport.RequestRefused, transport.TokenRefused, 2, 2},
 			{``, transport.TokenRefused, transport.RequestRefused, 1, 1},
@@ -49,13 +49,13 @@ func TestClassify_OverridesVerdict(t *testing.T) {
 					if r.Verdict != test.rules || r.Request != request || string(r.Body) != test.body || !r.Complete || r.TokenExpired || r.Header.Get("X-Cid") != "c1" {
 						t.Errorf("Classify was called with %+v", r)
 					}
-					return test.triage
+					return test.classified
 				}
 			})
 			request = newRequest(t, http.MethodPost, target, strings.NewReader("payment"))
 			r := send(t, rt, request)
-			if r.verdict != test.triage || r.body != test.body {
-				t.Errorf("got %+v, want the 401 with verdict %q", r, test.triage)
+			if r.verdict != test.classified || r.body != test.body {
+				t.Errorf("got %+v, want the 401 with verdict %q", r, test.classified)
 			}
 			synctest.Wait()
 			wantSent(t, w, test.sent)

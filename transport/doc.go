@@ -52,22 +52,24 @@
 //     For all other methods, and if the body could not be read, the verdict is
 //     [Unrecognized].
 //
-// After [TokenRefused], the Transport renews the token and replays the request,
-// once, if the body can be sent again. If it cannot, or if the renewal fails,
-// the caller gets the 401. [AccountRefused] and [RequestRefused], a business
-// reason, change nothing: the caller gets the 401. So does a second 401, after
-// the replay. [Unrecognized] leads to a renewal in the background, so that
-// after an early revocation the next request succeeds. A 401 that could not be
-// read does so once in the life of a token. Config.Classify can replace the
-// verdict.
+// After [TokenRefused], the Transport renews the token. If the body can be sent
+// again, it waits for the new token and replays the request once. Otherwise, or
+// if the renewal fails, the caller gets the 401. [AccountRefused] and
+// [RequestRefused] renew nothing: the caller gets the 401. A second 401, after
+// the replay, gets a verdict of its own and goes to the caller. It renews
+// nothing. [Unrecognized] leads to a renewal in the background, so that after
+// an early revocation the next request succeeds. A 401 that could not be read
+// starts such a renewal only once in the life of a token. Config.Classify can
+// replace the verdict.
 //
 // Text is UTF-8 without control characters and without the characters { } [ ] <
 // >. XML is not text. HTML is text only if it is the 401 page of a web server.
 // JSON in base64 or in percent encoding is not text either. The same holds for
 // a message: a message with one of these characters comes from an application.
-// A business error code in a text or a message counts under rule 1. A JSON
-// object with a timestamp or a path beside its message, but no code, comes from
-// an application, which may have refused the request. It falls under rule 5. A
+// A code of [AccountRefused] or [RequestRefused] in a text or a message counts
+// under rule 1; a code of [TokenRefused] does not. A JSON object with a
+// timestamp or a path beside its message, but no code, comes from an
+// application, which may have refused the request. It falls under rule 5. A
 // body could not be read if it is truncated, is longer than 64 KiB, is not
 // UTF-8, has control characters, does not arrive within a second, or has an
 // encoding other than gzip or deflate. A response to HEAD has no body, so its
@@ -105,14 +107,14 @@
 // # Reading order
 //
 // transport.go has the path of a request, exchange.go the request's attempts.
-// The details stand in other files. hosts.go and unsenterror.go decide which
-// requests are not sent. header.go and body.go prepare the outgoing request,
-// and recording.go the bodies that can be read once. connection.go, trace.go
-// and failure.go decide what an error proves. retry.go decides when to retry.
-// unauthorized.go handles a 401, with prefetch.go, endpoint.go and
-// unreadrefusals.go. verdict.go, errorbody.go and challenge.go decide its
-// verdict. The life of a token is in package tokensource (token.go).
-// verdictof.go and retrygroup.go give the verdict to a proxy. config.go has the
-// configuration, hooks.go what telemetry can observe. router.go chooses between
-// several Transports.
+// The details stand in other files. hosts.go decides which hosts get a token;
+// unsenterror.go lists the reasons not to send a request. header.go and body.go
+// prepare the outgoing request, and recording.go the bodies that can be read
+// once. connection.go, trace.go and failure.go decide what an error proves.
+// retry.go decides when to retry. unauthorized.go handles a 401, with
+// prefetch.go, endpoint.go and unreadrefusals.go. verdict.go, errorbody.go and
+// challenge.go decide its verdict. The life of a token is in package
+// tokensource (token.go, grant.go). verdictof.go and retrygroup.go give the
+// verdict to a proxy. config.go has the configuration, hooks.go what telemetry
+// can observe. router.go chooses between several Transports.
 package transport

@@ -196,7 +196,7 @@ func stop(pismo *passporttest.Server, client *http.Client) {
 }
 
 // newClient returns a client of a platform without a network.
-func newClient(platform http.RoundTripper, triage func(*transport.Refusal) transport.Verdict) *http.Client {
+func newClient(platform http.RoundTripper, classify func(*transport.Refusal) transport.Verdict) *http.Client {
 	source, err := tokensource.New(tokensource.Config{Issuer: &fakeIssuer{}})
 	if err != nil {
 		log.Fatal(err)
@@ -206,7 +206,7 @@ func newClient(platform http.RoundTripper, triage func(*transport.Refusal) trans
 		Hosts:    []string{"sandbox.pismolabs.io"},
 		Account:  tokensource.Organization(),
 		Base:     platform,
-		Classify: triage,
+		Classify: classify,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -27,25 +27,25 @@ type burst struct {
 	Failed    int     `json:"failed"`
 	Took      float64 `json:"took"` // in milliseconds
 
-	gate *gate
+	barrier *barrier
 }
 
-// A gate holds the requests of a burst until all have their token.
-type gate struct {
+// A barrier holds the requests of a burst until all have their token.
+type barrier struct {
 	mu      sync.Mutex
 	missing int
 	open    chan struct{}
-	// opening is called once, before the gate opens.
+	// opening is called once, before the barrier opens.
 	opening func()
 }
 
-func newGate(n int, opening func()) *gate {
-	return &gate{missing: n, open: make(chan struct{}), opening: opening}
+func newBarrier(n int, opening func()) *barrier {
+	return &barrier{missing: n, open: make(chan struct{}), opening: opening}
 }
 
 // arrive counts a request. Each request arrives once, even if it fails before
-// the gate.
-func (g *gate) arrive() {
+// the barrier.
+func (g *barrier) arrive() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.missing--; g.missing == 0 {
@@ -54,7 +54,7 @@ func (g *gate) arrive() {
 	}
 }
 
-func (g *gate) wait(ctx context.Context) {
+func (g *barrier) wait(ctx context.Context) {
 	select {
 	case <-g.open:
 	case <-ctx.Done():
@@ -62,15 +62,15 @@ func (g *gate) wait(ctx context.Context) {
 }
 
 // A monitoredBase records each attempt in the trace of its request. It holds
-// the first attempt of a burst's requests at the gate.
+// the first attempt of a burst's requests at the barrier.
 type monitoredBase struct{ next http.RoundTripper }
 
 func (b monitoredBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	t := traceFrom(req.Context())
 	first, done := t.attempt()
-	if first && t.burst != nil && t.burst.gate != nil {
-		t.burst.gate.arrive()
-		t.burst.gate.wait(req.Context())
+	if first && t.burst != nil && t.burst.barrier != nil {
+		t.burst.barrier.arrive()
+		t.burst.barrier.wait(req.Context())
 	}
 	resp, err := b.next.RoundTrip(req)
 	done(resp, err)
@@ -88,7 +88,7 @@ func (p *page) sendBurst(ctx context.Context, revoked bool) {
 	if revoked {
 		p.renewEarly(ctx)
 		p.pace(ctx)
-		b.gate = newGate(burstSize, func() { p.fake.Revoke(p.login.accounts[alice]) })
+		b.barrier = newBarrier(burstSize, func() { p.fake.Revoke(p.login.accounts[alice]) })
 	}
 	before := p.fake.Counts().Accounts[p.login.accounts[alice]]
 	p.show(b)
@@ -115,8 +115,8 @@ func (p *page) sendAll(ctx context.Context, b *burst) int {
 	for range burstSize {
 		all.Go(func() {
 			t := p.send(ctx, alice, b)
-			if b.gate != nil && !t.sent() {
-				b.gate.arrive()
+			if b.barrier != nil && !t.sent() {
+				b.barrier.arrive()
 			}
 			if t.Status != http.StatusOK {
 				mu.Lock()

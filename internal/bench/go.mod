@@ -7,6 +7,7 @@ go 1.26.0
 require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/hashicorp/go-retryablehttp v0.7.8
+	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/pismoauth/pismoauth v0.1.0
 	github.com/puzpuzpuz/xsync/v4 v4.5.0

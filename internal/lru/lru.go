@@ -27,15 +27,17 @@
 package lru
 
 import (
-	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // An Entry is the type of the entries of a [Map]: a pointer with these methods.
-type Entry[E any] interface {
+type Entry[K comparable, E any] interface {
 	*E
+	// Key returns the key of the entry. It never changes.
+	Key() K
 	// LastUse returns the time of the entry's last use, as a duration since an
 	// instant that all entries of the map share.
 	LastUse() time.Duration
@@ -55,30 +57,26 @@ const minTableSize = 16
 
 // A Map is a bounded map of keys K to entries *E. Make a Map with [New]. Its
 // methods may be called concurrently.
-type Map[K comparable, E any, V Entry[E]] struct {
+type Map[K comparable, E any, V Entry[K, E]] struct {
 	limit     int
 	idle      time.Duration
-	seed      maphash.Seed
-	tombstone *E // marks the slot of a removed entry
+	hash      func(K) uint64
+	tombstone *E
 
-	table atomic.Pointer[table[K, E]]
+	table atomic.Pointer[table[K, E, V]]
 
 	mu   sync.Mutex
-	ring []keyedEntry[K, E] // every entry once, in no order
-	next int                // index of the next entry to examine
-}
-
-type keyedEntry[K comparable, E any] struct {
-	key   K
-	entry *E
+	ring []V // every entry once, in no order
+	next int // index of the next entry to examine
 }
 
 // New returns a map of at most limit entries. An insertion may also remove
 // entries that have not been used for the duration idle. The map exceeds its
-// limit only while entries refuse to be evicted.
-func New[K comparable, E any, V Entry[E]](limit int, idle time.Duration) *Map[K, E, V] {
-	m := &Map[K, E, V]{limit: limit, idle: idle, seed: maphash.MakeSeed(), tombstone: new(E)}
-	m.table.Store(newTable[K, E](minTableSize))
+// limit only while entries refuse to be evicted. The low bits of a hash choose
+// the place of an entry.
+func New[K comparable, E any, V Entry[K, E]](limit int, idle time.Duration, hash func(K) uint64) *Map[K, E, V] {
+	m := &Map[K, E, V]{limit: limit, idle: idle, hash: hash, tombstone: new(E)}
+	m.table.Store(newTable[K, E, V](minTableSize, m.tombstone))
 	return m
 }
 
@@ -91,11 +89,8 @@ func (m *Map[K, E, V]) SetLimit(limit int) {
 
 // Load returns the entry for key, and whether there is one.
 func (m *Map[K, E, V]) Load(key K) (V, bool) {
-	_, entry := m.table.Load().find(m.seed, key)
-	if entry == nil || entry == m.tombstone {
-		return nil, false
-	}
-	return entry, true
+	entry := m.table.Load().find(m.hash(key), key)
+	return entry, entry != nil
 }
 
 // LoadOrCreate returns the entry for key. If the map has no such entry, it
@@ -109,11 +104,11 @@ func (m *Map[K, E, V]) LoadOrCreate(key K, now time.Duration, create func() V) V
 	}
 	m.makeRoom(now)
 	entry := create()
-	m.ring = append(m.ring, keyedEntry[K, E]{key, entry})
+	m.ring = append(m.ring, entry)
 	if m.table.Load().full() {
 		m.rebuild()
 	} else {
-		m.table.Load().store(m.seed, key, entry)
+		m.table.Load().insert(m.hash(key), entry)
 	}
 	return entry
 }
@@ -125,9 +120,9 @@ func (m *Map[K, E, V]) rebuild() {
 	for slots < 2*len(m.ring) {
 		slots *= 2
 	}
-	t := newTable[K, E](slots)
-	for _, s := range m.ring {
-		t.store(m.seed, s.key, s.entry)
+	t := newTable[K, E, V](slots, m.tombstone)
+	for _, entry := range m.ring {
+		t.insert(m.hash(entry.Key()), entry)
 	}
 	m.table.Store(t)
 }
@@ -143,11 +138,7 @@ func (m *Map[K, E, V]) Len() int {
 func (m *Map[K, E, V]) Entries() []V {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	entries := make([]V, len(m.ring))
-	for i, s := range m.ring {
-		entries[i] = s.entry
-	}
-	return entries
+	return slices.Clone(m.ring)
 }
 
 // makeRoom examines a few entries and removes the idle ones. If the map is
@@ -177,11 +168,11 @@ func (m *Map[K, E, V]) scan(now time.Duration) int {
 	oldest := -1
 	for range min(sampleSize, len(m.ring)) {
 		i := m.next % len(m.ring)
-		if now-V(m.ring[i].entry).LastUse() >= m.idle && m.remove(i) {
+		if now-m.ring[i].LastUse() >= m.idle && m.remove(i) {
 			oldest = -1 // The last entry has moved to i. It may have been the oldest.
 			continue
 		}
-		if oldest < 0 || V(m.ring[i].entry).LastUse() < V(m.ring[oldest].entry).LastUse() {
+		if oldest < 0 || m.ring[i].LastUse() < m.ring[oldest].LastUse() {
 			oldest = i
 		}
 		m.next = i + 1
@@ -192,13 +183,13 @@ func (m *Map[K, E, V]) scan(now time.Duration) int {
 // remove evicts the entry at index i and moves the last entry there. It returns
 // false if the entry refuses.
 func (m *Map[K, E, V]) remove(i int) bool {
-	if !V(m.ring[i].entry).Evict() {
+	if !m.ring[i].Evict() {
 		return false
 	}
-	m.table.Load().store(m.seed, m.ring[i].key, m.tombstone)
+	m.table.Load().remove(m.hash(m.ring[i].Key()), m.ring[i])
 	last := len(m.ring) - 1
 	m.ring[i] = m.ring[last]
-	m.ring[last] = keyedEntry[K, E]{}
+	m.ring[last] = nil
 	m.ring = m.ring[:last]
 	return true
 }

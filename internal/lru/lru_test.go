@@ -20,6 +20,11 @@ type entry struct {
 	evicted atomic.Bool
 }
 
+func (e *entry) Key() int { return e.key }
+
+// hash is a poor hash: eight keys have the same.
+func hash(key int) uint64 { return uint64(key) / 8 * 0x9e3779b97f4a7c15 >> 20 } //nolint:gosec // G115: a hash has no sign.
+
 func (e *entry) LastUse() time.Duration { return time.Duration(e.used.Load()) }
 
 func (e *entry) Evict() bool {
@@ -38,7 +43,7 @@ func use(m *lru.Map[int, entry, *entry], key int, now time.Duration) *entry {
 }
 
 func TestMap_CreatesAnEntryOnce(t *testing.T) {
-	m := lru.New[int, entry](10, idle)
+	m := lru.New[int, entry](10, idle, hash)
 	if e, ok := m.Load(1); ok || e != nil {
 		t.Errorf("an empty map holds %v", e)
 	}
@@ -51,7 +56,7 @@ func TestMap_CreatesAnEntryOnce(t *testing.T) {
 
 func TestMap_BoundHolds(t *testing.T) {
 	for _, limit := range []int{1, 2, 7, 8, 9, 100} {
-		m := lru.New[int, entry](limit, idle)
+		m := lru.New[int, entry](limit, idle, hash)
 		for i := range 1000 {
 			e := use(m, i, time.Duration(i)*time.Millisecond)
 			if want := min(i+1, limit); m.Len() != want {
@@ -65,7 +70,7 @@ func TestMap_BoundHolds(t *testing.T) {
 }
 
 func TestMap_EvictedEntryIsGone(t *testing.T) {
-	m := lru.New[int, entry](50, idle)
+	m := lru.New[int, entry](50, idle, hash)
 	var all []*entry
 	for i := range 500 {
 		all = append(all, use(m, i, time.Duration(i)*time.Second))
@@ -86,7 +91,7 @@ func TestMap_EvictedEntryIsGone(t *testing.T) {
 }
 
 func TestMap_EvictsTheLeastRecentlyUsed(t *testing.T) {
-	m := lru.New[int, entry](8, idle) // An insertion examines all 8 entries.
+	m := lru.New[int, entry](8, idle, hash) // An insertion examines all 8 entries.
 	for i := range 8 {
 		use(m, i, time.Duration(i))
 	}
@@ -102,7 +107,7 @@ func TestMap_EvictsTheLeastRecentlyUsed(t *testing.T) {
 
 func TestMap_KeepsEntriesInUse(t *testing.T) {
 	const limit, hot, rounds = 1000, 200, 5000
-	m := lru.New[int, entry](limit, 100*time.Hour)
+	m := lru.New[int, entry](limit, 100*time.Hour, hash)
 	created := 0
 	use := func(key int, now time.Duration) {
 		e := m.LoadOrCreate(key, now, func() *entry { created++; return &entry{key: key} })
@@ -119,7 +124,7 @@ func TestMap_KeepsEntriesInUse(t *testing.T) {
 }
 
 func TestMap_DropsIdleEntries(t *testing.T) {
-	m := lru.New[int, entry](1000, idle)
+	m := lru.New[int, entry](1000, idle, hash)
 	for i := range 100 {
 		use(m, i, 0)
 	}
@@ -140,7 +145,7 @@ func TestMap_DropsIdleEntries(t *testing.T) {
 }
 
 func TestMap_KeepsEntriesThatRefuse(t *testing.T) {
-	m := lru.New[int, entry](10, idle)
+	m := lru.New[int, entry](10, idle, hash)
 	busy := use(m, 0, 0)
 	busy.busy.Store(true)
 	for i := range 200 {
@@ -155,7 +160,7 @@ func TestMap_KeepsEntriesThatRefuse(t *testing.T) {
 }
 
 func TestMap_BoundHoldsAgain(t *testing.T) {
-	m := lru.New[int, entry](10, idle)
+	m := lru.New[int, entry](10, idle, hash)
 	var all []*entry
 	for i := range 300 {
 		e := use(m, i, time.Duration(i))
@@ -175,7 +180,7 @@ func TestMap_BoundHoldsAgain(t *testing.T) {
 }
 
 func TestMap_ConcurrentUseIsConsistent(t *testing.T) {
-	m := lru.New[int, entry](16, time.Millisecond)
+	m := lru.New[int, entry](16, time.Millisecond, hash)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -202,7 +207,7 @@ func TestMap_ConcurrentUseIsConsistent(t *testing.T) {
 // entry.
 func TestMap_ReaderNeverMissesAnEntry(t *testing.T) {
 	const stay, come = 100, 20_000
-	m := lru.New[int, entry](come, idle)
+	m := lru.New[int, entry](come, idle, hash)
 	for key := range stay {
 		use(m, key, 0).busy.Store(true)
 	}
@@ -234,7 +239,7 @@ func TestMap_ReaderNeverMissesAnEntry(t *testing.T) {
 }
 
 func TestMap_KeyMayComeBack(t *testing.T) {
-	m := lru.New[int, entry](1, idle)
+	m := lru.New[int, entry](1, idle, hash)
 	for i := range 1000 {
 		e := use(m, i%3, time.Duration(i))
 		if loaded, ok := m.Load(i % 3); !ok || loaded != e {
@@ -250,7 +255,7 @@ func TestMap_KeyMayComeBack(t *testing.T) {
 // anywhere in the ring, and move during removals.
 func TestMap_ShrinksToItsLimit(t *testing.T) {
 	for range 2000 {
-		m := lru.New[int, entry](2, idle)
+		m := lru.New[int, entry](2, idle, hash)
 		entries := make([]*entry, 4+rand.N(8))
 		for i := range entries {
 			entries[i] = m.LoadOrCreate(i, 0, func() *entry { return &entry{key: i} })
@@ -277,7 +282,7 @@ func TestMap_ShrinksToItsLimit(t *testing.T) {
 }
 
 func TestMap_EntriesAreComplete(t *testing.T) {
-	m := lru.New[int, entry](10, time.Hour)
+	m := lru.New[int, entry](10, time.Hour, hash)
 	want := map[*entry]bool{}
 	for key := range 5 {
 		want[use(m, key, 0)] = true

@@ -57,6 +57,10 @@ kinds of requests:
 	issuer.Client = &http.Client{Transport: rt}
 	config := transport.Config{Base: rt, …}
 
+ClientCertificate is in this package, and not in a package of its own, because
+an issuer needs more than its public methods: after a broken exchange, the
+issuer retires the RoundTripper's connections.
+
 # Connections
 
 An issuer without a Client has its own connections. It keeps idle connections,

@@ -39,6 +39,11 @@ type Config struct {
 	// Opaque makes the tokens random strings instead of JWTs.
 	Opaque bool
 
+	// NewTokenRevokesOld makes each new token of an account end the older
+	// ones. Pismo does not document whether it does so. By default older
+	// tokens stay valid until they expire.
+	NewTokenRevokesOld bool
+
 	// Bare makes the resource API accept the token without a scheme, and no
 	// other form, as some older clients send it. By default the resource API
 	// accepts "Bearer <token>".

@@ -82,3 +82,24 @@ func TestServer_RevocationInterval(t *testing.T) {
 		check(t, "interval", passporttest.NewInProcess(t, test.config).RevocationInterval(), test.want)
 	}
 }
+
+func TestServer_NewTokenRevokesOld(t *testing.T) {
+	s := passporttest.NewInProcess(t, passporttest.Config{NewTokenRevokesOld: true})
+	first, second := newSource(t, s), newSource(t, s)
+	old, err := first.Token(t.Context(), account(t, "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := first.Token(t.Context(), account(t, "2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, err := second.Token(t.Context(), account(t, "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "status of the old token", get(t, s, old.Reveal(), "/v1/accounts/1"), http.StatusUnauthorized)
+	check(t, "status of the new token", get(t, s, newest.Reveal(), "/v1/accounts/1"), http.StatusOK)
+	check(t, "status of another account's", get(t, s, other.Reveal(), "/v1/accounts/2"), http.StatusOK)
+	check(t, "issued for the account", s.Counts().Accounts["1"].Issued, 2)
+}

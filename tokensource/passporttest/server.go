@@ -45,6 +45,7 @@ func New(config Config) (*Server, error) {
 	}
 	config = config.withDefaults()
 	s := &Server{config: config, tokens: newTokenStore(), openID: newOpenID(config.OpenID)}
+	s.tokens.onlyNewest = config.NewTokenRevokesOld
 	s.credentials.set(config.ServerKey, config.ServerSecret)
 	s.lifetime, s.end = context.WithCancel(context.Background())
 	s.api = config.Resource

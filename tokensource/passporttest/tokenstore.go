@@ -10,7 +10,8 @@ import (
 // if the store has it byte for byte, which is stricter than a check of the
 // signature.
 type tokenStore struct {
-	key []byte // signs the JWTs
+	key        []byte // signs the JWTs
+	onlyNewest bool   // a new token revokes the account's older ones
 
 	mu         sync.Mutex
 	tokens     map[string]Token // by value
@@ -55,6 +56,9 @@ func (s *tokenStore) add(value string, token Token) {
 	s.serial++
 	token.Serial = s.serial
 	s.tokens[value] = token
+	if s.onlyNewest {
+		s.revoked[token.Account] = token.Serial - 1
+	}
 	s.newest[token.Account] = value
 }
 

@@ -1,0 +1,129 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pismoauth/pismoauth/internal/backoff"
+)
+
+const (
+	// storeTimeout bounds one call of the Store.
+	storeTimeout = 250 * time.Millisecond
+	// storeFailures is the number of failed calls in a row that open the
+	// breaker.
+	storeFailures = 5
+	storeBase     = time.Second
+	storeLimit    = 30 * time.Second
+)
+
+var (
+	errStoreOpen  = errors.New("fleet: the store failed several times in a row, so it is not asked for a while")
+	errStorePanic = errors.New("fleet: the store panicked")
+)
+
+// A storeBreaker spares a Store that fails, and the issuances that would wait
+// for it. Once its pause is over, one call tries the Store again.
+type storeBreaker struct {
+	mu       sync.Mutex
+	failures int // in a row
+	opened   int // in a row
+	until    time.Time
+	trying   bool
+}
+
+// allow reports whether a call may ask the Store.
+func (b *storeBreaker) allow() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.opened == 0:
+		return true
+	case b.trying || time.Now().Before(b.until):
+		return false
+	}
+	b.trying = true
+	return true
+}
+
+// report records the result of an allowed call. Calls that began before the
+// breaker opened do not lengthen its pause.
+func (b *storeBreaker) report(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case err == nil:
+		b.failures, b.opened, b.trying = 0, 0, false
+		return
+	case b.opened > 0 && !b.trying:
+		return
+	}
+	b.failures++
+	if b.trying || b.failures >= storeFailures {
+		pause := backoff.Exponential(b.opened, storeBase, storeLimit)
+		b.until, b.trying = time.Now().Add(backoff.EqualJitter(pause)), false
+		b.opened++
+	}
+}
+
+// abandon ends an allowed call that says nothing about the Store.
+func (b *storeBreaker) abandon() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trying = false
+}
+
+func (b *storeBreaker) isOpen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.opened > 0
+}
+
+// call calls the Store within storeTimeout and reports the result to the
+// breaker and to the hook. A Store that ignores its context is left behind.
+// The caller's own end is no failure of the Store.
+func call[T any](ctx context.Context, i *Issuer, op Operation, ask func(context.Context) (T, error)) (T, error) {
+	var zero T
+	if ctx.Err() != nil {
+		return zero, ctx.Err()
+	}
+	if !i.breaker.allow() {
+		i.observe(op, errStoreOpen)
+		return zero, errStoreOpen
+	}
+	bounded, cancel := context.WithTimeout(ctx, storeTimeout)
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		defer cancel()
+		a := answer{err: errStorePanic}
+		defer func() {
+			_ = recover() // errStorePanic says it.
+			answers <- a
+		}()
+		a.value, a.err = ask(bounded)
+	}()
+	var a answer
+	select {
+	case a = <-answers:
+	case <-bounded.Done():
+		// The answer may have arrived, since it cancels the context.
+		select {
+		case a = <-answers:
+		default:
+			a.err = context.DeadlineExceeded
+		}
+	}
+	if a.err != nil && ctx.Err() != nil {
+		i.breaker.abandon()
+		return zero, ctx.Err()
+	}
+	i.breaker.report(a.err)
+	i.observe(op, a.err)
+	return a.value, a.err
+}

@@ -1,0 +1,143 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"github.com/pismoauth/pismoauth/internal/backoff"
+	"github.com/pismoauth/pismoauth/tokensource"
+)
+
+const (
+	// threshold is the number of failures in a row that begin a cooldown for
+	// all accounts.
+	threshold = 3
+	// memory is how long failures are remembered after their cooldown.
+	memory        = time.Minute
+	cooldownBase  = time.Second
+	cooldownLimit = 30 * time.Second
+	// requestedLimit bounds a cooldown that a Retry-After requests.
+	requestedLimit = time.Minute
+)
+
+// A cooldown is what one issuance knows of the shared failures under a name.
+type cooldown struct {
+	name      string
+	threshold int
+	value     []byte // as read
+	record    failureRecord
+	probing   bool // the issuance holds the lease of the half-open cooldown
+}
+
+// check reads the shared failures. It returns an error while their cooldown
+// lasts. After the cooldown, one issuance of the fleet may try.
+func (o *issuance) check(ctx context.Context, c *cooldown) *tokensource.Error {
+	left, ok := o.readFailures(ctx, c)
+	if !ok || !c.record.Open {
+		return nil
+	}
+	if left > c.record.Memory {
+		return c.error(left - c.record.Memory)
+	}
+	again, err := o.claim(ctx, c.name, Ask{Owner: o.owner, Lease: lease(ctx), Except: c.value})
+	switch {
+	case err != nil:
+		return nil
+	case again.Leased:
+		c.probing = true
+		return nil
+	case again.Value == nil:
+		return c.error(cooldownBase) // Another process tries.
+	}
+	// Another process has just tried.
+	c.value, c.record = again.Value, failureRecord{}
+	if !o.keys.open(c.name, again.Value, &c.record) || !c.record.Open {
+		return nil
+	}
+	return c.error(max(again.Left-c.record.Memory, cooldownBase))
+}
+
+// readFailures reads the record under c.name. It reports whether there is one.
+func (o *issuance) readFailures(ctx context.Context, c *cooldown) (time.Duration, bool) {
+	found, err := o.claim(ctx, c.name, Ask{Owner: o.owner})
+	c.value, c.record = nil, failureRecord{}
+	if err != nil || found.Value == nil {
+		return 0, false
+	}
+	c.value = found.Value
+	if !o.keys.open(c.name, found.Value, &c.record) {
+		o.issuer.poisoned()
+		c.record = failureRecord{}
+		return 0, false
+	}
+	return found.Left, true
+}
+
+// error returns the shared failure for a process that may not try.
+func (c *cooldown) error(wait time.Duration) *tokensource.Error {
+	e := tokensource.NewError(c.record.Kind, errShared)
+	e.StatusCode, e.RetryAfter = c.record.Status, wait
+	return e
+}
+
+// succeed ends the shared failures.
+func (o *issuance) succeed(ctx context.Context, c *cooldown) {
+	if c.value == nil || c.record.Failures == 0 && !c.probing {
+		return
+	}
+	o.publish(ctx, c.name, Publication{Replaces: c.value}, failureRecord{}, cooldownBase)
+}
+
+// release ends the probe of an issuance that says nothing about the endpoint.
+func (o *issuance) release(ctx context.Context, c *cooldown) {
+	if c.probing {
+		o.end(ctx, c.name)
+	}
+}
+
+// fail shares a failure. It tries again if another process has shared one in
+// the meantime, so that none is lost.
+func (o *issuance) fail(ctx context.Context, c *cooldown, cause *tokensource.Error) {
+	for range 3 {
+		next := failureRecord{
+			Failures: c.record.Failures + 1,
+			Kind:     cause.Kind,
+			Status:   cause.StatusCode,
+			Memory:   memory,
+		}
+		ttl := memory
+		if next.Failures >= c.threshold || cause.Kind == tokensource.ErrRateLimited {
+			next.Open = true
+			ttl += delay(next.Failures-c.threshold, cause)
+		}
+		if o.publish(ctx, c.name, Publication{Replaces: c.value}, next, ttl) {
+			return
+		}
+		if _, ok := o.readFailures(ctx, c); !ok || c.record.Open {
+			return
+		}
+	}
+}
+
+// delay returns the length of a cooldown after n earlier ones.
+func delay(n int, cause *tokensource.Error) time.Duration {
+	if cause.RetryAfter > 0 {
+		return min(max(cause.RetryAfter, cooldownBase), requestedLimit)
+	}
+	return backoff.EqualJitter(backoff.Exponential(max(n, 0), cooldownBase, cooldownLimit))
+}
+
+// concernsAll reports whether a failure says something about the endpoint.
+func concernsAll(kind tokensource.ErrorKind) bool {
+	switch kind {
+	case tokensource.ErrUnavailable, tokensource.ErrTimeout, tokensource.ErrRateLimited,
+		tokensource.ErrMalformedResponse, tokensource.ErrCredentialsRejected:
+		return true
+	}
+	return false
+}
+
+// concernsAccount reports whether a failure says something about the account.
+func concernsAccount(kind tokensource.ErrorKind) bool {
+	return kind == tokensource.ErrAccountRejected || kind == tokensource.ErrAccountMismatch
+}

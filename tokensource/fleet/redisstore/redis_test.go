@@ -1,0 +1,84 @@
+package redisstore_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// A server is a redis-server of the test's own on a unix-like free port.
+type server struct {
+	addr string
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+// startRedis starts a redis-server without persistence. It returns nil, and
+// says what is left out, if there is none.
+func startRedis(t *testing.T, args ...string) *server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Log("LEFT OUT: redis-server is not installed, so nothing here ran on a real one.")
+		return nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{addr: l.Addr().String(), dir: t.TempDir(), args: args}
+	l.Close()
+	s.start(t)
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(s.addr)
+	args := append([]string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", s.dir}, s.args...)
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "redis-server", args...)
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", s.addr)
+		if err == nil {
+			c.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("redis-server does not answer")
+}
+
+// kill ends the server as SIGKILL does.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+// cli runs redis-cli.
+func (s *server) cli(t *testing.T, args ...string) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(s.addr)
+	out, err := exec.CommandContext(t.Context(), "redis-cli", append([]string{"-e", "-p", port}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("redis-cli: %v: %s", err, out)
+	}
+	return string(out)
+}
+
+// write writes a file with content, and returns its path.
+func write(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,181 @@
+package fleet_test
+
+import (
+	"bytes"
+	"context"
+
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/fleet"
+	"github.com/pismoauth/pismoauth/tokensource/fleet/fleettest"
+)
+
+func TestStore_FailuresCostNoToken(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault fleettest.Fault
+		most  time.Duration // of all waits in the first second
+	}{
+		"refuses": {fleettest.Fail(errors.New("connection refused")), 0},
+		"hangs":   {fleettest.Hang, 5 * 250 * time.Millisecond},
+		"panics":  {func(context.Context, string) error { panic("store") }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+				store.SetFault(tt.fault)
+				src := newSource(t, p, store)
+				var waits time.Duration
+				for n := range 20 {
+					start := time.Now()
+					token(t, src, acct(t, n+1))
+					waits += time.Since(start) - p.latency
+				}
+				wantAsked(t, p, 20, 20)
+				if waits > tt.most {
+					t.Errorf("the store cost %v, want at most %v", waits, tt.most)
+				}
+				if n := store.Calls(); n > 7 {
+					t.Errorf("a store that fails was asked %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func TestStore_ComesBack(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		store.SetFault(fleettest.Fail(errors.New("READONLY")))
+		issuer, err := fleet.New(fleet.Config{Issuer: p, Store: store, Key: keyOf(secret), Scope: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 10 {
+			_, _ = issuer.Issue(t.Context(), acct(t, n+1))
+		}
+		if !issuer.StoreOpen() {
+			t.Error("the breaker of a store that fails is closed")
+		}
+		store.SetFault(nil)
+		time.Sleep(time.Minute)
+		if _, err := issuer.Issue(t.Context(), acct(t, 1)); err != nil || issuer.StoreOpen() {
+			t.Errorf("the breaker stays open, error %v", err)
+		}
+		before := p.asked()
+		token(t, newSource(t, p, store), acct(t, 1))
+		wantAsked(t, p, before, before)
+	})
+}
+
+// A process that dies with the lease delays the others by their patience.
+func TestStore_LostLeaseDelaysLittle(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		stuck := &platform{latency: time.Hour}
+		go func() { _, _ = newSource(t, stuck, store).Token(t.Context(), acct(t, 1)) }()
+		time.Sleep(10 * time.Millisecond)
+		start := time.Now()
+		token(t, newSource(t, p, store), acct(t, 1))
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("the token took %v", d)
+		}
+		if n := len(store.Values()); n != 1 {
+			t.Errorf("the store has %d values, want the token", n)
+		}
+	})
+}
+
+func TestStore_PoisonIsNotAdopted(t *testing.T) {
+	tamper := map[string]func(own, other []byte) []byte{
+		"swapped":       func(_, other []byte) []byte { return other },
+		"truncated":     func(own, _ []byte) []byte { return own[:len(own)-1] },
+		"cut short":     func([]byte, []byte) []byte { return []byte("p") },
+		"changed":       func(own, _ []byte) []byte { own[len(own)-1] ^= 1; return own },
+		"other version": func(own, _ []byte) []byte { own[1] = '2'; return own },
+		"1 MiB":         func([]byte, []byte) []byte { return make([]byte, 1<<20) },
+	}
+	for name, change := range tamper {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+				token(t, newSource(t, p, store), acct(t, 1))
+				own := store.Values()
+				token(t, newSource(t, p, store), acct(t, 2))
+				for key, value := range own {
+					for otherKey, other := range store.Values() {
+						if otherKey != key {
+							store.Poison(key, change(bytes.Clone(value), other), time.Hour)
+						}
+					}
+				}
+				var poisoned atomic.Int64
+				src := newSource(t, p, store, func(c *fleet.Config) {
+					c.Hooks.Poisoned = func() { poisoned.Add(1) }
+				})
+				token(t, src, acct(t, 1))
+				wantAsked(t, p, 3, 3)
+				if n := poisoned.Load(); n != 1 {
+					t.Errorf("%d poisoned values were counted, want 1", n)
+				}
+				token(t, newSource(t, p, store), acct(t, 1)) // The issuance has healed it.
+				wantAsked(t, p, 3, 3)
+			})
+		})
+	}
+}
+
+// Whoever writes to the store cannot make a token live longer.
+func TestStore_LongerLifeIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		token(t, newSource(t, p, store), acct(t, 1))
+		for name, value := range store.Values() {
+			store.Poison(name, value, 24*time.Hour)
+		}
+		if left := time.Until(token(t, newSource(t, p, store), acct(t, 1)).Expiry()); left > lifetime {
+			t.Errorf("the token has %v left", left)
+		}
+	})
+}
+
+func TestStore_OtherSecretSharesNothing(t *testing.T) {
+	for name, edit := range map[string]func(*fleet.Config){
+		"secret": func(c *fleet.Config) { c.Key = keyOf("another secret of 16 bytes") },
+		"scope":  func(c *fleet.Config) { c.Scope = "production" },
+		"no key": func(c *fleet.Config) { c.Key = keyOf("short") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+				token(t, newSource(t, p, store), acct(t, 1))
+				token(t, newSource(t, p, store, edit), acct(t, 1))
+				wantAsked(t, p, 2, 2)
+			})
+		})
+	}
+}
+
+func TestStore_LearnsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		tok := token(t, newSource(t, p, store), acct(t, 102681871))
+		for name, value := range store.Values() {
+			for _, hidden := range []string{tok.Reveal(), "102681871", secret, "account", "test"} {
+				if bytes.Contains([]byte(name), []byte(hidden)) || bytes.Contains(value, []byte(hidden)) {
+					t.Errorf("the store has learnt %q", hidden)
+				}
+			}
+		}
+	})
+}
+
+func TestStore_FailureSpeaksOnlyOfItself(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		p.fail(tokensource.NewError(tokensource.ErrAccountRejected, nil))
+		_, _ = newSource(t, p, store).Token(t.Context(), acct(t, 1))
+		_, err := newSource(t, p, store).Token(t.Context(), acct(t, 1))
+		if !errors.Is(err, tokensource.ErrAccountRejected) {
+			t.Errorf("got %v, want the shared rejection", err)
+		}
+		wantAsked(t, p, 1, 1)
+		p.fail(nil)
+		token(t, newSource(t, p, store), acct(t, 2))
+	})
+}
