@@ -38,12 +38,12 @@ type Entry[K comparable, E any] interface {
 	*E
 	// Key returns the key of the entry. It never changes.
 	Key() K
-	// LastUse returns when the entry was last used, as a duration since an
+	// LastUse returns the time of the entry's last use, as a duration since an
 	// instant that all entries of the map share.
 	LastUse() time.Duration
-	// Evict marks the entry as evicted. It returns false if the entry is in
-	// work; the entry then stays in the map. A goroutine that finds an entry
-	// evicted must look it up again.
+	// Evict marks the entry as evicted. It returns false if the entry is busy;
+	// the entry then stays in the map. A goroutine that finds an evicted entry
+	// must look up the key again.
 	Evict() bool
 }
 
