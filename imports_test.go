@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"telemetry":                   {"internal/", "tokensource", "transport", "go.opentelemetry.io/"},
 	"examples/client":             {"examples/internal/", "tokensource", "tokensource/passporttest", "transport"},
 	"examples/fakeserver":         {"examples/internal/", "tokensource/passporttest"},
+	"examples/openid":             {"examples/internal/", "tokensource", "tokensource/passport", "tokensource/passporttest", "transport"},
 	"examples/proxy":              {"examples/internal/", "middleware", "telemetry", "tokensource", "tokensource/passporttest", "transport", "github.com/golang-jwt/jwt/v5"},
 	"examples/internal/cli":       {},
 	"examples/internal/platform":  {"tokensource", "tokensource/passport", "tokensource/passporttest"},

@@ -2,8 +2,6 @@ package caddyplugin
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,9 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-
-	"github.com/pismoauth/pismoauth/tokensource"
-	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
 // parseApp parses the global option pismo. It may stand more than once, with
@@ -42,6 +37,19 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //	        hosts              <hosts...>
 //	        server_key         {env.*}|{file.*}
 //	        server_secret      {env.*}|{file.*}
+//	        openid {
+//	            issuer             <iss>
+//	            subject            <sub>
+//	            audience           <aud>
+//	            tenant             <id>
+//	            group              <group>
+//	            key_file           <pem_files...>
+//	            signer             <module> [<options...>]
+//	            assertion_lifetime <duration>
+//	            organization_uid   <uid>
+//	            key_id             <kid>
+//	            token_path         <path>
+//	        }
 //	        secret_field       <name>
 //	        header             <field> <value>
 //	        field              <name> <json>
@@ -125,6 +133,7 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 		"hosts":                  func(d *caddyfile.Dispenser) error { return unmarshalHosts(d, &c.Hosts) },
 		"server_key":             func(d *caddyfile.Dispenser) error { return unmarshalSecret(d, &c.ServerKey) },
 		"server_secret":          func(d *caddyfile.Dispenser) error { return unmarshalSecret(d, &c.ServerSecret) },
+		"openid":                 c.unmarshalOpenID,
 		"secret_field":           func(d *caddyfile.Dispenser) error { return setOnce(d, &c.SecretField) },
 		"header":                 c.unmarshalHeader,
 		"field":                  c.unmarshalField,
@@ -171,37 +180,6 @@ func (c *Client) unmarshalBaseURL(d *caddyfile.Dispenser) error {
 	// Whether the scheme may be http is known when all options are.
 	if fault := baseURLFault(c.BaseURL, true); fault != "" {
 		return d.Errf("base_url %s", fault)
-	}
-	return nil
-}
-
-// baseURLFault returns what is wrong with the address of an environment, or
-// nothing.
-func baseURLFault(address string, allowHTTP bool) string {
-	checked := &passport.S2S{BaseURL: address, Credentials: passport.EnvCredentials("-", "-"), DangerouslyAllowHTTP: allowHTTP}
-	if err, ok := errors.AsType[*tokensource.ConfigError](checked.Validate()); ok {
-		return err.Reason
-	}
-	return ""
-}
-
-// validatePartial returns which options of a client are missing or do not go
-// together, as far as that is known before placeholders are replaced and files
-// are read.
-func (c *Client) validatePartial(name string) error {
-	if c.BaseURL == "" || c.ServerKey == "" || c.ServerSecret == "" {
-		return fmt.Errorf("client %s needs base_url, server_key and server_secret", name)
-	}
-	if !isPlaceholder(c.BaseURL) {
-		if fault := baseURLFault(c.BaseURL, c.DangerouslyAllowHTTP); fault != "" {
-			return fmt.Errorf("client %s: %w", name, &optionError{"base_url", errors.New(fault)})
-		}
-	}
-	if c.Transport == nil || c.Transport.TLS == nil {
-		return nil
-	}
-	if err := c.checkTrust(c.Transport.TLS); err != nil {
-		return fmt.Errorf("client %s: %w", name, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package caddyplugin
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -41,13 +42,17 @@ type Client struct {
 
 	// The server key: one placeholder, `{env.*}` or `{file.*}`. It must be
 	// readable when the configuration is loaded, and is read again for each token.
-	// Required.
+	// Required, unless there is `openid`.
 	ServerKey string `json:"server_key,omitempty"`
 
 	// The server secret: one placeholder, `{env.*}` or `{file.*}`. It must be
 	// readable when the configuration is loaded, and is read again for each token,
-	// so that a file that is replaced needs no reload. Required.
+	// so that a file that is replaced needs no reload. Required, unless there is
+	// `openid`.
 	ServerSecret string `json:"server_secret,omitempty"`
+
+	// OpenID in place of a server key and a server secret.
+	OpenID *OpenID `json:"openid,omitempty"`
 
 	// The name of the token request's field for the secret. Default:
 	// `server_secret`. Some older pages of Pismo say `secret_key`.
@@ -118,7 +123,7 @@ func (c *Client) digest() (string, error) {
 	}
 	raw, err := json.Marshal([]any{
 		c.BaseURL, c.ServerKey, c.ServerSecret, c.SecretField, c.Header, c.Fields, c.Bare,
-		c.ClientCertificateFile, c.ClientCertificateKeyFile, certificate,
+		c.ClientCertificateFile, c.ClientCertificateKeyFile, certificate, c.OpenID,
 	})
 	if err != nil {
 		return "", err
@@ -127,9 +132,34 @@ func (c *Client) digest() (string, error) {
 	return string(sum[:]), nil
 }
 
+// An issuer is an issuer of package passport.
+type issuer interface {
+	tokensource.Issuer
+	Validate() error
+	Revision(ctx context.Context) string
+}
+
 // issuer returns what issues tokens for a resolved client, which reaches the
-// token endpoint through base.
-func (c *Client) issuer(base http.RoundTripper) (*passport.S2S, error) {
+// token endpoint through base. The signer is nil if the client has none.
+func (c *Client) issuer(base http.RoundTripper, signer crypto.Signer) (issuer, error) {
+	if err := c.checkOptions(); err != nil {
+		return nil, err
+	}
+	var made issuer
+	var err error
+	if c.OpenID != nil {
+		made = c.openIDIssuer(base, signer)
+	} else if made, err = c.s2sIssuer(base); err != nil {
+		return nil, err
+	}
+	if err := made.Validate(); err != nil {
+		return nil, optionErrorsOf(err)
+	}
+	return made, nil
+}
+
+// s2sIssuer returns the issuer of a resolved client that has a server key.
+func (c *Client) s2sIssuer(base http.RoundTripper) (*passport.S2S, error) {
 	key, err := secretValue(c.ServerKey)
 	if err != nil {
 		return nil, &optionError{"server_key", err}
@@ -138,7 +168,7 @@ func (c *Client) issuer(base http.RoundTripper) (*passport.S2S, error) {
 	if err != nil {
 		return nil, &optionError{"server_secret", err}
 	}
-	issuer := &passport.S2S{
+	return &passport.S2S{
 		BaseURL:              c.BaseURL,
 		Credentials:          passport.Credentials{Key: key, Secret: secret},
 		Client:               &http.Client{Transport: base},
@@ -147,11 +177,7 @@ func (c *Client) issuer(base http.RoundTripper) (*passport.S2S, error) {
 		Fields:               c.Fields,
 		Bare:                 c.Bare,
 		DangerouslyAllowHTTP: c.DangerouslyAllowHTTP,
-	}
-	if err := issuer.Validate(); err != nil {
-		return nil, optionErrorsOf(err)
-	}
-	return issuer, nil
+	}, nil
 }
 
 // limits returns the limits of a client's tokens.
@@ -179,11 +205,23 @@ func (c *Client) certificate() (*passport.ClientCertificate, error) {
 }
 
 // checkReadable returns why the credentials cannot be read now.
-func checkReadable(ctx context.Context, issuer *passport.S2S) error {
-	if _, err := issuer.Credentials.Key(ctx); err != nil {
+func checkReadable(ctx context.Context, made issuer) error {
+	switch made := made.(type) {
+	case *passport.OpenID:
+		if _, err := made.Key.Fingerprints(ctx); err != nil {
+			return &optionError{"openid", err}
+		}
+	case *passport.S2S:
+		return checkCredentials(ctx, made.Credentials)
+	}
+	return nil
+}
+
+func checkCredentials(ctx context.Context, credentials passport.Credentials) error {
+	if _, err := credentials.Key(ctx); err != nil {
 		return &optionError{"server_key", err}
 	}
-	if _, err := issuer.Credentials.Secret(ctx); err != nil {
+	if _, err := credentials.Secret(ctx); err != nil {
 		return &optionError{"server_secret", err}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package caddyplugin
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 
@@ -29,7 +30,11 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 	if err != nil {
 		return nil, err
 	}
-	if _, err := resolved.issuer(nil); err != nil { // The shared one may have been checked by other rules.
+	signer, err := resolved.loadSigner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := resolved.issuer(nil, signer); err != nil { // The shared one may have been checked by other rules.
 		return nil, err
 	}
 	if err := checkHosts(resolved.Hosts); err != nil {
@@ -51,9 +56,9 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 		app:         app,
 		hosts:       resolved.Hosts,
 		certificate: certificate,
-		settings:    &clientSettings{ctx.Slogger().With("client", name).Handler(), endpoint, limits},
+		settings:    &clientSettings{ctx.Slogger().With("client", name).Handler(), endpoint, signer, limits},
 	}
-	if err := l.acquire(name, resolved); err != nil {
+	if err := l.acquire(name, resolved, signer); err != nil {
 		_ = endpoint.close() // The error that counts is why.
 		return nil, err
 	}
@@ -64,14 +69,14 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 }
 
 // acquire finds the shared client, or makes it.
-func (l *clientRef) acquire(name string, resolved *Client) error {
+func (l *clientRef) acquire(name string, resolved *Client, signer crypto.Signer) error {
 	digest, err := resolved.digest()
 	if err != nil {
 		return err
 	}
 	l.key = sharedClientKey{name, digest}
 	value, loaded, err := sharedClients.LoadOrNew(l.key, func() (caddy.Destructor, error) {
-		return newSharedClient(name, resolved)
+		return newSharedClient(name, resolved, signer)
 	})
 	if err != nil {
 		return err

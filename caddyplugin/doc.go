@@ -45,6 +45,19 @@ The global option defines clients, which have the credentials and the tokens:
 			hosts              <hosts...>
 			server_key         {env.*}|{file.*}
 			server_secret      {env.*}|{file.*}
+			openid {
+				issuer             <iss>
+				subject            <sub>
+				audience           <aud>
+				tenant             <id>
+				group              <group>
+				key_file           <pem_files...>
+				signer             <module> [<options...>]
+				assertion_lifetime <duration>
+				organization_uid   <uid>
+				key_id             <kid>
+				token_path         <path>
+			}
 			secret_field       <name>
 			header             <field> <value>
 			field              <name> <json>

@@ -27,6 +27,7 @@ func TestOptions_ArePageTables(t *testing.T) {
 	})
 	for heading, options := range map[string][]string{
 		"### A client\n":          slices.Concat(parsed["Client"], parsed["transportOptions"]),
+		"### `openid`\n":          parsed["OpenID"],
 		"### `pismo_proxy`\n":     proxy,
 		"### `pismo_auth`\n":      auth,
 		"### `transport pismo`\n": parsed["Transport"],

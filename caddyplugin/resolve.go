@@ -19,6 +19,7 @@ func (c *Client) resolve(repl *caddy.Replacer) (*Client, error) {
 		r.list("header", values)
 	}
 	resolved.Fields, _ = r.value("field", c.Fields).(map[string]any)
+	resolved.OpenID = c.OpenID.resolve(&r)
 	if c.Transport != nil && c.Transport.TLS != nil {
 		outer, inner := *c.Transport, *c.Transport.TLS
 		inner.ServerName = r.text("tls_server_name", inner.ServerName)

@@ -2,6 +2,7 @@ package caddyplugin
 
 import (
 	"context"
+	"crypto"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/pismoauth/pismoauth/caddyplugin/internal/observe"
 	"github.com/pismoauth/pismoauth/tokensource"
-	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
 // sharedClients holds the tokens of all clients, so that they survive a reload
@@ -28,15 +28,16 @@ type sharedClientKey struct{ name, digest string }
 type sharedClient struct {
 	name    string
 	source  *tokensource.Source
-	issuer  *passport.S2S
+	issuer  issuer
 	report  *observe.Report
 	metrics *observe.Metrics
 
 	settings activeList[*clientSettings]
 
 	mu       sync.RWMutex
-	endpoint *endpoint // of the newest configuration, even if it has stopped
-	revision uint64    // of the endpoint
+	signer   crypto.Signer // of the newest configuration, or nil
+	endpoint *endpoint     // of the newest configuration, even if it has stopped
+	revision uint64        // of the endpoint
 }
 
 // A clientSettings is what a configuration provides to a shared client while it
@@ -44,14 +45,15 @@ type sharedClient struct {
 type clientSettings struct {
 	log      slog.Handler
 	endpoint *endpoint
+	signer   crypto.Signer // or nil
 	limits   tokensource.Limits
 }
 
 // newSharedClient returns the client of a resolved configuration.
-func newSharedClient(name string, config *Client) (*sharedClient, error) {
-	c := &sharedClient{name: name}
+func newSharedClient(name string, config *Client, signer crypto.Signer) (*sharedClient, error) {
+	c := &sharedClient{name: name, signer: signer}
 	var err error
-	if c.issuer, err = config.issuer(c); err != nil {
+	if c.issuer, err = config.issuer(c, sharedSigner{c}); err != nil {
 		return nil, err
 	}
 	c.report = observe.NewReport(slog.New(newestHandler{c}))
@@ -92,7 +94,7 @@ func (c *sharedClient) applyNewest() {
 	if c.endpoint == nil || !newest.endpoint.sameAs(c.endpoint) {
 		c.revision++
 	}
-	c.endpoint = newest.endpoint
+	c.endpoint, c.signer = newest.endpoint, newest.signer
 	_ = c.source.SetLimits(newest.limits) // They were checked when the configuration was loaded.
 }
 
@@ -124,14 +126,14 @@ func (c *sharedClient) Destruct() error {
 // revisedIssuer is an issuer whose revision changes with the way to the token
 // endpoint too: a reload that mends it ends the cooldown.
 type revisedIssuer struct {
-	*passport.S2S
+	issuer
 
 	client *sharedClient
 }
 
 // Revision returns what changes with the credentials and the endpoint.
 func (r revisedIssuer) Revision(ctx context.Context) string {
-	credentials := r.S2S.Revision(ctx)
+	credentials := r.issuer.Revision(ctx)
 	if credentials == "" {
 		return "" // It cannot be told now.
 	}

@@ -23,8 +23,8 @@ func TestAccountFunc_ErrorIsForbidden(t *testing.T) {
 			return tokensource.Account{}, middleware.ErrForbidden
 		},
 		"forbidden, wrapped":       denyingAccount(errors.Join(errors.New("because"), middleware.ErrForbidden)),
-		"an AuthError of the user": denyingAccount(middleware.AuthError("blocked")),
-		"an error of the user":     denyingAccount(errors.New("database down")),
+		"a denial of the program":  denyingAccount(middleware.AuthError("blocked")),
+		"an error of the program":  denyingAccount(errors.New("database down")),
 		"an account and an error":  func(*http.Request) (tokensource.Account, error) { return someone, errors.New("no") },
 		"organization, but denied": func(*http.Request) (tokensource.Account, error) { return tokensource.Organization(), errors.New("no") },
 		"a deadline":               denyingAccount(context.DeadlineExceeded),

@@ -43,8 +43,8 @@ func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 		switch {
 		case o.err == nil:
 		case o.err.Kind == ErrRenewalLimited:
-			// Issuers that share a budget say so before they ask the
-			// endpoint. That says nothing about the endpoint.
+			// The issuer did not ask the endpoint, because a budget that it
+			// shares is spent. That says nothing about the endpoint.
 			s.breaker.release(permit)
 			return o
 		case o.err.Kind == ErrTimeout && ctx.Err() != nil && permit.began-queued > f.limits.timeout/2:
@@ -53,12 +53,18 @@ func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
 			s.breaker.release(permit)
 			o.err = NewError(ErrOverloaded, ctx.Err())
 			return o
-		case o.asked < f.attempts && !permit.probe && transient(o.err) && s.mayAskAgain(ctx):
+		case o.asked < f.attempts && s.repeats(ctx, permit, o.err):
 			continue
 		}
 		o.permit = permit
 		return o
 	}
+}
+
+// repeats reports whether the issuance makes another attempt now. It pauses
+// before.
+func (s *Source) repeats(ctx context.Context, p *permit, err *Error) bool {
+	return !p.probe && transient(err) && s.mayAskAgain(ctx)
 }
 
 // transient reports whether another attempt may succeed at once.

@@ -50,7 +50,7 @@ const (
 // failed and, if possible, what to do. They hold nothing that came from
 // outside.
 var explanations = map[ErrorKind]string{
-	ErrCredentialsRejected: "the token endpoint rejected the credentials; check the server key and secret",
+	ErrCredentialsRejected: "the token endpoint rejected the credentials; compare them with Pismo's Control Center",
 	ErrAccountRejected:     "the token endpoint rejected the account, or the credentials",
 	ErrAccountMismatch:     "the token endpoint answered with a token for another account, which was discarded",
 	ErrRateLimited:         "the token endpoint limits the rate of requests",

@@ -10,7 +10,7 @@ import (
 // function rrmxmx. They are odd, so that a multiplication modulo 2^64 can be
 // reversed.
 var (
-	factors  = [...]uint64{rand.Uint64() | 1, 0xd6e8feb86659fd93, 0xd6e8feb86659fd93}
+	factors  = [...]uint64{rand.Uint64() | 1, 0xd6e8feb86659fd93, 0xd6e8feb86659fd93} //nolint:gosec // The runtime seeds it at random. It is no key.
 	inverses = [...]uint64{inverse(factors[0]), inverse(factors[1]), inverse(factors[2])}
 
 	externalSeed = maphash.MakeSeed()

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -214,4 +215,22 @@ func TestRouter_PermissionGroups(t *testing.T) {
 	if c := s.Counts(); c.TotalRefused() != 0 || c.Issued != 2 {
 		t.Errorf("%d refused, %d issued", c.TotalRefused(), c.Issued)
 	}
+}
+
+// Requests part ways by patterns. Each RoundTripper is a Transport with a
+// Source of its own.
+func ExampleNewRouter() {
+	var accounts, banking http.RoundTripper = &transport.Transport{}, &transport.Transport{} // from transport.New
+	router, err := transport.NewRouter(map[string]http.RoundTripper{
+		"/accounts/":            accounts,
+		"GET /bankaccounts/v1/": banking,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := &http.Client{Transport: router}
+	_, err = client.Post("https://sandbox.pismolabs.io/bankaccounts/v1/x", "application/json", nil) //nolint:noctx // There is no response.
+	fmt.Println(errors.Is(err, transport.ErrNoRoute))
+	// Output: true
 }

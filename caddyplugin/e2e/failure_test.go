@@ -135,7 +135,7 @@ func TestSecretFile_MissingOneIsNamed(t *testing.T) {
 	if strings.Contains(got.body, file) {
 		t.Error("the answer to the client names the file")
 	}
-	if warning := lines(lines(c.logged(), `"logger":"pismo"`), `"level":"warn"`); !strings.Contains(warning, file) {
+	if warning := lines(lines(c.logged(), `"logger":"pismo"`), `"level":"error"`); !strings.Contains(warning, file) {
 		t.Errorf("the log does not name the file: %s", warning)
 	}
 }

@@ -49,6 +49,10 @@ It works offline, and prints neither the token nor its signature. So a token of
 production need not be shown to a web page to be read. The signature is not
 verified: only Pismo has the key to do that.
 
+With --key, it reads no token. It prints the SHA-256 fingerprint of the public key
+that belongs to the private key in a PEM file, as errors of OpenID show it. It
+prints nothing of the private key.
+
 A token is not taken from an argument, since arguments are seen by every user of
 the machine and kept in the shell's history. On a terminal, what is pasted is
 not shown.`,
@@ -62,7 +66,11 @@ not shown.`,
 	}
 	cmd.SetFlagErrorFunc(func(*cobra.Command, error) error { return errFlag })
 	asJSON := cmd.Flags().Bool("json", false, "Print JSON, for other programs")
+	keyFile := cmd.Flags().String("key", "", "Print the fingerprint of the public key of this `file`, and read no token")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *keyFile != "" {
+			return writeFingerprint(cmd.Context(), cmd.OutOrStdout(), *keyFile, *asJSON)
+		}
 		text, err := readToken(cmd.InOrStdin(), cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -82,7 +90,7 @@ not shown.`,
 // What can be wrong with an inspection. None of them holds any of the input.
 var (
 	errArgument  = errors.New("an argument was given, but a token is read from standard input only; if it was a token, it is now in the shell's history")
-	errFlag      = errors.New("there is no such flag; the token is read from standard input, and the only flag is --json")
+	errFlag      = errors.New("there is no such flag; the token is read from standard input, and the only flags are --json and --key")
 	errNothing   = errors.New("there is nothing on standard input; try: caddy pismo inspect < token.txt")
 	errTooLong   = errors.New("there are more than 64 KiB on standard input, which is no token")
 	errNotToken  = errors.New("what is on standard input is no token: it holds spaces or characters that a token cannot have")

@@ -1,9 +1,9 @@
 // Package lru is a concurrent map with a bound. When the map is full, an
 // insertion evicts one of the least recently used entries.
 //
-// Look-ups take no lock and write nothing, because every request does a
-// look-up. An entry keeps the time of its last use. Only an insertion evicts
-// entries: there is no timer and no goroutine.
+// Look-ups take no lock and write nothing, because every request does one. An
+// entry keeps the time of its own last use. Only an insertion evicts entries:
+// there is no timer and no goroutine.
 //
 // The benchmarks BenchmarkMap… of internal/bench compare it with otter, and
 // with an xsync.Map in the place of its table, for 100,000 entries. Medians of
@@ -17,10 +17,10 @@
 //	accounts that fit           23.2 %   23.2 %   21.0 %   21.3 %
 //
 // The machine was busy, and times varied several-fold. otter is clearly slower
-// and larger. It cannot keep an entry that refuses to be evicted. It chooses
-// better which entry to evict. The difference to xsync is less clear. In 40
-// further pairs of runs, look-ups in parallel were 1.3 times as fast as with
-// xsync (quartiles 0.9 and 2.0), and on one processor 1.6 times (1.2 and 3.4);
+// and larger, and cannot keep an entry that refuses to be evicted; it chooses
+// better what to evict. The difference to xsync is less clear. In 40 further
+// pairs of runs, look-ups in parallel were 1.3 times as fast as with xsync
+// (quartiles 0.9 and 2.0), and on one processor 1.6 times (1.2 and 3.4);
 // insertions took the same time (ratios 0.95 and 0.99). The table stays because
 // every request does a look-up, the other differences are small, and xsync
 // would be one more requirement for every user of the module.
@@ -41,9 +41,9 @@ type Entry[K comparable, E any] interface {
 	// LastUse returns the time of the entry's last use, as a duration since an
 	// instant that all entries of the map share.
 	LastUse() time.Duration
-	// Evict marks the entry as evicted. It returns false if the entry is busy; the
-	// entry then stays in the map. A goroutine that finds an evicted entry must
-	// look up the key again.
+	// Evict marks the entry as evicted. It returns false if the entry is busy;
+	// the entry then stays in the map. A goroutine that finds an evicted entry
+	// must look up the key again.
 	Evict() bool
 }
 
@@ -93,9 +93,9 @@ func (m *Map[K, E, V]) Load(key K) (V, bool) {
 	return entry, entry != nil
 }
 
-// LoadOrCreate returns the entry for key. If the map has no such entry, it
-// inserts the result of create at the instant now. It always takes the map's
-// lock, so that it never returns an evicted entry.
+// LoadOrCreate returns the entry for key. If there is none, it inserts the
+// result of create at the instant now. It always takes the map's lock, so that
+// it never returns an evicted entry.
 func (m *Map[K, E, V]) LoadOrCreate(key K, now time.Duration, create func() V) V {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -142,8 +142,8 @@ func (m *Map[K, E, V]) Entries() []V {
 }
 
 // makeRoom examines a few entries and removes the idle ones. If the map is
-// still full, it removes the least recently used of the examined entries. It
-// repeats that until the map has room, or until every entry has refused.
+// still full, it removes the least recently used of them. It repeats that until
+// there is room, or until every entry has refused.
 func (m *Map[K, E, V]) makeRoom(now time.Duration) {
 	for refused := 0; refused <= len(m.ring); {
 		before := len(m.ring)
@@ -163,7 +163,7 @@ func (m *Map[K, E, V]) makeRoom(now time.Duration) {
 }
 
 // scan examines the next few entries and removes the idle ones. It returns the
-// index of the least recently used of the remaining entries, or -1.
+// index of the least recently used of the others, or -1.
 func (m *Map[K, E, V]) scan(now time.Duration) int {
 	oldest := -1
 	for range min(sampleSize, len(m.ring)) {

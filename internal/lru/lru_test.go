@@ -23,7 +23,7 @@ type entry struct {
 func (e *entry) Key() int { return e.key }
 
 // hash is a poor hash: eight keys have the same.
-func hash(key int) uint64 { return uint64(key) / 8 * 0x9e3779b97f4a7c15 >> 20 } //nolint:gosec // G115: a hash has no sign.
+func hash(key int) uint64 { return uint64(key) / 8 * 0x9e3779b97f4a7c15 >> 20 }
 
 func (e *entry) LastUse() time.Duration { return time.Duration(e.used.Load()) }
 

@@ -42,7 +42,7 @@ func (o *issuance) check(ctx context.Context, c *cooldown) *tokensource.Error {
 	again, err := o.claim(ctx, c.name, Ask{Owner: o.owner, Lease: lease(ctx), Except: c.value})
 	switch {
 	case err != nil:
-		return nil
+		return nil //nolint:nilerr // Without the Store, nothing is shared.
 	case again.Leased:
 		c.probing = true
 		return nil

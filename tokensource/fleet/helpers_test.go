@@ -22,6 +22,7 @@ const (
 // knows the newest token of each account.
 type platform struct {
 	latency time.Duration
+	age     time.Duration // of the tokens that it grants
 
 	mu     sync.Mutex
 	err    error
@@ -50,7 +51,7 @@ func (p *platform) Issue(ctx context.Context, account tokensource.Account) (toke
 	p.issued[account]++
 	value := "token-" + account.ID() + "-" + strconv.Itoa(p.calls)
 	p.newest[account] = value
-	return tokensource.Grant{Token: tokensource.NewSecret(value), ExpiresIn: lifetime}, nil
+	return tokensource.Grant{Token: tokensource.NewSecret(value), ExpiresIn: lifetime, Age: p.age}, nil
 }
 
 // accepts reports whether a token is the newest of its account.

@@ -95,7 +95,7 @@ func (o *issuance) await(ctx context.Context) (tokensource.Grant, bool, error) {
 		case ctx.Err() != nil:
 			return tokensource.Grant{}, false, ctx.Err()
 		case err != nil:
-			return tokensource.Grant{}, false, nil
+			return tokensource.Grant{}, false, nil //nolint:nilerr // Without the Store, the inner Issuer is asked.
 		case claim.Leased:
 			return tokensource.Grant{}, false, nil
 		case claim.Value != nil && !sameValue(claim.Value, o.value):

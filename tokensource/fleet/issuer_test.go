@@ -195,3 +195,42 @@ func TestFleet_CachedTokenAllocatesNothing(t *testing.T) {
 		t.Errorf("cached tokens cost %d calls of the store", n)
 	}
 }
+
+// A renewal ahead takes a shared token that is not due itself, and no other.
+func TestFleet_RenewalAheadTakesFreshToken(t *testing.T) {
+	for name, tt := range map[string]struct {
+		replaced time.Duration // when another process renews the token
+		calls    int
+	}{
+		"fresh": {300 * time.Second, 2},
+		"due":   {60 * time.Second, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+				one, two := newSource(t, p, store), newSource(t, p, store)
+				tok := token(t, one, acct(t, 1))
+				token(t, two, acct(t, 1))
+				time.Sleep(tt.replaced)
+				if _, err := one.Renew(t.Context(), tok); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(490*time.Second - tt.replaced)
+				token(t, two, acct(t, 1)) // This starts the renewal.
+				time.Sleep(time.Second)
+				wantAsked(t, p, tt.calls, tt.calls)
+			})
+		})
+	}
+}
+
+// Each process has a budget of its own, but the fleet has only one.
+func TestFleet_BudgetIsShared(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		for _, src := range newFleet(t, 50, p, store) {
+			for range 4 {
+				_, _ = src.Renew(t.Context(), token(t, src, acct(t, 1)))
+			}
+		}
+		wantAsked(t, p, 4, 4)
+	})
+}

@@ -49,10 +49,9 @@ func (r tokenRecord) grant(left, since time.Duration) tokensource.Grant {
 // The least part of its life that a shared token must have left.
 const (
 	// leastAhead is for a renewal ahead. Each process draws the time of its
-	// renewal between 70 % and 80 % of the life. The first one issues the
-	// token; the token is at most a tenth of its life old when the last one
-	// asks.
-	leastAhead = 0.80
+	// renewal between 70 % and 80 % of the life. A shared token that is not
+	// yet due for renewal serves.
+	leastAhead = 0.35
 	// leastOtherwise is for a caller that waits. The Source hands no token
 	// out in the last tenth of its life.
 	leastOtherwise = 0.12

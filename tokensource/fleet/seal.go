@@ -79,6 +79,7 @@ func (k *keys) seal(name string, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	//nolint:gosec // The cipher draws the nonce itself. The version is a prefix.
 	return a.Seal([]byte(version), nil, text, []byte(version+name)), nil
 }
 

@@ -86,7 +86,7 @@ func ExampleS2S_Issue_errors() {
 	}
 	fmt.Println(errors.Is(err, tokensource.ErrCredentialsRejected))
 	// Output:
-	// pismoauth: the token endpoint rejected the credentials; check the server key and secret 401 b7c6d5e4
+	// pismoauth: the token endpoint rejected the credentials; compare them with Pismo's Control Center 401 b7c6d5e4
 	// true
 }
 

@@ -56,7 +56,21 @@ func (s *Server) readAssertion(request *tokenRequest) AssertionFault {
 	if header["typ"] != "JWT" || hasOther(header, "alg", "typ", "kid") {
 		return FaultHeader
 	}
-	c := s.config.OpenID
+	if fault := s.config.OpenID.checkClaims(claims); fault != "" {
+		return fault
+	}
+	if fault := checkTimes(claims, s.now(), s.config.OpenID.MaxLifetime); fault != "" {
+		return fault
+	}
+	if request.group = groupOf(claims); request.group == "" || s.openID.groups != nil && s.openID.groups[request.group] == nil {
+		return "pismo"
+	}
+	return s.readAccount(request, claims)
+}
+
+// checkClaims checks the claims that are the same in all assertions, and that
+// there is no unknown claim.
+func (c OpenIDConfig) checkClaims(claims jwt.MapClaims) AssertionFault {
 	for name, want := range map[string]string{"iss": c.Issuer, "sub": c.Subject, "aud": c.Audience} {
 		if claims[name] != want {
 			return AssertionFault(name)
@@ -73,13 +87,7 @@ func (s *Server) readAssertion(request *tokenRequest) AssertionFault {
 			return "customClaims"
 		}
 	}
-	if fault := checkTimes(claims, s.now(), c.MaxLifetime); fault != "" {
-		return fault
-	}
-	if request.group = groupOf(claims); request.group == "" || s.openID.groups != nil && s.openID.groups[request.group] == nil {
-		return "pismo"
-	}
-	return s.readAccount(request, claims)
+	return ""
 }
 
 // verify returns the header and the claims of an assertion whose signature fits
@@ -170,19 +178,11 @@ func groupOf(claims jwt.MapClaims) string {
 // externalPrefix precedes the id of an account in its external id.
 const externalPrefix = "external-"
 
-// readAccount adds the account that the claims name to the request. A uid that
-// is the tenant's id names the organization.
+// readAccount adds the account that the claims name to the request.
 func (s *Server) readAccount(request *tokenRequest, claims jwt.MapClaims) AssertionFault {
 	if value, ok := claims["uid"]; ok {
-		uid, ok := value.(string)
-		if !ok || uid == "" {
+		if request.account, ok = s.config.OpenID.accountOf(value); !ok {
 			return "uid"
-		}
-		if !strings.EqualFold(uid, s.config.OpenID.TenantID) {
-			if _, err := tokensource.ParseAccountID(uid); err != nil {
-				return "uid"
-			}
-			request.account = uid
 		}
 	}
 	if value, ok := claims["external_account_id"]; ok {
@@ -191,7 +191,7 @@ func (s *Server) readAccount(request *tokenRequest, claims jwt.MapClaims) Assert
 			return "external_account_id"
 		}
 		id, found := strings.CutPrefix(external, externalPrefix)
-		if _, err := tokensource.ParseAccountID(id); !found || err != nil || request.account != "" && request.account != id {
+		if !found || !isAccountID(id) || request.account != "" && request.account != id {
 			return FaultAccount
 		}
 		request.account, request.externalAccount = id, external
@@ -200,6 +200,24 @@ func (s *Server) readAccount(request *tokenRequest, claims jwt.MapClaims) Assert
 		return FaultAccount
 	}
 	return ""
+}
+
+// accountOf returns the account that a uid names: "" is the organization, which
+// the tenant's id names. It returns false if the uid names neither.
+func (c OpenIDConfig) accountOf(claim any) (account string, ok bool) {
+	uid, _ := claim.(string)
+	switch {
+	case strings.EqualFold(uid, c.TenantID):
+		return "", true
+	case isAccountID(uid):
+		return uid, true
+	}
+	return "", false
+}
+
+func isAccountID(id string) bool {
+	_, err := tokensource.ParseAccountID(id)
+	return err == nil
 }
 
 // reuse reports whether an assertion got a token before. It notes the

@@ -47,7 +47,7 @@ if ARGV[3] ~= '' then
   if mine or not old or old == ARGV[2] then
     redis.call('SET', KEYS[1], ARGV[3], 'PX', tonumber(ARGV[4]))
     stored = 1
-  end
+  end;
 end
 if mine then redis.call('DEL', KEYS[2]) end
 return stored`)

@@ -1,0 +1,46 @@
+package caddyplugin
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
+)
+
+// baseURLFault returns what is wrong with the address of an environment, or
+// nothing.
+func baseURLFault(address string, allowHTTP bool) string {
+	checked := &passport.S2S{BaseURL: address, Credentials: passport.EnvCredentials("-", "-"), DangerouslyAllowHTTP: allowHTTP}
+	if err, ok := errors.AsType[*tokensource.ConfigError](checked.Validate()); ok {
+		return err.Reason
+	}
+	return ""
+}
+
+// validatePartial returns which options of a client are missing or do not go
+// together, as far as that is known before placeholders are replaced and files
+// are read.
+func (c *Client) validatePartial(name string) error {
+	if c.BaseURL == "" && c.OpenID != nil {
+		return fmt.Errorf("client %s needs base_url", name)
+	}
+	if c.BaseURL == "" {
+		return fmt.Errorf("client %s needs base_url, server_key and server_secret", name)
+	}
+	if err := c.checkOptions(); err != nil {
+		return fmt.Errorf("client %s %w", name, err)
+	}
+	if !isPlaceholder(c.BaseURL) {
+		if fault := baseURLFault(c.BaseURL, c.DangerouslyAllowHTTP); fault != "" {
+			return fmt.Errorf("client %s: %w", name, &optionError{"base_url", errors.New(fault)})
+		}
+	}
+	if c.Transport == nil || c.Transport.TLS == nil {
+		return nil
+	}
+	if err := c.checkTrust(c.Transport.TLS); err != nil {
+		return fmt.Errorf("client %s: %w", name, err)
+	}
+	return nil
+}
