@@ -21,9 +21,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// An endpoint is the way to the token endpoint that one configuration
-// describes: its resolver, its proxy, and what it trusts. The modules in it
-// live as long as that configuration.
+// An endpoint is the transport to the token endpoint from one configuration:
+// its resolver, its proxy, and the authorities that it trusts. Its modules live
+// as long as that configuration.
 type endpoint struct {
 	observe.Tracing
 
@@ -32,7 +32,7 @@ type endpoint struct {
 }
 
 // newEndpoint provisions the transport for the token requests of a resolved
-// client, which presents a certificate unless it is nil.
+// client. The transport presents the certificate, unless that is nil.
 func newEndpoint(ctx caddy.Context, config *Client, certificate *passport.ClientCertificate) (*endpoint, error) {
 	options, err := config.transportOptions()
 	if err != nil {
@@ -51,8 +51,8 @@ func newEndpoint(ctx caddy.Context, config *Client, certificate *passport.Client
 	return &endpoint{observe.NewTracing(connections(options, certificate)), options, string(raw)}, nil
 }
 
-// connections returns what token requests go out over. The copy of Caddy's
-// transport finds dead HTTP/2 connections by pings.
+// connections returns the transport for token requests: a copy of Caddy's
+// transport that pings HTTP/2 connections to find dead ones.
 func connections(options *reverseproxy.HTTPTransport, certificate *passport.ClientCertificate) http.RoundTripper {
 	switch {
 	case certificate != nil:
@@ -64,13 +64,12 @@ func connections(options *reverseproxy.HTTPTransport, certificate *passport.Clie
 	}
 }
 
-// sameAs reports whether two endpoints are reached in the same way.
+// sameAs reports whether two endpoints have the same options and certificates.
 func (e *endpoint) sameAs(other *endpoint) bool {
 	return e.options == other.options && e.authorities().Equal(other.authorities())
 }
 
-// authorities returns the certificates that are trusted, or nil for those of
-// the system.
+// authorities returns the trusted certificates, or nil for those of the system.
 func (e *endpoint) authorities() *x509.CertPool {
 	if config := e.http.Transport.TLSClientConfig; config != nil {
 		return config.RootCAs
@@ -78,7 +77,7 @@ func (e *endpoint) authorities() *x509.CertPool {
 	return nil
 }
 
-// close closes what no request goes out over any more.
+// close closes the idle connections and releases the modules.
 func (e *endpoint) close() error {
 	e.CloseIdleConnections()
 	return e.http.Cleanup()
@@ -112,7 +111,7 @@ func (c *Client) transportOptions() (*reverseproxy.HTTPTransport, error) {
 	return options, nil
 }
 
-// checkTrust returns whether two options say who is trusted.
+// checkTrust returns an error if two options set the trusted authorities.
 func (c *Client) checkTrust(options *reverseproxy.TLSConfig) error {
 	//nolint:staticcheck // SA1019: deprecated options are in use all the same.
 	pool := options.CARaw != nil || len(options.RootCAPool)+len(options.RootCAPEMFiles) > 0
@@ -122,7 +121,7 @@ func (c *Client) checkTrust(options *reverseproxy.TLSConfig) error {
 	return nil
 }
 
-// checkTransport returns which of the options cannot be had for token requests.
+// checkTransport returns an error for an option that token requests cannot use.
 func (c *Client) checkTransport(options *reverseproxy.HTTPTransport) error {
 	certificate := c.ClientCertificateFile != ""
 	switch {
@@ -140,11 +139,11 @@ func (c *Client) checkTransport(options *reverseproxy.HTTPTransport) error {
 	return nil
 }
 
-// checkNetworkProxy returns why the secret would be seen by a proxy.
+// checkNetworkProxy returns an error if a proxy would see the secret.
 func (c *Client) checkNetworkProxy(transport *http.Transport) error {
 	address, err := url.Parse(c.BaseURL)
 	if err != nil || address.Scheme != "http" || c.DangerouslyAllowHTTP {
-		return nil //nolint:nilerr // The address is checked elsewhere.
+		return nil //nolint:nilerr // Another check reports a bad address.
 	}
 	if proxy, err := transport.Proxy(&http.Request{URL: address}); err != nil || proxy != nil {
 		return &optionError{"network_proxy", errors.New("would see the server secret in the clear; use https:// in base_url")}
@@ -152,10 +151,10 @@ func (c *Client) checkNetworkProxy(transport *http.Transport) error {
 	return nil
 }
 
-// checkAuthorities returns which of some PEM files holds no certificate.
+// checkAuthorities returns an error for a PEM file without a certificate.
 func checkAuthorities(files []string) error {
 	for _, file := range files {
-		pem, err := os.ReadFile(file) //nolint:gosec // G304: which file it is, is the operator's to say.
+		pem, err := os.ReadFile(file) //nolint:gosec // G304: the operator chooses the file.
 		if err != nil {
 			return err
 		}
