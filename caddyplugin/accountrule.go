@@ -31,7 +31,7 @@ type accountRule struct {
 // account_pattern.
 func newAccountRule(account, pattern string) (accountRule, error) {
 	if account == "" && pattern != "" {
-		return accountRule{}, &optionError{"account_pattern", errors.New("is of no use without account")}
+		return accountRule{}, &optionError{"account_pattern", errors.New("has no effect without account")}
 	}
 	if err := checkAccount(account, pattern); err != nil {
 		return accountRule{}, err
@@ -66,7 +66,7 @@ func checkAccount(account, pattern string) error {
 		}
 	}
 	if pattern != "" {
-		return &optionError{"account_pattern", errors.New("is for a placeholder, and account is none")}
+		return &optionError{"account_pattern", errors.New("applies to a placeholder, and account is not a placeholder")}
 	}
 	return nil
 }
@@ -87,9 +87,9 @@ func clientControlledFault(account string) string {
 	is := func(prefix string) bool { return strings.HasPrefix(account, prefix) }
 	switch {
 	case is("{http.request.header."):
-		return "is a header, which a client may have set: spell it out with account_header, and a pattern"
+		return "is a header that a client may set: use account_header with a pattern"
 	case is("{http.regexp."), is("{http.request.") && !slices.ContainsFunc(trustedPlaceholders, is):
-		return "is what a client says, not what authentication has proved; use a placeholder such as {http.auth.user.id}, or map one"
+		return "is a value that the client controls, without proof from authentication: use a placeholder such as {http.auth.user.id}, or map one"
 	}
 	return ""
 }

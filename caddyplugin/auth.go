@@ -138,7 +138,7 @@ func (a *Auth) validate() error {
 	case a.Account == "" && a.AccountHeader == "":
 		return &optionError{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
 	case a.AccountHeader != "" && a.AccountHeaderPattern == "":
-		return &optionError{"account_header", errors.New("has no pattern; say what an account's id looks like")}
+		return &optionError{"account_header", errors.New("has no pattern: add a regular expression for the account's id")}
 	}
 	return a.validatePartial()
 }
@@ -148,9 +148,9 @@ func (a *Auth) validate() error {
 func (a *Auth) validatePartial() error {
 	switch {
 	case a.Account != "" && a.AccountHeader != "":
-		return &optionError{"account", errors.New("is set, and account_header too; only one can tell")}
+		return &optionError{"account", errors.New("is set, and account_header is set too: remove one of the two")}
 	case a.AccountHeader != "" && a.AccountPattern != "":
-		return &optionError{"account_pattern", errors.New("is for account; account_header has a pattern of its own")}
+		return &optionError{"account_pattern", errors.New("applies to account only: give the pattern after the field of account_header")}
 	}
 	if _, err := compileWhole(a.AccountHeaderPattern); err != nil {
 		return &optionError{"account_header", err}

@@ -70,7 +70,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	for d.NextBlock(0) {
 		if d.Val() != "client" {
-			return d.Errf("unrecognized option %s; there is only client", d.Val())
+			return d.Errf("unrecognized option %s; the only option is client", d.Val())
 		}
 		if err := a.unmarshalClient(d); err != nil {
 			return err
@@ -226,7 +226,7 @@ func (c *Client) unmarshalField(d *caddyfile.Dispenser) error {
 	}
 	var value any
 	if err := json.Unmarshal([]byte(raw), &value); err != nil {
-		return d.Errf("the value of field %s is not JSON; a string has quotes of its own, as in `\"text\"`", name)
+		return d.Errf("the value of field %s is not JSON; write a string with quotes, as in `\"text\"`", name)
 	}
 	if _, ok := c.Fields[name]; ok {
 		return d.Errf("field %s is set twice", name)

@@ -108,7 +108,7 @@ func (p *proxyOptions) unmarshalOption(d *caddyfile.Dispenser) (known bool, err 
 		_, err := newHealthChecks(p.healthAccount)
 		return true, withCurrentLine(d, err)
 	case "inject":
-		return true, d.Err("inject is for other handlers than reverse_proxy; pismo_proxy has no use for it")
+		return true, d.Err("inject has no effect in pismo_proxy: remove it, or use pismo_auth")
 	case "transport":
 		return false, p.checkTransport(d)
 	}
@@ -124,7 +124,7 @@ func (p *proxyOptions) checkTransport(d *caddyfile.Dispenser) error {
 	p.transport = ahead.NewFromNextSegment()
 	p.transport.Next()
 	if !p.transport.NextArg() || p.transport.Val() != "pismo" {
-		return p.transport.Err("the transport of pismo_proxy is pismo, which has all options of transport http")
+		return p.transport.Err("the transport of pismo_proxy must be pismo: it has all options of transport http")
 	}
 	return nil
 }

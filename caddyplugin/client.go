@@ -232,7 +232,7 @@ func checkCredentials(ctx context.Context, credentials passport.Credentials) err
 func checkHosts(hosts []string) error {
 	for _, host := range hosts {
 		if u, err := url.Parse("//" + host); err == nil && u.Port() != "" {
-			return &optionError{"hosts", fmt.Errorf("%q has a port; a certificate proves a name, not a port: leave it out", host)}
+			return &optionError{"hosts", fmt.Errorf("%q has a port: remove the port, since a certificate proves only a name", host)}
 		}
 	}
 	return nil

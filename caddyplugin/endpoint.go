@@ -116,7 +116,7 @@ func (c *Client) checkTrust(options *reverseproxy.TLSConfig) error {
 	//nolint:staticcheck // SA1019: deprecated options are in use all the same.
 	pool := options.CARaw != nil || len(options.RootCAPool)+len(options.RootCAPEMFiles) > 0
 	if pool && len(c.TrustedCACerts) > 0 {
-		return &optionError{"trusted_ca_certs", errors.New("is set, and tls_trust_pool too; only one can tell")}
+		return &optionError{"trusted_ca_certs", errors.New("is set, and tls_trust_pool is set too: remove one of the two")}
 	}
 	return nil
 }
@@ -130,11 +130,11 @@ func (c *Client) checkTransport(options *reverseproxy.HTTPTransport) error {
 	case strings.Contains(options.TLS.ServerName, "{"):
 		return &optionError{"tls_server_name", errors.New("has a placeholder that is not replaced when the configuration is loaded")}
 	case options.ProxyProtocol != "":
-		return &optionError{"proxy_protocol", errors.New("is about a client, and a token request has none")}
+		return &optionError{"proxy_protocol", errors.New("needs a client, and a token request has no client")}
 	case certificate && (options.TLS.ClientCertificateFile != "" || options.TLS.ClientCertificateAutomate != ""):
-		return &optionError{"client_certificate", errors.New("is set, and tls_client_auth too; only one can be presented")}
+		return &optionError{"client_certificate", errors.New("is set, and tls_client_auth is set too: remove one of the two")}
 	case certificate && slices.Equal(options.Versions, []string{"3"}):
-		return &optionError{"versions", errors.New("HTTP/3 cannot present client_certificate; give it with tls_client_auth, or use versions 1.1 2")}
+		return &optionError{"versions", errors.New("HTTP/3 cannot present client_certificate: set tls_client_auth, or versions 1.1 2")}
 	}
 	return nil
 }

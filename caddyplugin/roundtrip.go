@@ -114,7 +114,7 @@ func (t *Transport) answerError(req *http.Request, err error) *http.Response {
 // errOtherClient is the error for a request whose pismo_auth and transport have
 // different clients.
 var errOtherClient = tokensource.NewError(tokensource.ErrMisconfigured,
-	errors.New("pismo_auth and the transport name two clients"))
+	errors.New("pismo_auth and the transport have different clients"))
 
 // withAccount returns a context with the account of a request: that of
 // pismo_auth, or the transport's own.

@@ -169,7 +169,7 @@ func (t *Transport) allowedHosts() ([]string, error) {
 	}
 	for _, host := range t.Hosts {
 		if !slices.Contains(t.client.hosts, host) {
-			return nil, &optionError{"hosts", fmt.Errorf("%q is none of the client's hosts; a transport may only leave out some of them", host)}
+			return nil, &optionError{"hosts", fmt.Errorf("%q is not in hosts of the client: add the host there, or remove it here", host)}
 		}
 	}
 	return t.Hosts, nil
@@ -183,7 +183,7 @@ func (t *Transport) connections() (http.RoundTripper, error) {
 		return t.HTTPTransport, nil
 	}
 	if slices.Equal(t.Versions, []string{"3"}) {
-		return nil, &optionError{"versions", errors.New("HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2")}
+		return nil, &optionError{"versions", errors.New("HTTP/3 cannot present client_certificate: set tls_client_auth, or versions 1.1 2")}
 	}
 	if t.Transport.TLSClientConfig == nil {
 		t.Transport.TLSClientConfig = new(tls.Config)

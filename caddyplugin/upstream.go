@@ -36,8 +36,8 @@ func (b baseTransport) RoundTrip(out *http.Request) (*http.Response, error) {
 	if to, ok := out.Context().Value(dialKey{}).(*dialTarget); ok {
 		out.URL, out.Host = &to.url, to.host
 	}
-	// Without GetBody, net/http cannot resend a request that has an idempotency
-	// key. reverse_proxy sends requests without GetBody, too.
+	// With GetBody, net/http would resend a payment that has an idempotency key.
+	// reverse_proxy sends requests without GetBody, too.
 	out.GetBody = nil
 	return b.Tracing.RoundTrip(out)
 }
