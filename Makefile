@@ -1,4 +1,4 @@
-# Commands for people. Everything a change must pass is in .ci/run.
+# Commands for developers. .ci/run has the checks that every change must pass.
 
 # Every module with packages, as its directory.
 modules := $(sort $(patsubst %/go.mod,%,$(filter-out ./internal/tools/actionlint/go.mod,$(shell find . -name go.mod))))
@@ -10,7 +10,7 @@ help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 .PHONY: check
-check: ## Run everything that a change must pass, as the CI does
+check: ## Run all checks that a change must pass, like the CI
 	.ci/run
 
 .PHONY: test
@@ -27,18 +27,18 @@ lint: ## Run the linters on every module
 	done; exit $$status
 
 .PHONY: fuzz
-fuzz: ## Fuzz the reader of the token endpoint's answers for a minute
+fuzz: ## Fuzz the parser of token responses for a minute
 	go test -run '^$$' -fuzz '^FuzzAnswer$$' -fuzztime 1m ./tokensource/passport
 
 .PHONY: bench
-bench: ## Measure the figures of docs/benchmarks.md, and draw its charts
+bench: ## Measure the figures of docs/benchmarks.md and draw its charts
 	go -C internal/bench run ./figures
 	go -C internal/bench run ./plots -measure
 
 .PHONY: docs
-docs: ## Check what the documents say: links to tests, tables, requirements
+docs: ## Check the documents: links to tests, tables, requirements
 	go test . ./telemetry
 
 .PHONY: demo
-demo: ## Walk through what the proxy does
+demo: ## Demonstrate the proxy
 	go run ./examples/proxy -demo

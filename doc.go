@@ -1,28 +1,29 @@
-// Package pismoauth is the map of this repository; it holds no code.
+// Package pismoauth documents this repository. It has no code.
 //
-// Pismo's server-to-server authentication hands out tokens that live ten
-// minutes, one per account or one for the whole organization. These packages
-// obtain, keep, renew and attach them:
+// Pismo's server-to-server authentication issues tokens that live for ten
+// minutes. A token is for one account or for the whole organization. These
+// packages obtain, cache, renew and attach tokens:
 //
-//   - tokensource: a Source, which has one token per account: issued once
-//     however many ask, kept while it lives, renewed before it expires. It
-//     knows neither HTTP nor telemetry.
+//   - tokensource: a Source, which has one token per account. A token is issued
+//     once for all callers, cached while it is valid, and renewed before it
+//     expires. The package does not depend on HTTP or telemetry.
 //   - tokensource/passport: Issuers, which talk to Pismo's Passport API.
-//   - tokensource/passporttest: a fake of Passport and of a resource API
-//     behind it, for tests; ours and yours.
+//   - tokensource/passporttest: a fake server for tests, with Passport and a
+//     resource API.
 //   - tokensource/fleet: an Issuer that shares tokens between the processes of
 //     a fleet, through a store of your own.
-//   - transport: an http.RoundTripper, which attaches the token, retries what
-//     may be retried, and on a 401 decides, renews and replays.
-//   - middleware: the inbound side of a server in between: for which account is
-//     this request? And a whole reverse proxy.
-//   - telemetry: OpenTelemetry spans and metrics of what happens to tokens, and
-//     a log of what changes. The only package here that imports OpenTelemetry.
-//   - caddyplugin: all of it for Caddy, as a plugin; a Go module of its own.
+//   - transport: an http.RoundTripper, which attaches the token and retries
+//     requests that may be retried. After a 401 it finds the verdict, renews
+//     the token and replays the request.
+//   - middleware: the inbound side of a server between an app and Pismo. It
+//     finds the account of a request, and has a complete reverse proxy.
+//   - telemetry: OpenTelemetry spans and metrics for tokens, and a log of
+//     changes of state. Only this package imports OpenTelemetry.
+//   - caddyplugin: a plugin for Caddy with all of this, in its own Go module.
 //   - examples: programs to run, such as proxy and client; a Caddyfile, a
 //     dashboard, alerts, recipes and a service to copy.
 //
-// A request goes this way:
+// A request takes this path:
 //
 //	http.Client → transport.Transport → (tokensource.Source → passport.S2S → Passport) → base → Pismo
 //

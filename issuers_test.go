@@ -105,7 +105,7 @@ func (s *setup) do(t *testing.T, method, address string) string {
 	return resp.Status + " " + string(body)
 }
 
-// scenarios are what the layers above an issuer do. None of them depends on the
+// scenarios test the layers above an issuer. Their results do not depend on the
 // issuer.
 var scenarios = []struct {
 	name string
@@ -147,7 +147,7 @@ var scenarios = []struct {
 	}, `200 OK {"account_id":42,"status":"NORMAL"} 2`, 2, 0},
 }
 
-// The layers above the issuers do not know which issuer there is.
+// The layers above work with every issuer.
 func TestIssuers_HaveTheSameScenarios(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

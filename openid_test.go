@@ -9,7 +9,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// The commands of the page make a key that is accepted, and print the
+// The commands of the page make a key that is accepted. They print the
 // fingerprint that errors show.
 func TestOpenID_CommandsMakeAKey(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {

@@ -1,11 +1,12 @@
-# What the parts share. .ci/run sources it, in the root of the repository.
+# Functions that all parts use. .ci/run sources this file in the root of the
+# repository.
 
 scratch=$(mktemp -d)
 PATH=$scratch/bin:$PATH
 current='set up'
 steps=0
 left_out=''
-policy='' # the file that keeps services from starting, if it is ours
+policy='' # our file that prevents services from starting, or empty
 
 finish() {
   local status=$?
@@ -17,8 +18,9 @@ finish() {
 }
 trap finish EXIT
 
-# step runs a command under a heading and says how long it took. It does so
-# plainly: behind an if or an ||, the set -e above would not hold inside of it.
+# step prints a heading, runs a command and prints its duration. It does not use
+# the command in an if or an ||, because set -e would then have no effect inside
+# it.
 step() {
   current=$1
   local start=$SECONDS
@@ -28,11 +30,12 @@ step() {
   steps=$((steps + 1))
 }
 
-# tracked lists the files in git that match, NUL after each; none is an error.
+# tracked lists the matching files in git, with a NUL after each. It fails if no
+# file matches.
 tracked() { git ls-files -z --error-unmatch -- "$@"; }
 
-# alone runs a go command in one module as its users have it, without a go.work
-# of the directories above.
+# alone runs a go command in one module, without a go.work of a parent
+# directory.
 alone() { GOWORK=off go -C "$1" "${@:2}"; }
 
 # tools builds the tools that internal/tools pins, once for all parts.
@@ -43,9 +46,9 @@ tools() {
   fi
 }
 
-# tested runs go test with these arguments, and shows what failed. A test that
-# skips itself is a failure: what did not run has proved nothing, and that of
-# Caddy's caddytest do so silently under -short and -trimpath.
+# tested runs go test with its arguments, and shows the failures. A skipped test
+# is a failure, because it has proved nothing. Tests of Caddy's caddytest skip
+# themselves silently under -short and -trimpath.
 tested() {
   if ! GOWORK=off go "$@" -v >"$scratch/tests" 2>&1; then
     grep -vE '^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)' "$scratch/tests"
@@ -59,7 +62,7 @@ tested() {
   fi
 }
 
-# omit notes what was left out, for the last line, and says so at once.
+# omit prints what was left out, and records it for the last line.
 omit() {
   if [[ -n $1 ]]; then
     printf 'LEFT OUT: %s\n' "$1"
@@ -67,9 +70,9 @@ omit() {
   fi
 }
 
-# provide installs a package of Debian's that has a command which tests run. Where
-# that is impossible, these tests say what they leave out. No service of the
-# package is started, neither now nor when the machine starts the next time.
+# provide installs a Debian package with a command that tests run. If it cannot
+# be installed, these tests say what they leave out. No service of the package
+# starts, now or at the next boot.
 provide() {
   local package=$1 command=$2
   if command -v "$command" >/dev/null; then
@@ -91,7 +94,7 @@ provide() {
   rm -f ${policy:+"$policy"}
   policy=''
   if command -v systemctl >/dev/null; then
-    systemctl disable --now "$package" >/dev/null 2>&1 || true # It may have no service.
+    systemctl disable --now "$package" >/dev/null 2>&1 || true # The package may have no service.
   fi
 }
 
@@ -102,7 +105,7 @@ debian() {
     timeout 300 apt-get install -qy --no-install-recommends -o DPkg::Lock::Timeout=120 "$1"
 }
 
-# nothing fails if its argument is not empty, and shows it.
+# nothing fails and prints its argument if the argument is not empty.
 nothing() {
   if [[ -n $1 ]]; then
     echo 'The checkout has changed:'

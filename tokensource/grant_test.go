@@ -202,7 +202,7 @@ func TestGrant_WrongAccountIsDiscarded(t *testing.T) {
 		{"organization, account_id with a space", organization, claims(`{"account_id":" 42 "}`), false},
 		{"organization, account_id as a fraction", organization, claims(`{"account_id":42.0}`), false},
 		{"account, account_id like a tenant", internal, claims(`{"account_id":"TN-ab8b08af"}`), false},
-		{"organization, aid of its own", organization, claims(`{"aid":"7"}`), true},
+		{"organization, its own aid", organization, claims(`{"aid":"7"}`), true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -172,7 +172,7 @@ func TestHooks_SuppressedIssuanceHasZeroAttempts(t *testing.T) {
 		})
 		synctest.Wait()
 		if lines := recorder.read(); !slices.Contains(lines, "issued #5: unavailable for 0s, 0 attempts") {
-			t.Errorf("the hooks were told %q", lines)
+			t.Errorf("the hooks recorded %q", lines)
 		}
 	})
 }

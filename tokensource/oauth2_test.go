@@ -20,7 +20,7 @@ func TestOAuth2_ReturnsTheSourcesToken(t *testing.T) {
 		if got.AccessToken != tok.Reveal() || got.TokenType != "Bearer" {
 			t.Errorf("got the token %q of type %q", got.AccessToken, got.TokenType)
 		}
-		// Whoever keeps it all the same lets go of it when the Source does.
+		// A cache of the token drops it when the Source does.
 		if want := tok.Expiry().Add(-15 * time.Second); !got.Expiry.Equal(want) {
 			t.Errorf("it expires at %v, want %v", got.Expiry, want)
 		}

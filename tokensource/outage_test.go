@@ -25,15 +25,15 @@ func TestOutage_MinuteWithAToken(t *testing.T) {
 					d := &fakeIssuer{}
 					src := newSource(t, d)
 					first := token(t, src, account)
-					dies := first.Expiry().Add(-15 * time.Second)
-					time.Sleep(time.Until(dies.Add(-20 * time.Second)))
+					expires := first.Expiry().Add(-15 * time.Second)
+					time.Sleep(time.Until(expires.Add(-20 * time.Second)))
 
 					outage := time.Now()
 					d.fail(down)
 					for time.Since(outage) < time.Minute {
 						tok, err := src.Token(t.Context(), account)
-						if alive := time.Now().Before(dies); alive != (err == nil) {
-							t.Fatalf("%v before the token dies: got %v, %v", time.Until(dies), tok, err)
+						if valid := time.Now().Before(expires); valid != (err == nil) {
+							t.Fatalf("%v before the token expires: got %v, %v", time.Until(expires), tok, err)
 						}
 						time.Sleep(10 * time.Millisecond)
 					}

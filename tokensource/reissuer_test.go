@@ -9,7 +9,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// A fakeReissuer is a fakeIssuer that records its needs.
+// A fakeReissuer is a fakeIssuer that records its Needs.
 type fakeReissuer struct {
 	fakeIssuer
 
@@ -78,8 +78,8 @@ func TestReissuer_HookLearnsOfAdoption(t *testing.T) {
 	}
 }
 
-// A budget that several processes share must not open the breaker: other
-// accounts have nothing to do with it.
+// A spent budget of several processes must not open the breaker, because it
+// says nothing about other accounts.
 func TestReissuer_SharedBudgetIsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := &fakeReissuer{}

@@ -106,8 +106,8 @@ func TestStatus_CountsCooldowns(t *testing.T) {
 	want := func(src *tokensource.Source, what string, accounts int, all bool) {
 		t.Helper()
 		status := src.Status()
-		if everybody := !status.BreakerOpenUntil.IsZero(); status.CoolingDown != accounts || everybody != all {
-			t.Errorf("%s: %d accounts are in cooldown, all is %v; want %d and %v", what, status.CoolingDown, everybody, accounts, all)
+		if open := !status.BreakerOpenUntil.IsZero(); status.CoolingDown != accounts || open != all {
+			t.Errorf("%s: %d accounts are in cooldown, all is %v; want %d and %v", what, status.CoolingDown, open, accounts, all)
 		}
 	}
 	bubble(t, func(t *testing.T) {

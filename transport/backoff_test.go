@@ -162,7 +162,7 @@ func TestRetry_RenewsExpiredToken(t *testing.T) {
 		wantStatus(t, get(t, newTransport(t, m, w), target), http.StatusOK)
 		sent := w.requests()
 		if first, second := sent[0].header.Get("Authorization"), sent[1].header.Get("Authorization"); first == second {
-			t.Error("the same token went out twice")
+			t.Error("the same token was sent twice")
 		}
 		wantIssued(t, m, 2)
 	})

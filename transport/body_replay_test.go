@@ -73,7 +73,7 @@ func TestReplay_AddsNoBody(t *testing.T) {
 		m := &fakeIssuer{}
 		base := roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Body != nil && req.Body != http.NoBody {
-				t.Errorf("%s: it went out with a body of type %T", name, req.Body)
+				t.Errorf("%s: it was sent with a body of type %T", name, req.Body)
 			}
 			if m.issuances() == 1 {
 				m.revoke()

@@ -274,6 +274,6 @@ func TestAccount_NeverGetsAnothersToken(t *testing.T) {
 		}
 	})
 	if n := mixedUp.Load(); n > 0 {
-		t.Errorf("%d requests went out with the token of another account", n)
+		t.Errorf("%d requests were sent with the token of another account", n)
 	}
 }

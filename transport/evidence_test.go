@@ -40,7 +40,7 @@ func TestEvidence_SeveralEndpointsStopToken(t *testing.T) {
 			}
 		}
 		if n := len(w.requests()); n > 4 || failed < 97 {
-			t.Errorf("%d requests went out, and %d failed at once; want few of them sent", n, failed)
+			t.Errorf("%d requests were sent, and %d failed at once; want few of them sent", n, failed)
 		}
 	})
 }

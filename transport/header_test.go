@@ -68,7 +68,7 @@ func TestAuthorization_IgnoresEmptyCredentials(t *testing.T) {
 			wantStatus(t, send(t, newTransport(t, m, w), req), http.StatusOK)
 			header := w.requests()[0].header
 			if _, ok := m.account(header); !ok || len(header) != 1 {
-				t.Errorf("%s %q: it went out with %q", name, values, header)
+				t.Errorf("%s %q: it was sent with %q", name, values, header)
 			}
 		}
 	}

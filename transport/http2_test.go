@@ -167,18 +167,18 @@ func TestPayment_DeliveredOnceThoughStreamIsReset(t *testing.T) {
 // by the transport.
 func TestPayment_UnprocessedIsSentAgain(t *testing.T) {
 	for refusal, refuse := range map[string]func(c *http2Conn, stream uint32){
-		"REFUSED_STREAM":               func(c *http2Conn, stream uint32) { c.reset(stream, refusedStream) },
-		"GOAWAY":                       func(c *http2Conn, stream uint32) { c.goAway(stream-2, 0) },
-		"GOAWAY with an error":         func(c *http2Conn, stream uint32) { c.goAway(stream-2, 2) },
-		"GOAWAY, and the end":          func(c *http2Conn, stream uint32) { c.goAway(stream-2, 0); _ = c.Close() },
-		"GOAWAY, the first of its own": func(c *http2Conn, stream uint32) { c.goAway(0, 11) },
+		"REFUSED_STREAM":              func(c *http2Conn, stream uint32) { c.reset(stream, refusedStream) },
+		"GOAWAY":                      func(c *http2Conn, stream uint32) { c.goAway(stream-2, 0) },
+		"GOAWAY with an error":        func(c *http2Conn, stream uint32) { c.goAway(stream-2, 2) },
+		"GOAWAY, and the end":         func(c *http2Conn, stream uint32) { c.goAway(stream-2, 0); _ = c.Close() },
+		"GOAWAY for the first stream": func(c *http2Conn, stream uint32) { c.goAway(0, 11) },
 	} {
 		for name, body := range bodiesOfPayments {
 			if name == "streamed" {
 				continue // The request cannot be sent again.
 			}
 			for _, warm := range []bool{true, false} {
-				if !warm && refusal != "REFUSED_STREAM" && refusal != "GOAWAY, the first of its own" {
+				if !warm && refusal != "REFUSED_STREAM" && refusal != "GOAWAY for the first stream" {
 					continue // These name the previous stream, and the first stream has none.
 				}
 				t.Run(fmt.Sprintf("%s %s %t", refusal, name, warm), func(t *testing.T) {

@@ -109,7 +109,7 @@ func TestRecording_NotReplayedIfFaulty(t *testing.T) {
 			}
 			for _, content := range bodies {
 				if content != test.content {
-					t.Errorf("%s: %q went out, want %q", name, content, test.content)
+					t.Errorf("%s: %q was sent, want %q", name, content, test.content)
 				}
 			}
 			synctest.Wait()

@@ -1,3 +1,3 @@
-# Each benchmark once, to see that it runs.
+# Runs each benchmark once, to check that it works.
 
 step 'benchmarks, once' alone internal/bench test -run '^$' -bench . -benchtime 1x ./...

@@ -1,8 +1,8 @@
-# Each fuzz target for a while: FUZZTIME, or twenty seconds.
+# Runs each fuzz target for FUZZTIME, or for twenty seconds.
 
-# fuzz gives one target its time. Before Go 1.27 the engine may take the
-# end of its time for a failure (go.dev/issue/75804), which it reports in a line
-# without a position. Only then is there a second attempt.
+# fuzz runs one target. Before Go 1.27 the engine may report the end of its time
+# as a failure (go.dev/issue/75804), in a line without a position. Only then
+# does fuzz run the target again.
 fuzz() {
   local attempt=(alone "$1" test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-20s}")
   if ! "${attempt[@]}" | tee "$scratch/fuzz"; then

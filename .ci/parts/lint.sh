@@ -1,9 +1,10 @@
-# Formatting, linters, requirements, and that ordinary commands change nothing.
+# Checks formatting, linters, requirements and spelling. Also checks that
+# ordinary commands change nothing.
 
-# formatted relies on gofmt -d failing where it has something to show.
+# formatted relies on gofmt -d, which fails if it prints a difference.
 formatted() { tracked '*.go' | xargs -0 gofmt -d; }
 
-# pristine clones what is committed, and fails if ordinary commands change it.
+# pristine clones the commit, and fails if ordinary commands change the clone.
 pristine() {
   git clone -q . "$scratch/clone"
   (
@@ -17,14 +18,14 @@ pristine() {
   rm -rf "$scratch/clone"
 }
 
-# updated fails if dependabot does not know a module.
+# updated fails if dependabot.yml does not list a module.
 updated() {
   diff <(tracked ':(glob)**/go.mod' | xargs -0 -n 1 dirname | sed 's,^\.$,,; s,^,/,' | sort) \
     <(sed -n 's/^ *- \(\/.*\)$/\1/p' .github/dependabot.yml | sort)
 }
 
-# spelled looks for misspelt words in what people read, code and comments
-# included. Foreign documents and testdata are left alone.
+# spelled checks the spelling of documents, code and comments. It skips
+# documents of other projects and testdata.
 spelled() {
   if ! command -v codespell >/dev/null; then
     omit 'THE SPELL CHECKER, WITHOUT codespell.'
@@ -34,7 +35,7 @@ spelled() {
     ':!*/testdata/*' ':!examples/integrations/openapi' | xargs -0 codespell --config .ci/codespell
 }
 
-# misspelt fails if the spell checker lets a misspelt word through.
+# misspelt fails if the spell checker accepts a misspelt word.
 misspelt() {
   printf 'Who rec%sves a token?\n' ie >"$scratch/misspelt.md" # in two pieces, for the check above
   if command -v codespell >/dev/null && codespell --config .ci/codespell "$scratch/misspelt.md"; then

@@ -1,6 +1,7 @@
-# Other platforms. A vet compiles all dependencies for a platform the first time,
-# which takes minutes for Caddy's; so by default the root module alone is vetted,
-# for one platform of each kind. PLATFORMS=all is for every module and platform.
+# Checks other platforms. The first vet for a platform compiles all
+# dependencies, which takes minutes for Caddy. So by default only the root
+# module is vetted, and only for Windows. PLATFORMS=all vets every module for
+# every platform.
 
 all='windows/amd64 darwin/arm64 freebsd/amd64 linux/arm64 linux/386 linux/s390x'
 if [[ ${PLATFORMS:-} == all ]]; then
@@ -13,8 +14,8 @@ else
   GOOS=windows GOARCH=amd64 step 'go vet for windows/amd64: .' alone . vet ./...
 fi
 
-# bits32 runs the root module's tests for 32 bits. Not every kernel runs such
-# programs; then the tests are compiled.
+# bits32 runs the root module's tests for 32 bits. Some kernels do not run such
+# programs. Then bits32 only vets the tests.
 bits32() {
   printf 'package main\n\nfunc main() {}\n' >"$scratch/probe.go"
   GOOS=linux GOARCH=386 go build -o "$scratch/probe" "$scratch/probe.go"

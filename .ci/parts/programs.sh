@@ -1,7 +1,7 @@
-# The programs that people run first.
+# Runs the programs that users run first.
 
-# smoke builds a Caddy as its users do, where no checksum database is reachable,
-# and asks it for the plugin.
+# smoke builds a Caddy like its users, without a checksum database. It checks
+# that the binary has the plugin.
 smoke() {
   git check-ignore -q caddy # where it would be without an argument
   GOSUMDB='sum.golang.org http://127.0.0.1:1' caddyplugin/xcaddy.sh "$scratch/caddy" >"$scratch/xcaddy" 2>&1 || { cat "$scratch/xcaddy"; return 1; }

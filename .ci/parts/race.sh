@@ -1,4 +1,4 @@
-# Every test of every module, with the race detector.
+# Runs every test of every module with the race detector.
 
 step 'Debian package: prometheus' provide prometheus prometheus
 step 'Debian package: chromium' provide chromium chromium

@@ -1,6 +1,6 @@
-# The way to users: the modules as if the current commit had been published.
+# Uses the modules of the current commit as if they were published.
 
-# rehearse forgives one failure: that no module proxy can be reached.
+# rehearse ignores one failure: an unreachable module proxy.
 rehearse() {
   local status=0
   alone internal/tools run ./release rehearse || status=$?

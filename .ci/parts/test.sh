@@ -1,4 +1,4 @@
-# Every test of every module.
+# Runs every test of every module.
 
 step 'Debian package: prometheus' provide prometheus prometheus
 step 'Debian package: chromium' provide chromium chromium

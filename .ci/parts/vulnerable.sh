@@ -1,7 +1,7 @@
-# Known vulnerabilities that the code reaches. GOVULNDB names another database
-# than vuln.go.dev.
+# Finds known vulnerabilities that the code reaches. GOVULNDB can name a
+# database other than vuln.go.dev.
 
-# vulnerable forgives govulncheck one failure: that it cannot have its database.
+# vulnerable ignores one failure of govulncheck: an unreachable database.
 vulnerable() {
   local status=0
   GOWORK=off govulncheck ${GOVULNDB:+-db "$GOVULNDB"} -C "$1" ./... 2>"$scratch/govulncheck" || status=$?

@@ -26,7 +26,7 @@ const wantTrace = `inbound
 inbound
   HTTP GET
   pismo.token.renew replayed
-    pismo.token.issue rejected
+    pismo.token.issue refused
       HTTP POST
   HTTP GET 1
 `

@@ -53,8 +53,8 @@ func TestOAPICodegen_RefusesOtherToken(t *testing.T) {
 		"Bearer ":                             nil,
 		tokenOf(t, authenticated):             nil,
 		"Bearer " + tokenOf(t, authenticated): nil,
-		"Bearer of-somebody-else":             transport.ErrAuthorizationPresent,
-		"of-somebody-else":                    transport.ErrAuthorizationPresent,
+		"Bearer of-another-client":            transport.ErrAuthorizationPresent,
+		"of-another-client":                   transport.ErrAuthorizationPresent,
 	} {
 		resp, err := client.GetAccount(forAlice(t), 102681871, &oapiclient.GetAccountParams{Authorization: authorization})
 		if err == nil {

@@ -55,7 +55,7 @@ func (s *kmsSigner) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byt
 
 // end
 
-// A fake of AWS KMS signs with a key, and checks the request.
+// A fake of AWS KMS signs with a key, and checks each request.
 func TestOpenID_SignsWithKMS(t *testing.T) {
 	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
 	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -106,7 +106,7 @@ func TestOpenID_FirstToken(t *testing.T) {
 			Group:    "pismo-v1:accounts:rw",
 		}
 		if err := issuer.Key.Check(ctx); err != nil {
-			return nil, err // It names the file.
+			return nil, err // The error names the file.
 		}
 		return tokensource.New(tokensource.Config{Issuer: issuer})
 		// end

@@ -161,7 +161,7 @@ func TestRouters_ProxyForLoggedInUser(t *testing.T) {
 		handler, _ := router(t, pismo)
 		url := serve(t, handler) + "/v1/accounts/" + alice
 		status, _ := get(t, url)
-		check(t, name+": status of somebody else", status, http.StatusUnauthorized)
+		check(t, name+": status of an unknown user", status, http.StatusUnauthorized)
 		for range 2 {
 			pismo.Revoke(alice)
 			req := newRequest(t.Context(), t, http.MethodGet, url, "")
@@ -224,7 +224,7 @@ func TestRouters_WrapKeepsOthersOut(t *testing.T) {
 			_ = read(t, must(client.Do(newRequest(r.Context(), t, http.MethodGet, pismo.URL()+"/v1/accounts/"+alice, "")))(t))
 		})) + "/pay"
 		status, _ := get(t, url)
-		check(t, name+": status of somebody else", status, http.StatusUnauthorized)
+		check(t, name+": status of an unknown user", status, http.StatusUnauthorized)
 		check(t, name+": handled", handled, 0)
 		req := newRequest(t.Context(), t, http.MethodGet, url, "")
 		req.Header.Set("X-Test-User", "alice")

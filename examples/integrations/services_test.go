@@ -60,7 +60,7 @@ func TestHuma_ActsForLoggedInUser(t *testing.T) {
 	// end
 	url := serve(t, router)
 	status, _ := get(t, url+"/me")
-	check(t, "status of somebody else", status, http.StatusUnauthorized)
+	check(t, "status of an unknown user", status, http.StatusUnauthorized)
 	req := newRequest(t.Context(), t, http.MethodGet, url+"/me", "")
 	req.Header.Set("X-Test-User", "alice")
 	resp := must(http.DefaultClient.Do(req))(t)
@@ -103,7 +103,7 @@ func TestConnect_ServiceAndClient(t *testing.T) {
 	// end
 	caller := connect.NewClient[wrapperspb.StringValue, wrapperspb.StringValue](http.DefaultClient, serve(t, mux)+"/bank.v1.Bank/Me")
 	_, err := caller.CallUnary(t.Context(), connect.NewRequest(wrapperspb.String("")))
-	check(t, "code of somebody else", connect.CodeOf(err), connect.CodeUnauthenticated)
+	check(t, "code of an unknown user", connect.CodeOf(err), connect.CodeUnauthenticated)
 	req := connect.NewRequest(wrapperspb.String(""))
 	req.Header().Set("X-Test-User", "alice")
 	resp := must(caller.CallUnary(t.Context(), req))(t)

@@ -1,5 +1,5 @@
-// Openid gets tokens by OpenID, for two permission groups, and rotates its key.
-// It uses a fake of the platform in its own process, and checks each step.
+// Openid obtains tokens by OpenID for two permission groups, and rotates its
+// key. It uses a fake server in its own process, and checks each step.
 //
 //	go run ./examples/openid
 package main
@@ -24,7 +24,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// The permission groups, each with the endpoints that its tokens reach.
+// Each permission group has the endpoints that its tokens reach.
 const (
 	accountsGroup = "pismo-v1:accounts:rw"
 	orgsGroup     = "pismo-v1:orgs:rw"
@@ -57,7 +57,7 @@ func run(pismo *passporttest.Server, dir string) error {
 	if err != nil {
 		return err
 	}
-	pismo.RegisterKey(old) // At Pismo, a person does this in Control Center.
+	pismo.RegisterKey(old) // With Pismo, a person does this in Control Center.
 
 	key := passport.FileKey(current, next)
 	router, sources, err := newRouter(pismo, key)
@@ -70,7 +70,7 @@ func run(pismo *passporttest.Server, dir string) error {
 		return err
 	}
 
-	// The rotation: the next key waits in its file until Pismo has approved it.
+	// For the rotation, the next key waits in its file until Pismo approves it.
 	approved, err := newKey(next)
 	if err != nil {
 		return err
@@ -78,12 +78,12 @@ func run(pismo *passporttest.Server, dir string) error {
 	pismo.RegisterKey(approved)
 	pismo.WithdrawKey(old)
 	for _, source := range sources {
-		source.InvalidateAll() // Otherwise the old tokens would serve until they expire.
+		source.InvalidateAll() // The old tokens would otherwise serve until they expire.
 	}
 	return readBoth(client, pismo, 4, "new tokens, signed for with the next key")
 }
 
-// newKey writes a new private key to a file, and returns the public key.
+// newKey writes a new private key to a file. It returns the public key.
 func newKey(path string) (*rsa.PublicKey, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -97,7 +97,7 @@ func newKey(path string) (*rsa.PublicKey, error) {
 }
 
 // newRouter returns a RoundTripper that sends each request with a token of the
-// group that the request needs.
+// request's permission group.
 func newRouter(pismo *passporttest.Server, key passport.Key) (*transport.Router, []*tokensource.Source, error) {
 	routes := map[string]http.RoundTripper{}
 	var sources []*tokensource.Source
@@ -119,8 +119,8 @@ func newRouter(pismo *passporttest.Server, key passport.Key) (*transport.Router,
 	return router, sources, err
 }
 
-// readBoth reads an account and the organization, and checks how many tokens
-// were issued so far.
+// readBoth reads an account and the organization. It checks the number of
+// issued tokens.
 func readBoth(client *http.Client, pismo *passporttest.Server, issued int, step string) error {
 	account, err := tokensource.ParseAccountID("102681871")
 	if err != nil {

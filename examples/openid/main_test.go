@@ -12,7 +12,7 @@ func TestRun_ProvesItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := pismo.Counts().Assertions[passporttest.FaultSignature]; n == 0 {
-		t.Error("the old key was not refused: there was no rotation")
+		t.Error("the old key was not refused, so the key was not rotated")
 	}
 }
 

@@ -103,7 +103,7 @@ func newSource(t *testing.T, p tokensource.Issuer, store fleet.Store, edits ...f
 	return src
 }
 
-// newFleet returns the Sources of n processes on one store.
+// newFleet returns the Sources of n processes with one store.
 func newFleet(t *testing.T, n int, p tokensource.Issuer, store fleet.Store) []*tokensource.Source {
 	t.Helper()
 	sources := make([]*tokensource.Source, n)
@@ -131,7 +131,7 @@ func token(t *testing.T, src *tokensource.Source, account tokensource.Account) *
 	return tok
 }
 
-// each calls f for each Source at once, and waits.
+// each calls f for each Source concurrently, and waits.
 func each(sources []*tokensource.Source, f func(*tokensource.Source)) {
 	var all sync.WaitGroup
 	for _, src := range sources {
@@ -140,7 +140,7 @@ func each(sources []*tokensource.Source, f func(*tokensource.Source)) {
 	all.Wait()
 }
 
-// bubble runs a test on a fake clock, until all issuances have ended.
+// bubble runs a test on a fake clock until all issuances have ended.
 func bubble(t *testing.T, test func(t *testing.T, p *platform, store *fleettest.Memory)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -73,8 +73,8 @@ func TestFleet_RevocationIssuesOnce(t *testing.T) {
 	})
 }
 
-// On a platform that lets a new token end the older ones, replicas without a
-// store revoke one another in turn.
+// The platform revokes older tokens when it issues a new token. Without a
+// store, replicas revoke one another's tokens in turn.
 func TestFleet_NewTokenMayEndOldOnes(t *testing.T) {
 	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
 		sources := newFleet(t, 50, p, store)
@@ -133,7 +133,7 @@ func TestFleet_OutageCostsLikeOneProcess(t *testing.T) {
 	})
 }
 
-// Each replica asks for accounts of its own.
+// Each replica uses other accounts.
 func TestFleet_OutageIsSharedAcrossAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
 		p.fail(tokensource.NewError(tokensource.ErrUnavailable, nil))
@@ -164,7 +164,7 @@ func TestFleet_FailureHidesNoToken(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(5 * time.Second)
 		if got := token(t, newSource(t, p, store), acct(t, 1)); got.Reveal() != tok.Reveal() {
-			t.Error("the token that lives is hidden")
+			t.Error("the valid token is not shared")
 		}
 	})
 }
@@ -196,7 +196,8 @@ func TestFleet_CachedTokenAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A renewal ahead takes a shared token that is not due itself, and no other.
+// A renewal ahead of expiry takes a shared token only if that token does not
+// need a renewal itself.
 func TestFleet_RenewalAheadTakesFreshToken(t *testing.T) {
 	for name, tt := range map[string]struct {
 		replaced time.Duration // when another process renews the token
@@ -223,7 +224,7 @@ func TestFleet_RenewalAheadTakesFreshToken(t *testing.T) {
 	}
 }
 
-// Each process has a budget of its own, but the fleet has only one.
+// Each process has its own budget, but the fleet has a common budget.
 func TestFleet_BudgetIsShared(t *testing.T) {
 	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
 		for _, src := range newFleet(t, 50, p, store) {

@@ -28,7 +28,7 @@ func TestStore_FailuresCostNoToken(t *testing.T) {
 				store.SetFault(tt.fault)
 				src := newSource(t, p, store)
 				var waits time.Duration
-				for n := range 10 { // In less than half a second, so no call tries again.
+				for n := range 10 { // This takes less than half a second, so no call is repeated.
 					start := time.Now()
 					token(t, src, acct(t, n+1))
 					waits += time.Since(start) - p.latency
@@ -38,7 +38,7 @@ func TestStore_FailuresCostNoToken(t *testing.T) {
 					t.Errorf("the store cost %v, want at most %v", waits, tt.most)
 				}
 				if n := store.Calls(); n > 7 {
-					t.Errorf("a store that fails was asked %d times", n)
+					t.Errorf("a failing store was called %d times", n)
 				}
 			})
 		})
@@ -56,7 +56,7 @@ func TestStore_ComesBack(t *testing.T) {
 			_, _ = issuer.Issue(t.Context(), acct(t, n+1))
 		}
 		if !issuer.StoreOpen() {
-			t.Error("the breaker of a store that fails is closed")
+			t.Error("the breaker of a failing store is closed")
 		}
 		store.SetFault(nil)
 		time.Sleep(time.Minute)
@@ -69,7 +69,8 @@ func TestStore_ComesBack(t *testing.T) {
 	})
 }
 
-// A process that dies with the lease delays the others by their patience.
+// A process that dies with the lease delays the other processes by their
+// patience.
 func TestStore_LostLeaseDelaysLittle(t *testing.T) {
 	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
 		stuck := &platform{latency: time.Hour}
@@ -117,14 +118,14 @@ func TestStore_PoisonIsNotAdopted(t *testing.T) {
 				if n := poisoned.Load(); n != 1 {
 					t.Errorf("%d poisoned values were counted, want 1", n)
 				}
-				token(t, newSource(t, p, store), acct(t, 1)) // The issuance has healed it.
+				token(t, newSource(t, p, store), acct(t, 1)) // The issuance replaced the poisoned value.
 				wantAsked(t, p, 3, 3)
 			})
 		})
 	}
 }
 
-// Whoever writes to the store cannot make a token live longer.
+// A writer to the store cannot extend the lifetime of a token.
 func TestStore_LongerLifeIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
 		const age = 100 * time.Second
@@ -161,7 +162,7 @@ func TestStore_LearnsNothing(t *testing.T) {
 		for name, value := range store.Values() {
 			for _, hidden := range []string{tok.Reveal(), "102681871", secret, "account", "test"} {
 				if bytes.Contains([]byte(name), []byte(hidden)) || bytes.Contains(value, []byte(hidden)) {
-					t.Errorf("the store has learnt %q", hidden)
+					t.Errorf("the store has %q", hidden)
 				}
 			}
 		}

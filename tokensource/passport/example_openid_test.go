@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A program that signs its assertions. A real program has the key in a file or
-// in a KMS, and the values of the claims from Pismo.
+// A program signs its assertions. A real program has the key in a file or in a
+// KMS, and gets the values of the claims from Pismo.
 func ExampleOpenID() {
 	pismo, err := passporttest.Start(passporttest.Config{})
 	if err != nil {

@@ -133,7 +133,7 @@ func TestS2S_RefusesUnsupportedAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, account := range map[string]tokensource.Account{
-		"a forgotten account": {},
+		"the zero account":    {},
 		"an external account": external,
 	} {
 		t.Run(name, func(t *testing.T) {

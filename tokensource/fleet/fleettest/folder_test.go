@@ -16,14 +16,14 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/fleet/fleettest"
 )
 
-// A folder is a Store in files. It has nothing in common with a Memory or with
-// Redis: it shows that others can keep the contract.
+// A folder is a Store in files. It shares no code with a Memory or with Redis,
+// and shows that other Stores can keep the contract.
 type folder struct {
 	dir string
 	mu  sync.Mutex // stands for a lock on the folder
 }
 
-// A file is what the folder keeps under a name.
+// A file is the content that the folder keeps under a name.
 type file struct {
 	Value         []byte
 	Until, Leased time.Time
@@ -87,7 +87,7 @@ func (f *folder) Publish(ctx context.Context, name string, p fleet.Publication) 
 	return stored, err
 }
 
-// Take keeps the times at which what was taken comes back.
+// Take keeps the times at which the budget gets its units back.
 func (f *folder) Take(ctx context.Context, name string, burst int, refill time.Duration) (wait time.Duration, err error) {
 	err = f.update(ctx, name, func(c *file, now time.Time) {
 		for len(c.Taken) > 0 && !now.Before(c.Taken[0]) {

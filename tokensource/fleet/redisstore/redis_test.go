@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A server is a redis-server of the test's own on a unix-like free port.
+// A server is the test's own redis-server on a free port.
 type server struct {
 	addr string
 	dir  string
@@ -18,8 +18,8 @@ type server struct {
 	cmd  *exec.Cmd
 }
 
-// startRedis starts a redis-server without persistence. It returns nil, and
-// says what is left out, if there is none.
+// startRedis starts a redis-server without persistence. If redis-server is not
+// installed, it logs that and returns nil.
 func startRedis(t *testing.T, args ...string) *server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -56,7 +56,7 @@ func (s *server) start(t *testing.T) {
 	t.Fatal("redis-server does not answer")
 }
 
-// kill ends the server as SIGKILL does.
+// kill ends the server with SIGKILL.
 func (s *server) kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()

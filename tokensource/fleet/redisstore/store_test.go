@@ -37,7 +37,7 @@ func TestNew_ReportsEveryFault(t *testing.T) {
 	}
 }
 
-// The user has exactly the permissions that the documentation names.
+// The user has exactly the documented permissions.
 func TestStore_KeepsTheContract(t *testing.T) {
 	s := startRedis(t)
 	if s == nil {
@@ -77,7 +77,7 @@ func TestStore_ErrorSaysWhich(t *testing.T) {
 	}
 }
 
-// An endpoint grants a token of its own to each call.
+// An endpoint grants a different token to each call.
 type endpoint struct{ calls atomic.Int64 }
 
 func (e *endpoint) Issue(_ context.Context, account tokensource.Account) (tokensource.Grant, error) {
@@ -116,7 +116,7 @@ func get(t *testing.T, src *tokensource.Source, number int) {
 	}
 }
 
-// A dump of the server shows nothing, and an account takes little memory.
+// A dump of the server shows no secret, and an account takes little memory.
 func TestStore_SharesWithoutTelling(t *testing.T) {
 	s := startRedis(t)
 	if s == nil {
@@ -134,7 +134,7 @@ func TestStore_SharesWithoutTelling(t *testing.T) {
 		})
 	}
 	all.Wait()
-	// A process that is starved for 250 ms goes on without the store.
+	// A process that is starved for 250 ms continues without the store.
 	if n := e.calls.Load(); n < accounts || n > accounts*replicas {
 		t.Errorf("%d issuances for %d accounts", n, accounts)
 	}
@@ -147,7 +147,7 @@ func TestStore_SharesWithoutTelling(t *testing.T) {
 		dump := key + s.cli(t, "GET", key)
 		for _, hidden := range []string{"secrettoken", "77000", "16 bytes"} {
 			if strings.Contains(dump, hidden) {
-				t.Errorf("the server has learnt %q", hidden)
+				t.Errorf("the server has %q", hidden)
 			}
 		}
 		if ttl := strings.TrimSpace(s.cli(t, "PTTL", key)); strings.HasPrefix(ttl, "-1") {
@@ -156,7 +156,7 @@ func TestStore_SharesWithoutTelling(t *testing.T) {
 	}
 }
 
-// The server is killed and comes back empty, again and again.
+// The server is killed, and restarts empty, again and again.
 func TestStore_KilledAndBack(t *testing.T) {
 	s := startRedis(t)
 	if s == nil {
