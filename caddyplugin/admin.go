@@ -67,8 +67,8 @@ type clientStatus struct {
 	// The number of accounts in the cache, and the number of those with a token.
 	Accounts int `json:"accounts"`
 	Tokens   int `json:"tokens"`
-	// The number of issuances since the client got its present configuration, and
-	// the number of failed issuances by kind.
+	// The number of issuances, and the number of failed issuances by kind. Both
+	// start at zero after a reload that changes what the tokens depend on.
 	Issuances uint64                           `json:"issuances"`
 	Failures  map[tokensource.ErrorKind]uint64 `json:"failures"`
 	// The time at which the first token expires.

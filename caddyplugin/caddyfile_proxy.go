@@ -74,8 +74,8 @@ type proxyOptions struct {
 }
 
 // split parses the plugin's own options and collects the others for
-// reverse_proxy. It puts the transport pismo before the upstreams: for an https
-// upstream without a transport, reverse_proxy would use its default.
+// reverse_proxy. It adds the transport pismo if the block has no transport: for
+// an https upstream, reverse_proxy would otherwise use its default transport.
 func (p *proxyOptions) split(d *caddyfile.Dispenser) error {
 	d.Next()
 	p.directive = append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)

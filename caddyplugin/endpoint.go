@@ -51,8 +51,9 @@ func newEndpoint(ctx caddy.Context, config *Client, certificate *passport.Client
 	return &endpoint{observe.NewTracing(connections(options, certificate)), options, string(raw)}, nil
 }
 
-// connections returns the transport for token requests: a copy of Caddy's
-// transport that pings HTTP/2 connections to find dead ones.
+// connections returns the transport for token requests. Without a certificate,
+// and unless the version is HTTP/3 alone, it is a copy of Caddy's transport
+// that pings HTTP/2 connections to find dead ones.
 func connections(options *reverseproxy.HTTPTransport, certificate *passport.ClientCertificate) http.RoundTripper {
 	switch {
 	case certificate != nil:
@@ -64,7 +65,8 @@ func connections(options *reverseproxy.HTTPTransport, certificate *passport.Clie
 	}
 }
 
-// sameAs reports whether two endpoints have the same options and certificates.
+// sameAs reports whether two endpoints have the same options and trusted
+// certificates.
 func (e *endpoint) sameAs(other *endpoint) bool {
 	return e.options == other.options && e.authorities().Equal(other.authorities())
 }

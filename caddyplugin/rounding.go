@@ -17,7 +17,7 @@ import (
 const firstInexactInteger = 1 << 53
 
 // refuseRounded refuses ids that have lost digits. Caddy keeps a number without
-// quotes in a Caddyfile as a float64. This changes the last digits of an id
+// quotes in a Caddyfile as a float64. This can change the last digits of an id
 // with more than 15 digits, and the id then names another account. The
 // directive map turns numbers into text, so a request does not show the loss.
 // The configuration does.

@@ -97,7 +97,7 @@ type Transport struct {
 	unhealthy  []int // The option unhealthy_status of the reverse_proxy.
 }
 
-// newTransport returns a Transport with defaults, to be configured.
+// newTransport returns a Transport to configure.
 func newTransport() *Transport {
 	return &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
 }

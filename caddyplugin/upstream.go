@@ -110,8 +110,8 @@ func dialAddress(ctx context.Context) string {
 // A target is where a request is dialed to.
 type target struct{ network, host, scheme string }
 
-// verifiedTarget returns the scheme and the host of a target, for the check
-// whether the target may get a token.
+// verifiedTarget returns the scheme and the host with which a target is checked
+// before it gets a token.
 func (t *Transport) verifiedTarget(to target, repl *caddy.Replacer) (scheme, host string) {
 	verified := to.scheme == "https" && (t.TLS == nil || !t.TLS.InsecureSkipVerify)
 	switch {
