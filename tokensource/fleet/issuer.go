@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,9 +30,11 @@ type Config struct {
 	// Issuer works without the Store. Required.
 	Key func(ctx context.Context) (tokensource.Secret, error)
 
-	// Scope separates tokens that the same key obtains in different ways. Set
-	// it to what distinguishes them: the base URL, the tenant, the permission
-	// group. All processes of a fleet need the same Scope.
+	// Scope separates tokens that the same key obtains in different ways. The
+	// issuers of package passport add their own part: the base URL and, with
+	// OpenID, the tenant and the permission group. An Issuer of your own can
+	// do so with a method Scope() string. All processes of a fleet need the
+	// same Scope.
 	Scope string
 
 	// Hooks observe the use of the Store. The zero Hooks observe nothing.
@@ -138,13 +141,22 @@ func (i *Issuer) currentKeys(ctx context.Context) *keys {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.keys == nil || i.secret != value {
-		k, err := newKeys([]byte(value), i.config.Scope)
+		k, err := newKeys([]byte(value), i.scope())
 		if err != nil {
 			return nil
 		}
 		i.secret, i.keys = value, k
 	}
 	return i.keys
+}
+
+// scope returns the scope of the configuration and that of the inner Issuer.
+func (i *Issuer) scope() string {
+	inner := ""
+	if s, ok := i.config.Issuer.(interface{ Scope() string }); ok {
+		inner = s.Scope()
+	}
+	return strconv.Quote(i.config.Scope) + strconv.Quote(inner)
 }
 
 // sameValue reports whether two values of the Store are the same.

@@ -3,6 +3,7 @@ package passport
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -41,6 +42,9 @@ func describe(issuer, baseURL string) string {
 	}
 	return "passport." + issuer + "(" + u.Host + ")"
 }
+
+// scopeOf returns a text that differs if one of the values differs.
+func scopeOf(values ...string) string { return fmt.Sprintf("%q", values) }
 
 // faultOf returns the error for a faulty field of an issuer.
 func faultOf(issuer, field, reason string) error {

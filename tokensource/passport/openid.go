@@ -235,6 +235,13 @@ func (o *OpenID) Revision(ctx context.Context) string {
 	return strconv.FormatUint(sum, 16)
 }
 
+// Scope returns the values that, beside the key, determine the tokens: the kind
+// of the issuer, the base URL, the tenant, the permission group, and the claims
+// iss, sub and aud. Package fleet never shares a token between two scopes.
+func (o *OpenID) Scope() string {
+	return scopeOf("OpenID", o.BaseURL, o.tokenPath(), o.TenantID, o.Group, o.Issuer, o.Subject, o.Audience, o.OrganizationUID)
+}
+
 // String returns the host of the BaseURL. The methods for printing have a value
 // receiver, because programs print OpenID values as well as pointers.
 func (o OpenID) String() string { return describe("OpenID", o.BaseURL) }

@@ -233,6 +233,12 @@ func (s *S2S) Revision(ctx context.Context) string {
 	return strconv.FormatUint(sum, 16)
 }
 
+// Scope returns the values that, beside the credentials, determine the tokens:
+// the kind of the issuer, and the base URL. Package fleet never shares a token
+// between two scopes. If Fields or Header determine the tokens too, say so in
+// fleet.Config.Scope.
+func (s *S2S) Scope() string { return scopeOf("S2S", s.BaseURL) }
+
 // String returns "passport.S2S(host)", with the host of the BaseURL. The
 // methods for printing have a value receiver, because programs print S2S values
 // as well as pointers.
