@@ -62,7 +62,7 @@ func TestDocs_InlineCommandsExist(t *testing.T) {
 		}
 	}
 	if total < 15 {
-		t.Errorf("found %d commands", total)
+		t.Errorf("found %d commands, want 15 or more", total)
 	}
 }
 

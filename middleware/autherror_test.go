@@ -132,11 +132,11 @@ func TestErrorHandler_GetsTypedError(t *testing.T) {
 			check(t, "status", r.status, http.StatusTeapot)
 			check(t, "body", r.body, "")
 			if !test.is(got) {
-				t.Errorf("got %v (%T)", got, got)
+				t.Errorf("got %v (%T), want another error", got, got)
 			}
 			_, _, err := m.Admit(inbound(t))
 			if !test.is(err) {
-				t.Errorf("Admit: got %v (%T)", err, err)
+				t.Errorf("Admit: got %v (%T), want another error", err, err)
 			}
 		})
 	}

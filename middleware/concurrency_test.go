@@ -50,7 +50,7 @@ func TestNewProxy_OneIssuancePerRevocation(t *testing.T) {
 			AccountID json.Number `json:"account_id"`
 		}
 		if err != nil || r.status != want || json.Unmarshal([]byte(r.body), &data) != nil || data.AccountID.String() != id {
-			t.Errorf("account %s: status %d, %s, error %v", id, r.status, r.body, err)
+			t.Errorf("account %s: got status %d, %s, error %v, want status %d and the account", id, r.status, r.body, err, want)
 		}
 	}
 	concurrently(accounts, func(i int) {
@@ -71,7 +71,7 @@ func TestNewProxy_OneIssuancePerRevocation(t *testing.T) {
 	}
 	for reason, n := range counts.Refused {
 		if reason != passporttest.ReasonRevoked {
-			t.Errorf("%d requests were refused: %s", n, reason)
+			t.Errorf("%d requests were refused: %s, want %s only", n, reason, passporttest.ReasonRevoked)
 		}
 	}
 	made := int64(0)
@@ -159,10 +159,10 @@ func TestWrap_BurstInOutageSparesEndpoint(t *testing.T) {
 						defer cancel()
 						r := call(handler, inbound(t, "X-Account", strconv.Itoa(1+i%test.accounts)).WithContext(ctx))
 						if r.status != test.status {
-							t.Errorf("status %d after %s: %s", r.status, time.Since(begin), r.body)
+							t.Errorf("got status %d after %s: %s, want %d", r.status, time.Since(begin), r.body, test.status)
 						}
 						if took := time.Since(asked); took > limit {
-							t.Errorf("answered after %s", took)
+							t.Errorf("the answer took %s, want %s at most", took, limit)
 						}
 					})
 				}
@@ -202,7 +202,7 @@ func TestNewProxy_NeverMixesUpAccounts(t *testing.T) {
 	})
 	for reason, n := range p.Counts().Refused {
 		if reason != passporttest.ReasonRevoked {
-			t.Errorf("%d requests were refused: %s", n, reason)
+			t.Errorf("%d requests were refused: %s, want %s only", n, reason, passporttest.ReasonRevoked)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestNewProxy_FlushesResponse(t *testing.T) {
 			lines := bufio.NewScanner(resp.Body)
 			for i := range 3 {
 				if !lines.Scan() || lines.Text() != fmt.Sprintf("data: %d", i) {
-					t.Fatalf("line %d: got %q, %v", i, lines.Text(), lines.Err())
+					t.Fatalf("line %d: got %q, error %v, want its number", i, lines.Text(), lines.Err())
 				}
 				next <- struct{}{}
 			}
@@ -107,7 +107,7 @@ func TestNewProxy_DropsForwardedFields(t *testing.T) {
 				"Idempotency-Key", "stays",
 			)
 			if r.status != http.StatusOK {
-				t.Fatal("status", r.status)
+				t.Fatalf("got status %d, want 200", r.status)
 			}
 			h := await(t, seen)
 			for name, want := range map[string]string{

@@ -201,7 +201,7 @@ func TestFromJWT_ClientReachesOnlyItsAccount(t *testing.T) {
 	check(t, "WWW-Authenticate", r.header.Get("WWW-Authenticate"), "Bearer")
 	for reason, n := range p.Counts().Refused {
 		if reason != passporttest.ReasonAccount {
-			t.Errorf("%d requests were refused: %s", n, reason)
+			t.Errorf("%d requests were refused: %s, want %s only", n, reason, passporttest.ReasonAccount)
 		}
 	}
 	check(t, "tokens issued", p.Counts().Issued, 2)

@@ -178,12 +178,12 @@ func TestAdmit_DropsInboundAuthorization(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(out.Header) != 0 {
-			t.Errorf("%v became %v", header, out.Header)
+			t.Errorf("%v became %v, want an empty header", header, out.Header)
 		}
 		check(t, "the token", token.Reveal(), "ours")
 		m.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, out *http.Request) {
 			if want := (http.Header{"Authorization": {"Bearer ours"}}); !reflect.DeepEqual(out.Header, want) {
-				t.Errorf("%v became %v", header, out.Header)
+				t.Errorf("%v became %v, want %v", header, out.Header, want)
 			}
 		})).ServeHTTP(httptest.NewRecorder(), r)
 	}
@@ -213,7 +213,7 @@ func TestWrap_LeavesInboundUnchanged(t *testing.T) {
 				out.Header.Set("X-More", "more")
 			})).ServeHTTP(httptest.NewRecorder(), r)
 			if !reflect.DeepEqual(r, want) {
-				t.Errorf("changed to %+v", r)
+				t.Errorf("the inbound request changed to %+v, want %+v", r, want)
 			}
 			if values := r.Header["X-Values"]; values[:8][1] != "" {
 				t.Error("an append wrote into the inbound header's array")

@@ -35,7 +35,7 @@ func wantMisuse(t *testing.T, find middleware.AccountFunc, r *http.Request, name
 	wantProblem(t, answer, http.StatusInternalServerError, "misconfigured")
 	lines := logged.lines()
 	if len(lines) != 1 || lines[0]["level"] != "ERROR" || lines[0]["error_type"] != "misconfigured" {
-		t.Errorf("logged: %v", lines)
+		t.Errorf("logged %v, want one error of type misconfigured", lines)
 		return
 	}
 	text, _ := lines[0]["error"].(string)

@@ -250,7 +250,7 @@ func TestNewProxy_ErrorHandlerGetsTypedError(t *testing.T) {
 		}
 	}))
 	if r := s.get(t, "/v1/refusals/message"); r.status != http.StatusTeapot {
-		t.Fatal("status", r.status)
+		t.Fatalf("got status %d, want 418", r.status)
 	}
 	check(t, "error", await(t, errs), middleware.ErrTokenRefused)
 	check(t, "type of the error", middleware.ErrTokenRefused.(interface{ ErrorType() string }).ErrorType(), "token_refused")

@@ -66,7 +66,7 @@ func TestNewProxy_DeliversWholeBody(t *testing.T) {
 				check(t, "status", s.send(t, uploadRequest(t, s, size, announced)).status, http.StatusOK)
 				deliveries := p.Deliveries()[before:]
 				if len(deliveries) != 1 {
-					t.Fatalf("%d deliveries", len(deliveries))
+					t.Fatalf("got %d deliveries, want 1", len(deliveries))
 				}
 				check(t, "length", deliveries[0].Length, size)
 				check(t, "digest", deliveries[0].SHA256, hex.EncodeToString(digest.Sum(nil)))

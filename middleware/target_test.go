@@ -169,7 +169,7 @@ func TestTarget_DotSegmentsAreRefused(t *testing.T) {
 						continue // The mux has answered: it cleans paths, or finds no pattern.
 					}
 					if r.status != http.StatusBadRequest {
-						t.Errorf("%s %s: status %d", method, target, r.status)
+						t.Errorf("%s %s: got status %d, want 400", method, target, r.status)
 						continue
 					}
 					if strings.HasPrefix(r.body, "{") { // Without this prefix, the answer comes from net/http.
@@ -190,7 +190,7 @@ func TestTarget_CleanPathPassesUnchanged(t *testing.T) {
 	for _, target := range cleanTargets {
 		r := proxied.sendTarget(t, http.MethodGet, target)
 		if r.status != http.StatusOK {
-			t.Errorf("%s: status %d: %s", target, r.status, r.body)
+			t.Errorf("%s: got status %d: %s, want 200", target, r.status, r.body)
 			continue
 		}
 		u, err := url.Parse("http://proxy/only/below/here" + strings.TrimPrefix(target, "http://proxy"))

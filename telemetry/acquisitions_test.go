@@ -89,7 +89,7 @@ func TestAcquisitions_CountAProxyRequestOnce(t *testing.T) {
 			s.source.InvalidateAll()
 			for range 10 {
 				if code := request(); code < http.StatusInternalServerError {
-					t.Errorf("status %d", code)
+					t.Errorf("got status %d, want 5xx", code)
 				}
 			}
 			s.wantAcquisitions(10, 10)
@@ -165,7 +165,7 @@ func TestAcquisitions_CountOtherTokens(t *testing.T) {
 		}
 		after, _ := s.acquisitions()
 		if counted := after > before; counted == (name == "alice's of this Source") {
-			t.Errorf("with the token %s: counted is %v", name, counted)
+			t.Errorf("with the token %s: counted is %v, want %v", name, counted, !counted)
 		}
 	}
 }

@@ -151,6 +151,6 @@ func TestLogger_LogsNoTextOfUnknownErrors(t *testing.T) {
 	_, done := i.hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t)})
 	done(tokensource.IssueResult{Err: errors.New("https://a.example/" + aliceID)})
 	if text := i.log.String(); strings.Contains(text, aliceID) || !strings.Contains(text, "error_type=_OTHER") {
-		t.Errorf("logged %s", text)
+		t.Errorf("logged %s, want error_type=_OTHER and no account", text)
 	}
 }

@@ -54,7 +54,7 @@ func TestHooks_AcceptUnexpectedValues(t *testing.T) {
 		}
 	}
 	if lines := metricsOf(t, reader); len(lines) > 200 {
-		t.Errorf("%d series", len(lines))
+		t.Errorf("got %d series, want 200 at most", len(lines))
 	} else if text := strings.Join(lines, "\n"); strings.Contains(text, "made up") {
 		t.Errorf("a made-up value created a series:\n%s", text)
 	}
@@ -85,7 +85,7 @@ func TestCorrelationID_ImplausibleIsLeftOut(t *testing.T) {
 		_, done := newTelemetry(t, telemetry.WithTracerProvider(provider)).SourceHooks().Issue(t.Context(), t.Context(), tokensource.IssueInfo{})
 		done(tokensource.IssueResult{Err: &tokensource.Error{Kind: tokensource.ErrUnavailable, CorrelationID: id}})
 		if got := strings.Contains(render(spans.Ended()[0].Attributes()), "pismo.correlation_id"); got != want {
-			t.Errorf("the id %.10q is in the span: %v", id, got)
+			t.Errorf("the id %.10q is in the span: %v, want %v", id, got, want)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func TestLogger_LogsTheSafeCause(t *testing.T) {
 	done(tokensource.IssueResult{Err: tokensource.NewError(tokensource.ErrMisconfigured,
 		tokensource.SafeError("PISMO_SERVER_KEY is not set", errors.New("https://a.example/"+aliceID)))})
 	if text := log.String(); !strings.Contains(text, "PISMO_SERVER_KEY is not set") || strings.Contains(text, aliceID) {
-		t.Errorf("logged %s", text)
+		t.Errorf("logged %s, want the unset variable and no account", text)
 	}
 }
 
@@ -230,6 +230,6 @@ func TestLogger_SuppressedIssuanceIsSilent(t *testing.T) {
 	_, done := hooks.Issue(t.Context(), t.Context(), tokensource.IssueInfo{Account: alice(t), Issuance: 1, Reason: tokensource.ReasonCold})
 	done(tokensource.IssueResult{Err: &tokensource.Error{Kind: tokensource.ErrUnavailable, Suppressed: true}})
 	if text := log.String(); text != "" {
-		t.Errorf("logged %s", text)
+		t.Errorf("logged %s, want nothing", text)
 	}
 }

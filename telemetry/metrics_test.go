@@ -86,7 +86,7 @@ func TestMetrics_AtMost200Series(t *testing.T) {
 	}
 	series := strings.Count(s.renderMetrics(), "\n")
 	if series > 200 || series < 100 {
-		t.Errorf("%d series", series)
+		t.Errorf("got %d series, want 100 to 200", series)
 	}
 	if strings.Contains(s.renderMetrics(), "made up") {
 		t.Error("a made-up value created a series")

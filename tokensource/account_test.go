@@ -73,7 +73,7 @@ func TestExternalAccountID_IsPrintable(t *testing.T) {
 	for id, valid := range tests {
 		account, err := tokensource.ExternalAccountID(id)
 		if valid != (err == nil) {
-			t.Errorf("%q: got error %v", id, err)
+			t.Errorf("%q: got error %v, want valid %v", id, err, valid)
 		}
 		if valid && (account.ID() != id || account.Kind() != tokensource.KindExternalAccount) {
 			t.Errorf("%q: got id %q, kind %q", id, account.ID(), account.Kind())
@@ -91,7 +91,7 @@ func TestAccount_KindsDiffer(t *testing.T) {
 	for i, a := range different {
 		for j, b := range different {
 			if (a == b) != (i == j) {
-				t.Errorf("accounts of kinds %v and %v: equal is %v", a, b, a == b)
+				t.Errorf("accounts of kinds %v and %v: equal is %v, want %v", a, b, a == b, i == j)
 			}
 		}
 	}

@@ -101,7 +101,7 @@ func TestToken_CancelEndsOnlyOneWait(t *testing.T) {
 		wantKind(t, all[0].err, tokensource.ErrCanceled)
 		between(t, "the wait of the caller that left", all[0].waited, 10*time.Millisecond, 10*time.Millisecond)
 		if all[1].err != nil {
-			t.Errorf("the caller that stayed got %v", all[1].err)
+			t.Errorf("the caller that stayed got error %v, want a token", all[1].err)
 		}
 		between(t, "the wait of the caller that stayed", all[1].waited, 199*time.Millisecond, 199*time.Millisecond)
 		wantAsked(t, d, 1)
@@ -240,7 +240,7 @@ func TestToken_Organization(t *testing.T) {
 	d := &fakeIssuer{}
 	src := newSource(t, d)
 	if tok := token(t, src, tokensource.Organization()); tok.Account() != tokensource.Organization() {
-		t.Errorf("the token is for %v", tok.Account())
+		t.Errorf("the token is for %v, want the organization", tok.Account())
 	}
 	token(t, src, tokensource.Organization())
 	wantAsked(t, d, 1)

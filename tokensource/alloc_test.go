@@ -29,7 +29,7 @@ func TestToken_FreshAllocatesNothing(t *testing.T) {
 					}
 				})
 				if allocs != 0 {
-					t.Errorf("%s allocates %v times", what, allocs)
+					t.Errorf("%s allocates %v times, want 0", what, allocs)
 				}
 			}
 		})
@@ -40,18 +40,18 @@ func TestParseAccountID_Allocations(t *testing.T) {
 	keep := acct(t, 102681871)
 	allocs := testing.AllocsPerRun(1000, func() {
 		if account, err := tokensource.ParseAccountID("102681871"); err != nil || account != keep {
-			t.Fatal(account, err)
+			t.Fatalf("got account %v, error %v, want %v", account, err, keep)
 		}
 	})
 	if allocs != 0 {
-		t.Errorf("ParseAccountID allocates %v times", allocs)
+		t.Errorf("ParseAccountID allocates %v times, want 0", allocs)
 	}
 	allocs = testing.AllocsPerRun(1000, func() {
 		if keep.Kind() != tokensource.KindAccount || keep.ID() == "" {
-			t.Fatal(keep)
+			t.Fatalf("got account %v, want one with a kind and an id", keep)
 		}
 	})
 	if allocs > 1 { // The text of the id.
-		t.Errorf("Kind and ID allocate %v times", allocs)
+		t.Errorf("Kind and ID allocate %v times, want 0", allocs)
 	}
 }

@@ -114,7 +114,7 @@ func TestBreaker_HalfOpenAllowsOneIssuance(t *testing.T) {
 		for i, g := range all {
 			err := wantKind(t, g.err, tokensource.ErrUnavailable)
 			if err.Suppressed != (i > 0) {
-				t.Errorf("caller %d: suppressed is %v", i, err.Suppressed)
+				t.Errorf("caller %d: suppressed is %v, want %v", i, err.Suppressed, i > 0)
 			}
 			if i > 0 { // The other callers do not wait for the probe.
 				between(t, "a caller's wait", g.waited, 0, 0)

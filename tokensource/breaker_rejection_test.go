@@ -59,7 +59,7 @@ func TestBreaker_NamesWrongCredentials(t *testing.T) {
 						t.Errorf("%d accounts: the hooks got the kinds %q", n, kinds)
 					}
 					if len(kinds) > 12*n {
-						t.Errorf("%d accounts: %d issuances", n, len(kinds))
+						t.Errorf("%d accounts: got %d issuances, want %d at most", n, len(kinds), 12*n)
 					}
 				})
 			})
@@ -140,7 +140,7 @@ func TestBreaker_ClosesForNewCredentials(t *testing.T) {
 			return src.Token(t.Context(), acct(t, 2+i))
 		}) {
 			if g.err != nil {
-				t.Error(g.err)
+				t.Errorf("got error %v, want a token", g.err)
 			}
 		}
 	})

@@ -64,7 +64,7 @@ func TestBreaker_ThreeAccountsOpenIt(t *testing.T) {
 					err := wantNoToken(t, src, acct(t, 1+i), tt.closed)
 					between(t, "RetryAfter", err.RetryAfter, time.Nanosecond, time.Second)
 					if err.StatusCode != 418 {
-						t.Errorf("the status is %d", err.StatusCode)
+						t.Errorf("the status is %d, want 418", err.StatusCode)
 					}
 				}
 				wantNoToken(t, src, tokensource.Organization(), tt.closed)

@@ -25,6 +25,6 @@ func TestContextWithToken_CarriesAToken(t *testing.T) {
 	}
 	want := token(t, newSource(t, &fakeIssuer{}), acct(t, 7))
 	if tok, ok := tokensource.ForwardedTokenFromContext(tokensource.ContextWithForwardedToken(t.Context(), want)); !ok || tok != want {
-		t.Errorf("got %v, %v", tok, ok)
+		t.Errorf("got %v, found is %v, want %v", tok, ok, want)
 	}
 }

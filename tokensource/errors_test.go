@@ -108,7 +108,7 @@ func TestError_Timeout(t *testing.T) {
 		err := error(tokensource.NewError(kind, nil))
 		timeout, ok := err.(interface{ Timeout() bool })
 		if !ok || timeout.Timeout() != (kind == tokensource.ErrTimeout) {
-			t.Errorf("kind %q: Timeout() is %v", kind, timeout.Timeout())
+			t.Errorf("kind %q: Timeout() is %v, want %v", kind, timeout.Timeout(), kind == tokensource.ErrTimeout)
 		}
 	}
 }
@@ -232,7 +232,7 @@ func wantFaults(t *testing.T, err error, fields ...string) {
 
 func TestConfig_ZeroIsRefused(t *testing.T) {
 	if src, err := tokensource.New(tokensource.Config{}); err == nil || src != nil {
-		t.Errorf("got %v, %v", src, err)
+		t.Errorf("got %v, error %v, want an error only", src, err)
 	}
 }
 

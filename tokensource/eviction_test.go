@@ -128,7 +128,7 @@ func TestEviction_AccountSourceSurvives(t *testing.T) {
 		})
 		got := serials(t, all)
 		if len(got) != 1 || all[0].token == first {
-			t.Errorf("the callers got the tokens %d", got)
+			t.Errorf("the callers got the tokens %d, want one new token", got)
 		}
 		wantAsked(t, d, 3)
 		if tok, err := one.Token(t.Context()); tok != all[0].token || err != nil {
@@ -192,7 +192,7 @@ func TestEviction_OneIssuanceAtATime(t *testing.T) {
 				t.Errorf("got a token of %q for %q", tok.Account().ID(), account.ID())
 			}
 			if err != nil && !errors.Is(err, tokensource.ErrCanceled) {
-				t.Errorf("got %v", err)
+				t.Errorf("got error %v, want none or canceled", err)
 			}
 		}
 		return nil, nil

@@ -79,7 +79,7 @@ func FuzzParseAccountID(f *testing.F) {
 		want := ok && canonical.MatchString(id) && n.Cmp(limit) < 0
 		account, err := tokensource.ParseAccountID(id)
 		if want != (err == nil) {
-			t.Fatalf("%q: got error %v", id, err)
+			t.Fatalf("%q: got error %v, want valid %v", id, err, want)
 		}
 		if want && (account.ID() != id || account.Kind() != tokensource.KindAccount) {
 			t.Fatalf("%q became %q, a %v", id, account.ID(), account.Kind())

@@ -121,7 +121,7 @@ func TestGrant_TokenMayBeOpaque(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tok := token(t, newSource(t, granting(opaque(value, 0))), acct(t, 1))
 			if tok.Reveal() != value {
-				t.Errorf("the token became %q", tok.Reveal())
+				t.Errorf("the token became %q, want %q", tok.Reveal(), value)
 			}
 		})
 	}
@@ -227,7 +227,7 @@ func TestGrant_WrongAccountIsNotRetried(t *testing.T) {
 		}))
 		wantNoToken(t, src, acct(t, 42), tokensource.ErrAccountMismatch)
 		if asked != 1 {
-			t.Errorf("the issuer was asked %d times", asked)
+			t.Errorf("the issuer was asked %d times, want 1", asked)
 		}
 	})
 }

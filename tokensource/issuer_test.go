@@ -28,13 +28,13 @@ func TestIssuer_GetsNoCallerValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	if seen != nil {
-		t.Errorf("Token: the issuer sees %v", seen)
+		t.Errorf("Token: the issuer sees the caller's value %v", seen)
 	}
 	if _, err := src.Renew(context.WithValue(t.Context(), key{}, "dial info"), tok); err != nil {
 		t.Fatal(err)
 	}
 	if seen != nil {
-		t.Errorf("Renew: the issuer sees %v", seen)
+		t.Errorf("Renew: the issuer sees the caller's value %v", seen)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestIssuer_LateAnswerIsDropped(t *testing.T) {
 		synctest.Wait()
 		wantNoToken(t, src, acct(t, 1), tokensource.ErrTimeout)
 		if calls.Load() != 1 {
-			t.Errorf("the issuer was asked %d times", calls.Load())
+			t.Errorf("the issuer was asked %d times, want 1", calls.Load())
 		}
 	})
 }
@@ -190,6 +190,6 @@ func TestIssuer_MayAskAnotherSource(t *testing.T) {
 		return opaque("exchanged-"+tok.Reveal(), 0), nil
 	}))
 	if tok := token(t, outer, acct(t, 1)); !strings.HasPrefix(tok.Reveal(), "exchanged-") {
-		t.Errorf("got %q", tok.Reveal())
+		t.Errorf("got the token %q, want an exchanged token", tok.Reveal())
 	}
 }

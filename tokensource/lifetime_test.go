@@ -154,7 +154,7 @@ func TestLifetime_IsOneHourAtMost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tok := token(t, newSource(t, granting(grant)), acct(t, 1)); tok.Lifetime() != time.Hour {
-				t.Errorf("the token lives for %v", tok.Lifetime())
+				t.Errorf("the token lives for %v, want 1h", tok.Lifetime())
 			}
 		})
 	}
@@ -249,7 +249,7 @@ func TestLifetime_EndsByTheEndpointsClock(t *testing.T) {
 	grant := dated(opaque(jwtOf(`{"iat":1700000000,"exp":1700000600}`), 0), time.Unix(1700000600, 0))
 	err := wantNoToken(t, newSource(t, granting(grant)), acct(t, 1), tokensource.ErrMalformedResponse)
 	if !strings.Contains(err.Error(), "the token had expired when it arrived") {
-		t.Errorf("the error says %q", err)
+		t.Errorf("the error says %q, want that the token had expired when it arrived", err)
 	}
 }
 

@@ -91,6 +91,6 @@ func TestSetLimits_Faults(t *testing.T) {
 	err = source.SetLimits(tokensource.Limits{MaxAccounts: -1, MaxIssuances: -1, IssueTimeout: -1})
 	var joined interface{ Unwrap() []error }
 	if !errors.As(err, &joined) || len(joined.Unwrap()) != 3 || !errors.Is(err, tokensource.ErrMisconfigured) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want 3 faults of kind misconfigured", err)
 	}
 }

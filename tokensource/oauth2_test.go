@@ -40,7 +40,7 @@ func TestOAuth2_WaitIsBounded(t *testing.T) {
 		tok, err := src.OAuth2(acct(t, 1)).Token()
 		wantKind(t, err, tokensource.ErrTimeout)
 		if tok != nil {
-			t.Errorf("got %v", tok.Type())
+			t.Errorf("got a token of type %v, want none", tok.Type())
 		}
 		between(t, "the wait", time.Since(start), 10*time.Second, 10*time.Second)
 	})

@@ -33,7 +33,7 @@ func TestOutage_MinuteWithAToken(t *testing.T) {
 					for time.Since(outage) < time.Minute {
 						tok, err := src.Token(t.Context(), account)
 						if valid := time.Now().Before(expires); valid != (err == nil) {
-							t.Fatalf("%v before the token expires: got %v, %v", time.Until(expires), tok, err)
+							t.Fatalf("%v before the token expires: got %v, error %v, want a token until it expires", time.Until(expires), tok, err)
 						}
 						time.Sleep(10 * time.Millisecond)
 					}

@@ -247,7 +247,7 @@ func TestRenew_AcceptsAnExpiredToken(t *testing.T) {
 		first := token(t, src, acct(t, 1))
 		time.Sleep(time.Hour)
 		if tok := renew(t, src, first); tok == first || tok.Expired() {
-			t.Errorf("got %v", tok)
+			t.Errorf("got %v, want a new valid token", tok)
 		}
 	})
 }

@@ -24,7 +24,7 @@ func TestRenewalAhead_RunsInBackground(t *testing.T) {
 		for i, g := range all {
 			between(t, "a caller's wait", g.waited, 0, 0)
 			if g.err != nil || i < 999 && g.token.Serial() != 1 {
-				t.Fatalf("caller %d: got %v, %v", i, g.token, g.err)
+				t.Fatalf("caller %d: got %v, error %v, want the stale token at once", i, g.token, g.err)
 			}
 		}
 		time.Sleep(time.Second)

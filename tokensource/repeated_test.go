@@ -57,7 +57,7 @@ func TestRenew_RefusesTheSameToken(t *testing.T) {
 		first := token(t, src, acct(t, 1))
 		err := wantNotRenewed(t, src, first, tokensource.ErrMalformedResponse)
 		if !strings.Contains(err.Error(), "the same token again") {
-			t.Errorf("the error says %q", err)
+			t.Errorf("the error says %q, want that the endpoint returned the same token again", err)
 		}
 		if token(t, src, acct(t, 1)) != first {
 			t.Error("the only token is out of service")

@@ -24,7 +24,7 @@ func TestRevision_PanicOfTheIssuerCools(t *testing.T) {
 		}
 		synctest.Wait()
 		if calls != 1 {
-			t.Errorf("the issuer was asked %d times", calls)
+			t.Errorf("the issuer was asked %d times, want 1", calls)
 		}
 	})
 }

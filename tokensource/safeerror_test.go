@@ -54,11 +54,11 @@ func TestIsPermanent_DependsOnTheKind(t *testing.T) {
 		e.RetryAfter = time.Second
 		err := fmt.Errorf("wrapped: %w", e)
 		if got := tokensource.IsPermanent(err); got != permanent[kind] {
-			t.Errorf("%s: permanent is %v", kind, got)
+			t.Errorf("%s: permanent is %v, want %v", kind, got, permanent[kind])
 		}
 		wait, ok := tokensource.RetryAfter(err)
 		if ok == permanent[kind] || ok && wait != time.Second {
-			t.Errorf("%s: RetryAfter returns %v, wait %v", kind, ok, wait)
+			t.Errorf("%s: RetryAfter returns %v, wait %v, want 1s unless the kind is permanent", kind, ok, wait)
 		}
 		if strings.Contains(err.Error(), "retry after") == permanent[kind] {
 			t.Errorf("%s: the text and the kind differ about a retry: %q", kind, err)

@@ -14,12 +14,12 @@ func TestInvalidate_ReissuesOneAccount(t *testing.T) {
 		first, other := token(t, src, acct(t, 1)), token(t, src, acct(t, 2))
 		one := src.ForAccount(acct(t, 1))
 		if again, err := one.Token(t.Context()); err != nil || again != first {
-			t.Fatalf("got %v, %v", again, err)
+			t.Fatalf("got %v, error %v, want %v", again, err, first)
 		}
 		src.Invalidate(acct(t, 1))
 		src.Invalidate(acct(t, 3)) // The account has no token.
 		if again, err := one.Token(t.Context()); err != nil || again == first {
-			t.Errorf("got %v, %v after its invalidation", again, err)
+			t.Errorf("got %v, error %v after its invalidation, want a new token", again, err)
 		}
 		if again := token(t, src, acct(t, 2)); again != other {
 			t.Errorf("another account's token was replaced by %v", again)

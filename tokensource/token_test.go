@@ -72,7 +72,7 @@ func TestSetAuthHeader_SendsTheGrantedValue(t *testing.T) {
 				t.Errorf("Authorization is %q, want %q alone", got, tt.want)
 			}
 			if tok.Reveal() != "secret-token" {
-				t.Errorf("Reveal returns %q", tok.Reveal())
+				t.Errorf("Reveal returns %q, want secret-token", tok.Reveal())
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestClaims_AreReadUnverified(t *testing.T) {
 	grant := opaque(jwtOf(`{"iss":"Passport","aid":"7","n":9007199254740993}`), 0)
 	claims := token(t, newSource(t, granting(grant)), acct(t, 7)).Claims()
 	if claims["iss"] != "Passport" {
-		t.Errorf("iss is %v", claims["iss"])
+		t.Errorf("iss is %v, want Passport", claims["iss"])
 	}
 	// An id beyond 2^53 must not be rounded to that of another account.
 	if n, ok := claims["n"].(interface{ String() string }); !ok || n.String() != "9007199254740993" {
@@ -144,7 +144,7 @@ func TestIsIn_NeedsTheTokenAlone(t *testing.T) {
 		"without word": {[]string{tok.Reveal()}, false},
 	} {
 		if got := tok.IsIn(http.Header{"Authorization": tt.values}); got != tt.want {
-			t.Errorf("%s: got %v", name, got)
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
 		}
 	}
 	h := http.Header{}

@@ -19,7 +19,7 @@ func TestReplay_NotFor403(t *testing.T) {
 		w := &fakeBase{answer: always(refusal.Status, refusal.Body, "WWW-Authenticate", `Bearer error="invalid_token"`)}
 		r := get(t, newTransport(t, m, w), target)
 		if r.status != refusal.Status || r.body != refusal.Body || r.verdict != "" {
-			t.Errorf("%s: got %+v", refusal.Name, r)
+			t.Errorf("%s: got %+v, want the unchanged answer without a verdict", refusal.Name, r)
 		}
 		wantSent(t, w, 1)
 		wantIssued(t, m, 1)

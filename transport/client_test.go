@@ -91,7 +91,7 @@ func TestReplay_WorksOverHTTP2(t *testing.T) {
 		req.ContentLength = int64(len("payment"))
 		r := send(t, rt, req)
 		if r.status != http.StatusOK || r.body != "payment" {
-			t.Errorf("got %+v", r)
+			t.Errorf("got %+v, want 200 and the payment", r)
 		}
 		if got, want := strings.Join(arrived, ", "), "HTTP/2.0 payment, HTTP/2.0 payment"; got != want {
 			t.Errorf("the server got %q, want %q", got, want)

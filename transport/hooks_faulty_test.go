@@ -76,7 +76,7 @@ func TestHooks_FaultyHarmNoRequest(t *testing.T) {
 					wantStatus(t, get(t, rt, target), want)
 					wantSent(t, w, sent)
 					if took := time.Since(began); took > 1200*time.Millisecond {
-						t.Errorf("it took %v", took)
+						t.Errorf("the request took %v, want 1.2s at most", took)
 					}
 					synctest.Wait()
 				})

@@ -159,7 +159,7 @@ func TestHooks_RetryIsCalledBeforeWait(t *testing.T) {
 			}
 		})
 		if _, err := trySend(rt, newRequest(t, http.MethodGet, target, nil)); err != failure {
-			t.Errorf("got error %v", err)
+			t.Errorf("got error %v, want %v", err, failure)
 		}
 		if len(got) != 2 {
 			t.Fatalf("got %+v, want two retries", got)

@@ -138,12 +138,12 @@ func TestProxy_StreamsBothWays(t *testing.T) {
 			t.Fatal(err)
 		}
 		if text, err := in.ReadString('\n'); err != nil || text != fmt.Sprintf("echo line %d\n", i) {
-			t.Fatalf("got %q, error %v", text, err)
+			t.Fatalf("got %q, error %v, want the echo of line %d", text, err, i)
 		}
 	}
 	_ = out.Close()
 	if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
-		t.Errorf("got %q, error %v", rest, err)
+		t.Errorf("got %q, error %v, want the end", rest, err)
 	}
 	if got := resp.Trailer.Get("X-Sum"); got != "sum" {
 		t.Errorf("the trailer is %q", got)
@@ -177,7 +177,7 @@ func TestProxy_PassesUpgrade(t *testing.T) {
 	m := &fakeIssuer{}
 	server := newServer(t, m.guard(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "echo" {
-			t.Errorf("got Upgrade %q", r.Header.Get("Upgrade"))
+			t.Errorf("got Upgrade %q, want echo", r.Header.Get("Upgrade"))
 		}
 		conn, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -198,12 +198,12 @@ func TestProxy_PassesUpgrade(t *testing.T) {
 		in := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(in, nil)
 		if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-			t.Fatalf("got %+v, error %v", resp, err)
+			t.Fatalf("got %+v, error %v, want 101", resp, err)
 		}
 		for i := range 3 {
 			_, _ = fmt.Fprintf(conn, "line %d\n", i)
 			if text, err := in.ReadString('\n'); err != nil || text != fmt.Sprintf("line %d\n", i) {
-				t.Fatalf("got %q, error %v", text, err)
+				t.Fatalf("got %q, error %v, want line %d", text, err, i)
 			}
 		}
 		_ = conn.Close()

@@ -257,7 +257,7 @@ func TestRecording_WithEmptyTrailer(t *testing.T) {
 	req.Trailer = http.Header{}
 	wantStatus(t, send(t, rt, req), http.StatusCreated)
 	if !slices.Equal(sent, []string{"payment", "payment"}) {
-		t.Errorf("sent %q", sent)
+		t.Errorf("sent %q, want the payment twice", sent)
 	}
 	if req.Trailer == nil {
 		t.Error("the caller's request has changed")

@@ -72,7 +72,7 @@ func TestRetry_DependsOnMethodAndFailure(t *testing.T) {
 						}
 						w, r, err := deliver(always(status, "answer"))
 						if err != nil || r.status != status || r.body != "answer" {
-							t.Errorf("%d: got %+v with error %v", status, r, err)
+							t.Errorf("%d: got %+v with error %v, want the answer", status, r, err)
 						}
 						if got := len(w.requests()); got != times {
 							t.Errorf("%d: it was delivered %d times, want %d", status, got, times)
@@ -102,7 +102,7 @@ func TestRetry_DependsOnMethodAndFailure(t *testing.T) {
 						}
 						w, _, err := deliver(func(sentRequest) (*http.Response, error) { return nil, test.err })
 						if err != test.err {
-							t.Errorf("%v: got error %v", test.err, err)
+							t.Errorf("got error %v, want %v", err, test.err)
 						}
 						if got := len(w.requests()); got != times {
 							t.Errorf("%v: it was delivered %d times, want %d", test.err, got, times)

@@ -70,7 +70,7 @@ func TestRouter_Patterns(t *testing.T) {
 			continue
 		}
 		if err != nil {
-			t.Errorf("%s %s: %v", test.method, test.url, err)
+			t.Errorf("%s %s: got error %v, want %s", test.method, test.url, err, test.want)
 			continue
 		}
 		if body, _ := io.ReadAll(resp.Body); string(body) != test.want {
@@ -97,7 +97,7 @@ func TestRouter_Default(t *testing.T) {
 			t.Fatal(err)
 		}
 		if body, _ := io.ReadAll(resp.Body); string(body) != "default" {
-			t.Errorf("%q went to %s", url, body)
+			t.Errorf("%q went to %s, want default", url, body)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func TestRouter_NoRouteClosesBody(t *testing.T) {
 	}
 	_, err = router.RoundTrip(req)
 	if !errors.Is(err, transport.ErrNoRoute) || !errors.Is(err, tokensource.ErrMisconfigured) || !body.closed {
-		t.Errorf("error %v, body closed: %t", err, body.closed)
+		t.Errorf("got error %v, body closed: %t, want ErrNoRoute and a closed body", err, body.closed)
 	}
 }
 
@@ -207,13 +207,13 @@ func TestRouter_PermissionGroups(t *testing.T) {
 			}
 			_ = resp.Body.Close()
 			if resp.StatusCode != http.StatusOK {
-				t.Errorf("%s: %s", path, resp.Status)
+				t.Errorf("%s: got status %s, want 200", path, resp.Status)
 			}
 		})
 	}
 	wait.Wait()
 	if c := s.Counts(); c.TotalRefused() != 0 || c.Issued != 2 {
-		t.Errorf("%d refused, %d issued", c.TotalRefused(), c.Issued)
+		t.Errorf("%d requests were refused and %d tokens issued, want 0 and 2", c.TotalRefused(), c.Issued)
 	}
 }
 

@@ -83,11 +83,11 @@ func TestRefusal_IsReadForOneSecond(t *testing.T) {
 			}()
 			content, err := io.ReadAll(resp.Body)
 			if string(content) != `{"code":"EUPI0120"}` || err != nil {
-				t.Errorf("%s: the caller got %q with error %v", method, content, err)
+				t.Errorf("%s: the caller got %q with error %v, want the whole body", method, content, err)
 			}
 			_ = resp.Body.Close()
 			if body.closes != 1 {
-				t.Errorf("%s: the body was closed %d times", method, body.closes)
+				t.Errorf("%s: the body was closed %d times, want once", method, body.closes)
 			}
 			synctest.Wait()
 			wantIssued(t, m, 2) // After an early revocation, the next request gets a new token.
@@ -132,7 +132,7 @@ func TestRefusal_ClosingStalledBodyEndsRead(t *testing.T) {
 		}()
 		content, err := io.ReadAll(resp.Body)
 		if string(content) != "half" || err == nil {
-			t.Errorf("got %q with error %v", content, err)
+			t.Errorf("got %q with error %v, want half and an error", content, err)
 		}
 		if _, err := resp.Body.Read(make([]byte, 1)); err == nil {
 			t.Error("the body can be read after Close")
@@ -211,7 +211,7 @@ func TestRefusal_StalledByServer(t *testing.T) {
 		close(more)
 		content, err := io.ReadAll(resp.Body)
 		if string(content) != "half and half" || err != nil {
-			t.Errorf("HTTP/2 %t: got %q with error %v", http2, content, err)
+			t.Errorf("HTTP/2 %t: got %q with error %v, want both halves", http2, content, err)
 		}
 		_ = resp.Body.Close()
 	}

@@ -44,7 +44,7 @@ func TestRoundTrip_RefusesTargetOfAnotherHost(t *testing.T) {
 				_, err := rt.RoundTrip(req)
 				wantUnsent(t, err, transport.ErrRequestTarget)
 				if err := rt.Accepts(&crafted); err != error(transport.ErrRequestTarget) {
-					t.Errorf("Accepts says %v", err)
+					t.Errorf("Accepts returns %v, want ErrRequestTarget", err)
 				}
 				wantSent(t, w, 0)
 				wantIssued(t, m, 0)
@@ -74,7 +74,7 @@ func TestRoundTrip_SendsPathAsItIs(t *testing.T) {
 			want = "/"
 		}
 		if r := get(t, newTransport(t, &fakeIssuer{}, transport.NewBase(), listing(server)), server.URL+path); r.body != want {
-			t.Errorf("%q arrived as %q", path, r.body)
+			t.Errorf("%q arrived as %q, want %q", path, r.body, want)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func TestBase_BreakingItsContract(t *testing.T) {
 			}
 			resp, err := newTransport(t, &fakeIssuer{}, base).RoundTrip(req)
 			if resp != nil || err == nil || name != "neither" && err != failure {
-				t.Errorf("%s: got %v with error %v", name, resp, err)
+				t.Errorf("%s: got %v with error %v, want an error only", name, resp, err)
 			}
 		}
 	}

@@ -213,7 +213,7 @@ func TestResponse_PassesUnchanged(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if resp != want || resp.Body != body || !slices.Equal(resp.Header["X-Answer"], []string{"1", "2"}) {
-			t.Errorf("%d: got %+v", status, resp)
+			t.Errorf("%d: got %+v, want the base's response", status, resp)
 		}
 		if _, ok := transport.VerdictOf(resp); ok {
 			t.Errorf("%d: the response has a verdict", status)

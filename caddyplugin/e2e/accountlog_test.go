@@ -78,7 +78,7 @@ func searchLogsForAccount(t *testing.T, format string) {
 			}
 			req.Header.Set("Referer", "https://bank.example/accounts/"+alice)
 			req.Header.Set("User-Agent", "app/"+alice)
-			_, _ = to.read(req) // Some are answered by nobody.
+			_, _ = to.read(req) // Some get no answer.
 		}
 	}
 	visit()
@@ -106,11 +106,11 @@ func searchLogsForAccount(t *testing.T, format string) {
 			t.Errorf("%s has only %d lines", place, count)
 		}
 	}
-	// What it stores is its configuration: there the user's name stands.
+	// The server stores its configuration, which contains the user's name.
 	data := filepath.Join(c.dir, "data")
 	if err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
-			return nil //nolint:nilerr // There need not be any.
+			return nil //nolint:nilerr // The file may be missing.
 		}
 		text, err := os.ReadFile(path)
 		written[fmt.Sprint("the file ", entry.Name())] = string(text)

@@ -8,7 +8,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// password is "hiccup", hashed with little effort: it guards nothing.
+// password is the hash of "hiccup", at a low cost because it protects nothing.
 const password = "$2a$04$k7xxmIC4NrbYFXT2wUqEfe1Mh8KFG67sfih33dicJ3eWN.MvPgOLS"
 
 // A client's Authorization must not reach the platform.

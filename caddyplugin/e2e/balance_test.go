@@ -10,8 +10,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// For every option of the load balancer, it makes as many attempts with
-// authentication as without.
+// With every option, the load balancer makes as many attempts with
+// authentication as without it.
 func TestRetry_SameAttemptsAsReverseProxy(t *testing.T) {
 	t.Parallel()
 	for name, retryMatch := range map[string]string{
@@ -33,14 +33,14 @@ func TestRetry_SameAttemptsAsReverseProxy(t *testing.T) {
 	}
 }
 
-// An attemptCounts is what came of some requests to an upstream that is dead
-// and one that is busy.
+// An attemptCounts counts the attempts of some requests to a dead and a busy
+// upstream.
 type attemptCounts struct {
-	all, arrived int // attempts that were made, and that arrived somewhere
-	busy         int // answers that say so
+	all, arrived int // attempts that were made, and that reached an upstream
+	busy         int // answers of the busy upstream
 }
 
-// attempts counts what a directive makes of ten requests.
+// attempts counts the attempts of a directive for ten requests.
 func attempts(t *testing.T, method, retryMatch string, directive func(p fakePlatform, dead string, more ...string) string) attemptCounts {
 	t.Helper()
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -86,7 +86,7 @@ func TestPayment_DeliveredOnce(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		trouble func(fakePlatform)
-		want    map[int]int // deliveries by what they were answered
+		want    map[int]int // deliveries by the status of their answer
 	}{
 		"beside a dead upstream": {
 			func(fakePlatform) {},
@@ -118,7 +118,7 @@ func TestPayment_DeliveredOnce(t *testing.T) {
 			})
 			to := newClient(t, address, 1)
 			to.get(t, "/v1/accounts/"+alice)
-			for range 2 { // The load balancer begins with either upstream.
+			for range 2 { // The load balancer begins with each upstream once.
 				test.trouble(p)
 				to.mustSend(t, http.MethodPost, "/v1/payments", `{"amount":100}`)
 			}

@@ -17,8 +17,8 @@ import (
 // chunked hides the length of a body.
 type chunked struct{ io.Reader }
 
-// reverse_proxy gives every request with a body a Trailer, empty or not. A
-// payment whose body was recorded is replayed all the same.
+// reverse_proxy sets a Trailer, which may be empty, in every request with a
+// body. It must not prevent the replay of a payment with a recorded body.
 func TestReplay_PaymentIsSentAgain(t *testing.T) {
 	t.Parallel()
 	const payment = `{"amount":100}`
@@ -51,7 +51,7 @@ func TestReplay_PaymentIsSentAgain(t *testing.T) {
 	}
 }
 
-// One proxy may stand in the response route of another. Each of them replays.
+// A proxy may be in the response route of another proxy. Each proxy replays.
 func TestReplay_OncePerProxy(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -108,7 +108,8 @@ func TestBody_StreamsWhileRecorded(t *testing.T) {
 	})
 }
 
-// No body is read before a connection is made, so that an error route has it.
+// The proxy reads no body before it has a connection, so that an error route
+// gets the body.
 func TestBody_ReachesErrorRoute(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -131,8 +132,8 @@ func TestBody_ReachesErrorRoute(t *testing.T) {
 	}
 }
 
-// A client's trailers are known when its body has been read. Tracing has copied
-// the request by then.
+// The trailers of a client arrive after its body. By then, tracing has copied
+// the request.
 func TestTracing_KeepsRequestTrailers(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -148,7 +149,7 @@ func TestTracing_KeepsRequestTrailers(t *testing.T) {
 	}
 }
 
-// sendTrailer sends a request with trailers, of which one stays away, and
+// sendTrailer sends a request that announces trailers and omits one of them. It
 // returns the body of the answer.
 func sendTrailer(tb testing.TB, address string) string {
 	tb.Helper()

@@ -41,7 +41,8 @@ func (a *authority) pool() *x509.CertPool {
 }
 
 // issue writes a certificate for 127.0.0.1 and its key to two files in a
-// directory, in place of what is there. It is good for servers and clients.
+// directory. It replaces existing files. Servers and clients can use the
+// certificate.
 func (a *authority) issue(tb testing.TB, dir, name string) (certFile, keyFile string) {
 	tb.Helper()
 	key := newKey(tb)
@@ -70,8 +71,8 @@ func newKey(tb testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// sign completes a template, and has a parent sign it, or the key itself if
-// there is none.
+// sign completes a template and signs it with the key. Without a parent, the
+// certificate signs itself.
 func sign(tb testing.TB, template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) *x509.Certificate {
 	tb.Helper()
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
@@ -90,7 +91,7 @@ func sign(tb testing.TB, template, parent *x509.Certificate, public *ecdsa.Publi
 	return certificate
 }
 
-// writePEM replaces a file at one stroke.
+// writePEM replaces a file atomically.
 func writePEM(tb testing.TB, file, kind string, der []byte) {
 	tb.Helper()
 	if err := os.WriteFile(file+".new", pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A reply is a response that was read to its end.
+// A reply is a response with its whole body.
 type reply struct {
 	status  int
 	proto   string
@@ -29,8 +29,8 @@ type client struct {
 	url string // of the server, without a slash at the end
 }
 
-// newClient returns a client of a server that speaks plain HTTP at an address.
-// It keeps that many connections.
+// newClient returns a client of the server at an address, in plain HTTP. It
+// keeps the given number of connections.
 func newClient(tb testing.TB, address string, connections int) *client {
 	base := &http.Transport{MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections, DisableCompression: true}
 	tb.Cleanup(base.CloseIdleConnections)
@@ -81,7 +81,7 @@ func (c *client) mustSend(tb testing.TB, method, path, body string, header ...st
 	return got
 }
 
-// A load is requests that are made without a break by some connections.
+// A load sends requests over some connections without a break.
 type load struct {
 	made    atomic.Int64
 	end     context.CancelFunc
@@ -91,9 +91,9 @@ type load struct {
 	failures []error
 }
 
-// startLoad puts a load on something: request is called by each of the workers
-// again and again, with its number and how often it was called before. It ends
-// with the test, if not before.
+// startLoad starts a load. Each worker calls request repeatedly, with the
+// number of the worker and the number of its earlier calls. The load ends with
+// the test at the latest.
 func startLoad(tb testing.TB, workers int, request func(worker, n int) error) *load {
 	tb.Helper()
 	ctx, end := context.WithTimeout(context.Background(), 2*testTimeout)
@@ -118,8 +118,8 @@ func (l *load) fail(err error) {
 	l.failures = append(l.failures, err)
 }
 
-// stop ends the load, and returns how many requests were made and what went
-// wrong.
+// stop ends the load. It returns the number of requests, and an error if some
+// of them failed.
 func (l *load) stop() (int, error) {
 	l.end()
 	l.workers.Wait()
@@ -138,7 +138,8 @@ func (l *load) awaitMore(tb testing.TB, n int) {
 	await(tb, "more requests are made", func() bool { return l.made.Load() >= enough })
 }
 
-// wantOK returns an error unless the answer is a success with that in its body.
+// wantOK returns an error unless the status is a success and the body contains
+// body.
 func wantOK(got reply, err error, body string) error {
 	switch {
 	case err != nil:
@@ -149,7 +150,7 @@ func wantOK(got reply, err error, body string) error {
 	return nil
 }
 
-// concurrently calls do n times at once.
+// concurrently makes n concurrent calls of do.
 func concurrently(n int, do func(i int)) {
 	var running sync.WaitGroup
 	for i := range n {
@@ -158,7 +159,8 @@ func concurrently(n int, do func(i int)) {
 	running.Wait()
 }
 
-// await waits for what another process does and does not tell.
+// await waits until done returns true. It is for events of another process that
+// sends no signal.
 func await(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	look := time.NewTicker(5 * time.Millisecond)

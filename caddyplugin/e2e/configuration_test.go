@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// validate returns what the command caddy validate says of a Caddyfile.
+// validate returns the output of the command caddy validate for a Caddyfile.
 func validate(tb testing.TB, s serverConfig) (output string, err error) {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -28,7 +28,7 @@ func validate(tb testing.TB, s serverConfig) (output string, err error) {
 	return string(out), err
 }
 
-// A misspelt option is named as what it is, at its own line.
+// The error names the misspelt option and its line.
 func TestCaddyfile_FaultNamesItsLine(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -52,7 +52,8 @@ func TestCaddyfile_FaultNamesItsLine(t *testing.T) {
 	}
 }
 
-// What no request could ever pass is refused when the configuration is loaded.
+// A configuration with which every request would fail is refused when it is
+// loaded.
 func TestStart_RefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -73,8 +74,8 @@ func TestStart_RefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
-// Ids from 2^53 keep their digits where they are quoted. As numbers, they have
-// lost some and would name another account.
+// Quoted ids from 2^53 keep their digits. As numbers, they lose digits and
+// would name another account.
 func TestAccount_LongIDs(t *testing.T) {
 	t.Parallel()
 	const even, odd, long = "9007199254740994", "9007199254740995", "100000000000000000"
@@ -123,7 +124,7 @@ func TestHost_PlaintextIsNotTheClients(t *testing.T) {
 	}
 }
 
-// A target that another server reads as another path is refused, with and
+// A target that another server could read as another path is refused, with and
 // without pismo_auth in front.
 func TestTarget_IsNotTheClients(t *testing.T) {
 	t.Parallel()

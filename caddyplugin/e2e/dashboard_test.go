@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// dashboards is where the dashboard and the alerts are.
+// dashboards is the folder of the dashboard and the alerts.
 const dashboards = "../../examples/dashboard/"
 
-// A panel is one of the dashboard that shows something.
+// A panel is a panel of the dashboard with an expression.
 type panel struct {
 	Title   string
 	Targets []struct{ Expr string }
@@ -38,7 +38,7 @@ func panels(t *testing.T) (all []panel) {
 	return all
 }
 
-// window is a time that is longer than the test, in Prometheus's words.
+// window is a range that is longer than the test, in the syntax of Prometheus.
 const window = "30m"
 
 // overWholeTest returns the expression of a panel over the whole of the test.
@@ -49,15 +49,15 @@ func overWholeTest(expression string) string {
 // rateFunctions matches the rates and increases of counters.
 var rateFunctions = regexp.MustCompile(`(?:rate|increase)\((\w+\{[^}]*\})\[\w+\]\)`)
 
-// asCounters returns the expression of a panel with the counters themselves in
-// place of their rates and increases. As they begin at zero, that is what has
-// been counted, in the whole of the test.
+// asCounters returns the expression of a panel with the counters in place of
+// their rates and increases. The counters begin at zero, so their values are
+// the counts of the whole test.
 func asCounters(expression string) string {
 	return rateFunctions.ReplaceAllString(overWholeTest(expression), "$1")
 }
 
-// acceleratedRules returns the alert rules with seconds for minutes, and with
-// minutes for hours.
+// acceleratedRules returns the alert rules with seconds in place of minutes,
+// and minutes in place of hours.
 func acceleratedRules(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(dashboards + "alerts.yml")
@@ -68,9 +68,8 @@ func acceleratedRules(t *testing.T) string {
 	return strings.ReplaceAll(faster, "[1h]", "[1m]")
 }
 
-// What a panel shows must be what was counted. Series that began above zero
-// made a panel show that all refused tokens were healed, where a sixth of them
-// was.
+// A panel must show the counts. When series began above zero, a panel showed
+// that all refused requests were replayed, although a sixth of them was.
 func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("prometheus")
@@ -83,7 +82,7 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 	for _, p := range panels(t) {
 		for _, target := range p.Targets {
 			for _, s := range w.query(t, overWholeTest(target.Expr)) {
-				if s.value != 0 { // NaN, too.
+				if s.value != 0 { // This includes NaN.
 					t.Errorf("%s shows %v before the first request: %v", p.Title, s.value, s.labels)
 				}
 			}
@@ -92,7 +91,7 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 	w.load()
 	for alert := range w.firing(t) {
 		if !strings.HasPrefix(alert, "PismoRefusedTokensNotReplaced") && !strings.HasPrefix(alert, "PismoTokenLatencyHigh") {
-			t.Errorf("%s fires, and the token endpoint works", alert)
+			t.Errorf("%s fires although the token endpoint works", alert)
 		}
 	}
 	w.outage()
@@ -103,7 +102,7 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 			w.compare(p.Title, target.Expr)
 		}
 	}
-	// What the clients have seen, and the platform.
+	// These are the counts of the clients and of the platform.
 	for _, name := range []string{"main", "small"} {
 		selected := `{client="` + name + `"}`
 		check(t, "requests counted", int(w.number(t, "sum(pismo_token_acquisitions_total"+selected+")")), w.requests[name]+w.failed[name])
@@ -114,7 +113,7 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 	check(t, "issuances", int(w.number(t, `sum(pismo_token_issuances_total{client="main", error_type=""})`)), w.main.Counts().Issued)
 }
 
-// compare compares what a panel shows with what was counted.
+// compare compares the values of a panel with the counts.
 func (w *monitoredServer) compare(title, expression string) {
 	w.Helper()
 	want := map[string]float64{}
@@ -122,7 +121,7 @@ func (w *monitoredServer) compare(title, expression string) {
 		want[fmt.Sprint(s.labels)] = s.value
 	}
 	got := w.query(w, overWholeTest(expression))
-	// Histograms begin above zero: what was counted first is not seen.
+	// Histograms begin above zero, so the first counts are not seen.
 	durations := strings.Contains(expression, "histogram_quantile")
 	if len(got) == 0 || len(got) != len(want) && !durations {
 		w.Errorf("%s shows %d series, of %d", title, len(got), len(want))

@@ -1,8 +1,8 @@
-// Package e2e tests the server as it is run: the binary of cmd/caddy in a
-// process of its own, configured by Caddyfiles, between clients and fakes of
-// the platform that are in the process of the test. The binary is built once
-// per run, with the race detector; a race it finds fails the test.
+// Package e2e tests the binary of cmd/caddy in its own process, with Caddyfiles
+// as its configuration. The clients and the fakes of the platform are in the
+// process of the test. The binary is built once per run, with the race
+// detector. A race in the binary fails the test.
 //
-// Everything is on loopback, and each server has directories of its own: nobody
-// else's configuration is read or written.
+// All connections are on loopback. Each server has its own directories, and
+// reads and writes no other configuration.
 package e2e

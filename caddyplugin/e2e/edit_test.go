@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// sendTarget sends a request with a target as it is, and returns the status of
+// sendTarget sends a request with an unchanged target. It returns the status of
 // the answer.
 func sendTarget(tb testing.TB, address, target string) int {
 	tb.Helper()
@@ -36,9 +36,9 @@ func sendTarget(tb testing.TB, address, target string) int {
 	return resp.StatusCode
 }
 
-// getAfterReload sends a GET for alice's account over a new connection. It
-// sends another if Caddy closed the connection before it answered, as it does
-// in a reload.
+// getAfterReload sends a GET for alice's account over a new connection. During
+// a reload, Caddy may close the connection before it answers. Then
+// getAfterReload sends another GET.
 func getAfterReload(tb testing.TB, address string) reply {
 	tb.Helper()
 	for range connections {
@@ -54,7 +54,7 @@ func getAfterReload(tb testing.TB, address string) reply {
 	return reply{}
 }
 
-// The admin API outlives a configuration that does not load.
+// The admin API still serves after a failed load of a configuration.
 func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -70,7 +70,7 @@ func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 	} {
 		check(t, "status", getAfterReload(t, address).status, http.StatusOK)
 		if err := c.load(bad); err == nil {
-			t.Fatalf("%s: it is loaded", name)
+			t.Fatalf("%s: the configuration is loaded", name)
 		}
 		check(t, name+": name", c.status(t).Name, "main")
 		issued := p.Counts().Issued
@@ -80,7 +80,8 @@ func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 	}
 }
 
-// Only what determines a token makes a client another one.
+// A client stays the same, with its tokens, unless an option changes that
+// determines a token.
 func TestReload_EditedLimitsKeepTokens(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -111,8 +112,8 @@ func TestReload_EditedLimitsKeepTokens(t *testing.T) {
 	check(t, "tokens issued for another token request", p.Counts().Issued, 2)
 }
 
-// An authority that is replaced is trusted by the next configuration, although
-// no option has changed.
+// The next configuration trusts a replaced authority, although no option has
+// changed.
 func TestReload_ReadsNewAuthority(t *testing.T) {
 	t.Parallel()
 	for _, option := range []string{"trusted_ca_certs", "tls_trust_pool file"} {
@@ -134,7 +135,7 @@ func TestReload_ReadsNewAuthority(t *testing.T) {
 			if err := c.load(s); err != nil {
 				t.Fatal(err)
 			}
-			// The reload ends the cooldown, too.
+			// The reload also ends the cooldown.
 			check(t, "status", getAfterReload(t, address).status, http.StatusOK)
 		})
 	}
@@ -166,7 +167,7 @@ func TestLog_FlappingIsThreeLines(t *testing.T) {
 		}
 	}
 	if works < 20 || fails < 20 {
-		t.Errorf("%d requests worked, and %d failed", works, fails)
+		t.Errorf("%d requests succeeded and %d failed", works, fails)
 	}
 	ours := lines(c.logged(), `"logger":"pismo"`)
 	check(t, "lines", strings.Count(ours, "\n")-strings.Count(ours, `"level":"debug"`), 3)

@@ -16,8 +16,8 @@ import (
 // root is the root of the repository.
 var root = filepath.Join("..", "..")
 
-// The file runs as it is, from the root, as its comment says. Only the
-// addresses are others, which no other test uses.
+// The unchanged file runs from the root, as its comment says. Only its
+// addresses are replaced by addresses that no other test uses.
 func TestExample_UserReachesOnlyItsAccount(t *testing.T) {
 	t.Parallel()
 	secret := func(name string) string {
@@ -64,10 +64,10 @@ func TestExample_UserReachesOnlyItsAccount(t *testing.T) {
 	check(t, "requests that were carried out for bob", counts.Accounts[bob].Accepted, 2)
 	check(t, "tokens of the organization", counts.Accounts[""].Issued, 0)
 	if got := newClient(t, metrics, 1).get(t, "/metrics"); !strings.Contains(got.body, "pismo_token_issuances_total") {
-		t.Errorf("the metrics are %d %.200s", got.status, got.body)
+		t.Errorf("got the metrics with status %d: %.200s", got.status, got.body)
 	}
 	if logged := c.logged(); strings.Contains(logged, alice) || strings.Contains(logged, bob) {
-		t.Error("the log shows an account, which the example's filter is to prevent")
+		t.Error("the log shows an account, although the example has a filter")
 	}
 }
 
@@ -83,7 +83,7 @@ func TestExample_HasSecretsOfFakeServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(source), `"`+strings.TrimSpace(string(secret))+`"`) {
-			t.Errorf("%s is not the fake server's", name)
+			t.Errorf("%s differs from the secret of the fake server", name)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestExample_HasSecretsOfFakeServer(t *testing.T) {
 // caddyfiles matches the Caddyfiles in Markdown.
 var caddyfiles = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
 
-// They are formatted as caddy fmt does it.
+// The Caddyfiles in the documents are valid, and have the format of caddy fmt.
 func TestCaddyfile_ShownOnesAdapt(t *testing.T) {
 	t.Parallel()
 	shown := map[string]string{}
@@ -116,7 +116,7 @@ func TestCaddyfile_ShownOnesAdapt(t *testing.T) {
 		}
 	}
 	if len(shown) < 5 {
-		t.Errorf("found %d Caddyfiles", len(shown))
+		t.Errorf("found %d Caddyfiles, want more", len(shown))
 	}
 	for name, text := range shown {
 		file := filepath.Join(t.TempDir(), "Caddyfile")

@@ -23,7 +23,7 @@ func wantProblem(tb testing.TB, got reply, status int, name string) {
 	}
 }
 
-// Caddy itself answers a dead upstream with nothing but a status.
+// Without the plugin, Caddy answers with a status only if an upstream is dead.
 func TestUpstream_DeadIsAProblem(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -43,13 +43,14 @@ func TestUpstream_DeadIsAProblem(t *testing.T) {
 			wantProblem(t, to.mustSend(t, http.MethodPost, "/v1/payments", "{}"), http.StatusBadGateway, "upstream-unreachable")
 			wantProblem(t, to.get(t, "/v1/accounts/"+alice), test.again, "upstream-unreachable")
 			if !strings.Contains(c.logged(), "the platform cannot be reached") {
-				t.Error("the log does not say so")
+				t.Error("the log does not report the dead upstream")
 			}
 		})
 	}
 }
 
-// Failures of the transport are ours too. They are no fault of the upstream's.
+// Failures of the transport also reach error routes. They do not count as
+// failures of the upstream.
 func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
 	t.Parallel()
 	for name, directive := range map[string]func(upstream string) string{
@@ -80,7 +81,7 @@ func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
 	}
 }
 
-// The access log tells it from a request that was answered.
+// The access log distinguishes such a request from an answered request.
 func TestAuth_ClientGoneIs499(t *testing.T) {
 	t.Parallel()
 	for name, directive := range map[string]func(upstream string, more ...string) string{"pismo_proxy": pismoProxy, "transport pismo": transportOnly} {
@@ -113,7 +114,7 @@ func TestAuth_ClientGoneIs499(t *testing.T) {
 	}
 }
 
-// An operator has to find the file. A client must not learn its name.
+// The log names the file for the operator. A client must not learn its name.
 func TestSecretFile_MissingOneIsNamed(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})

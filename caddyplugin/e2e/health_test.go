@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// strictPassiveHealth are health checks that take an upstream out of service at
-// its first fault.
+// strictPassiveHealth are health checks that mark an upstream as down at its
+// first failure.
 var strictPassiveHealth = []string{
 	"fail_duration 30s",
 	"max_fails 1",
@@ -23,7 +23,7 @@ var strictPassiveHealth = []string{
 	"health_status 2xx",
 }
 
-// wantUpstreamsHealthy fails the test if Caddy holds anything against an
+// wantUpstreamsHealthy fails the test if Caddy has counted a failure of an
 // upstream.
 func (c *server) wantUpstreamsHealthy(tb testing.TB) {
 	tb.Helper()
@@ -93,7 +93,7 @@ func TestHangingEndpoint_LeavesUpstreamHealthy(t *testing.T) {
 	c.wantUpstreamsHealthy(t)
 }
 
-// The upstream is not to be blamed if there is no token for its health check.
+// A health check without a token does not count as a failure of the upstream.
 func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -112,7 +112,7 @@ func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 	await(t, "the end of it is logged", func() bool { return strings.Contains(c.logged(), "token issuance recovered") })
 }
 
-// Nothing is asked for, unless somebody says for whom.
+// Health checks request no token unless health_account is set.
 func TestHealthCheck_AsksForNoToken(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})

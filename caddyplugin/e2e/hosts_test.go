@@ -19,16 +19,16 @@ func TestStart_RefusesUnlistedUpstream(t *testing.T) {
 		"a host that is not listed":       {pismoProxy("https://pismo.example.com"), []string{"main", "hosts", "pismo.example.com"}},
 		"a host that a block leaves out":  {pismoProxy(p.Host(), block("transport pismo", "hosts api.example.com")), []string{"main", "hosts"}},
 		"plaintext beyond loopback":       {pismoProxy("http://192.0.2.1"), []string{"main", "192.0.2.1"}},
-		"a certificate nobody looks at":   {pismoProxy("https://192.0.2.1", block("transport pismo", "tls_insecure_skip_verify")), []string{"main", "tls_insecure_skip_verify"}},
+		"an unverified certificate":       {pismoProxy("https://192.0.2.1", block("transport pismo", "tls_insecure_skip_verify")), []string{"main", "tls_insecure_skip_verify"}},
 		"an account from a forged header": {block("pismo_proxy "+p.Host(), "account {http.request.header.X-Account}"), []string{"account", "account_header"}},
 		"no account":                      {block("pismo_proxy " + p.Host()), []string{"account"}},
-		"a client that there is not":      {pismoProxy(p.Host(), "client other"), []string{"other"}},
+		"a client that does not exist":    {pismoProxy(p.Host(), "client other"), []string{"other"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := tryStart(t, serverConfig{global: p.client("hosts 127.0.0.1 192.0.2.1"), sites: site(freeport.Address(t), test.directive), env: p.env()})
 			if err == nil {
-				t.Fatal("the server starts")
+				t.Fatal("the server starts, want an error")
 			}
 			for _, word := range test.want {
 				if !strings.Contains(err.Error(), word) {
@@ -39,7 +39,7 @@ func TestStart_RefusesUnlistedUpstream(t *testing.T) {
 	}
 }
 
-// The old configuration goes on serving.
+// The old configuration still serves.
 func TestReload_RefusesUnlistedUpstream(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -52,7 +52,7 @@ func TestReload_RefusesUnlistedUpstream(t *testing.T) {
 	bad := good
 	bad.sites = site(address, pismoProxy("https://pismo.example.com"))
 	if err := c.load(bad); err == nil {
-		t.Error("the server takes it")
+		t.Error("the server loads the configuration")
 	}
 	check(t, "status afterwards", to.get(t, "/v1/accounts/"+alice).status, http.StatusOK)
 	check(t, "tokens issued", p.Counts().Issued, 1)

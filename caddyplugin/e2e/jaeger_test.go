@@ -17,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// jaegerConfig is that of a Jaeger 2 that keeps traces in memory. It listens
-// where it is told to, and nowhere else.
+// jaegerConfig is the configuration of a Jaeger 2 that keeps traces in memory.
+// It listens at the given addresses only.
 const jaegerConfig = `
 service:
   extensions: [jaeger_storage, jaeger_query]
@@ -37,9 +37,9 @@ exporters:
   jaeger_storage_exporter: {trace_storage: memory}
 `
 
-// A Jaeger is not something that go test can get. To have this run: a copy of
-// github.com/jaegertracing/jaeger@v1.76.0, in it go build ./cmd/jaeger, and
-// JAEGER_BIN=…/jaeger.
+// go test cannot install Jaeger. To run this test, run go build ./cmd/jaeger in
+// a copy of github.com/jaegertracing/jaeger@v1.76.0, and set JAEGER_BIN to the
+// path of the binary.
 func TestTracing_JaegerShowsWholeTrace(t *testing.T) {
 	t.Parallel()
 	jaeger := os.Getenv("JAEGER_BIN")
@@ -86,8 +86,8 @@ func TestTracing_JaegerShowsWholeTrace(t *testing.T) {
 	check(t, "trace", got, wantTrace)
 }
 
-// freeAddress returns an address that was free a moment ago: Jaeger does not
-// share ports, and so cannot have one from freeport, which is kept for it.
+// freeAddress returns an address that was free a moment ago. Package freeport
+// keeps its ports open, and Jaeger cannot share a port.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -113,7 +113,7 @@ func jaegerSpans(t *testing.T, query string) ([]exportedSpan, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusNotFound {
-		return nil, nil // There is none yet.
+		return nil, nil // Jaeger has no trace yet.
 	}
 	var answer struct {
 		Data []struct {

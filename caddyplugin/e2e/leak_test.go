@@ -16,7 +16,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// What must show nowhere.
+// These values must not be shown anywhere.
 const (
 	leakedKey    = "SENTINELKEY"
 	leakedSecret = "SENTINELSECRET"
@@ -24,10 +24,10 @@ const (
 	theirToken   = "SENTINELINBOUND"
 )
 
-// Every way in which a request can go, with all that the server writes, serves
-// and exports. Caddy itself shows what a client sent if it is told to
-// (log_credentials), and the configuration with the accounts in it; what we
-// make of it, we show to nobody.
+// The test sends requests of every kind. It searches all files, answers and
+// exports of the server. Caddy itself shows the client's credentials with
+// log_credentials, and shows the configuration, which contains accounts. The
+// plugin's tokens and secrets are never shown.
 func TestServer_ShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	for name, credentials := range map[string]string{"as it is": "", "with log_credentials": "log_credentials"} {
@@ -40,7 +40,7 @@ func TestServer_ShowsNoSecret(t *testing.T) {
 
 func searchForLeaks(t *testing.T, logCredentials string) {
 	t.Helper()
-	var tokens sync.Map // that the platform has been sent
+	var tokens sync.Map // that reached the platform
 	p := newPlatform(t, passporttest.Config{
 		ServerKey:    leakedKey,
 		ServerSecret: leakedSecret,
@@ -116,10 +116,10 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 		return true
 	})
 	if known < 3 {
-		t.Errorf("the platform saw %d tokens: the scenario is not what it should be", known)
+		t.Errorf("the platform saw %d tokens: the test proves nothing", known)
 	}
 	if !strings.Contains(answers.String(), "502: pismoauth: ") {
-		t.Error("no error route has shown a message of ours")
+		t.Error("no error route has shown a message of the plugin: the test proves nothing")
 	}
 	places := maps.Clone(served)
 	places["an answer"], places["a span"], places["the log"] = answers.String(), spans.String(), c.logged()
@@ -143,7 +143,7 @@ func searchForLeaks(t *testing.T, logCredentials string) {
 	}
 }
 
-// eachFile calls visit with every file that the server has written.
+// eachFile calls visit for every file of the server.
 func (c *server) eachFile(visit func(name, text string)) {
 	c.tb.Helper()
 	for _, dir := range []string{"config", "data"} {

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	// What the binary is made of, so that go test has compiled it before it runs
-	// these tests: with an empty cache that takes minutes, which would be theirs.
+	// These imports make go test compile the packages of the binary before it runs
+	// the tests. With an empty cache, that takes minutes of the tests' time limit.
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	_ "github.com/pismoauth/pismoauth/caddyplugin"
 
@@ -30,7 +30,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "caddy")
-	// Without DWARF, which nobody here reads, it is linked in half the time.
+	// Without DWARF, which the tests do not need, linking takes half the time.
 	build := exec.CommandContext(context.Background(), "go", "build", "-race", "-ldflags=-w", "-o", binary, "github.com/pismoauth/pismoauth/caddyplugin/cmd/caddy")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {

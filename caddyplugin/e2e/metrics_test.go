@@ -11,8 +11,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// value returns the sum of the series of a metric whose labels hold all of some
-// texts.
+// value returns the sum of the series of a metric whose labels contain all
+// given texts.
 func value(tb testing.TB, text, name string, labels ...string) (sum int) {
 	tb.Helper()
 series:
@@ -35,8 +35,8 @@ series:
 	return sum
 }
 
-// A request of which pismo_auth and the transport both ask for the token was
-// counted twice if it worked, and once if it failed.
+// Both pismo_auth and the transport ask for the token of a request. Such a
+// request must count once, whether it succeeds or fails.
 func TestMetrics_CountARequestOnce(t *testing.T) {
 	t.Parallel()
 	dead := freeport.Address(t)
@@ -62,7 +62,7 @@ func TestMetrics_CountARequestOnce(t *testing.T) {
 			p.FailAlways(passporttest.Status(http.StatusInternalServerError))
 			for range 5 {
 				if got := to.get(t, "/v1/accounts/"+bob, "X-User", "bob"); got.status < http.StatusInternalServerError {
-					t.Errorf("status %d", got.status)
+					t.Errorf("got status %d", got.status)
 				}
 			}
 			text := c.get("/metrics")
@@ -74,7 +74,7 @@ func TestMetrics_CountARequestOnce(t *testing.T) {
 	}
 }
 
-// What is counted for the first time must be an increase.
+// The first count of a series must be an increase.
 func TestMetrics_BeginAtZero(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -92,11 +92,11 @@ func TestMetrics_BeginAtZero(t *testing.T) {
 		}
 	}
 	if series := strings.Count(text, "\n") - strings.Count(text, "# "); series > 200 {
-		t.Errorf("%d series before the first request", series)
+		t.Errorf("got %d series before the first request", series)
 	}
 }
 
-// The README of the dashboard recommends the handler, and says why.
+// The README of the dashboard recommends the handler for this reason.
 func TestMetrics_HandlerSurvivesAFailedReload(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -127,6 +127,6 @@ func TestMetrics_HandlerSurvivesAFailedReload(t *testing.T) {
 	visit()
 	check(t, "counted after a reload that failed", counted(handler.get(t, "/metrics").body), 2)
 	if counted(c.get("/metrics")) == 2 {
-		t.Error("the admin API shows the metrics of the configuration that serves: the reason in the README is gone")
+		t.Error("the admin API shows the metrics of the running configuration, so the reason in the README no longer holds")
 	}
 }

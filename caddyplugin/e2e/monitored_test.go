@@ -15,7 +15,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A monitoredServer is a server with two clients, watched by a Prometheus.
+// A monitoredServer is a server with two clients. A Prometheus scrapes it.
 type monitoredServer struct {
 	*testing.T
 	*prometheus
@@ -66,8 +66,8 @@ func (w *monitoredServer) visit(account string, body io.Reader) int {
 // visitSmall sends a request through the client small.
 func (w *monitoredServer) visitSmall() { w.countResult("small", w.toSmall.get(w, "/v1/organization")) }
 
-// countResult notes whether there was a token for a request: without one, it is
-// answered with the problem of the token endpoint.
+// countResult counts a request, and whether it failed for lack of a token. Then
+// its answer is a problem of the token endpoint.
 func (w *monitoredServer) countResult(name string, got reply) {
 	for _, problem := range []string{"#unavailable", "#credentials-rejected", "#account-rejected"} {
 		if strings.Contains(got.body, problem) {
@@ -78,7 +78,8 @@ func (w *monitoredServer) countResult(name string, got reply) {
 	w.requests[name]++
 }
 
-// The tokens that load has refused, and how many of those requests are healed.
+// These are the numbers of requests that load has refused, and of those that
+// are replayed with success.
 const refusedInLoad, healedInLoad = 9, 5
 
 // load makes requests of all kinds through the client main, over a few scrapes.
@@ -91,16 +92,16 @@ func (w *monitoredServer) load() {
 	}
 	everybody()
 	w.main.RevokeAll()
-	everybody() // Five are healed.
+	everybody() // Five are replayed with success.
 	w.main.Refuse(passporttest.Refusal{}.Times(2))
-	w.visit("1001", nil) // Sent again, and refused again.
+	w.visit("1001", nil) // It is sent again, and refused again.
 	for range 3 {
 		w.main.Refuse(passporttest.Refusal{})
-		w.visit("1002", io.LimitReader(strings.NewReader("{}"), 2)) // Not to be sent again.
+		w.visit("1002", io.LimitReader(strings.NewReader("{}"), 2)) // It cannot be sent again.
 	}
 	for range 2 {
 		w.main.Refuse(passporttest.MustRefusal("EUPI0120"))
-		w.visit("1003", nil) // An answer.
+		w.visit("1003", nil) // It is a business answer.
 	}
 	scrapes := w.scrapes()
 	await(w, "there are more scrapes", func() bool {
@@ -112,7 +113,7 @@ func (w *monitoredServer) load() {
 // scrapes returns how often the server has been scraped.
 func (w *monitoredServer) scrapes() float64 { return w.number(w, "count_over_time(up["+window+"])") }
 
-// outage has both token endpoints fail until the alerts fire that must.
+// outage makes both token endpoints fail until the expected alerts fire.
 func (w *monitoredServer) outage() {
 	w.Helper()
 	w.main.FailAlways(passporttest.Status(http.StatusInternalServerError))
@@ -123,7 +124,7 @@ func (w *monitoredServer) outage() {
 	await(w, "the alerts of an outage fire", func() bool {
 		account++
 		w.visit(fmt.Sprint(account%5+2000), nil)
-		w.visit("1001", nil) // Has a token.
+		w.visit("1001", nil) // The account has a token.
 		w.visitSmall()
 		firing = w.firing(w)
 		return !slices.ContainsFunc(must, func(alert string) bool { return !firing[alert] })
@@ -137,18 +138,18 @@ func (w *monitoredServer) outage() {
 	w.small.Heal()
 }
 
-// awaitScrape waits until Prometheus has seen what the server has counted last.
-// From then on, queries are about the scrape that has it.
+// awaitScrape waits until Prometheus has scraped the latest counts of the
+// server. Later queries use that scrape.
 func (w *monitoredServer) awaitScrape() {
 	w.Helper()
 	var raw map[string]float64
 	await(w, "Prometheus has scraped the last values", func() bool {
-		// Anew each time: cooldowns end while the test waits.
+		// The counts are read again each time, because cooldowns end meanwhile.
 		raw = totals(w.metrics.get(w, "/metrics").body)
 		w.at = time.Time{}
 		last := w.number(w, "max(timestamp(pismo_token_cached))")
 		if math.IsNaN(last) {
-			return false // The last scrape has failed.
+			return false // The last scrape failed.
 		}
 		w.at = time.UnixMilli(int64(math.Round(last * 1000)))
 		for name, total := range raw {
@@ -163,7 +164,7 @@ func (w *monitoredServer) awaitScrape() {
 	}
 }
 
-// totals returns the sums of the series of each of our metrics.
+// totals returns the sum of the series of each metric of the plugin.
 func totals(text string) map[string]float64 {
 	all := map[string]float64{}
 	for line := range strings.Lines(text) {

@@ -13,7 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A status is what the admin API tells of a client.
+// A status is the status of a client in the admin API.
 type status struct {
 	Name             string
 	Accounts, Tokens int
@@ -25,7 +25,7 @@ type status struct {
 	BreakerCause     string    `json:"breaker_cause"`
 }
 
-// status returns what the admin API tells of the only client.
+// status returns the status of the only client in the admin API.
 func (c *server) status(tb testing.TB) status {
 	tb.Helper()
 	var all []status
@@ -38,7 +38,7 @@ func (c *server) status(tb testing.TB) status {
 	return all[0]
 }
 
-// invalidate has the only client forget tokens.
+// invalidate drops cached tokens of the only client.
 func (c *server) invalidate(tb testing.TB, body string) {
 	tb.Helper()
 	status, answer, err := c.adminRequest(http.MethodPost, "/pismo/clients/main/invalidate", body, "Content-Type", "application/json")
@@ -100,7 +100,7 @@ func TestMetrics_NameTheClient(t *testing.T) {
 	}
 	p.Revoke(alice)
 	to.get(t, "/v1/accounts/"+alice)
-	for range 2 { // The registry of a configuration is new, what was counted is not.
+	for range 2 { // A new configuration has a new registry, and keeps the counts.
 		text := c.get("/metrics")
 		for _, want := range []string{
 			`pismo_token_issue_duration_seconds_count{client="main"`,
@@ -118,7 +118,7 @@ func TestMetrics_NameTheClient(t *testing.T) {
 	}
 }
 
-// lines returns the lines of a text that hold a word.
+// lines returns the lines of a text that contain a word.
 func lines(text, word string) string {
 	var found []string
 	for line := range strings.Lines(text) {
@@ -129,7 +129,7 @@ func lines(text, word string) string {
 	return strings.Join(found, "")
 }
 
-// The end of the outage is one line more.
+// The end of the outage causes one more line.
 func TestLog_OneWarningPerOutage(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -161,9 +161,9 @@ func TestLog_OneWarningPerOutage(t *testing.T) {
 	}
 }
 
-// A wait for a token is a fault of the upstream's to unhealthy_latency, where
-// pismo_auth has not made sure before that there is a token. The status of an
-// answer of ours is none to unhealthy_status.
+// Without pismo_auth in front, unhealthy_latency counts a wait for a token as a
+// failure of the upstream. unhealthy_status does not count the status of an
+// answer by the plugin.
 func TestPassiveHealth_WarnsOfOwnAnswers(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -185,7 +185,7 @@ func TestPassiveHealth_WarnsOfOwnAnswers(t *testing.T) {
 	}
 }
 
-// Nor does it show the signature.
+// The signature is not shown either.
 func TestInspect_ShowsNoToken(t *testing.T) {
 	t.Parallel()
 	token := newPlatform(t, passporttest.Config{}).token(t, alice)

@@ -14,10 +14,10 @@ const (
 	bob   = "102681872"
 )
 
-// carol is the account of nobody whom the sites know.
+// carol is the account of a user whom the sites do not know.
 const carol = "102681873"
 
-// accounts are those of the users whom the sites know.
+// accounts are the accounts of the users whom the sites know.
 var accounts = map[string]string{"alice": alice, "bob": bob}
 
 // A fakePlatform is the fake server, with the configuration that names it.
@@ -28,8 +28,8 @@ func newPlatform(tb testing.TB, config passporttest.Config) fakePlatform {
 	return fakePlatform{passporttest.NewServer(tb, config)}
 }
 
-// client returns the global option that makes a client of the platform, which
-// is called main. More options for it come as lines.
+// client returns the global option that defines the client main of the
+// platform. Each element of more is a line with another option.
 func (p fakePlatform) client(more ...string) string {
 	return `pismo {
 	client main {
@@ -47,7 +47,7 @@ func (p fakePlatform) env() []string {
 	return []string{"PISMO_SERVER_KEY=" + p.ServerKey(), "PISMO_SERVER_SECRET=" + p.ServerSecret()}
 }
 
-// token returns a token from the platform, for who has no plugin.
+// token returns a token of the platform, for requests without the plugin.
 func (p fakePlatform) token(tb testing.TB, account string) string {
 	tb.Helper()
 	source, err := tokensource.New(tokensource.Config{Issuer: p.Issuer()})
@@ -70,9 +70,9 @@ func acct(tb testing.TB, id string) tokensource.Account {
 	return account
 }
 
-// site returns a site in plain HTTP. In its directives {account} is the account
-// of the user that a request names in X-User, or alice's; this is a test, and
-// an authentication would only make it slower.
+// site returns a site in plain HTTP. In its directives, {account} is the
+// account of the user that a request names in X-User, or alice's account. The
+// site has no authentication, which would make the tests slower.
 func site(address string, directives ...string) string {
 	return block("http://"+address, append([]string{"bind 127.0.0.1", users()}, directives...)...) + "\n"
 }
@@ -86,20 +86,19 @@ func users() string {
 	return block("map {http.request.header.X-User} {account}", lines...)
 }
 
-// pismoProxy returns the directive that is tested, to an upstream. More options
-// come as lines.
+// pismoProxy returns a pismo_proxy to an upstream. Each element of more is a
+// line with an option.
 func pismoProxy(upstream string, more ...string) string {
 	return block("pismo_proxy "+upstream, append([]string{"account {account}"}, more...)...)
 }
 
-// transportOnly returns a reverse_proxy that has the transport, without a
+// transportOnly returns a reverse_proxy with the transport pismo, without
 // pismo_auth in front.
 func transportOnly(upstream string, more ...string) string {
 	return block("reverse_proxy "+upstream, append([]string{block("transport pismo", "account {account}")}, more...)...)
 }
 
-// reverseProxyWithToken returns Caddy's own directive, with a token that is
-// written down.
+// reverseProxyWithToken returns a reverse_proxy with a constant token.
 func reverseProxyWithToken(upstream, token string, more ...string) string {
 	return block("reverse_proxy "+upstream, append([]string{"header_up Authorization \"Bearer " + token + "\""}, more...)...)
 }

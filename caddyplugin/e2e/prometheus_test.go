@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// prometheusConfig is that of a Prometheus with one target, and with rules.
+// prometheusConfig is the configuration of a Prometheus with one target and
+// with rules.
 const prometheusConfig = `
 global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}
 rule_files: ["$RULES"]
@@ -26,17 +27,18 @@ scrape_configs:
     static_configs: [{targets: ["$TARGET"]}]
 `
 
-// A prometheus is one that runs.
+// A prometheus is a running Prometheus.
 type prometheus struct {
 	*client
 
-	// at is the time that queries are about, zero for the moment. On a busy
-	// machine a scrape may fail, and then there are no values at the moment.
+	// at is the time of queries, or zero for now. On a busy machine a scrape may
+	// fail, and then there are no values for now.
 	at time.Time
 }
 
 // startPrometheus starts a Prometheus that scrapes a target and evaluates
-// rules, and waits until it serves. It is stopped when the test is over.
+// rules. It waits until the Prometheus serves. The Prometheus ends with the
+// test.
 func startPrometheus(tb testing.TB, path, target, rules string) *prometheus {
 	tb.Helper()
 	dir, address := tb.TempDir(), freeAddress(tb)
@@ -72,7 +74,7 @@ func startPrometheus(tb testing.TB, path, target, rules string) *prometheus {
 	return p
 }
 
-// A sample is one element of the result of a query.
+// A sample is an element of the result of a query.
 type sample struct {
 	labels map[string]string
 	value  float64
@@ -109,8 +111,8 @@ func (p *prometheus) query(tb testing.TB, expression string) []sample {
 	return all
 }
 
-// number returns the one number that an expression comes to; NaN if there is
-// none.
+// number returns the value of an expression that has one sample, or NaN if it
+// has none.
 func (p *prometheus) number(tb testing.TB, expression string) float64 {
 	tb.Helper()
 	switch all := p.query(tb, expression); len(all) {

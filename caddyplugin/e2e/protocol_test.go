@@ -17,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// trust writes the platform's certificate to a file, for those who are to trust
-// it.
+// trust writes the platform's certificate to a file, for servers that must
+// trust it. It returns the path of the file.
 func (p fakePlatform) trust(tb testing.TB) string {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "platform.pem")
@@ -33,7 +33,7 @@ func secureSite(address, certFile, keyFile string, directives ...string) string 
 	return block("https://"+address, append([]string{"bind 127.0.0.1", "tls " + certFile + " " + keyFile, users()}, directives...)...) + "\n"
 }
 
-// To Caddy's own directive, too: what comes of both is the same.
+// Requests through pismo_proxy and through reverse_proxy have the same result.
 func TestProtocol_EveryPairOfVersions(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{TLS: true, HTTP2: true, Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +63,7 @@ func TestProtocol_EveryPairOfVersions(t *testing.T) {
 	}
 	h3 := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: ours.pool()}}
 	t.Cleanup(func() { _ = h3.Close() })
-	payment := strings.Repeat("x", 50_000) // Small enough to be replayed.
+	payment := strings.Repeat("x", 50_000) // The body is small enough for a replay.
 	for clientProto, base := range map[string]http.RoundTripper{
 		"HTTP/1.1": protocols(func(p *http.Protocols) { p.SetHTTP1(true) }),
 		"HTTP/2.0": protocols(func(p *http.Protocols) { p.SetHTTP2(true) }),
@@ -82,7 +82,7 @@ func TestProtocol_EveryPairOfVersions(t *testing.T) {
 				check(t, name+": spoken to the platform", got.header.Get("X-Upstream-Proto"), upstreamProto)
 				check(t, name+": bytes that came back", len(got.body), len(payment))
 				same := to.mustSend(t, http.MethodPost, "/plain", payment, "X-User", at.user)
-				for _, each := range []http.Header{got.header, same.header} { // These differ by request.
+				for _, each := range []http.Header{got.header, same.header} { // These fields differ for each request.
 					each.Del("Date")
 					each.Del("X-Cid")
 				}

@@ -12,11 +12,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// connections is how many connections a load has.
+// connections is the number of connections of a load.
 const connections = 16
 
-// alternatingUsers returns a request that alternates between the users, each
-// for the account that is theirs.
+// alternatingUsers returns a request function that alternates between the
+// users. Each request is for the account of its user.
 func alternatingUsers(c *client) func(worker, n int) error {
 	users := []string{"alice", "bob"}
 	return func(worker, n int) error {
@@ -33,17 +33,17 @@ func alternatingUsers(c *client) func(worker, n int) error {
 }
 
 // isClosedBeforeAnswer reports whether a connection was closed before an
-// answer. Whatever it proxies, Caddy does that in a reload: it closes the
-// socket that the old configuration listens on, with the connections in its
-// queue, and net/http the connections that it has accepted but not yet read
-// from (Server.Shutdown). A client may send a GET again then (RFC 9110, section
-// 9.2.2), and if connections are kept, net/http does. Such a request has not
-// reached the platform, or there would be more requests there than were made.
+// answer. During a reload, Caddy closes the listening socket of the old
+// configuration, with the connections in its queue. Server.Shutdown of net/http
+// closes accepted connections from which it has read nothing. A client may send
+// a GET again then (RFC 9110, section 9.2.2). With kept connections, net/http
+// does so. Such a request has not reached the platform: otherwise the platform
+// would count more requests than were made.
 func isClosedBeforeAnswer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// No request may fail meanwhile.
+// No request may fail during the reloads.
 func TestReload_UnderLoadKeepsTokens(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -107,6 +107,6 @@ func TestReload_SurvivesRevocationsUnderLoad(t *testing.T) {
 	check(t, "401s that were replayed", counts.ResourceRequests-made, counts.Refused[passporttest.ReasonRevoked])
 	check(t, "tokens refused for another reason", counts.TotalRefused(), counts.Refused[passporttest.ReasonRevoked])
 	if counts.TotalRefused() < revocations*len(accounts) {
-		t.Errorf("%d tokens refused: the revocations were not noticed", counts.TotalRefused())
+		t.Errorf("%d tokens were refused: the test proves nothing", counts.TotalRefused())
 	}
 }

@@ -37,7 +37,7 @@ func TestSecretFile_IsReadForEachIssuance(t *testing.T) {
 	for range 3 {
 		l.awaitMore(t, connections)
 		write(p.RotateSecret())
-		l.awaitMore(t, connections) // Tokens that are there are good.
+		l.awaitMore(t, connections) // Cached tokens stay valid.
 		issued := p.Counts().Issued
 		p.RevokeAll()
 		await(t, "new tokens are issued", func() bool { return p.Counts().Issued == issued+len(accounts) })
@@ -48,8 +48,8 @@ func TestSecretFile_IsReadForEachIssuance(t *testing.T) {
 	check(t, "token requests with an old secret", p.Counts().Rejected, 0)
 }
 
-// Whoever is on the other side of a connection shows its certificate at the
-// handshake; so that there are some, nobody keeps connections.
+// A certificate is shown at a handshake. The test keeps no connections, so that
+// there are handshakes.
 func TestCertificate_RotatesAtHandshake(t *testing.T) {
 	t.Parallel()
 	theirs, ours := newAuthority(t), newAuthority(t)
@@ -96,7 +96,7 @@ func TestCertificate_RotatesAtHandshake(t *testing.T) {
 }
 
 // shownCertificates are the names of the certificates that clients have shown,
-// by the path that they asked for.
+// by the path of the request.
 type shownCertificates struct{ byPath sync.Map }
 
 func (s *shownCertificates) note(r *http.Request) {

@@ -21,31 +21,31 @@ import (
 	"github.com/pismoauth/pismoauth/caddyplugin/internal/freeport"
 )
 
-// testTimeout is how long a test waits for what does not come.
+// testTimeout bounds how long a test waits for an event.
 const testTimeout = time.Minute
 
-// A server is the binary, running.
+// A server is a running binary.
 type server struct {
 	tb      testing.TB
 	admin   string // the address of the admin API
-	dir     string // its home, with everything it writes
+	dir     string // its home directory, with all its files
 	log     string // the file of its log
 	command *exec.Cmd
 	ended   chan struct{} // closed when it has ended
-	failure error         // how it ended; read it after that
+	failure error         // the error with which it ended; read it after ended is closed
 }
 
-// A serverConfig is how a server is started.
+// A serverConfig is the configuration of a server.
 type serverConfig struct {
-	global string   // what is in the global options of its Caddyfile
-	sites  string   // what stands after them
-	env    []string // what is in its environment, beside the necessary
-	format string   // of its log; json if it is empty
+	global string   // the global options of its Caddyfile
+	sites  string   // the sites of its Caddyfile
+	env    []string // more variables of its environment
+	format string   // the format of its log; json if it is empty
 }
 
-// caddyfile returns the whole Caddyfile. The server keeps to itself: its admin
-// API listens on loopback, it trusts itself without telling the system, and
-// gets no certificates from anybody.
+// caddyfile returns the whole Caddyfile. The admin API of the server listens on
+// loopback. The server does not install its authority in the system, and
+// requests no certificates.
 func (s serverConfig) caddyfile(admin string) string {
 	return `{
 	admin ` + admin + `
@@ -62,9 +62,9 @@ func (s serverConfig) caddyfile(admin string) string {
 ` + s.sites
 }
 
-// start starts a server and waits until it serves. It is stopped when the test
-// is over; what it wrote is shown if the test has failed, and a data race that
-// it has found fails it.
+// start starts a server and waits until it serves. The server ends with the
+// test. If the test has failed, the log of the server is shown. A data race in
+// the server fails the test.
 func start(tb testing.TB, s serverConfig) *server {
 	tb.Helper()
 	running, err := tryStart(tb, s)
@@ -74,7 +74,7 @@ func start(tb testing.TB, s serverConfig) *server {
 	return running
 }
 
-// tryStart is start for servers that may refuse to.
+// tryStart is start for a server that may fail to start.
 func tryStart(tb testing.TB, s serverConfig) (*server, error) {
 	tb.Helper()
 	c := newServer(tb)
@@ -98,8 +98,8 @@ func newServer(tb testing.TB) *server {
 	}
 }
 
-// run runs the binary in a working directory, and waits for what it sends when
-// it serves.
+// run runs the binary in a working directory. It waits until the binary reports
+// that it serves.
 func (c *server) run(workingDir string, env []string, args ...string) error {
 	c.tb.Helper()
 	pingback, err := new(net.ListenConfig).Listen(c.tb.Context(), "tcp", "127.0.0.1:0")
@@ -114,7 +114,7 @@ func (c *server) run(workingDir string, env []string, args ...string) error {
 	defer log.Close()
 
 	word := rand.Text()
-	// The test's context ends before what is cleaned up, and it is stopped then.
+	// The test's context ends before its cleanup, which stops the server.
 	c.command = exec.CommandContext(context.WithoutCancel(c.tb.Context()), binary, append([]string{"run", "--pingback", pingback.Addr().String()}, args...)...)
 	c.command.Dir = workingDir
 	c.command.Env = append([]string{
@@ -161,10 +161,11 @@ func awaitWord(listener net.Listener, word string) error {
 	return err
 }
 
-// stop has the server stop as a service manager does, and waits until it has.
+// stop ends the server with the signal of a service manager, and waits for its
+// end.
 func (c *server) stop() {
 	c.tb.Helper()
-	_ = c.command.Process.Signal(syscall.SIGTERM) // It may have ended.
+	_ = c.command.Process.Signal(syscall.SIGTERM) // The server may have ended.
 	select {
 	case <-c.ended:
 	case <-time.After(testTimeout):
@@ -182,7 +183,7 @@ func (c *server) stop() {
 	}
 }
 
-// logged returns everything that the server has written to its log so far.
+// logged returns the log of the server.
 func (c *server) logged() string {
 	text, err := os.ReadFile(c.log)
 	if err != nil {
@@ -191,7 +192,7 @@ func (c *server) logged() string {
 	return string(text)
 }
 
-// load replaces the configuration, even by one that is the same.
+// load replaces the configuration, even with an equal configuration.
 func (c *server) load(s serverConfig) error {
 	status, answer, err := c.adminRequest(http.MethodPost, "/load", s.caddyfile(c.admin), "Content-Type", "text/caddyfile", "Cache-Control", "must-revalidate")
 	if err == nil && status != http.StatusOK {
@@ -200,7 +201,7 @@ func (c *server) load(s serverConfig) error {
 	return err
 }
 
-// get returns what the admin API answers.
+// get returns an answer of the admin API.
 func (c *server) get(path string) string {
 	c.tb.Helper()
 	status, answer, err := c.adminRequest(http.MethodGet, path, "")
@@ -210,8 +211,8 @@ func (c *server) get(path string) string {
 	return answer
 }
 
-// adminRequest asks the admin API. Header fields come in pairs of name and
-// value.
+// adminRequest sends a request to the admin API. Header fields are pairs of
+// name and value.
 func (c *server) adminRequest(method, path, body string, header ...string) (status int, answer string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()

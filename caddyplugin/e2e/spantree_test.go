@@ -16,9 +16,9 @@ const (
 	inboundSpan  = "00f067aa0ba902b7"
 )
 
-// wantTrace is what traced has to leave below the client's span: a request
-// that needs a token; and one whose token is refused, so that there are the
-// refused sending, the renewal, and the replay.
+// wantTrace is the expected trace below the client's span. The first request
+// needs a token. The token of the second request is refused, which causes a
+// renewal and a replay.
 const wantTrace = `inbound
   pismo.token.issue cold
     HTTP POST
@@ -31,9 +31,10 @@ inbound
   HTTP GET 1
 `
 
-// runTraced has a server with the directive tracing send two requests of a
-// client's trace to a platform, which is at a URL, and refuses the token of the
-// second. Spans go where the environment says.
+// runTraced sends two requests of a client's trace through a server with the
+// directive tracing, to the platform at a URL. The platform refuses the token
+// of the second request. The environment says where the server exports its
+// spans.
 func runTraced(t *testing.T, p fakePlatform, url string, env []string) {
 	t.Helper()
 	address := freeport.Address(t)
@@ -50,14 +51,14 @@ func runTraced(t *testing.T, p fakePlatform, url string, env []string) {
 	}
 }
 
-// An exportedSpan span is one that a backend was told of.
+// An exportedSpan is a span that a backend has received.
 type exportedSpan struct {
 	id, parent, name string
 	start            uint64
 	attributes       map[string]string
 }
 
-// drawTree draws the spans below one, in the order of their beginnings.
+// drawTree draws the spans below a parent, in the order of their starts.
 func drawTree(spans []exportedSpan, parent, indent string) string {
 	var children []exportedSpan
 	for _, span := range spans {

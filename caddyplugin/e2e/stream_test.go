@@ -18,7 +18,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Each of these is made of Caddy's own directive too: what it can do, ours can.
+// eachDirective runs a test with reverse_proxy and with pismo_proxy, which must
+// behave alike.
 func eachDirective(t *testing.T, p fakePlatform, test func(t *testing.T, c *server, address string)) {
 	t.Helper()
 	for name, directive := range map[string]string{
@@ -67,7 +68,7 @@ func TestStream_FlushesServerSentEvents(t *testing.T) {
 			_, _ = fmt.Fprintf(w, "data: %d\n\n", n)
 			_ = http.NewResponseController(w).Flush()
 			select {
-			case <-next: // The client has it.
+			case <-next: // The client has the event.
 			case <-r.Context().Done():
 				return
 			}
@@ -88,7 +89,7 @@ func TestStream_FlushesServerSentEvents(t *testing.T) {
 		lines := bufio.NewScanner(resp.Body)
 		for n := range 3 {
 			if !lines.Scan() || lines.Text() != fmt.Sprint("data: ", n) || !lines.Scan() {
-				t.Fatalf("%s: event %d is %q: %v", name, n, lines.Text(), lines.Err())
+				t.Fatalf("%s: got %q as event %d, error %v", name, lines.Text(), n, lines.Err())
 			}
 			next <- struct{}{}
 		}
@@ -102,7 +103,7 @@ func TestStream_LargeUploadStaysOutOfMemory(t *testing.T) {
 		to := newClient(t, address, 1)
 		upload := func(size int64) {
 			t.Helper()
-			// Its length is not told: it goes in chunks.
+			// The length is unknown, so the body is sent in chunks.
 			got, err := to.send(http.MethodPost, "/v1/uploads", io.LimitReader(zeros{}, size))
 			if err := wantOK(got, err, `"length":`+strconv.FormatInt(size, 10)); err != nil {
 				t.Fatal(err)
@@ -113,7 +114,7 @@ func TestStream_LargeUploadStaysOutOfMemory(t *testing.T) {
 		upload(100 << 20)
 		const most = 32 << 20
 		if grown := c.peakMemory(t) - before; grown > most {
-			t.Errorf("the server took %d MiB of memory for an upload of 100 MiB", grown>>20)
+			t.Errorf("an upload of 100 MiB took %d MiB of memory of the server", grown>>20)
 		}
 	})
 }
@@ -125,8 +126,7 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// peakMemory returns how many bytes of memory the process has had at once so
-// far.
+// peakMemory returns the peak memory of the process in bytes.
 func (c *server) peakMemory(tb testing.TB) int {
 	tb.Helper()
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.command.Process.Pid), "status"))

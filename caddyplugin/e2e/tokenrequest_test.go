@@ -11,8 +11,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Caddy keeps where a proxied request goes in its context, and dials there for
-// whatever request has that context. One for a token must not.
+// Caddy keeps the upstream of a proxied request in its context. It dials that
+// upstream for every request with the context. A token request must not have
+// the context.
 func TestUpstream_GetsNoTokenRequest(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -24,7 +25,7 @@ func TestUpstream_GetsNoTokenRequest(t *testing.T) {
 			tokenRequests.Add(1)
 		case r.URL.Path == "/health":
 			checks.Add(1)
-		case refused.CompareAndSwap(false, true): // So one is renewed in the middle of a request.
+		case refused.CompareAndSwap(false, true): // So a token is renewed during a request.
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	}))
@@ -38,6 +39,6 @@ func TestUpstream_GetsNoTokenRequest(t *testing.T) {
 	}
 	await(t, "the upstream's health is checked", func() bool { return checks.Load() > 1 })
 	check(t, "token requests at the upstream", tokenRequests.Load(), 0)
-	check(t, "token requests at the platform", p.Counts().TokenRequests, len(accounts)+1+1) // A renewal, the health check.
+	check(t, "token requests at the platform", p.Counts().TokenRequests, len(accounts)+1+1) // The additional requests are for a renewal and for the health check.
 	check(t, "other requests at the token endpoint", p.Counts().ResourceRequests, 0)
 }

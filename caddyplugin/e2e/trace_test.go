@@ -21,13 +21,13 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A spanReceiver takes the spans that the server exports.
+// A spanReceiver receives the spans that the server exports.
 type spanReceiver struct {
 	*httptest.Server
 
 	mu    sync.Mutex
 	spans []*tracepb.Span
-	text  strings.Builder // everything that came, as text
+	text  strings.Builder // all received requests, as text
 }
 
 func newSpanReceiver(tb testing.TB) *spanReceiver {
@@ -37,7 +37,8 @@ func newSpanReceiver(tb testing.TB) *spanReceiver {
 	return s
 }
 
-// env returns the environment in which the server exports to the sink, at once.
+// env returns the environment with which the server exports to the receiver
+// without delay.
 func (s *spanReceiver) env() []string {
 	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=10", "OTEL_METRICS_EXPORTER=none"}
 }
@@ -62,12 +63,12 @@ func (s *spanReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// named returns the spans of a name that have come so far.
+// named returns the received spans with a name.
 func (s *spanReceiver) named(name string) []*tracepb.Span {
 	return s.having(func(span *tracepb.Span) bool { return span.GetName() == name })
 }
 
-// identified returns the spans with an id, of which there is one at most.
+// identified returns the spans with an id. There is at most one.
 func (s *spanReceiver) identified(id string) []*tracepb.Span {
 	return s.having(func(span *tracepb.Span) bool { return hex.EncodeToString(span.GetSpanId()) == id })
 }
@@ -106,8 +107,8 @@ func (s *spanReceiver) exported() (all []exportedSpan) {
 	return all
 }
 
-// The platform and its token endpoint are told the span of the very sending
-// that reached them.
+// The platform and its token endpoint get the span of the attempt that reaches
+// them.
 func TestTracing_SpansFromClientToPlatform(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, passporttest.Config{})
@@ -126,10 +127,10 @@ func TestTracing_SpansFromClientToPlatform(t *testing.T) {
 		for _, parent := range all {
 			fields := strings.Split(parent, "-")
 			if len(fields) != 4 || fields[1] != inboundTrace || seen[parent] {
-				t.Fatalf("a request was told the parent %q; want one of its own in the client's trace", parent)
+				t.Fatalf("a request got the parent %q, want its own span in the client's trace", parent)
 			}
 			if known := spans.identified(fields[2]); len(known) != 1 || known[0].GetName() != name {
-				t.Errorf("a request was told the parent %q, which is none of the spans %q", parent, name)
+				t.Errorf("a request got the parent %q, want one of the spans %q", parent, name)
 			}
 			seen[parent] = true
 		}
@@ -137,14 +138,14 @@ func TestTracing_SpansFromClientToPlatform(t *testing.T) {
 	check(t, "requests that were told a parent", len(seen), 5)
 }
 
-// traceParents are what requests say is the parent of what they lead to, by the
-// name that otelhttp gives their spans.
+// traceParents are the parents in the requests' header, by the name that
+// otelhttp gives the requests' spans.
 type traceParents struct {
 	mu       sync.Mutex
 	sendings map[string][]string
 }
 
-// recordingProxy returns a proxy that notes the parents, to a platform.
+// recordingProxy returns a proxy to a platform. It records the parents.
 func (p *traceParents) recordingProxy(platform string) http.Handler {
 	target, err := url.Parse(platform)
 	if err != nil {

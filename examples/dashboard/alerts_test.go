@@ -147,7 +147,7 @@ func TestAlerts_HaveCases(t *testing.T) {
 	}
 	for _, rule := range alerts(t) {
 		if !fires[rule.Alert] || !silent[rule.Alert] {
-			t.Errorf("%s: a case in which it fires: %v; in which it does not: %v", rule.Alert, fires[rule.Alert], silent[rule.Alert])
+			t.Errorf("%s: has a case in which it fires: %v, has a case in which it is silent: %v, want both", rule.Alert, fires[rule.Alert], silent[rule.Alert])
 		}
 	}
 }
@@ -160,7 +160,7 @@ func TestAlerts_FireAndAreSilentInTheirCases(t *testing.T) {
 	}
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
 		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
+			t.Errorf("promtool: %v: %s", err, out)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func TestRun_NamesAddrFlag(t *testing.T) {
 	addr := taken.Addr().String()
 	err = run(t.Context(), passporttest.Config{Addr: addr})
 	if err == nil || !strings.Contains(err.Error(), "-addr "+addr) || !strings.Contains(err.Error(), "another program listens there") {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want the flag, its address and that another program listens there", err)
 	}
 }
 

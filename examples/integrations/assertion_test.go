@@ -63,7 +63,7 @@ func compare(t *testing.T, assertion []byte, key *rsa.PublicKey, issuer *passpor
 	kid, _ := header.KeyID()
 	typ, _ := header.Type()
 	if kid != issuer.KeyID || typ != "JWT" || len(header.Keys()) != 3 {
-		t.Errorf("header %v", header.Keys())
+		t.Errorf("got the header fields %v, want alg, kid and typ", header.Keys())
 	}
 	token, err := jwt.Parse(assertion, jwt.WithKey(jwa.RS256(), key), jwt.WithValidate(true),
 		jwt.WithIssuer(issuer.Issuer), jwt.WithSubject(issuer.Subject), jwt.WithAudience(issuer.Audience))

@@ -156,7 +156,7 @@ func TestRevoke_InALoop(t *testing.T) {
 		for range 100 {
 			pismo.Revoke("102681871")
 			if status := pay(); status != "201" {
-				t.Error(status)
+				t.Errorf("got status %s, want 201", status)
 			}
 			time.Sleep(pismo.RevocationInterval()) // Without this wait, the fourth payment gets the 401.
 		}

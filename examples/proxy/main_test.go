@@ -30,7 +30,7 @@ func TestCheckAccounts_NamesTheFlag(t *testing.T) {
 	} {
 		err := checkAccounts(map[string]string{alice: test.alice, bob: test.bob})
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%+v: got %v", test, err)
+			t.Errorf("%+v: got error %v, want %q", test, err, test.want)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestServe_NamesTheFlagOfTheAddress(t *testing.T) {
 	} {
 		err := serve(t.Context(), discardLogger, addr, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "-addr "+addr) {
-			t.Errorf("%s: got %v", addr, err)
+			t.Errorf("%s: got error %v, want %q and the flag", addr, err, want)
 		}
 	}
 }
@@ -116,10 +116,10 @@ func TestLogin_RequiresPOST(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		if err != nil || resp.StatusCode != test.status || !strings.Contains(string(body), test.text) {
-			t.Errorf("%s %s: status %d, %s, error %v", test.method, test.path, resp.StatusCode, body, err)
+			t.Errorf("%s %s: got status %d, %s, error %v, want status %d and %q", test.method, test.path, resp.StatusCode, body, err, test.status, test.text)
 		}
 		if allow := resp.Header.Get("Allow"); (allow == http.MethodPost) != (test.status == http.StatusMethodNotAllowed) {
-			t.Errorf("%s %s: Allow is %q", test.method, test.path, allow)
+			t.Errorf("%s %s: Allow is %q with status %d, want POST with 405 only", test.method, test.path, allow, test.status)
 		}
 	}
 }

@@ -43,6 +43,6 @@ func TestMonitor_KeepsOneOrdinaryTrace(t *testing.T) {
 		f.read(t, alice)
 	}
 	if s := f.page.snapshot(time.Now()); len(s.Traces) != 2 || s.Traces[1].Spans[0].Detail != "issued, serial 1" {
-		t.Errorf("got %+v", s.Traces)
+		t.Errorf("got the traces %+v, want 2, of which the second issued serial 1", s.Traces)
 	}
 }

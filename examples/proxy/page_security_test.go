@@ -52,7 +52,7 @@ func TestPage_SetsContentSecurityPolicy(t *testing.T) {
 		resp, body := f.do(t, http.MethodGet, path, nil)
 		policy := resp.Header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none';") || strings.Contains(policy, "unsafe") || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s: headers %v", path, resp.Header)
+			t.Errorf("%s: got the header %v, want a strict policy and nosniff", path, resp.Header)
 		}
 		if got := resp.Header.Get("Content-Type"); got != contentType {
 			t.Errorf("%s: Content-Type %q, want %q", path, got, contentType)
@@ -90,16 +90,16 @@ func TestPage_RefusesOtherOrigins(t *testing.T) {
 	}
 	for _, host := range []string{"localhost", "localhost:1", "127.0.0.2", "[::1]", "[::1]:8480"} {
 		if resp, _ := f.do(t, http.MethodGet, "/", func(r *http.Request) { r.Host = host }); resp.StatusCode != http.StatusOK {
-			t.Errorf("Host %q: status %d", host, resp.StatusCode)
+			t.Errorf("Host %q: got status %d, want 200", host, resp.StatusCode)
 		}
 	}
 	for _, host := range []string{"example.com", "10.0.0.1", "localhost.example.com:80"} {
 		if resp, _ := f.do(t, http.MethodGet, "/page/events", func(r *http.Request) { r.Host = host }); resp.StatusCode != http.StatusMisdirectedRequest {
-			t.Errorf("Host %q: status %d", host, resp.StatusCode)
+			t.Errorf("Host %q: got status %d, want 421", host, resp.StatusCode)
 		}
 	}
 	if resp, _ := f.do(t, http.MethodPost, "/page/actions/none", nil); resp.StatusCode != http.StatusNotFound {
-		t.Errorf("an unknown action: status %d", resp.StatusCode)
+		t.Errorf("an unknown action: got status %d, want 404", resp.StatusCode)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestPage_BoundsItsWatchers(t *testing.T) {
 	f := newPageFixture(t)
 	f.page.watchers.Store(maxWatchers)
 	if resp, _ := f.do(t, http.MethodGet, "/page/events", nil); resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("status %d", resp.StatusCode)
+		t.Errorf("one watcher too many: got status %d, want 503", resp.StatusCode)
 	}
 	if got := f.page.watchers.Load(); got != maxWatchers {
 		t.Errorf("%d watchers are left", got)
@@ -151,7 +151,7 @@ func TestPage_IsForTheFakeServerOnly(t *testing.T) {
 	mux := http.NewServeMux()
 	none.routes(mux)
 	if _, pattern := mux.Handler(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)); pattern != "" {
-		t.Errorf("the page is at %q", pattern)
+		t.Errorf("the page is at %q, want no page", pattern)
 	}
 	none.startTraffic(t.Context())()
 }

@@ -64,7 +64,7 @@ func (f *pageFixture) do(t *testing.T, method, path string, change func(*http.Re
 func (f *pageFixture) act(t *testing.T, action string) {
 	t.Helper()
 	if resp, body := f.do(t, http.MethodPost, "/page/actions/"+action, nil); resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("%s: status %d, %s", action, resp.StatusCode, body)
+		t.Fatalf("%s: got status %d, %s, want 204", action, resp.StatusCode, body)
 	}
 }
 
@@ -90,7 +90,7 @@ func (f *pageFixture) events(t *testing.T, reached func(snapshot) bool) (snapsho
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if contentType := resp.Header.Get("Content-Type"); contentType != "text/event-stream" {
-		t.Errorf("Content-Type is %q", contentType)
+		t.Errorf("got Content-Type %q, want text/event-stream", contentType)
 	}
 	var sent bytes.Buffer
 	lines := bufio.NewScanner(io.TeeReader(resp.Body, &sent))
@@ -117,10 +117,10 @@ func TestPage_CountsOneIssuanceForThousand401s(t *testing.T) {
 	f.act(t, "revoke-thousand")
 	s, _ := f.events(t, func(s snapshot) bool { return s.Burst != nil && !s.Burst.Running })
 	if b := s.Burst; !b.Revoked || b.Requests != burstSize || b.Refused != burstSize || b.Issuances != 1 || b.Failed != 0 {
-		t.Errorf("got %+v", *s.Burst)
+		t.Errorf("got %+v, want a revocation, %d requests, as many refusals and 1 issuance", *s.Burst, burstSize)
 	}
 	if s.Total.Replayed != burstSize || s.Total.Failed != 0 || s.Total.Answered != 0 {
-		t.Errorf("got %+v", s.Total)
+		t.Errorf("got %+v, want %d replays and no failure", s.Total, burstSize)
 	}
 	counts := f.fake.Counts()
 	if s.Issued != counts.Issued || s.Fake.Issued != counts.Issued || s.Fake.Refused != counts.TotalRefused() || s.Fake.Requests != counts.ResourceRequests {
@@ -143,7 +143,7 @@ func TestPage_RenewsOldTokenBeforeBurst(t *testing.T) {
 	f.page.monitor.mu.Unlock()
 	f.act(t, "revoke-thousand")
 	if b := f.page.burst; b.Refused != burstSize || b.Issuances != 1 || b.Failed != 0 || f.fake.Counts().Issued != 3 {
-		t.Errorf("got %+v, and %d tokens", *b, f.fake.Counts().Issued)
+		t.Errorf("got %+v and %d tokens, want %d refusals, 1 issuance, no failure and 3 tokens", *b, f.fake.Counts().Issued, burstSize)
 	}
 }
 
@@ -153,10 +153,10 @@ func TestPage_ShowsFailuresOfBurst(t *testing.T) {
 	f.act(t, "fail")
 	f.act(t, "revoke-thousand")
 	if b := f.page.burst; b.Failed != burstSize || b.Issuances != 0 {
-		t.Errorf("got %+v", *b)
+		t.Errorf("got %+v, want %d failures and no issuance", *b, burstSize)
 	}
 	if total := f.page.snapshot(time.Now()).Total; total.Failed != burstSize {
-		t.Errorf("got %+v", total)
+		t.Errorf("got %+v, want %d failures", total, burstSize)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestPage_SendsThousandRequests(t *testing.T) {
 	f := newPageFixture(t)
 	f.act(t, "send-thousand")
 	if b := f.page.burst; b.Revoked || b.Requests != burstSize || b.Refused != 0 || b.Issuances != 1 || b.Failed != 0 {
-		t.Errorf("got %+v", *b)
+		t.Errorf("got %+v, want %d requests, 1 issuance and no refusal", *b, burstSize)
 	}
 	if counts := f.fake.Counts(); counts.Accepted != burstSize {
 		t.Errorf("the fake server accepted %d requests", counts.Accepted)
@@ -187,7 +187,7 @@ func TestPage_RevokesTokens(t *testing.T) {
 			f.act(t, test.action)
 		}
 		if got := []int{f.read(t, alice), f.read(t, bob)}; got[0] != http.StatusOK || got[1] != http.StatusOK {
-			t.Errorf("after %q: statuses %v", test.action, got)
+			t.Errorf("after %q: got statuses %v, want 200 for both users", test.action, got)
 		}
 		s := f.page.snapshot(time.Now())
 		if s.Accounts[0].Serial != test.alice || s.Accounts[1].Serial != test.bob || s.Fake.Refused != test.refusedBoth {
@@ -196,7 +196,7 @@ func TestPage_RevokesTokens(t *testing.T) {
 	}
 	s := f.page.snapshot(time.Now())
 	if s.Issuances[0].Reason != "refused" || s.Issuances[0].User != bob || len(s.Issuances) != 6 {
-		t.Errorf("got %+v", s.Issuances)
+		t.Errorf("got %+v, want 6 issuances, of which the newest renews bob's refused token", s.Issuances)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestPage_PacesRevocations(t *testing.T) {
 	for range 6 {
 		f.act(t, "revoke-alice")
 		if status := f.read(t, alice); status != http.StatusOK {
-			t.Fatalf("status %d", status)
+			t.Fatalf("got status %d, want 200", status)
 		}
 	}
 }
@@ -231,7 +231,7 @@ func TestPage_TogglesFaults(t *testing.T) {
 	}
 	s := f.page.snapshot(time.Now())
 	if s.Issuances[0].Error != "unavailable" || s.Total.Failed != 1 || s.Traces[0].Outcome != outcomeFailed {
-		t.Errorf("got %+v, %+v, %+v", s.Issuances, s.Total, s.Traces)
+		t.Errorf("got %+v, %+v, %+v, want an unavailable endpoint, 1 failure and a failed trace", s.Issuances, s.Total, s.Traces)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestPage_FollowsRotatedSecret(t *testing.T) {
 	f := newPageFixture(t)
 	f.act(t, "rotate")
 	if status := f.read(t, alice); status != http.StatusOK {
-		t.Errorf("status %d", status)
+		t.Errorf("got status %d, want 200", status)
 	}
 	if s := f.page.snapshot(time.Now()); s.Rotations != 1 || f.fake.Counts().Rejected != 0 {
 		t.Errorf("got %+v, and %d rejected", s, f.fake.Counts().Rejected)
@@ -256,6 +256,6 @@ func TestPage_SendsTrafficWhileWatched(t *testing.T) {
 	stop()
 	before := f.fake.Counts().ResourceRequests
 	if before == 0 || f.page.snapshot(time.Now()).Total.Failed != 0 {
-		t.Errorf("%d requests, %+v", before, f.page.snapshot(time.Now()).Total)
+		t.Errorf("got %d requests and %+v, want some requests and no failure", before, f.page.snapshot(time.Now()).Total)
 	}
 }

@@ -118,7 +118,7 @@ func TestDockerfile_ProgramIsStatic(t *testing.T) {
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
+		t.Fatalf("the program does not build: %v: %s", err, output)
 	}
 	file, err := os.Open(binary)
 	if err != nil {

@@ -171,7 +171,7 @@ func TestService_ActsForTheAccountOfTheJWT(t *testing.T) {
 	f := start(t, passporttest.Config{})
 	bearer := f.token(jwt.MapClaims{"account_id": account})
 	if status, text := f.get(f.public, "/v1/accounts/"+account, bearer); status != http.StatusOK {
-		t.Errorf("got status %d: %s", status, text)
+		t.Errorf("got status %d: %s, want 200", status, text)
 	}
 	if status, _ := f.get(f.public, "/v1/accounts/"+account, ""); status != http.StatusUnauthorized {
 		t.Errorf("without a JWT: got status %d, want 401", status)
@@ -198,14 +198,14 @@ func TestReadiness_IssuesNoTokenPerProbe(t *testing.T) {
 	f := start(t, passporttest.Config{})
 	for range 20 {
 		if status, _ := f.get(f.admin, "/readyz", ""); status/100 != 2 {
-			t.Fatalf("got status %d", status)
+			t.Fatalf("/readyz: got status %d, want 2xx", status)
 		}
 	}
 	if n := f.pismo.Counts().TokenRequests; n != 1 {
 		t.Errorf("20 probes cost %d token requests, want 1", n)
 	}
 	if status, _ := f.get(f.admin, "/healthz", ""); status/100 != 2 {
-		t.Errorf("/healthz: got status %d", status)
+		t.Errorf("/healthz: got status %d, want 2xx", status)
 	}
 }
 

@@ -197,7 +197,7 @@ func (p *program) secrets(t *testing.T) map[string]string {
 	}
 	for what, secret := range all {
 		if len(secret) < 6 {
-			t.Errorf("%s is %q", what, secret)
+			t.Errorf("%s is %q, want 6 letters or more", what, secret)
 		}
 	}
 	return all
@@ -209,6 +209,6 @@ func TestRun_ReportsBackendFailure(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", down.URL)
 	var out strings.Builder
 	if err := run(t.Context(), &out); err == nil || !strings.Contains(out.String(), "A revocation") {
-		t.Errorf("got %v, after %s", err, out.String())
+		t.Errorf("got error %v after %s, want an error after the traces", err, out.String())
 	}
 }

@@ -23,7 +23,7 @@ func TestRun_FailsOnOtherTraces(t *testing.T) {
 		want := scenarios[i].want
 		scenarios[i].want = strings.Replace(want, "attempts=1", "attempts=2", 1)
 		if err := run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), scenarios[i].title) {
-			t.Errorf("%s: got %v", scenarios[i].title, err)
+			t.Errorf("%s: got error %v, want its title", scenarios[i].title, err)
 		}
 		scenarios[i].want = want
 	}

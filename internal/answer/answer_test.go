@@ -148,10 +148,10 @@ func TestDecode_Truncation(t *testing.T) {
 		for n := 2; n < len(encoded); n++ { // The first byte of zlib is the text "x".
 			got, complete := answer.Decode(http.Header{"Content-Encoding": {coding}}, []byte(encoded[:n]), limit)
 			if complete {
-				t.Errorf("%s: %d bytes of %d: complete: %q", coding, n, len(encoded), got)
+				t.Errorf("%s: %d bytes of %d count as complete: %q", coding, n, len(encoded), got)
 			}
 			if coding != "gzip, gzip" && !strings.HasPrefix(text, string(got)) {
-				t.Errorf("%s: %d bytes of %d: got %q", coding, n, len(encoded), got)
+				t.Errorf("%s: %d bytes of %d: got %q, want the beginning of the text", coding, n, len(encoded), got)
 			}
 		}
 	}
@@ -174,7 +174,7 @@ func TestDecode_Bombs(t *testing.T) {
 		for _, encodings := range [][]string{nil, {"gzip"}, {strings.Repeat("gzip,", 1000)}} {
 			got, complete := answer.Decode(http.Header{"Content-Encoding": encodings}, []byte(raw), limit)
 			if complete || len(got) > limit {
-				t.Errorf("%s: %d bytes, complete: %v", name, len(got), complete)
+				t.Errorf("%s: got %d bytes, complete is %v, want %d bytes at most, incomplete", name, len(got), complete, limit)
 			}
 		}
 	}
@@ -184,10 +184,10 @@ func TestDecode_Limits(t *testing.T) {
 	for _, n := range []int{-1, 0, 1} {
 		got, complete := answer.Decode(nil, []byte("ab"), n)
 		if len(got) != max(n, 0) || complete {
-			t.Errorf("limit %d: got %q, %v", n, got, complete)
+			t.Errorf("limit %d: got %q, complete is %v, want as many bytes, incomplete", n, got, complete)
 		}
 		if got, complete := answer.Decode(nil, nil, n); len(got) != 0 || !complete {
-			t.Errorf("limit %d, no body: got %q, %v", n, got, complete)
+			t.Errorf("limit %d, no body: got %q, complete is %v, want nothing, complete", n, got, complete)
 		}
 	}
 }
@@ -216,7 +216,7 @@ func TestUndeclared_Compression(t *testing.T) {
 		"named once, twice in": {[]string{"gzip"}, gzipped(gzipped(text)), true},
 	} {
 		if got := answer.Undeclared(http.Header{"Content-Encoding": test.encodings}, []byte(test.raw), limit); got != test.want {
-			t.Errorf("%s: got %v", name, got)
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func FuzzDecode(f *testing.F) {
 		before := bytes.Clone(raw)
 		got, complete := answer.Decode(h, raw, limit)
 		if len(got) > max(limit, 0) {
-			t.Errorf("%d bytes, limit %d", len(got), limit)
+			t.Errorf("got %d bytes, want %d at most", len(got), limit)
 		}
 		if !bytes.Equal(raw, before) {
 			t.Error("the body was changed")

@@ -60,10 +60,10 @@ func TestJitter_CoversItsRange(t *testing.T) {
 func TestJitter_Extremes(t *testing.T) {
 	for _, d := range []time.Duration{math.MinInt64, -1, 0, 1, 2, 3, forever - 1, forever} {
 		if got := backoff.FullJitter(d); got < 0 || got > max(d, 0) {
-			t.Errorf("FullJitter(%d) = %d", d, got)
+			t.Errorf("FullJitter(%d) = %d, want 0 to its argument", d, got)
 		}
 		if got := backoff.EqualJitter(d); d >= 0 && (got < d/2 || got > d) {
-			t.Errorf("EqualJitter(%d) = %d", d, got)
+			t.Errorf("EqualJitter(%d) = %d, want half its argument to all of it", d, got)
 		}
 	}
 }
@@ -103,9 +103,9 @@ func TestBudget_FollowsItsInterval(t *testing.T) {
 	}
 	// A shorter interval does not shorten the wait for earlier events.
 	if wait := budget.Take(time.Minute, 3, time.Second); wait <= 0 || wait > 2*time.Minute {
-		t.Errorf("the wait is %v", wait)
+		t.Errorf("the wait is %v, want 2m0s at most, and not 0", wait)
 	}
 	if wait := budget.Take(3*time.Minute, 3, time.Second); wait != 0 {
-		t.Errorf("the wait is %v", wait)
+		t.Errorf("the wait is %v, want 0", wait)
 	}
 }

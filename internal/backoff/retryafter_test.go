@@ -82,7 +82,7 @@ func FuzzRetryAfter(f *testing.F) {
 		h := http.Header{"Retry-After": {value}, "Date": {date}}
 		wait, ok := backoff.RetryAfter(h, time.Unix(0, now))
 		if wait < 0 || !ok && wait != 0 {
-			t.Errorf("%q: got %v, %v", value, wait, ok)
+			t.Errorf("%q: got %v, valid is %v, want no negative wait, and 0 if invalid", value, wait, ok)
 		}
 		if _, err := http.ParseTime(strings.TrimSpace(value)); ok && err != nil && wait%time.Second != 0 {
 			t.Errorf("%q: got %v, want a whole number of seconds", value, wait)

@@ -34,7 +34,7 @@ func TestNew_DeadHTTP2Connection(t *testing.T) {
 		transport.DialContext, transport.TLSClientConfig.RootCAs = n.dial, roots
 		defer transport.CloseIdleConnections()
 		if got, err := get(t.Context(), transport, "/"); got != "HTTP/2.0 well" {
-			t.Fatal(got, err)
+			t.Fatalf("got %q, error %v, want %q", got, err, "HTTP/2.0 well")
 		}
 		time.Sleep(time.Minute) // Pings do not close a working connection.
 		if got, err := get(t.Context(), transport, "/"); got != "HTTP/2.0 well" || n.dials.Load() != 1 {
@@ -49,11 +49,11 @@ func TestNew_DeadHTTP2Connection(t *testing.T) {
 				break
 			}
 			if took := time.Since(began); took > 6*time.Second {
-				t.Fatalf("dead for %v: %v", took, err)
+				t.Fatalf("the connection is dead for %v: %v, want 6s at most", took, err)
 			}
 		}
 		if n.dials.Load() != 2 {
-			t.Errorf("%d connections", n.dials.Load())
+			t.Errorf("%d connections were made, want 2", n.dials.Load())
 		}
 	})
 }

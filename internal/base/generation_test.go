@@ -55,7 +55,7 @@ func TestConnections_Retire(t *testing.T) {
 				}()
 				synctest.Wait()
 				if got, err := get(t.Context(), first, "/"); got != name+" well" {
-					t.Errorf("got %q, %v", got, err)
+					t.Errorf("the first generation: got %q, error %v, want %q", got, err, name+" well")
 				}
 				synctest.Wait()
 				before := n.dials.Load()
@@ -66,7 +66,7 @@ func TestConnections_Retire(t *testing.T) {
 					t.Fatal("Current returns a retired generation")
 				}
 				if got, err := get(t.Context(), second, "/"); got != name+" well" {
-					t.Errorf("got %q, %v", got, err)
+					t.Errorf("the second generation: got %q, error %v, want %q", got, err, name+" well")
 				}
 				synctest.Wait()
 				if made := n.dials.Load() - before; made != 1 {
@@ -97,7 +97,7 @@ func TestConnections_LateRequest(t *testing.T) {
 				first := connections.Current(0, open)
 				first.Retire()
 				if got, err := get(t.Context(), first, "/"); got != name+" well" {
-					t.Errorf("got %q, %v", got, err)
+					t.Errorf("got %q, error %v, want %q", got, err, name+" well")
 				}
 				synctest.Wait()
 				if open := n.open(); open != 0 {
@@ -161,7 +161,7 @@ func TestConnections_Versions(t *testing.T) {
 		t.Error("the version of a generation was lost")
 	}
 	if len(made) != 3 {
-		t.Errorf("%d transports", len(made))
+		t.Errorf("%d transports were made, want 3", len(made))
 	}
 }
 
@@ -197,7 +197,7 @@ func TestConnections_FollowAnUpgrade(t *testing.T) {
 		}
 		_, _ = io.WriteString(conn, "hello\n")
 		if got, err := io.ReadAll(conn); string(got) != "hello\n" {
-			t.Errorf("got %q, %v", got, err)
+			t.Errorf("got %q, error %v, want %q", got, err, "hello\n")
 		}
 		_ = conn.Close()
 		synctest.Wait()
@@ -239,7 +239,7 @@ func TestConnections_OverlappingTimeouts(t *testing.T) {
 		}
 		g.Retire()
 		if got, err := get(t.Context(), connections.Current(0, open), "/"); got != "HTTP/2.0 well" {
-			t.Errorf("got %q, %v", got, err)
+			t.Errorf("got %q, error %v, want %q", got, err, "HTTP/2.0 well")
 		}
 		cancel()
 		time.Sleep(2 * time.Second)

@@ -219,7 +219,7 @@ func TestMap_ReaderNeverMissesAnEntry(t *testing.T) {
 			for !done.Load() {
 				key := rand.IntN(stay)
 				if e, ok := m.Load(key); !ok || e.key != key {
-					t.Errorf("key %d: loaded %v, %v", key, e, ok)
+					t.Errorf("key %d: loaded %v, found is %v, want its entry", key, e, ok)
 					return
 				}
 				key = int(coming.Load())
@@ -243,7 +243,7 @@ func TestMap_KeyMayComeBack(t *testing.T) {
 	for i := range 1000 {
 		e := use(m, i%3, time.Duration(i))
 		if loaded, ok := m.Load(i % 3); !ok || loaded != e {
-			t.Fatalf("insertion %d: loaded %v, %v", i, loaded, ok)
+			t.Fatalf("insertion %d: loaded %v, found is %v, want %v", i, loaded, ok, e)
 		}
 		if e, ok := m.Load((i + 1) % 3); ok || e != nil {
 			t.Fatalf("insertion %d: the removed entry is %v", i, e)

@@ -189,10 +189,10 @@ func TestFleet_CachedTokenAllocatesNothing(t *testing.T) {
 	before := store.Calls()
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() { _, _ = src.Token(ctx, account) }); n != 0 {
-		t.Errorf("a cached token costs %v allocations", n)
+		t.Errorf("a cached token costs %v allocations, want 0", n)
 	}
 	if n := store.Calls() - before; n != 0 {
-		t.Errorf("cached tokens cost %d calls of the store", n)
+		t.Errorf("cached tokens cost %d calls of the store, want 0", n)
 	}
 }
 

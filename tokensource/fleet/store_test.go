@@ -79,7 +79,7 @@ func TestStore_LostLeaseDelaysLittle(t *testing.T) {
 		start := time.Now()
 		token(t, newSource(t, p, store), acct(t, 1))
 		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("the token took %v", d)
+			t.Errorf("the token took %v, want 5s at most", d)
 		}
 		if n := len(store.Values()); n != 1 {
 			t.Errorf("the store has %d values, want the token", n)
@@ -135,7 +135,7 @@ func TestStore_LongerLifeIsBounded(t *testing.T) {
 			store.Poison(name, value, 24*time.Hour)
 		}
 		if left := time.Until(token(t, newSource(t, p, store), acct(t, 1)).Expiry()); left > lifetime-age {
-			t.Errorf("the token has %v left", left)
+			t.Errorf("the token has %v left, want %v at most", left, lifetime-age)
 		}
 	})
 }

@@ -169,7 +169,7 @@ func TestS2S_AnswersRead(t *testing.T) {
 			continue
 		}
 		if err != nil {
-			t.Errorf("%.100s\n%v", test.body, err)
+			t.Errorf("%.100s\ngot error %v, want a grant", test.body, err)
 			continue
 		}
 		if got := (parsedAnswer{got.Token.Reveal(), got.ExpiresIn, got.AccountID, got.ExternalAccountID}); got != test.want {
@@ -199,7 +199,7 @@ func TestS2S_ExpiresIn(t *testing.T) {
 	} {
 		grant, err := s2sAnswering([]byte(`{"token":"t","expires_in":`+value+`}`)).Issue(t.Context(), tokensource.Organization())
 		if err != nil {
-			t.Errorf("%s: %v", value, err)
+			t.Errorf("%s: got error %v, want a grant", value, err)
 		} else if grant.ExpiresIn != want {
 			t.Errorf("%s: got %v, want %v", value, grant.ExpiresIn, want)
 		}
@@ -226,10 +226,10 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			failure := failure(t, err)
 			if failure.Kind != tokensource.ErrMalformedResponse && failure.Kind != tokensource.ErrUnavailable {
-				t.Errorf("kind = %s", failure.Kind)
+				t.Errorf("kind = %s, want malformed_response or unavailable", failure.Kind)
 			}
 			if !texts.MatchString(err.Error()) {
-				t.Errorf("text = %q", err)
+				t.Errorf("the text %q does not match %s", err, texts)
 			}
 			if grant != (tokensource.Grant{}) {
 				t.Error("a grant comes with the error")

@@ -74,7 +74,7 @@ func TestS2S_EndlessAnswerIsCutOff(t *testing.T) {
 			_, err := s.Issue(t.Context(), tokensource.Organization())
 			wantKind(t, err, tokensource.ErrMalformedResponse)
 			if most := 64<<10 + 1; body.read > most {
-				t.Errorf("read %d bytes", body.read)
+				t.Errorf("read %d bytes, want %d at most", body.read, most)
 			}
 		})
 	}

@@ -54,7 +54,7 @@ func TestClientCertificate_RotatesAtHandshake(t *testing.T) {
 			replace(t, files.keyFile, key)
 		}
 		if _, err := s.Issue(t.Context(), tokensource.Organization()); err != nil {
-			t.Fatalf("%v (%v)", err, cause(failure(t, err)))
+			t.Fatalf("Issue: %v (%v)", err, cause(failure(t, err)))
 		}
 		if got := <-serials; got != fmt.Sprint(serial) {
 			t.Errorf("presented certificate %s, want %d", got, serial)
@@ -241,7 +241,7 @@ func TestNewClientCertificate_RefusesBadPair(t *testing.T) {
 	} {
 		c, err := passport.NewClientCertificate(pair.certFile, pair.keyFile)
 		if c != nil || !errors.Is(err, tokensource.ErrMisconfigured) {
-			t.Errorf("%s: %v, error %v", name, c, err)
+			t.Errorf("%s: got %v, error %v, want an error of kind misconfigured only", name, c, err)
 			continue
 		}
 		if !strings.Contains(err.Error(), pair.certFile) || !strings.Contains(err.Error(), pair.keyFile) {
@@ -253,7 +253,7 @@ func TestNewClientCertificate_RefusesBadPair(t *testing.T) {
 func TestClientCertificate_ZeroValueFails(t *testing.T) {
 	var c passport.ClientCertificate
 	if certificate, err := c.GetClientCertificate(nil); err == nil {
-		t.Errorf("certificate = %v", certificate)
+		t.Errorf("got the certificate %v, want an error", certificate)
 	}
 }
 

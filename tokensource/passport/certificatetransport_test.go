@@ -61,7 +61,7 @@ func TestClientCertificate_RoundTripper(t *testing.T) {
 			m.awaitClosed(t, before) // Waits for the connections with the old certificate.
 			want("/", "serial-2")
 			if more := m.conns.Load() - before - made; more != 0 {
-				t.Errorf("%d more connections", more)
+				t.Errorf("%d more connections were made, want 0", more)
 			}
 
 			client.CloseIdleConnections() // The RoundTripper forwards the call.
@@ -117,7 +117,7 @@ func TestClientCertificate_RotationUnderLoad(t *testing.T) {
 				default:
 				}
 				if got, err := m.get(t.Context(), client, "/"); err != nil || !strings.HasPrefix(got, "serial-") {
-					t.Errorf("got %q, %v", got, err)
+					t.Errorf("got %q, error %v, want a serial", got, err)
 				}
 			}
 		})
@@ -131,7 +131,7 @@ func TestClientCertificate_RotationUnderLoad(t *testing.T) {
 	close(done)
 	load.Wait()
 	if got, err := m.get(t.Context(), client, "/"); got != "serial-10" {
-		t.Errorf("got %q, %v", got, err)
+		t.Errorf("got %q, error %v, want serial-10", got, err)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestClientCertificate_BotchedRotation(t *testing.T) {
 	} {
 		spoil()
 		if got, err := m.get(t.Context(), client, "/"); got != "serial-1" {
-			t.Errorf("got %q, %v", got, err)
+			t.Errorf("got %q, error %v, want serial-1", got, err)
 		}
 	}
 	if n := m.conns.Load(); n != 1 {
@@ -193,12 +193,12 @@ func TestClientCertificate_ZeroRoundTripper(t *testing.T) {
 	var zero passport.ClientCertificate
 	client := &http.Client{Transport: zero.RoundTripper(m.base())}
 	if got, err := m.get(t.Context(), client, "/"); err == nil || !strings.Contains(err.Error(), "NewClientCertificate") {
-		t.Errorf("got %q, %v", got, err)
+		t.Errorf("got %q, error %v, want an error that names NewClientCertificate", got, err)
 	}
 	files := newPairOnDisk(t, 1)
 	withDefaults := &http.Client{Transport: newClientCertificate(t, files).RoundTripper(nil)}
 	if got, err := m.get(t.Context(), withDefaults, "/"); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a server with an unknown authority: got %q, %v", got, err)
+		t.Errorf("a server with an unknown authority: got %q, error %v, want an error of the certificate", got, err)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestClientCertificate_BaseIsCopied(t *testing.T) {
 	client := &http.Client{Transport: rt}
 	defer client.CloseIdleConnections()
 	if got, err := m.get(t.Context(), client, "/"); got != "serial-1" {
-		t.Errorf("got %q, %v", got, err)
+		t.Errorf("got %q, error %v, want serial-1", got, err)
 	}
 	if base.TLSClientConfig.GetClientCertificate != nil {
 		t.Error("the base was changed")

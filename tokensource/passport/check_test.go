@@ -49,7 +49,7 @@ func TestCredentials_Check(t *testing.T) {
 			}
 			wantText(t, err, test.says...)
 			if !errors.Is(err, test.is) {
-				t.Errorf("%v is not %v", err, test.is)
+				t.Errorf("got error %v, want %v", err, test.is)
 			}
 			wantNoSentinel(t, name, err)
 		})
@@ -59,7 +59,7 @@ func TestCredentials_Check(t *testing.T) {
 		err := passport.FileCredentials(locked, locked).Check(t.Context())
 		wantText(t, err, locked, "permission denied")
 		if strings.Count(err.Error(), locked) != 2 {
-			t.Errorf("a file is named twice: %v", err)
+			t.Errorf("the error does not name the file once for the key and once for the secret: %v", err)
 		}
 	}
 }
@@ -72,6 +72,6 @@ func TestCredentials_CheckReadsOnce(t *testing.T) {
 		return tokensource.NewSecret("s"), nil
 	}
 	if err := (passport.Credentials{Key: counting, Secret: counting}).Check(t.Context()); err != nil || reads != 2 {
-		t.Errorf("%d reads, %v", reads, err)
+		t.Errorf("got %d reads, error %v, want 2 reads", reads, err)
 	}
 }

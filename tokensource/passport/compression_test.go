@@ -117,7 +117,7 @@ func TestS2S_Date(t *testing.T) {
 		})
 		grant, err := s.Issue(t.Context(), tokensource.Organization())
 		if err != nil || !grant.Date.Equal(test.want) {
-			t.Errorf("%s: got %v, %v", name, grant.Date, err)
+			t.Errorf("%s: got %v, error %v, want %v", name, grant.Date, err, test.want)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func TestS2S_SharedConnection(t *testing.T) {
 			wantKind(t, issueWithin(t, s, time.Second), tokensource.ErrTimeout)
 		}
 		if got := <-paid; got != "paid" {
-			t.Errorf("got %q", got)
+			t.Errorf("got %q, want paid", got)
 		}
 		if n := p.dialled(); n != 3 { // The shared connection, and one for each later exchange.
 			t.Errorf("%d connections, want 3", n)
@@ -148,7 +148,7 @@ func TestS2S_ConnectionKept(t *testing.T) {
 				synctest.Wait() // A new connection enters the pool after its first request.
 			}
 			if n := p.dialled(); n != 1 {
-				t.Errorf("status %d: %d connections", status, n)
+				t.Errorf("status %d: got %d connections, want 1", status, n)
 			}
 		})
 	}
@@ -234,7 +234,7 @@ func TestS2S_AnotherClient(t *testing.T) {
 				synctest.Wait()
 			}
 			if n := p.dialled(); n != 1 {
-				t.Errorf("%d connections", n)
+				t.Errorf("got %d connections, want 1", n)
 			}
 		}
 	})

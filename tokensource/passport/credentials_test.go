@@ -144,7 +144,7 @@ func TestFile_ReadsUpTo4KiB(t *testing.T) {
 		for _, end := range []string{"s", "\n"} {
 			writeFile(t, path, strings.Repeat("s", length-1)+end)
 			if _, err := passport.File(path)(t.Context()); (err == nil) != ok {
-				t.Errorf("%d bytes, ending in %q: %v", length, end, err)
+				t.Errorf("%d bytes, ending in %q: got error %v, want valid %v", length, end, err, ok)
 			}
 		}
 	}
@@ -213,7 +213,7 @@ func TestFile_ErrorWrapsErrNotExist(t *testing.T) {
 	s.Credentials = passport.FileCredentials(missing, missing)
 	_, err := s.Issue(t.Context(), tokensource.Organization())
 	if !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, tokensource.ErrMisconfigured) {
-		t.Errorf("err = %v", err)
+		t.Errorf("got error %v, want fs.ErrNotExist and misconfigured", err)
 	}
 }
 
@@ -253,7 +253,7 @@ func TestRevision_ChangesWithCredentials(t *testing.T) {
 		}
 	}
 	if strings.Contains(first, "key") || strings.Contains(first, "secret") || len(first) > 16 {
-		t.Errorf("revision = %q", first)
+		t.Errorf("revision = %q, want 16 letters at most, without the key and the secret", first)
 	}
 }
 
@@ -264,7 +264,7 @@ func TestRevision_UnreadableIsEmpty(t *testing.T) {
 	missing := s.Revision(t.Context())
 	writeFile(t, path, "two\nlines\n")
 	if broken := s.Revision(t.Context()); broken != "" || missing != "" {
-		t.Errorf("revisions of a missing and a broken file: %q, %q", missing, broken)
+		t.Errorf("the revisions of a missing and a broken file are %q and %q, want empty strings", missing, broken)
 	}
 	writeFile(t, path, "s")
 	there := s.Revision(t.Context())

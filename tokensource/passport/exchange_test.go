@@ -39,10 +39,10 @@ func TestS2S_NeverFollowsRedirects(t *testing.T) {
 					// CheckRedirect.
 					wantKind(t, err, tokensource.ErrUnavailable)
 				} else if failure := failedWith(t, err, tokensource.ErrMalformedResponse); failure.StatusCode != status {
-					t.Errorf("StatusCode = %d", failure.StatusCode)
+					t.Errorf("StatusCode = %d, want %d", failure.StatusCode, status)
 				}
 				if posted.Load() != 1 || elsewhere.Load() != 0 {
-					t.Errorf("posted %d times, and %d times elsewhere", posted.Load(), elsewhere.Load())
+					t.Errorf("posted %d times, and %d times elsewhere, want 1 and 0", posted.Load(), elsewhere.Load())
 				}
 				if asked || s.Client.CheckRedirect == nil {
 					t.Error("the caller's CheckRedirect was called or replaced")
@@ -95,7 +95,7 @@ func TestS2S_KeepsNoCookies(t *testing.T) {
 		}
 	}
 	if n := cookies.Load(); n != 0 {
-		t.Errorf("%d cookies came back", n)
+		t.Errorf("%d cookies came back, want 0", n)
 	}
 }
 

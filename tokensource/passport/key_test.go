@@ -118,7 +118,7 @@ func TestKey_Fingerprints(t *testing.T) {
 	sum := sha256.Sum256(der)
 	fingerprints, err := passport.FileKey(one, two, one).Fingerprints(t.Context())
 	if err != nil || len(fingerprints) != 2 || fingerprints[0] != hex.EncodeToString(sum[:]) {
-		t.Errorf("fingerprints %v, %v", fingerprints, err)
+		t.Errorf("got the fingerprints %v, error %v, want 2, of which the first is that of the first key", fingerprints, err)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestOpenID_RevisionChangesWithKeys(t *testing.T) {
 	o := openIDIssuer("https://pismo.example", passport.FileKey(path, next))
 	seen := []string{o.Revision(t.Context())}
 	if seen[0] == "" || o.Revision(t.Context()) != seen[0] {
-		t.Fatalf("revision %q, then %q", seen[0], o.Revision(t.Context()))
+		t.Fatalf("got revision %q, then %q, want the same", seen[0], o.Revision(t.Context()))
 	}
 	for _, change := range []func(){
 		func() { writeFile(t, next, pkcs8(t, keyTwo())) },
@@ -138,14 +138,14 @@ func TestOpenID_RevisionChangesWithKeys(t *testing.T) {
 		change()
 		now := o.Revision(t.Context())
 		if now == "" || slices.Contains(seen, now) {
-			t.Errorf("revision %q after %q", now, seen)
+			t.Errorf("got revision %q after %q, want another", now, seen)
 		}
 		seen = append(seen, now)
 	}
 	writeFile(t, path, "")
 	writeFile(t, next, "")
 	if got := o.Revision(t.Context()); got != "" {
-		t.Errorf("revision %q without a key", got)
+		t.Errorf("got revision %q without a key, want an empty string", got)
 	}
 }
 

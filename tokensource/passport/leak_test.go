@@ -157,7 +157,7 @@ func TestCredentials_PrintNothing(t *testing.T) {
 		fmt.Sprintf("%#v", passport.StaticCredentials("k", "s")),
 	} {
 		if printed != "[redacted]" {
-			t.Errorf("printed as %q", printed)
+			t.Errorf("printed as %q, want [redacted]", printed)
 		}
 	}
 }

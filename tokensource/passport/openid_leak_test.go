@@ -59,7 +59,7 @@ func TestOpenID_PrintsOnlyItsHost(t *testing.T) {
 		// fmt calls no method of a value in an unexported field.
 		wantNoKey(t, name+", unexported", struct{ key passport.Key }{key}, parts)
 		if got := fmt.Sprintf("%+v", *o); got != "passport.OpenID(pismo.example)" {
-			t.Errorf("printed as %q", got)
+			t.Errorf("printed as %q, want passport.OpenID(pismo.example)", got)
 		}
 	}
 }

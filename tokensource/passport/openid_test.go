@@ -160,7 +160,7 @@ func TestOpenID_Request(t *testing.T) {
 			t.Errorf("%s, want %s", got, test.want)
 		}
 		if h := endpoint.header; h.Get("Content-Type") != "application/json" || h.Get("Apikey") != "gateway" || h.Get("Authorization") != "" {
-			t.Errorf("header %v", h)
+			t.Errorf("got the header %v, want the content type and the header of the gateway, without Authorization", h)
 		}
 	}
 }
@@ -258,7 +258,7 @@ func TestOpenID_IgnoresDateOfCaches(t *testing.T) {
 		_, err := o.Issue(t.Context(), tokensource.Organization())
 		wantKind(t, err, tokensource.ErrCredentialsRejected)
 		if strings.Contains(err.Error(), "clock") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: the error names the clock: %v", name, err)
 		}
 	}
 }
@@ -293,6 +293,6 @@ func TestOpenID_SideBySide(t *testing.T) {
 	}
 	wait.Wait()
 	if n := s.Counts().Issued; n != 4*len(issuers) {
-		t.Errorf("%d tokens", n)
+		t.Errorf("%d tokens were issued, want %d", n, 4*len(issuers))
 	}
 }

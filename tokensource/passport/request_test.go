@@ -240,9 +240,9 @@ func TestS2S_LeavesHeaderAndFieldsUnchanged(t *testing.T) {
 	_, err := s.Issue(t.Context(), account(t, "1"))
 	wantKind(t, err, tokensource.ErrUnavailable)
 	if len(s.Header) != 1 || s.Header.Get("X-A") != "" {
-		t.Errorf("Header = %v", s.Header)
+		t.Errorf("Header changed to %v", s.Header)
 	}
 	if len(s.Fields) != 1 {
-		t.Errorf("Fields = %v", s.Fields)
+		t.Errorf("Fields changed to %v", s.Fields)
 	}
 }

@@ -51,7 +51,7 @@ func (tr *traffic) end(t *testing.T, seconds int64) {
 	close(tr.stop)
 	tr.wait.Wait()
 	if n := tr.sent.Load(); n < 990*seconds {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests were sent, want %d or more", n, 990*seconds)
 	}
 	if n := tr.failed.Load(); n != 0 {
 		t.Errorf("%d of %d requests failed", n, tr.sent.Load())
@@ -110,11 +110,11 @@ func TestFileKey_RecoversWithoutOverlap(t *testing.T) {
 		_, err := source.Token(t.Context(), tokensource.Organization())
 		wantKind(t, err, tokensource.ErrCredentialsRejected)
 		if !strings.Contains(err.Error(), "the key was refused") || !strings.Contains(err.Error(), "key.pem") {
-			t.Errorf("error %q", err)
+			t.Errorf("got error %q, want that the key was refused, and its file", err)
 		}
 		_, err = source.Token(t.Context(), account(t, "42"))
 		if !strings.Contains(err.Error(), "the key was refused") {
-			t.Errorf("error %q", err)
+			t.Errorf("got error %q, want that the key was refused", err)
 		}
 		s.RegisterKey(&one.PublicKey)
 		time.Sleep(5 * time.Minute)
@@ -141,7 +141,7 @@ func TestFileKey_NewFileEndsCooldown(t *testing.T) {
 		replaceKey(t, path, two)
 		time.Sleep(1100 * time.Millisecond)
 		if _, err := source.Token(t.Context(), tokensource.Organization()); err != nil {
-			t.Errorf("after a new key: %v", err)
+			t.Errorf("after a new key: got error %v, want a token", err)
 		}
 	})
 }
@@ -186,7 +186,7 @@ func TestFileKey_OtherAnswersTryNoOtherKey(t *testing.T) {
 		}), passport.SignerKey(keyOne(), keyTwo()))
 		_, err := o.Issue(t.Context(), tokensource.Organization())
 		if failure(t, err).StatusCode != status || requests != 1 {
-			t.Errorf("%d: %d requests, %v", status, requests, err)
+			t.Errorf("status %d: got %d requests, error %v, want 1 request and the status", status, requests, err)
 		}
 	}
 }

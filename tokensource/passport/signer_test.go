@@ -88,7 +88,7 @@ func TestSignerKey_Faults(t *testing.T) {
 			}
 			wantNoSentinel(t, test.name, err)
 			if n := s.Counts().TokenRequests; n != 0 {
-				t.Errorf("%d token requests", n)
+				t.Errorf("got %d token requests, want 0", n)
 			}
 		})
 	}
@@ -110,7 +110,7 @@ func TestSignerKey_UnsuitableAtStart(t *testing.T) {
 		_, err := tokensource.New(tokensource.Config{Issuer: openIDIssuer("https://pismo.example", passport.SignerKey(signer))})
 		var fault *tokensource.ConfigError
 		if !errors.As(err, &fault) || fault.Field != "OpenID.Key" {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want a fault of OpenID.Key", name, err)
 		}
 	}
 }
@@ -148,7 +148,7 @@ func TestSignerKey_RecoversAfterAHang(t *testing.T) {
 			_, err := source.Token(t.Context(), tokensource.Organization())
 			wantKind(t, err, tokensource.ErrTimeout)
 			if waited := time.Since(began); waited > 10*time.Second || !strings.Contains(err.Error(), "the signer did not return") {
-				t.Errorf("after %s: %v", waited, err)
+				t.Errorf("after %s: got error %v, want within 10s that the signer did not return", waited, err)
 			}
 			time.Sleep(time.Minute)
 		}
@@ -176,7 +176,7 @@ func TestSignerKey_BoundsHangingCalls(t *testing.T) {
 			wantKind(t, err, tokensource.ErrTimeout)
 		}
 		if n := len(calls); n != 64 {
-			t.Errorf("%d calls run", n)
+			t.Errorf("%d calls run, want 64", n)
 		}
 		close(release)
 	})

@@ -85,7 +85,7 @@ func TestSource_IssuesOncePerAccount(t *testing.T) {
 					return
 				}
 				if token.Lifetime() != 10*time.Minute {
-					t.Errorf("lifetime = %v", token.Lifetime())
+					t.Errorf("lifetime = %v, want 10m", token.Lifetime())
 				}
 				if named, _ := token.Claims()["account-id"].(string); named != account.ID() {
 					t.Error("the token is for another account")
@@ -100,7 +100,7 @@ func TestSource_IssuesOncePerAccount(t *testing.T) {
 	}
 	wg.Wait()
 	if n := asked.Load(); int(n) != len(accounts) {
-		t.Errorf("asked %d times for %d accounts", n, len(accounts))
+		t.Errorf("asked %d times for %d accounts, want once for each", n, len(accounts))
 	}
 }
 
@@ -129,7 +129,7 @@ func TestSource_RefusesTokenOfAnotherAccount(t *testing.T) {
 		source := newSource(t, issuer(serve(t, answer(http.StatusCreated, body))))
 		_, err := source.Token(t.Context(), account(t, "1"))
 		if !errors.Is(err, tokensource.ErrAccountMismatch) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want account_mismatch", name, err)
 		}
 	}
 	for _, body := range []string{`{"token":"t","account_id":2}`, `{"token":"t","external_account_id":"x"}`} {
@@ -144,10 +144,10 @@ func TestSource_ErrorNamesCause(t *testing.T) {
 	_, err := source.Token(t.Context(), tokensource.Organization())
 	failure := failedWith(t, err, tokensource.ErrRateLimited)
 	if failure.CorrelationID != "cid-1" || failure.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("CorrelationID = %q, StatusCode = %d", failure.CorrelationID, failure.StatusCode)
+		t.Errorf("CorrelationID = %q, StatusCode = %d, want cid-1 and 429", failure.CorrelationID, failure.StatusCode)
 	}
 	if failure.RetryAfter <= 6*time.Second || failure.RetryAfter > 7*time.Second {
-		t.Errorf("RetryAfter = %v", failure.RetryAfter)
+		t.Errorf("RetryAfter = %v, want 6s to 7s", failure.RetryAfter)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestSource_PicksUpRotatedSecret(t *testing.T) {
 		writeFile(t, path, sampleSecret+"\n")
 		time.Sleep(time.Second)
 		if _, err := source.Token(t.Context(), tokensource.Organization()); err != nil {
-			t.Errorf("with the new secret: %v", err)
+			t.Errorf("with the new secret: got error %v, want a token", err)
 		}
 	})
 }
@@ -182,7 +182,7 @@ func TestSource_StuckEndpointTimesOutOnce(t *testing.T) {
 		_, err := newSource(t, s).Token(t.Context(), tokensource.Organization())
 		wantKind(t, err, tokensource.ErrTimeout)
 		if took := time.Since(start); took != 10*time.Second {
-			t.Errorf("took %v", took)
+			t.Errorf("took %v, want 10s", took)
 		}
 	})
 }
@@ -196,6 +196,6 @@ func TestSource_PrintsNoIssuer(t *testing.T) {
 		}
 	}
 	if printed := fmt.Sprintf("%+v", tokensource.Config{Issuer: s}); !strings.Contains(printed, "passport.S2S(sandbox.pismolabs.io)") {
-		t.Errorf("printed as %s", printed)
+		t.Errorf("printed as %s, want passport.S2S(sandbox.pismolabs.io) in it", printed)
 	}
 }

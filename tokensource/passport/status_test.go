@@ -114,7 +114,7 @@ func TestS2S_StatusDeterminesErrorKind(t *testing.T) {
 				grant, err := s.Issue(t.Context(), account)
 				if kind == "" {
 					if err != nil || grant.Token.Reveal() != "t" {
-						t.Errorf("%v: token %q, error %v", account, grant.Token.Reveal(), err)
+						t.Errorf("%v: got token %q, error %v, want t", account, grant.Token.Reveal(), err)
 					}
 					continue
 				}
@@ -123,7 +123,7 @@ func TestS2S_StatusDeterminesErrorKind(t *testing.T) {
 					t.Errorf("%v: StatusCode = %d, want %d", account, failure.StatusCode, test.status)
 				}
 				if failure.CorrelationID != "cid-1" {
-					t.Errorf("%v: CorrelationID = %q", account, failure.CorrelationID)
+					t.Errorf("%v: CorrelationID = %q, want cid-1", account, failure.CorrelationID)
 				}
 				if grant != (tokensource.Grant{}) {
 					t.Errorf("%v: a grant comes with the error", account)
@@ -138,7 +138,7 @@ func TestS2S_SwitchingProtocolsIsMalformed(t *testing.T) {
 	_, err := issuer(base).Issue(t.Context(), tokensource.Organization())
 	failure := failedWith(t, err, tokensource.ErrMalformedResponse)
 	if failure.StatusCode != http.StatusSwitchingProtocols {
-		t.Errorf("StatusCode = %d", failure.StatusCode)
+		t.Errorf("StatusCode = %d, want 101", failure.StatusCode)
 	}
 }
 

@@ -28,7 +28,7 @@ func faults(t *testing.T, err error) (fields []string) {
 			t.Fatalf("fault is a %T, want a *tokensource.ConfigError", err)
 		}
 		if !errors.Is(err, tokensource.ErrMisconfigured) {
-			t.Errorf("%v is not ErrMisconfigured", err)
+			t.Errorf("got error %v, want ErrMisconfigured", err)
 		}
 		fields = append(fields, fault.Field)
 	}
@@ -63,7 +63,7 @@ func TestValidate_ReportsEveryFault(t *testing.T) {
 		t.Errorf("faults:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if _, err := tokensource.New(tokensource.Config{Issuer: s}); !errors.Is(err, tokensource.ErrMisconfigured) {
-		t.Errorf("New: %v", err)
+		t.Errorf("New: got error %v, want ErrMisconfigured", err)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestBaseURL_RefusesUnsafe(t *testing.T) {
 		s := issuer(base)
 		err := s.Validate()
 		if got := faults(t, err); !slices.Equal(got, []string{"S2S.BaseURL"}) {
-			t.Errorf("%q: faults = %q", base, got)
+			t.Errorf("%q: faults = %q, want S2S.BaseURL", base, got)
 			continue
 		}
 		if !strings.Contains(err.Error(), reason) {
@@ -123,7 +123,7 @@ func TestBaseURL_AcceptsSafe(t *testing.T) {
 		"http://[::1]:8080/prefix",
 	} {
 		if err := issuer(base).Validate(); err != nil {
-			t.Errorf("%q: %v", base, err)
+			t.Errorf("%q: got error %v, want none", base, err)
 		}
 	}
 }
@@ -138,20 +138,20 @@ func TestHeader_RefusesReservedAndInvalid(t *testing.T) {
 		s := issuer("https://sandbox.pismolabs.io")
 		s.Header = http.Header{name: {"x"}}
 		if got := faults(t, s.Validate()); len(got) != 1 || !strings.HasPrefix(got[0], "S2S.Header[") {
-			t.Errorf("%q: faults = %q", name, got)
+			t.Errorf("%q: faults = %q, want one of S2S.Header", name, got)
 		}
 	}
 	for _, value := range []string{"\r", "\n", "\x00", "\x7f", "a\r\nb: c"} {
 		s := issuer("https://sandbox.pismolabs.io")
 		s.Header = http.Header{"X-A": {"good", value}}
 		if got := faults(t, s.Validate()); !slices.Equal(got, []string{`S2S.Header["X-A"]`}) {
-			t.Errorf("value %q: faults = %q", value, got)
+			t.Errorf("value %q: faults = %q, want one of S2S.Header", value, got)
 		}
 	}
 	s := issuer("https://sandbox.pismolabs.io")
 	s.Header = http.Header{"user-agent": {"mybank/1.0"}, "X-~!#$%&'*+-.^_`|": {"", "\tü"}, "X-None": nil}
 	if err := s.Validate(); err != nil {
-		t.Errorf("a fine header: %v", err)
+		t.Errorf("a valid header: got error %v, want none", err)
 	}
 }
 
@@ -187,7 +187,7 @@ func TestValidate_AllowsMissingCredentials(t *testing.T) {
 		s := issuer("https://sandbox.pismolabs.io")
 		s.Credentials = credentials
 		if err := s.Validate(); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want none", name, err)
 		}
 	}
 }
@@ -211,12 +211,12 @@ func TestValidate_RefusesEmptyCredentials(t *testing.T) {
 func TestS2S_NilIsConfigFault(t *testing.T) {
 	var s *passport.S2S
 	if got := faults(t, s.Validate()); !slices.Equal(got, []string{"S2S"}) {
-		t.Errorf("faults = %q", got)
+		t.Errorf("faults = %q, want S2S", got)
 	}
 	if got := s.Revision(t.Context()); got != "" {
-		t.Errorf("revision %q", got)
+		t.Errorf("got revision %q, want an empty string", got)
 	}
 	if _, err := tokensource.New(tokensource.Config{Issuer: s}); !errors.Is(err, tokensource.ErrMisconfigured) {
-		t.Errorf("New: %v", err)
+		t.Errorf("New: got error %v, want ErrMisconfigured", err)
 	}
 }

@@ -103,7 +103,7 @@ func TestFault_EachHasItsErrorKind(t *testing.T) {
 				s.Heal()
 				<-time.After(time.Minute)
 				if _, err := src.Token(t.Context(), account(t, "1")); err != nil {
-					t.Errorf("after Heal: %v", err)
+					t.Errorf("after Heal: got error %v, want a token", err)
 				}
 			})
 		})

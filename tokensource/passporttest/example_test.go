@@ -58,14 +58,14 @@ func TestLedger_SurvivesARevocation(t *testing.T) {
 	for range 3 {
 		status, err := ledger.Status(t.Context(), "102681871")
 		if err != nil || status != "OK" {
-			t.Errorf("got %q, %v", status, err)
+			t.Errorf("got %q, error %v, want OK", status, err)
 		}
 	}
 	if issued := pismo.Counts().Issued; issued != 1 {
 		t.Errorf("three requests took %d tokens", issued)
 	}
 	if _, err := ledger.Status(t.Context(), "404"); !errors.Is(err, tokensource.ErrAccountRejected) {
-		t.Errorf("an account that does not exist: got %v", err)
+		t.Errorf("an account that does not exist: got error %v, want account_rejected", err)
 	}
 }
 

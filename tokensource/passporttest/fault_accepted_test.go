@@ -53,7 +53,7 @@ func TestFault_UnusualAnswersOnTheWire(t *testing.T) {
 		return a.header, a.body
 	}
 	if _, body := fetch(passporttest.ByteOrderMark()); !bytes.HasPrefix(body, []byte("\xef\xbb\xbf{")) {
-		t.Errorf("a byte order mark: %.10q", body)
+		t.Errorf("the body begins with %.10q, want a byte order mark", body)
 	}
 	for _, label := range []string{"", "gzip", "UTF-8"} {
 		header, body := fetch(passporttest.Gzip(label))
@@ -63,18 +63,18 @@ func TestFault_UnusualAnswersOnTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		if text, err := io.ReadAll(unzip); err != nil || !json.Valid(text) {
-			t.Errorf("gzip: %q, %v", text, err)
+			t.Errorf("gzip: got %q, error %v, want JSON", text, err)
 		}
 	}
 	header, body := fetch(passporttest.Mislabelled("gzip"))
 	check(t, "label", header.Get("Content-Encoding"), "gzip")
 	check(t, "JSON", json.Valid(body), true)
 	if _, body := fetch(passporttest.ExpiresIn(`{"a":1}`)); !strings.Contains(string(body), `"expires_in":{"a":1}`) {
-		t.Errorf("expires_in: %s", body)
+		t.Errorf("got %s, want the given expires_in", body)
 	}
 	header, _ = fetch(passporttest.WrongDate(-time.Hour))
 	if date, err := http.ParseTime(header.Get("Date")); err != nil || time.Since(date) < 59*time.Minute {
-		t.Errorf("Date: %v, %v", date, err)
+		t.Errorf("got Date %v, error %v, want 59m ago or earlier", date, err)
 	}
 }
 

@@ -105,7 +105,7 @@ func TestReset_ResetsTheConnection(t *testing.T) {
 	forEachServer(t, zeroConfig, func(t *testing.T, s *passporttest.Server) {
 		s.Fail(passporttest.Reset())
 		if _, err := send(t, s.Client(), newTokenRequest(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("the error is %v", err)
+			t.Errorf("got error %v, want ECONNRESET", err)
 		}
 	})
 }
@@ -114,7 +114,7 @@ func TestReset_WorksThroughTLS(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{TLS: true})
 	s.Fail(passporttest.Reset())
 	if _, err := send(t, s.Client(), newTokenRequest(t, s, "")); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the error is %v", err)
+		t.Errorf("got error %v, want ECONNRESET", err)
 	}
 }
 
@@ -132,11 +132,11 @@ func TestTruncated_BreaksOffInTheBody(t *testing.T) {
 		s.Fail(passporttest.Truncated())
 		a, err := send(t, s.Client(), newTokenRequest(t, s, ""))
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("the error is %v", err)
+			t.Errorf("got error %v, want io.ErrUnexpectedEOF", err)
 		}
 		check(t, "status", a.status, http.StatusCreated)
 		if len(a.body) == 0 || json.Valid(a.body) {
-			t.Errorf("the body is %q", a.body)
+			t.Errorf("the body is %q, want a part of the JSON", a.body)
 		}
 	})
 }
@@ -149,7 +149,7 @@ func TestHang_EndsWithTheClient(t *testing.T) {
 		await(t, s, func(c passporttest.Counts) bool { return c.Faults == 1 })
 		leave()
 		if err := (<-left).err; !errors.Is(err, context.Canceled) {
-			t.Errorf("the error is %v", err)
+			t.Errorf("got error %v, want context.Canceled", err)
 		}
 	})
 }

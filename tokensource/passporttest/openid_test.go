@@ -150,7 +150,7 @@ func TestServer_OpenIDRefusesHeaders(t *testing.T) {
 	} {
 		a := sendAssertion(t, s, test.method, test.header, validClaims(s), test.key)
 		if got := s.Counts().Assertions; a.status != http.StatusUnauthorized || got[test.fault] == 0 {
-			t.Errorf("%s %v: status %d, faults %v", test.method.Alg(), test.header, a.status, got)
+			t.Errorf("%s %v: got status %d, faults %v, want 401 and %v", test.method.Alg(), test.header, a.status, got, test.fault)
 		}
 	}
 	check(t, "not a JWT", postAssertion(t, s, "x.y").status, http.StatusUnauthorized)
@@ -282,7 +282,7 @@ func TestNew_RefusesOpenIDConfig(t *testing.T) {
 		"Config.OpenID.MaxLifetime": {MaxLifetime: -1},
 	} {
 		if _, err := passporttest.New(passporttest.Config{OpenID: config}); !isConfigError(err, field) {
-			t.Errorf("%s: %v", field, err)
+			t.Errorf("%s: got error %v, want a fault of the field", field, err)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func TestPassport_AnswerHasEveryField(t *testing.T) {
 		check(t, "number of roles", len(a.field(t, "roles").([]any)), 3)
 		check(t, "number of programs", len(a.field(t, "program_ids").([]any)), 3)
 		if !regexp.MustCompile(`^TN-[0-9a-f-]{36}$`).MatchString(a.field(t, "tenant").(string)) {
-			t.Errorf("tenant is %v", a.field(t, "tenant"))
+			t.Errorf("tenant is %v, want TN- and a UUID", a.field(t, "tenant"))
 		}
 		if a.header.Get("X-Cid") == "" {
 			t.Error("there is no x-cid")
@@ -69,7 +69,7 @@ func TestPassport_ClaimsFollowTheFormat(t *testing.T) {
 		check(t, "iss", c["iss"], any("Passport"))
 		check(t, "tkver", c["tkver"], any("2"))
 		if !strings.HasSuffix(c["uid"].(string), ":"+s.ServerKey()) {
-			t.Errorf("uid is %v", c["uid"])
+			t.Errorf("uid is %v, want the server key at its end", c["uid"])
 		}
 		if tt.vintage == passporttest.TokenFormat2025 {
 			check(t, "account-id", c["account-id"], any("102681871"))
@@ -129,7 +129,7 @@ func TestPassport_OpaqueTokensWork(t *testing.T) {
 func TestConfig_GeneratesCredentials(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{})
 	if !regexp.MustCompile(`^[0-9a-f]{40}$`).MatchString(s.ServerKey()) {
-		t.Errorf("the key is %q", s.ServerKey())
+		t.Errorf("the key is %q, want 40 hexadecimal digits", s.ServerKey())
 	}
 	secret := s.ServerSecret()
 	check(t, "length of the secret", len(secret), 32)

@@ -28,7 +28,7 @@ func TestRefusals_AreComplete(t *testing.T) {
 			Message   string `json:"message"`
 		}
 		if err := json.Unmarshal([]byte(r.Body), &body); err != nil {
-			t.Errorf("%s: %v", r.Name, err)
+			t.Errorf("%s: the body is not JSON: %v", r.Name, err)
 		}
 		check(t, "content type of "+r.Name, r.ContentType, "application/json")
 		check(t, r.Name+" has its code in its body", r.Code == body.Code || r.Code == body.ErrorCode, true)

@@ -48,7 +48,7 @@ func TestServer_RevocationsInALoop(t *testing.T) {
 				for round := range rounds {
 					s.Revoke("1")
 					if status := getAccount(t, s, client); status != http.StatusOK {
-						t.Fatalf("round %d: status %d", round, status)
+						t.Fatalf("round %d: got status %d, want 200", round, status)
 					}
 					time.Sleep(s.RevocationInterval())
 				}

@@ -108,7 +108,7 @@ func TestRoundTripper_PanicIsAnError(t *testing.T) {
 	r := request(t, s, http.MethodGet, "/", "")
 	r.Header.Set("Authorization", "Bearer "+newToken(t, s, "1"))
 	if _, err := send(t, s.Client(), r); err == nil || !strings.Contains(err.Error(), "out of cheese") {
-		t.Errorf("the error is %v", err)
+		t.Errorf("got error %v, want that of the base", err)
 	}
 }
 

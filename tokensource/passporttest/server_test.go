@@ -82,7 +82,7 @@ func TestTLS_OnlyItsClientTrustsIt(t *testing.T) {
 	roots.AddCert(s.Certificate())
 	for _, name := range []string{"127.0.0.1", "localhost", "::1"} {
 		if _, err := s.Certificate().Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: the certificate is not valid: %v", name, err)
 		}
 	}
 }

@@ -45,12 +45,12 @@ func TestListening_NamesTheFlag(t *testing.T) {
 	_, inUse := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
 	err = cli.Listening(addr, inUse)
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "-addr "+addr) || !strings.Contains(err.Error(), "choose another port") {
-		t.Errorf("an address in use: got %v", err)
+		t.Errorf("an address in use: got error %v, want the flag, its address and what to do", err)
 	}
 	if err := cli.Listening("x", errors.New("other")); !strings.Contains(err.Error(), "-addr x: other") {
-		t.Errorf("another error: got %v", err)
+		t.Errorf("another error: got %v, want the flag and its address", err)
 	}
 	if err := cli.Listening(addr, nil); err != nil {
-		t.Errorf("no error: got %v", err)
+		t.Errorf("no error: got %v, want nil", err)
 	}
 }

@@ -77,7 +77,7 @@ func (f *fixture) startProgram(ctx context.Context, t *testing.T) {
 	build.Dir = filepath.Join("..", "..", "..")
 	build.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("the program does not build: %v: %s", err, out)
 	}
 	f.program = exec.CommandContext(ctx, binary, "-addr", "127.0.0.1:0")
 	f.program.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PISMO_") })
@@ -209,6 +209,6 @@ func (f *fixture) stop(t *testing.T, signal syscall.Signal) {
 		t.Fatal(err)
 	}
 	if err := f.program.Wait(); err != nil {
-		t.Errorf("after %v: %v", signal, err)
+		t.Errorf("after the signal %v the program ends with %v, want no error", signal, err)
 	}
 }

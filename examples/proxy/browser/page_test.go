@@ -192,7 +192,7 @@ func TestPage_TellsScreenReaders(t *testing.T) {
 		}
 	}
 	if found["button"] != 8 || found["status"] != 1 || found["progressbar"] != 2 || found["main"] != 1 || found["region"] < 6 {
-		t.Errorf("got %v", found)
+		t.Errorf("got the roles %v, want 8 buttons, 1 status, 2 progress bars, 1 main and 6 regions or more", found)
 	}
 	noComplaints(t, f)
 }
