@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /*
 Package caddyplugin makes Caddy an authenticated client of the Pismo banking
 platform. It obtains tokens, keeps them, renews them, and adds them to the

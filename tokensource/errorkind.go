@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 // An ErrorKind is the reason why there is no token. The list is closed. An

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package transport makes any [net/http.Client] an authenticated client of the
 // Pismo platform.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package inspect adds the command "caddy pismo inspect", which prints the
 // header, the claims and the times of a token. Importing the package registers
 // the command.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package observe shows operators the state of a client: by log lines for
 // changes of state, by metrics, and by spans.
 package observe
