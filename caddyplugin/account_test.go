@@ -13,13 +13,13 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// basicAuth lets alice and bob in.
+// basicAuth authenticates alice and bob.
 func basicAuth(t *testing.T) string {
 	t.Helper()
 	return fmt.Sprintf("basic_auth {\n alice %[1]s\n bob %[1]s\n}", passwordHash(t))
 }
 
-// passwordHash returns the hash of everybody's password.
+// passwordHash returns the hash of the password that all users have.
 func passwordHash(t *testing.T) string {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
@@ -54,7 +54,7 @@ func TestAccount_UserReachesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// A user without a valid account must not reach the platform, nor the token
+// A user without a valid account must reach neither the platform nor the token
 // endpoint.
 func TestAccount_MissingIsForbidden(t *testing.T) {
 	for name, test := range map[string]struct{ mapping, options string }{
@@ -80,19 +80,19 @@ func TestAccount_MissingIsForbidden(t *testing.T) {
 	}`))
 			wantProblem(t, s.get(alice, asUser("alice")), http.StatusForbidden, "account-forbidden")
 			if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
-				t.Errorf("the platform was asked: %+v", counts)
+				t.Errorf("the platform got requests: %+v", counts)
 			}
 		})
 	}
 }
 
-// From 2^53 on, a number in the configuration loses its last digits, and names
-// another account. Text does not, whatever digits it has.
+// A number in the configuration from 2^53 loses its last digits, and would name
+// another account. A text keeps all digits.
 func TestAccount_LongIDs(t *testing.T) {
-	const exact = "9007199254740994" // 2^53 + 2, which a float64 can hold
+	const exact = "9007199254740994" // 2^53 + 2, which a float64 represents exactly
 	for name, test := range map[string]struct {
 		mapping string
-		id      string // or nothing, if there is none
+		id      string // empty if the request must fail
 	}{
 		"quoted":                {`alice "1234567890123456789"`, "1234567890123456789"},
 		"quoted, even":          {`alice "` + exact + `"`, exact},
@@ -133,14 +133,14 @@ func TestAccount_LongVariables(t *testing.T) {
 	}
 }
 
-// The organization needs the word organization.
+// The account may be an id, or the word organization.
 func TestAccount_MayBeFixed(t *testing.T) {
 	for account, want := range map[string]string{"organization": "", alice: alice} {
 		s := newFixture(t, passporttest.Config{})
 		s.start(s.caddyfile("", "pismo_proxy $PISMO {\n account "+account+"\n}"))
 		wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}"), http.StatusCreated)
 		if deliveries := s.pismo.Deliveries(); len(deliveries) != 1 || deliveries[0].Account != want {
-			t.Errorf("%s: delivered %+v", account, deliveries)
+			t.Errorf("%s: got the deliveries %+v, want one for the account %q", account, deliveries, want)
 		}
 	}
 }
@@ -187,13 +187,13 @@ func TestUpstream_GetsOneAuthorization(t *testing.T) {
 				{withField("X-Account", alice), withField("Authorization", "Bearer mine")},
 				{withField("X-Account", alice), asUser("alice")},
 			} {
-				wantStatus(t, s.get(alice, edits...), http.StatusOK) // The fake server takes one, and only a good one.
+				wantStatus(t, s.get(alice, edits...), http.StatusOK) // The fake server refuses two fields and an invalid token.
 			}
 		})
 	}
 }
 
-// They hold neither the token nor the account.
+// The placeholders contain neither the token nor the account.
 func TestPlaceholders_DescribeLastToken(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `route {

@@ -4,14 +4,14 @@ package caddyplugin
 
 import "testing"
 
-// One configuration replaces another, and a third fails: whoever ends first,
-// what is in use is that of a configuration which runs.
-func TestStack_NewestThatRuns(t *testing.T) {
+// A second configuration replaces the first, and a third fails. In any order of
+// their ends, the newest element belongs to a running configuration.
+func TestActiveList_NewestRuns(t *testing.T) {
 	var s activeList[string]
 	check := func(when, want string) {
 		t.Helper()
 		if got, ok := s.newest(); got != want || ok != (want != "") {
-			t.Errorf("%s: got %q", when, got)
+			t.Errorf("%s: got %q, want %q", when, got, want)
 		}
 	}
 	check("at the beginning", "")

@@ -16,11 +16,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// Each Caddyfile in testdata/adapt stands beside the JSON that it means.
+// For each Caddyfile, testdata/adapt has the JSON of the same configuration.
 func TestCaddyfile_AdaptsToJSON(t *testing.T) {
 	files, err := filepath.Glob("testdata/adapt/*.caddyfile")
 	if err != nil || len(files) < 8 {
-		t.Fatalf("found %d files, %v", len(files), err)
+		t.Fatalf("found %d files, error %v, want more", len(files), err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfile"), func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestCaddyfile_AdaptsToJSON(t *testing.T) {
 				t.Fatal(err)
 			}
 			if formatted := caddyfile.Format(source); !bytes.Equal(formatted, source) {
-				t.Errorf("not as caddy fmt has it; want\n%s", formatted)
+				t.Errorf("the Caddyfile does not have the format of caddy fmt, want\n%s", formatted)
 			}
 			config, err := adapt(string(source))
 			if err != nil {
@@ -57,12 +57,12 @@ func TestCaddyfile_AdaptsToJSON(t *testing.T) {
 	}
 }
 
-// inClient is a Caddyfile with further lines in a client, on line 7.
+// inClient returns a Caddyfile with more lines in a client, from line 7.
 func inClient(lines string) string {
 	return "{\n\tpismo {\n\t\tclient main {\n\t\t\tbase_url https://sandbox.pismolabs.io\n\t\t\tserver_key {env.KEY}\n\t\t\tserver_secret {env.SECRET}\n" + lines + "\n\t\t}\n\t}\n}\n"
 }
 
-// inSite is a Caddyfile with lines in a site, from line 2.
+// inSite returns a Caddyfile with lines in a site, from line 2.
 func inSite(lines string) string { return "example.com {\n" + lines + "\n}\n" }
 
 func TestCaddyfile_FaultsNameTheirLine(t *testing.T) {
@@ -156,7 +156,7 @@ func TestCaddyfile_FaultsNameTheirLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config, err := adapt(test.caddyfile)
 			if err == nil {
-				t.Fatalf("it is accepted: %s", config)
+				t.Fatalf("the Caddyfile is accepted: %s", config)
 			}
 			if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "Caddyfile:") {
 				t.Errorf("got %q, want %q", err, test.want)

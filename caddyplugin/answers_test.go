@@ -35,10 +35,10 @@ func TestProblem_FollowsTokenError(t *testing.T) {
 				r := s.get(alice)
 				wantProblem(t, r, test.status, test.kind)
 				if strings.Contains(name, "rate") && r.header.Get("Retry-After") != "7" {
-					t.Errorf("Retry-After is %q", r.header.Get("Retry-After"))
+					t.Errorf("Retry-After is %q, want 7", r.header.Get("Retry-After"))
 				}
 				if s.pismo.Counts().ResourceRequests != 0 {
-					t.Error("a request went out without a token")
+					t.Error("a request was sent without a token")
 				}
 			})
 		}
@@ -58,7 +58,7 @@ func TestErrorsHandle_ReachesErrorRoutes(t *testing.T) {
 	r := s.get(alice, withField("X-Account", alice))
 	wantStatus(t, r, http.StatusServiceUnavailable)
 	if !strings.HasPrefix(r.body, "sorry: 503 pismoauth: the token endpoint limits the rate of requests (status 429, retry after") || r.header.Get("Retry-After") != "7" {
-		t.Errorf("got %q, Retry-After %q", r.body, r.header.Get("Retry-After"))
+		t.Errorf("got %q, Retry-After %q, want the error route and the time", r.body, r.header.Get("Retry-After"))
 	}
 	wantStatus(t, s.get(alice), http.StatusForbidden)
 }
@@ -82,18 +82,18 @@ func TestProxy_PassesBusiness401(t *testing.T) {
 	r := s.send(http.MethodPost, "/v1/refusals/EUPI0120", "{}", withField("X-Account", alice))
 	wantStatus(t, r, http.StatusUnauthorized)
 	if !strings.Contains(r.body, "EUPI0120") || s.pismo.Counts().Issued != 1 || len(s.pismo.Deliveries()) != 1 {
-		t.Errorf("got %q; %+v", r.body, s.pismo.Counts())
+		t.Errorf("got %q, counts %+v, want the unchanged 401 after 1 issuance", r.body, s.pismo.Counts())
 	}
 }
 
-// The client has no part in that token, and cannot mend it.
+// The client does not know the proxy's token, and cannot replace it.
 func TestProxy_Hides401OfItsOwnToken(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.pismo.Refuse(passporttest.Refusal{}.Times(2))
 	s.start(s.caddyfile("", byHeader))
 	wantProblem(t, s.get(alice, withField("X-Account", alice)), http.StatusBadGateway, "token-refused")
 	if counts := s.pismo.Counts(); counts.Scripted != 2 || counts.Issued != 2 {
-		t.Errorf("the request and its replay make %d, with %d tokens", counts.Scripted, counts.Issued)
+		t.Errorf("got %d requests with %d tokens, want 2 and 2", counts.Scripted, counts.Issued)
 	}
 }
 
@@ -106,13 +106,13 @@ func TestProxy_ClientDisconnectIsNoFailure(t *testing.T) {
 			s := newFixture(t, passporttest.Config{TokenLatency: 300 * time.Millisecond})
 			s.start(s.caddyfile("", "log\n"+site))
 			s.leaveWhileTokenIsIssued()
-			wantStatus(t, s.get(alice), http.StatusOK) // With the token that was issued all the same.
+			wantStatus(t, s.get(alice), http.StatusOK) // The issuance has continued.
 			if counts := s.pismo.Counts(); counts.Issued != 1 {
-				t.Errorf("%d tokens were issued", counts.Issued)
+				t.Errorf("%d tokens were issued, want 1", counts.Issued)
 			}
 			for _, line := range s.log() {
 				if strings.Contains(line, `"level":"error"`) || strings.Contains(line, `"status":5`) {
-					t.Errorf("it was logged: %s", line)
+					t.Errorf("the log has %s", line)
 				}
 			}
 		})
@@ -128,7 +128,7 @@ func TestEarlyData_TransportAnswers425(t *testing.T) {
 	}
 }
 
-// The answer to TRACE is the request, with the token in it.
+// The answer to a TRACE contains the request with its token.
 func TestProxy_RefusesTraceAndConnect(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
@@ -147,7 +147,7 @@ func TestProxy_RefusesTraceAndConnect(t *testing.T) {
 	}
 }
 
-// RFC 8470, section 5.1.
+// Source: RFC 8470, section 5.1.
 func TestEarlyData_MalformedFieldCounts(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))

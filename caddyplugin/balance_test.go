@@ -17,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// The first upstream is dead. What was read of a body for its sake must not be
-// missing for the second.
+// The first upstream is dead. The part of the body that was read for it must
+// also reach the second upstream.
 func TestBody_ReachesNextUpstream(t *testing.T) {
 	for name, body := range map[string]string{
 		"kept":     strings.Repeat("x", 1000),
@@ -36,7 +36,7 @@ func TestBody_ReachesNextUpstream(t *testing.T) {
 			wantStatus(t, s.send(http.MethodPost, "/v1/payments", body), http.StatusCreated)
 			deliveries := s.pismo.Deliveries()
 			if len(deliveries) != 1 || deliveries[0].Length != int64(len(body)) {
-				t.Errorf("delivered %+v, want %d bytes once", deliveries, len(body))
+				t.Errorf("got the deliveries %+v, want %d bytes once", deliveries, len(body))
 			}
 		})
 	}
@@ -68,12 +68,12 @@ func TestRetry_SameAttemptsAsReverseProxy(t *testing.T) {
 			attempts[directive] = got.Load()
 		}
 		if attempts["pismo_proxy"] != attempts["reverse_proxy"] || attempts["pismo_proxy"] == 0 {
-			t.Errorf("attempts: %v", attempts)
+			t.Errorf("got the attempts %v, want as many with pismo_proxy as with reverse_proxy", attempts)
 		}
 	}
 }
 
-// plain serves a handler that asks for no token.
+// plain serves a handler that requires no token.
 func (s *fixture) plain(handler http.Handler) string {
 	s.t.Helper()
 	listener := listen(s.t, "tcp", "127.0.0.1:0")
@@ -117,7 +117,7 @@ func TestOutage_LeavesUpstreamHealthy(t *testing.T) {
 			s.pismo.FailAlways(fault)
 			for i := range 20 {
 				if r := s.get(bob, withField("X-Account", fmt.Sprint(200+i))); r.status < 500 {
-					t.Fatalf("got status %d", r.status)
+					t.Fatalf("got status %d, want 5xx", r.status)
 				}
 			}
 			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
@@ -142,14 +142,14 @@ func TestTransport_OwnFailureKeepsUpstream(t *testing.T) {
 				wantProblem(t, s.get(alice), http.StatusForbidden, "account-forbidden")
 			}
 			if len(s.warnings()) > 0 {
-				t.Errorf("it was logged: %s", s.warnings())
+				t.Errorf("the log has %s", s.warnings())
 			}
 		})
 	}
 }
 
-// An endpoint of the platform that always answers 401 is no reason to call the
-// platform dead: with reverse_proxy, a 401 is no 5xx.
+// An endpoint that always answers 401 does not mark the platform as down. With
+// reverse_proxy, a 401 is not a failure either.
 func TestTokenRefusal_LeavesUpstreamHealthy(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":   "pismo_proxy $PISMO {\n account " + alice + "\n fail_duration 30s\n unhealthy_status 5xx\n}",
@@ -231,8 +231,8 @@ func TestMaxReplayBody_BoundsReplay(t *testing.T) {
 	}
 }
 
-// net/http takes an idempotency key for the permission to send a payment once
-// more when a connection breaks; but only if it has the body again.
+// net/http resends a payment with an idempotency key after the connection has
+// broken, if it can get the body again. The transport prevents that.
 func TestPayment_DeliveredOnceOnHangUp(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	listener := listen(t, "tcp", "127.0.0.1:0")
@@ -263,9 +263,9 @@ func TestPayment_DeliveredOnceOnHangUp(t *testing.T) {
 		}
 	}()
 	s.start(s.caddyfile("", "pismo_proxy "+listener.Addr().String()+" {\n account "+alice+"\n}"))
-	wantStatus(t, s.get(alice), http.StatusOK) // Now there is a connection that is kept.
+	wantStatus(t, s.get(alice), http.StatusOK) // This request leaves an idle connection.
 	wantStatus(t, s.send(http.MethodPost, "/v1/payments", "{}", withField("Idempotency-Key", "1")), http.StatusBadGateway)
 	if payments.Load() != 1 {
-		t.Errorf("delivered %d times", payments.Load())
+		t.Errorf("delivered %d times, want once", payments.Load())
 	}
 }

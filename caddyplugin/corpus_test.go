@@ -14,7 +14,7 @@ import (
 )
 
 // corpusExceptions are the Caddyfiles of Caddy's own tests in which pismo_proxy
-// means something else than reverse_proxy, each with the reason.
+// differs from reverse_proxy, each with the reason.
 var corpusExceptions = map[string]string{
 	"import_block_snippet_non_replaced_block":     "reverse_proxy is the name of a header field",
 	"import_block_snippet_non_replaced_key_block": "reverse_proxy is the name of a header field",
@@ -22,9 +22,9 @@ var corpusExceptions = map[string]string{
 	"reverse_proxy_empty_non_http_transport":      "the transport is fastcgi",
 }
 
-// Caddy's own tests of its Caddyfile adapter have every option of
-// reverse_proxy. With pismo_proxy in its place they mean the same, with a
-// token.
+// Caddy's own tests of its Caddyfile adapter contain every option of
+// reverse_proxy. With pismo_proxy in its place, the configuration is the same
+// but for the token.
 func TestProxy_AdaptsCaddysOwnCorpus(t *testing.T) {
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/caddyserver/caddy/v2").Output()
 	if err != nil {
@@ -56,7 +56,7 @@ func TestProxy_AdaptsCaddysOwnCorpus(t *testing.T) {
 		})
 	}
 	if compared < 30 {
-		t.Errorf("found %d Caddyfiles with reverse_proxy", compared)
+		t.Errorf("found %d Caddyfiles with reverse_proxy, want 30 or more", compared)
 	}
 }
 
@@ -66,7 +66,7 @@ var directive = regexp.MustCompile(`(?m)^(\s*)reverse_proxy((?:[ \t].*)?)$`)
 // httpTransport matches a transport http of a reverse_proxy.
 var httpTransport = regexp.MustCompile(`(?m)^(\s*)transport http\b`)
 
-// withPismoProxy puts pismo_proxy in the place of reverse_proxy.
+// withPismoProxy replaces reverse_proxy with pismo_proxy.
 func withPismoProxy(source string) string {
 	source = directive.ReplaceAllStringFunc(source, func(line string) string {
 		head := strings.Replace(line, "reverse_proxy", "pismo_proxy", 1)
@@ -83,8 +83,8 @@ func withPismoProxy(source string) string {
 	return "{\n" + client + "}\n" + source
 }
 
-// withReverseProxy parses a configuration, and puts a reverse_proxy in the
-// place of what pismo_proxy has become.
+// withReverseProxy parses a configuration, and replaces the handlers of
+// pismo_proxy with a reverse_proxy.
 func withReverseProxy(t *testing.T, config []byte) any {
 	t.Helper()
 	root, _ := parsed(t, config).(map[string]any)
@@ -119,8 +119,8 @@ func replaced(value any) any {
 	return value
 }
 
-// innerProxy returns the reverse_proxy of a subroute that pismo_proxy stands
-// for, with the transport http, or nil if it is something else.
+// innerProxy returns the reverse_proxy in a subroute of pismo_proxy, with the
+// transport http. It returns nil for any other subroute.
 func innerProxy(subroute map[string]any) map[string]any {
 	routes, _ := subroute["routes"].([]any)
 	if subroute["handler"] != "subroute" || len(routes) != 1 {
@@ -138,7 +138,7 @@ func innerProxy(subroute map[string]any) map[string]any {
 	}
 	transport, _ := proxy["transport"].(map[string]any)
 	if delete(transport, "client"); len(transport) == 1 {
-		delete(proxy, "transport") // It has no option but its name.
+		delete(proxy, "transport") // The transport has no option.
 	} else {
 		transport["protocol"] = "http"
 	}

@@ -63,7 +63,7 @@ func TestDocs_CaddyfilesAdapt(t *testing.T) {
 		}
 	}
 	if !strings.Contains(docs["Auth"], "pismo_proxy") || !strings.Contains(docs["Transport"], "pismo_proxy") {
-		t.Error("a module does not point to pismo_proxy")
+		t.Error("no module refers to pismo_proxy")
 	}
 }
 
@@ -80,7 +80,7 @@ func indented(comment string) string {
 
 var spaces = regexp.MustCompile(`[ \t]+`)
 
-// The package's documentation has the grammar that stands at the parsers.
+// The package's documentation has the grammar from the parsers' comments.
 func TestDocs_GrammarIsTheParsers(t *testing.T) {
 	text, err := os.ReadFile("doc.go")
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// An authority that has been replaced is trusted by the next configuration,
-// even if no option has changed. No token is lost for it.
+// The next configuration trusts a replaced authority, although no option has
+// changed. It keeps the tokens.
 func TestEndpoint_AuthorityIsReplaced(t *testing.T) {
 	for name, option := range map[string]string{
 		"trusted_ca_certs": "trusted_ca_certs $SECRETS/trusted.pem",
@@ -40,7 +40,7 @@ func TestEndpoint_AuthorityIsReplaced(t *testing.T) {
 			for range 5 {
 				wantProblem(t, s.get(bob, withField("X-Account", bob)), http.StatusBadGateway, "unavailable")
 			}
-			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK) // With the token there is.
+			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK) // The cached token is used.
 
 			replace(t, trusted, &pem.Block{Type: "CERTIFICATE", Bytes: s.pismo.Certificate().Raw})
 			s.reload(s.caddyfile(option, proxy))
@@ -52,7 +52,7 @@ func TestEndpoint_AuthorityIsReplaced(t *testing.T) {
 	}
 }
 
-// Banks let nothing out but through a proxy.
+// The network of a bank may allow connections through a proxy only.
 func TestEndpoint_NetworkProxy(t *testing.T) {
 	s := newTLSFixture(t, passporttest.Config{})
 	var tunnels atomic.Int64
@@ -93,7 +93,7 @@ func TestEndpoint_Resolvers(t *testing.T) {
 	wantStatus(t, s.get(alice), http.StatusOK)
 }
 
-// startResolver serves a DNS that knows every name as 127.0.0.1.
+// startResolver serves a DNS that resolves every name to 127.0.0.1.
 func startResolver(t *testing.T) string {
 	t.Helper()
 	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
@@ -148,7 +148,7 @@ func TestEndpoint_Faults(t *testing.T) {
 	}
 }
 
-// A gateway's key may be in the body of the token request, too.
+// The key of a gateway may also be in the body of the token request.
 func TestClient_FieldsMayBePlaceholders(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	t.Setenv("PISMO_GATEWAY_KEY", "gateway-key")
@@ -157,7 +157,7 @@ func TestClient_FieldsMayBePlaceholders(t *testing.T) {
 		if want := `"extra":{"deep":["x gateway-key",{"n":1}]}`; err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("the gateway got no %s", want)
 		}
-		// The fake server takes no field that it does not know.
+		// The fake server refuses an unknown field.
 		r.Body = io.NopCloser(strings.NewReader(strings.Replace(string(body), `"extra":{"deep":["x gateway-key",{"n":1}]},`, "", 1)))
 		r.ContentLength = -1
 		s.pismo.Handler().ServeHTTP(w, r)
@@ -165,12 +165,11 @@ func TestClient_FieldsMayBePlaceholders(t *testing.T) {
 	s.start(strings.Replace(s.caddyfile("field extra `{\"deep\":[\"x {env.PISMO_GATEWAY_KEY}\",{\"n\":1}]}`", byHeader), s.pismo.URL(), "http://"+gateway, 1))
 	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	if config := s.adminSend(http.MethodGet, "/config/", "").body; strings.Contains(config, "gateway-key") {
-		t.Error("the configuration shows it")
+		t.Error("the configuration shows the key")
 	}
 }
 
-// After a reload that fails, the admin API is about the configuration that
-// runs.
+// After a failed reload, the admin API shows the running configuration.
 func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	caddyfile := s.caddyfile("", byHeader)
@@ -190,10 +189,10 @@ func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 		"none":           "{\n admin " + s.admin + "\n persist_config off\n}\n" + taken,
 	} {
 		if err := load(broken); err == nil {
-			t.Fatalf("%s: it does not fail", name)
+			t.Fatalf("%s: the reload does not fail", name)
 		}
 		if clients := s.clients(); len(clients) != 1 || clients[0].Name != "main" || clients[0].Issuances == 0 {
-			t.Errorf("%s: there are %+v", name, clients)
+			t.Errorf("%s: got the clients %+v, want those of the running configuration", name, clients)
 		}
 		issued := s.pismo.Counts().Issued
 		wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", ""), http.StatusNoContent)
@@ -202,7 +201,7 @@ func TestAdminAPI_FollowsTheRunningOne(t *testing.T) {
 }
 
 // The log says that issuance fails, that it recovered, and that it is flapping.
-// However often that goes on, there are no further lines.
+// Further changes cause no further lines.
 func TestLog_FlappingIsThreeLines(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))

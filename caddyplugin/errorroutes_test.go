@@ -21,7 +21,8 @@ import (
 // errorRoute is an error route.
 const errorRoute = "handle_errors {\n respond \"sorry: {err.status_code}\"\n}"
 
-// Failures of the transport are ours, too, and no fault of the upstream's.
+// Failures of the transport also reach error routes. They do not count as
+// failures of the upstream.
 func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
 	for name, proxy := range map[string]string{
 		"pismo_proxy": "pismo_proxy $PISMO {\n account " + alice + "\n errors handle\n fail_duration 30s\n max_fails 1\n",
@@ -34,13 +35,13 @@ func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
 				s.start(s.caddyfile("", proxy+response+"}\n"+errorRoute))
 				s.pismo.Refuse(passporttest.Refusal{}.Times(2))
 				if r := s.get(alice); r.body != "sorry: 502" {
-					t.Errorf("a token that is refused: %d %q", r.status, r.body)
+					t.Errorf("a refused token: got %d %q, want sorry: 502", r.status, r.body)
 				}
 				if r := s.send(http.MethodTrace, "/", ""); r.body != "sorry: 501" {
-					t.Errorf("TRACE: %d %q", r.status, r.body)
+					t.Errorf("TRACE: got %d %q, want sorry: 501", r.status, r.body)
 				}
 				if r := s.send(http.MethodPost, "/", "{}", withField("Early-Data", "1")); r.body != "sorry: 425" {
-					t.Errorf("early data: %d %q", r.status, r.body)
+					t.Errorf("early data: got %d %q, want sorry: 425", r.status, r.body)
 				}
 				wantStatus(t, s.get(alice), http.StatusOK) // The upstream is not down.
 			})
@@ -48,17 +49,17 @@ func TestErrorsHandle_ReachesTheTransport(t *testing.T) {
 	}
 }
 
-// A transport by itself has no token before it is asked.
+// Without pismo_auth, the transport gets its first token during the request.
 func TestErrorsHandle_SaysWhenToRetry(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.pismo.FailAlways(passporttest.RateLimited(7 * time.Second))
 	s.start(s.caddyfile("", "reverse_proxy $PISMO {\n transport pismo {\n account "+alice+"\n errors handle\n }\n}\n"+errorRoute))
 	if r := s.get(alice); r.body != "sorry: 503" || r.header.Get("Retry-After") != "7" {
-		t.Errorf("%q, Retry-After %q", r.body, r.header.Get("Retry-After"))
+		t.Errorf("got %q, Retry-After %q, want sorry: 503 and 7", r.body, r.header.Get("Retry-After"))
 	}
 }
 
-// An upstream cannot pretend to be a failure of ours.
+// An upstream cannot forge a failure of the plugin.
 func TestErrorsHandle_CannotBeForged(t *testing.T) {
 	s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Pismo-Failure", "x")
@@ -66,15 +67,15 @@ func TestErrorsHandle_CannotBeForged(t *testing.T) {
 	})})
 	s.start(s.caddyfile("", "pismo_proxy $PISMO {\n account "+alice+"\n errors handle\n}\n"+errorRoute))
 	if r := s.get(alice); r.body != "mine" {
-		t.Errorf("got %q", r.body)
+		t.Errorf("got %q, want mine", r.body)
 	}
 }
 
-// Caddy answers a dead upstream with nothing but a status.
+// Without the plugin, Caddy answers with a status only if an upstream is dead.
 func TestUpstream_UnreachableIsAProblem(t *testing.T) {
 	for name, test := range map[string]struct {
 		site, more string
-		want       string // a type of problem, or the whole body
+		want       string // # and the type of a problem, or the whole body
 	}{
 		"no route":          {"pismo_proxy $DEAD {\n account " + alice + "\n}", "", "#upstream-unreachable"},
 		"own auth":          {"pismo_auth {\n account " + alice + "\n}\nreverse_proxy $DEAD {\n transport pismo\n}", "", "#upstream-unreachable"},
@@ -106,7 +107,7 @@ func TestUpstream_UnreachableIsAProblem(t *testing.T) {
 	}
 }
 
-// An upstream that is known to be down is not even tried.
+// Caddy sends no request to an upstream that is marked as down.
 func TestUpstream_MarkedDownIsAProblem(t *testing.T) {
 	for name, test := range map[string]struct{ more, want string }{
 		"no route": {"", ""},
@@ -120,19 +121,19 @@ func TestUpstream_MarkedDownIsAProblem(t *testing.T) {
 			r := s.get(alice)
 			if test.want != "" {
 				if r.body != test.want {
-					t.Errorf("got %q", r.body)
+					t.Errorf("got %q, want %q", r.body, test.want)
 				}
 				return
 			}
 			wantProblem(t, r, http.StatusServiceUnavailable, "upstream-unreachable")
 			if r.header.Get("Retry-After") == "" {
-				t.Error("it does not say when to retry")
+				t.Error("the answer has no Retry-After")
 			}
 		})
 	}
 }
 
-// What comes after pismo_auth may fail in the same way for a reason of its own.
+// A handler behind pismo_auth may fail with the same status for another reason.
 func TestAuth_PassesOtherErrorsOn(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", "route {\n pismo_auth {\n account "+alice+"\n}\n error \"for maintenance\" 503\n}"))
@@ -141,7 +142,7 @@ func TestAuth_PassesOtherErrorsOn(t *testing.T) {
 	}
 }
 
-// The directive intercept keeps the header of an answer, and replaces its body.
+// The directive intercept replaces the body of an answer and keeps its header.
 func TestProblem_SurvivesIntercept(t *testing.T) {
 	const intercept = "intercept {\n @bad status 4xx 5xx\n handle_response @bad {\n respond \"sorry: {resp.status_code}\"\n}\n}\n"
 	for name, site := range map[string]string{
@@ -160,7 +161,7 @@ func TestProblem_SurvivesIntercept(t *testing.T) {
 	}
 }
 
-// A subroute of the JSON configuration may have error routes of its own.
+// A subroute in the JSON configuration may have its own error routes.
 func TestUpstream_UnreachableInASubroute(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	config, err := adapt(s.caddyfile("", "pismo_proxy "+freeport.Address(t)+" {\n account "+alice+"\n}"))
@@ -187,7 +188,7 @@ func TestUpstream_TimeoutIsAProblem(t *testing.T) {
 	wantProblem(t, s.get(alice), http.StatusGatewayTimeout, "upstream-timeout")
 }
 
-// The access log tells it from a request that was answered with nothing.
+// The access log distinguishes such a request from an empty answer.
 func TestAuth_ClientGoneIs499(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
@@ -208,7 +209,7 @@ func TestAuth_ClientGoneIs499(t *testing.T) {
 					}
 					if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "handled request" {
 						if entry.Status != 499 {
-							t.Errorf("logged as %d", entry.Status)
+							t.Errorf("logged with status %d, want 499", entry.Status)
 						}
 						return true
 					}
@@ -219,7 +220,8 @@ func TestAuth_ClientGoneIs499(t *testing.T) {
 	}
 }
 
-// Each proxy of a request replays for itself; all attempts of one replay once.
+// Each proxy of a request has its own replay. All attempts of a proxy share one
+// replay.
 func TestReplay_OncePerProxy(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", `pismo_proxy $PISMO {
@@ -236,11 +238,11 @@ func TestReplay_OncePerProxy(t *testing.T) {
 	s.pismo.RevokeAll()
 	wantStatus(t, s.get(alice), http.StatusOK)
 	if counts := s.pismo.Counts(); counts.Issued != 4 {
-		t.Errorf("%d tokens, want 4", counts.Issued)
+		t.Errorf("%d tokens were issued, want 4", counts.Issued)
 	}
 }
 
-// A body goes out while it comes in.
+// A body is sent to the upstream while it arrives.
 func TestBody_StreamsWhileRecorded(t *testing.T) {
 	var first atomic.Bool
 	seen := make(chan struct{})

@@ -18,8 +18,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// awaitHealthChecks waits until the upstream has seen a number of requests that
-// the organization's token was good for.
+// awaitHealthChecks waits until the upstream has accepted a number of requests
+// with the organization's token.
 func (s *fixture) awaitHealthChecks(times int) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
@@ -29,8 +29,8 @@ func (s *fixture) awaitHealthChecks(times int) {
 	}
 }
 
-// The platform's resources ask for a token; a health check has none, and says
-// nothing of the upstream but that it answers.
+// The platform requires a token. A health check without a token only proves
+// that the upstream answers.
 func TestHealthCheck_BareByDefault(t *testing.T) {
 	for name, options := range map[string]string{
 		"plain":      "",
@@ -52,7 +52,7 @@ func TestHealthCheck_BareByDefault(t *testing.T) {
 			}`))
 			s.await("no health check", func() bool { return s.pismo.Counts().Refused[passporttest.ReasonMissing] > 5 })
 			if counts := s.pismo.Counts(); counts.TokenRequests != 0 {
-				t.Errorf("%d tokens were asked for", counts.TokenRequests)
+				t.Errorf("got %d token requests, want 0", counts.TokenRequests)
 			}
 			wantStatus(t, s.get(alice), http.StatusOK)
 			s.awaitLogged("health checks are sent without a token", 1)
@@ -60,7 +60,7 @@ func TestHealthCheck_BareByDefault(t *testing.T) {
 	}
 }
 
-// What is no authentication failure counts, as with reverse_proxy.
+// Other failures than those of the authentication count, as with reverse_proxy.
 func TestHealthCheck_BareFindsAFault(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"a status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
@@ -71,7 +71,7 @@ func TestHealthCheck_BareFindsAFault(t *testing.T) {
 			upstream := s.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				for field := range r.Header {
 					if strings.HasPrefix(field, "Pismo") {
-						t.Errorf("the upstream is sent %s", field)
+						t.Errorf("the upstream got the field %s", field)
 					}
 				}
 				answer(w, r)
@@ -87,7 +87,7 @@ func TestHealthCheck_BareFindsAFault(t *testing.T) {
 	}
 }
 
-// A key that is for accounts only: the organization is refused.
+// The server key is for accounts only, so the organization gets no token.
 func TestHealthCheck_NeverStarvesAccounts(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError} {
 		for _, account := range []string{"", "health_account organization"} {
@@ -120,7 +120,7 @@ func TestHealthCheck_NeverStarvesAccounts(t *testing.T) {
 					wantStatus(t, s.get(id, withField("X-Account", id)), http.StatusOK)
 				}
 				if n := refused.Load(); account == "" && n != 0 || account != "" && n == 0 {
-					t.Errorf("the organization's token was asked for %d times", n)
+					t.Errorf("got %d requests for the organization's token, want some with health_account only", n)
 				}
 			})
 		}
@@ -143,11 +143,11 @@ func TestHealthCheck_HasItsAccount(t *testing.T) {
 	}
 }
 
-// Nobody but reverse_proxy can make a request that passes for a health check.
+// A client cannot forge a request that counts as a health check.
 func TestHealthCheck_CannotBeForged(t *testing.T) {
 	s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if token, _ := passporttest.TokenFromContext(r.Context()); r.URL.Path != "/check" && token.Account != alice {
-			t.Errorf("a request for %q", token.Account)
+			t.Errorf("got a request for the account %q", token.Account)
 		}
 	})})
 	s.start(s.caddyfile("", `pismo_proxy $PISMO {
@@ -189,7 +189,7 @@ func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 			s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", `{"account":"organization"}`), http.StatusNoContent)
 			s.awaitLogged("health checks have no token, and count as passed", 1)
-			wantStatus(t, s.get(alice), http.StatusOK) // With the token that there is.
+			wantStatus(t, s.get(alice), http.StatusOK) // The cached token is used.
 			s.pismo.Heal()
 			wantStatus(t, s.adminSend(http.MethodPost, "/pismo/clients/main/invalidate", ""), http.StatusNoContent)
 			s.awaitHealthChecks(s.pismo.Counts().Accounts[""].Accepted + 1)
@@ -198,8 +198,7 @@ func TestHealthCheck_PassesWithoutToken(t *testing.T) {
 	}
 }
 
-// awaitLogged waits until a message has been logged, and checks how often it
-// was.
+// awaitLogged waits until a message is in the log, and checks how often.
 func (s *fixture) awaitLogged(message string, times int) {
 	s.t.Helper()
 	got := 0
@@ -244,7 +243,8 @@ func TestPassiveHealth_WarnsOfOwnAnswers(t *testing.T) {
 
 func init() { caddy.RegisterModule(closedBreaker{}) }
 
-// closedBreaker is a circuit breaker that never opens. Caddy comes with none.
+// closedBreaker is a circuit breaker that never opens. Caddy itself contains no
+// circuit breaker.
 type closedBreaker struct{}
 
 func (closedBreaker) CaddyModule() caddy.ModuleInfo {
@@ -267,6 +267,6 @@ func TestPassiveHealth_WarnsOfCircuitBreaker(t *testing.T) {
 		t.Fatal(err)
 	}
 	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], `"option":"circuit_breaker"`) {
-		t.Errorf("warned %s", lines)
+		t.Errorf("got the warnings %s, want one of the circuit breaker", lines)
 	}
 }

@@ -17,8 +17,8 @@ import (
 // echoHost answers with the Host of a request.
 var echoHost = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
 
-// A gateway on this machine may speak for many hosts, by the Host of a request.
-// Who sends it to us must not choose where it goes, with our token.
+// A gateway on this machine may forward to many hosts, by the Host of a
+// request. The client must not choose the host that gets the token.
 func TestHost_PlaintextIsNotTheClients(t *testing.T) {
 	s := newFixture(t, passporttest.Config{Resource: echoHost})
 	socket := filepath.Join(t.TempDir(), "s")

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// Caddy logs URIs, headers and users in more places than the access log: with
-// each error, of each attempt, in the admin API. Here it logs at level DEBUG.
+// Caddy logs URIs, headers and users in the access log, with each error, for
+// each attempt, and in the admin API. In this test, it logs at level DEBUG.
 func TestLogFormat_NoAccountInAnyLog(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	site := fmt.Sprintf(`log {
@@ -75,12 +75,12 @@ func TestLogFormat_NoAccountInAnyLog(t *testing.T) {
 	s.adminSend(http.MethodGet, "/pismo/clients/"+alice, "")
 	files, err := filepath.Glob(s.logs + "*")
 	if err != nil || len(files) != 2 {
-		t.Fatalf("%q, %v", files, err)
+		t.Fatalf("got the files %q, error %v, want 2 files", files, err)
 	}
 	for _, file := range files {
 		var log []byte
 		// Caddy writes the line of a request after its response.
-		s.await(filepath.Base(file)+" has not even 12 lines", func() bool {
+		s.await(filepath.Base(file)+" has fewer than 12 lines", func() bool {
 			log, err = os.ReadFile(file)
 			return err != nil || strings.Count(string(log), "\n") >= 12
 		})
@@ -89,7 +89,7 @@ func TestLogFormat_NoAccountInAnyLog(t *testing.T) {
 		}
 		for line := range strings.Lines(string(log)) {
 			if strings.Contains(line, alice) || strings.Contains(line, "%31%30%32") {
-				t.Errorf("it shows the account: %s", line)
+				t.Errorf("the log shows the account: %s", line)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// The keys of these tests. It takes long to make an RSA key.
+// The keys of these tests. They are made once, because that takes long.
 var (
 	keyOne = sync.OnceValue(newRSAKey)
 	keyTwo = sync.OnceValue(newRSAKey)
@@ -49,8 +49,8 @@ func (s *fixture) writeKey(name string, key crypto.PrivateKey) {
 	s.writeSecret(name, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
 
-// openIDCaddyfile returns a Caddyfile whose client has OpenID, and these
-// options in it.
+// openIDCaddyfile returns a Caddyfile whose client has the block openid with
+// the given options.
 func (s *fixture) openIDCaddyfile(options string) string {
 	known := s.pismo.OpenIDIssuer(passport.Key{}, "")
 	credentials := s.expand("server_key    {file.$SECRETS/key}\n\t\t\tserver_secret {file.$SECRETS/secret}\n")
@@ -75,13 +75,13 @@ func TestOpenID_ReloadTakesNewKeyFile(t *testing.T) {
 	s.start(s.openIDCaddyfile("key_file $SECRETS/one.pem"))
 	s.wantAlice(1)
 	s.reload(s.openIDCaddyfile("key_file $SECRETS/one.pem"))
-	s.wantAlice(1) // The tokens survive.
+	s.wantAlice(1) // The client keeps its tokens.
 	s.pismo.RegisterKey(&keyTwo().PublicKey)
 	s.pismo.WithdrawKey(&keyOne().PublicKey)
 	s.reload(s.openIDCaddyfile("key_file $SECRETS/two.pem"))
 	s.wantAlice(2)
 	if n := s.pismo.Counts().Rejected; n != 0 {
-		t.Errorf("%d token requests were refused", n)
+		t.Errorf("%d token requests were refused, want 0", n)
 	}
 }
 
@@ -132,8 +132,8 @@ func TestOpenID_FaultNamesOption(t *testing.T) {
 	}
 }
 
-// The private key is in no output of Caddy: neither the configuration, nor the
-// log, nor the admin API.
+// No output of Caddy contains the private key: not the configuration, the log
+// or the admin API.
 func TestOpenID_ShowsNoKey(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.writeKey("key.pem", keyOne())
@@ -156,7 +156,7 @@ func TestOpenID_ShowsNoKey(t *testing.T) {
 	}
 }
 
-// A testSigner is a module as a KMS would be one.
+// A testSigner is a module in place of the module of a KMS.
 type testSigner struct {
 	Key string `json:"key,omitempty"`
 
@@ -192,8 +192,7 @@ func (s *testSigner) Cleanup() error {
 
 var _ caddyplugin.Signer = (*testSigner)(nil)
 
-// The client survives the reload, and the signer of the first configuration
-// does not.
+// The client survives the reload. The signer of the first configuration ends.
 func TestOpenID_SignerSurvivesReload(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.pismo.RegisterKey(&keyOne().PublicKey)

@@ -14,7 +14,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// admin sends a request to the admin API.
+// adminSend sends a request to the admin API.
 func (s *fixture) adminSend(method, path, body string) reply {
 	s.t.Helper()
 	addr := s.addr
@@ -23,7 +23,7 @@ func (s *fixture) adminSend(method, path, body string) reply {
 	return s.send(method, path, body)
 }
 
-// A client is what the admin API says of one.
+// A client is the status of a client in the admin API.
 type client struct {
 	Name             string         `json:"name"`
 	Accounts         int            `json:"accounts"`
@@ -56,7 +56,7 @@ func TestAdminAPI_ListsClients(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
 	if got := s.clients(); len(got) != 1 || got[0].Name != "main" || got[0].Accounts != 0 || got[0].Issuances != 0 || got[0].NextExpiry != nil {
-		t.Errorf("at the beginning: %+v", got)
+		t.Errorf("at the beginning: got %+v, want the client main without tokens", got)
 	}
 	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.FailAlways(passporttest.RateLimited(30 * time.Second))
@@ -65,13 +65,13 @@ func TestAdminAPI_ListsClients(t *testing.T) {
 	}
 	got := s.clients()[0]
 	if got.Accounts != 4 || got.Tokens != 1 || got.Issuances != 4 || got.Failures["rate_limited"] != 3 || got.CoolingDown != 3 || got.BreakerCause != "rate_limited" {
-		t.Errorf("after a success and three failures: %+v", got)
+		t.Errorf("after a success and three failures: got %+v, want 1 token, 3 failures and an open breaker", got)
 	}
 	if left := time.Until(*got.NextExpiry); left < 9*time.Minute || left > 10*time.Minute {
-		t.Errorf("the token expires in %s", left)
+		t.Errorf("the token expires in %s, want 9m to 10m", left)
 	}
 	if left := time.Until(*got.BreakerOpenUntil); left < 20*time.Second || left > 30*time.Second {
-		t.Errorf("it cools for %s", left)
+		t.Errorf("the breaker is open for %s, want 20s to 30s", left)
 	}
 }
 
@@ -129,8 +129,8 @@ func TestAdminAPI_RefusesInvalidRequests(t *testing.T) {
 	}
 }
 
-// The names are those that OpenTelemetry's exporter gives the metrics of
-// package telemetry.
+// The names are those of OpenTelemetry's exporter for the metrics of package
+// telemetry.
 func TestMetrics_SurviveReload(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
@@ -151,18 +151,18 @@ func TestMetrics_SurviveReload(t *testing.T) {
 			`pismo_token_cooldown{client="main",pismo_token_cooldown_extent="account"} 0`,
 		} {
 			if !strings.Contains(metrics, want) {
-				t.Errorf("there is no %s", want)
+				t.Errorf("the metrics do not contain %s", want)
 			}
 		}
 		if strings.Contains(metrics, alice) {
 			t.Error("the metrics name an account")
 		}
-		s.reload(s.caddyfile("", byHeader)) // They survive it.
+		s.reload(s.caddyfile("", byHeader)) // The counts survive the reload.
 	}
 }
 
-// What the examples' dashboard and alert rules name, metrics and labels, is
-// what a Prometheus finds here; but for job, which it adds itself.
+// The server has all metrics and labels that the dashboard and the alert rules
+// of the examples name, except job, which Prometheus adds itself.
 func TestMetrics_ServeNamesOfDashboard(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", byHeader))
@@ -182,7 +182,7 @@ func TestMetrics_ServeNamesOfDashboard(t *testing.T) {
 		}
 		named := metricNames(string(text))
 		if len(named) < 20 {
-			t.Errorf("%s names only %q", file, named)
+			t.Errorf("%s names %q, want 20 names or more", file, named)
 		}
 		for _, word := range named {
 			if !served[word] {
@@ -192,7 +192,8 @@ func TestMetrics_ServeNamesOfDashboard(t *testing.T) {
 	}
 }
 
-// metricNames returns the names of our metrics, and of labels, in a text.
+// metricNames returns the names of the plugin's metrics and of labels in a
+// text.
 func metricNames(text string) []string {
 	return regexp.MustCompile(`\bpismo_token_[a-z_]+|\berror_type\b`).FindAllString(text, -1)
 }

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// The page has a table of the options of each directive: all that the parser
-// knows, and no other.
+// The page has a table of the options of each directive. It has all options
+// that the parser knows, and no other option.
 func TestOptions_ArePageTables(t *testing.T) {
 	text, err := os.ReadFile("../docs/caddy.md")
 	if err != nil {
@@ -25,7 +25,7 @@ func TestOptions_ArePageTables(t *testing.T) {
 	auth := parsed["Auth"]
 	proxy := slices.Concat(parsed["proxyOptions"], auth)
 	proxy = slices.DeleteFunc(proxy, func(option string) bool {
-		return option == "inject" || option == "transport" // One is refused, the other reverse_proxy's.
+		return option == "inject" || option == "transport" // pismo_proxy refuses inject, and transport is an option of reverse_proxy.
 	})
 	for heading, options := range map[string][]string{
 		"### A client\n":          slices.Concat(parsed["Client"], parsed["transportOptions"]),
@@ -45,8 +45,8 @@ func TestOptions_ArePageTables(t *testing.T) {
 	}
 }
 
-// optionsOn returns the options in a section: those that begin a row of a
-// table, and those of a list of transport http.
+// optionsOn returns the options in a section. An option begins a row of a
+// table, or is in the list of options of transport http.
 func optionsOn(section string) (options []string) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
 		options = append(options, row[1])
@@ -76,8 +76,9 @@ func wantSame(t *testing.T, heading string, parsed, shown []string) {
 	}
 }
 
-// parsedOptions returns the options that the parsers know, by the type that has
-// the method unmarshalOption: the cases there, or the keys of the map.
+// parsedOptions returns the options that the parsers know, by the type with the
+// method unmarshalOption. The options are the cases there, or the keys of the
+// map.
 func parsedOptions(t *testing.T) map[string][]string {
 	t.Helper()
 	options := map[string]map[string]bool{}

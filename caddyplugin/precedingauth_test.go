@@ -12,16 +12,16 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A transport that no request can have an account for answers 500 to all: that
-// is known when the configuration is loaded, wherever it can be.
-func TestTransport_AccountOfNobody(t *testing.T) {
+// A transport whose requests cannot have an account would answer all of them
+// with 500. If possible, that is an error when the configuration is loaded.
+func TestTransport_WithoutAccount(t *testing.T) {
 	const (
 		auth  = "pismo_auth {\n account " + alice + "\n}\n"
 		proxy = "reverse_proxy $PISMO {\n transport pismo\n}\n"
 	)
 	for name, test := range map[string]struct {
 		site, more string
-		known      bool // that there is none
+		known      bool // whether the fault is known when the configuration is loaded
 	}{
 		"alone":                  {proxy, "", true},
 		"behind auth":            {auth + proxy, "", false},
@@ -53,7 +53,7 @@ func TestTransport_AccountOfNobody(t *testing.T) {
 				}
 				err := load(site)
 				if known := err != nil && strings.Contains(err.Error(), "client main: account: is not set, and no pismo_auth is in front"); known != test.known || err != nil && !known {
-					t.Errorf("got %v", err)
+					t.Errorf("got error %v, want known fault %v", err, test.known)
 				}
 				if err := caddy.Stop(); err != nil {
 					t.Error(err)
@@ -63,15 +63,15 @@ func TestTransport_AccountOfNobody(t *testing.T) {
 	}
 }
 
-// Where it cannot be known, the log says what to do.
-func TestTransport_AccountOfNobodyAtRunTime(t *testing.T) {
+// Otherwise, the log says what to do when a request arrives.
+func TestTransport_WithoutAccountAtRunTime(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("", "invoke named") + s.expand("\n&(named) {\n reverse_proxy $PISMO {\n transport pismo\n}\n}\n"))
 	wantProblem(t, s.get(alice), http.StatusInternalServerError, "misconfigured")
 	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "no account is known; put pismo_auth in front of reverse_proxy, use pismo_proxy, or set account in transport pismo") {
-		t.Errorf("it was logged: %s", lines)
+		t.Errorf("got the warnings %s, want one that says what to do", lines)
 	}
 	if counts := s.pismo.Counts(); counts.TokenRequests+counts.ResourceRequests != 0 {
-		t.Errorf("the platform was asked: %+v", counts)
+		t.Errorf("the platform got requests: %+v", counts)
 	}
 }

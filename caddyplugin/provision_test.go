@@ -42,13 +42,13 @@ func TestProvision_FaultNamesOptionAndRemedy(t *testing.T) {
 				t.Errorf("got %v, want %q", err, s.expand(test.want))
 			}
 			if counts := s.pismo.Counts(); counts.TokenRequests != 0 {
-				t.Error("a token was asked for")
+				t.Error("a token was requested")
 			}
 		})
 	}
 }
 
-// Credentials that cannot be read fail the configuration.
+// A configuration whose credentials cannot be read fails.
 func TestProvision_ReadsCredentials(t *testing.T) {
 	for name, test := range map[string]struct{ key, want string }{
 		"no file":     {"{file.$SECRETS/none}", `client main: server_key: file "$SECRETS/none" cannot be read: no such file`},
@@ -90,7 +90,7 @@ func TestProvision_NamesClientsToChooseFrom(t *testing.T) {
 	}
 }
 
-// A dynamic upstream is known when there is a request.
+// A dynamic upstream is not known before a request arrives.
 func TestHosts_UnlistedUpstreamGetsNoToken(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	other := passporttest.NewServer(t, passporttest.Config{Addr: "127.0.0.2:0"})
@@ -101,19 +101,19 @@ func TestHosts_UnlistedUpstreamGetsNoToken(t *testing.T) {
 	wantProblem(t, s.get(alice, withField("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
 	wantProblem(t, s.get(alice, withField("X-Upstream", other.Host())), http.StatusInternalServerError, "misconfigured")
 	if other.Counts().ResourceRequests != 0 {
-		t.Error("the request went out")
+		t.Error("the request was sent")
 	}
 	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "the upstream is not in hosts") {
-		t.Errorf("the operator is told: %s", lines)
+		t.Errorf("got the warnings %s, want one that the upstream is not in hosts", lines)
 	}
 }
 
-// What is loopback to a proxy is not this machine.
+// A loopback address behind a proxy is the proxy's machine.
 func TestNetworkProxy_GetsNoTokenInClear(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	proxy := listen(t, "tcp", "127.0.0.2:0")
 	serve(t, proxy, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		t.Errorf("the proxy was sent %q", r.Header["Authorization"])
+		t.Errorf("the proxy got the Authorization %q", r.Header["Authorization"])
 	}))
 	s.start(s.caddyfile("", `pismo_proxy {http.request.header.X-Upstream} {
 		account `+alice+`

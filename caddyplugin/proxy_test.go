@@ -11,7 +11,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// byHeader has a site act for the account that a header names.
+// byHeader is a site that takes the account from a header.
 const byHeader = `pismo_proxy $PISMO {
 	account_header X-Account [0-9]+
 }`
@@ -25,7 +25,7 @@ func TestProxy_OneTokenPerAccount(t *testing.T) {
 		wantStatus(t, s.get(bob, withField("X-Account", alice)), http.StatusUnauthorized)
 	}
 	if counts := s.pismo.Counts(); counts.Issued != 2 {
-		t.Errorf("%d tokens for two accounts", counts.Issued)
+		t.Errorf("%d tokens were issued for two accounts, want 2", counts.Issued)
 	}
 }
 
@@ -36,11 +36,11 @@ func TestProxy_ReplaysAfterRevocation(t *testing.T) {
 	s.pismo.RevokeAll()
 	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`, withField("X-Account", alice)), http.StatusCreated)
 	if counts := s.pismo.Counts(); counts.Issued != 2 {
-		t.Errorf("%d tokens, want 2", counts.Issued)
+		t.Errorf("%d tokens were issued, want 2", counts.Issued)
 	}
 }
 
-// Caddy takes the first handler of a directive in a named route, and would
+// In a named route, Caddy takes only the first handler of a directive. It would
 // answer a payment with an empty 200.
 func TestProxy_WorksInNamedRoute(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
@@ -48,14 +48,14 @@ func TestProxy_WorksInNamedRoute(t *testing.T) {
 	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`), http.StatusCreated)
 }
 
-// What an authority of the site's own says is an account, as forward_auth asks
-// for it. Its upstream is none of the transport's.
+// Another server of the site names the account, as with forward_auth. The hosts
+// of the client do not apply to that server.
 func TestTransport_WorksInHandleResponse(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	authority := listen(t, "tcp", "127.0.0.2:0")
 	serve(t, authority, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.Header["Authorization"]) != 0 {
-			t.Error("the authority was sent a token")
+			t.Error("the other server got a token")
 		}
 		w.Header().Set("X-Account", alice)
 	}))
@@ -74,11 +74,11 @@ func TestTransport_WorksInHandleResponse(t *testing.T) {
 	}`))
 	wantStatus(t, s.send(http.MethodPost, "/v1/payments", `{"amount":100}`), http.StatusCreated)
 	if lines := s.warnings(); len(lines) != 0 {
-		t.Errorf("warned of the other proxy: %s", lines)
+		t.Errorf("got warnings about the other proxy: %s", lines)
 	}
 }
 
-// What is kept of a body to be sent again is not sent in place of another.
+// The recorded body of a request is not sent in place of another body.
 func TestTransport_HandleResponseHasOwnBody(t *testing.T) {
 	s := newFixture(t, passporttest.Config{Resource: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)
@@ -98,7 +98,7 @@ func TestTransport_HandleResponseHasOwnBody(t *testing.T) {
 		}
 	}`))
 	if r := s.send(http.MethodPost, "/", "firsts"); r.body != "second" {
-		t.Errorf("the platform was sent %q", r.body)
+		t.Errorf("the platform got the body %q", r.body)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestRedactor_Texts(t *testing.T) {
 	}
 }
 
-// What a log has of a request, in every form that a field can have.
+// The test logs the parts of a request in every form of a field.
 func TestLogEncoder_ShowsNoAccount(t *testing.T) {
 	const account, short = "102681871", "4711"
 	wrapped := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
@@ -98,7 +98,7 @@ func TestLogEncoder_ShowsNoAccount(t *testing.T) {
 	}
 	text := line.String()
 	if strings.Contains(text, account) || strings.Contains(text, short) || strings.Contains(text, "MTAyNjgxODcx") {
-		t.Errorf("it shows an account: %s", text)
+		t.Errorf("the log shows an account: %s", text)
 	}
 	for _, want := range []string{`"status":200`, `"duration":1`, `"proto":"HTTP/2.0"`, `"X-Tenant":["acme"]`, `"X-Request-Id":["a1234567"]`, `"msg":"rewrote /v1/accounts/…"`, `"group":{"path"`} {
 		if !strings.Contains(text, want) {

@@ -17,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A recordingListener keeps what connections carry, as anybody on the way
-// could.
+// A recordingListener records the bytes of its connections, as an attacker on
+// the network path could.
 type recordingListener struct {
 	net.Listener
 
@@ -31,7 +31,7 @@ func (w *recordingListener) Accept() (net.Conn, error) {
 	return recordingConn{conn, w}, err
 }
 
-// hasRecorded reports whether something was carried in the clear.
+// hasRecorded reports whether the recorded bytes contain text in the clear.
 func (w *recordingListener) hasRecorded(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -52,12 +52,12 @@ func (c recordingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Caddy dials the upstream still, whatever it is redirected to.
+// Caddy dials the upstream for every redirect.
 func TestHealthCheck_RedirectKeepsToListedHosts(t *testing.T) {
 	for name, test := range map[string]struct {
 		location string
 		arrives  bool
-		host     string // or nothing, for the upstream's
+		host     string // empty for the upstream's host
 	}{
 		"to itself":          {"/next", true, ""},
 		"to a listed host":   {"https://example.com/next", true, "example.com"},
@@ -74,7 +74,7 @@ func TestHealthCheck_RedirectKeepsToListedHosts(t *testing.T) {
 			upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/next" {
 					if want := cmp.Or(test.host, tap.Addr().String()); test.arrives && r.Host != want {
-						t.Errorf("the Host is %s", r.Host)
+						t.Errorf("the health check has the Host %s", r.Host)
 					}
 					select {
 					case next <- r.Header.Get("Authorization"):
@@ -106,16 +106,16 @@ func TestHealthCheck_RedirectKeepsToListedHosts(t *testing.T) {
 			}`))
 			if test.arrives {
 				if receive(t, next) == "" {
-					t.Error("it is without a token")
+					t.Error("the redirected health check has no token")
 				}
 				return
 			}
-			for range 3 { // The check before the last is over.
+			for range 3 { // Then the last but one check has ended.
 				receive(t, checks)
 			}
 			for len(next) > 0 {
 				if <-next != "" {
-					t.Error("it has a token")
+					t.Error("the redirected health check has a token")
 				}
 			}
 			if tap.hasRecorded("Bearer") {
@@ -125,8 +125,8 @@ func TestHealthCheck_RedirectKeepsToListedHosts(t *testing.T) {
 	}
 }
 
-// receive returns what comes from a channel, and fails the test if nothing
-// does.
+// receive returns the next value from a channel. If none arrives, it fails the
+// test.
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
 	patience := time.NewTimer(10 * time.Second)
@@ -135,7 +135,7 @@ func receive[T any](t *testing.T, from <-chan T) T {
 	case value := <-from:
 		return value
 	case <-patience.C:
-		t.Fatal("nothing happens")
+		t.Fatal("nothing arrives from the channel")
 		panic("not reached")
 	}
 }

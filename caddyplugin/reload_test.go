@@ -34,14 +34,14 @@ func TestReload_KeepsTokensOfSameClient(t *testing.T) {
 	}
 	s.reload(s.caddyfile("secret_field server_secret", byHeader))
 	get(2)
-	s.reload(s.caddyfile("", byHeader)) // The tokens of the first were given up with it.
+	s.reload(s.caddyfile("", byHeader)) // The tokens of the first client ended with it.
 	get(3)
 	t.Setenv("PISMO_KEY", s.pismo.ServerKey())
 	s.reload(strings.Replace(s.caddyfile("", byHeader), s.expand("{file.$SECRETS/key}"), "{env.PISMO_KEY}", 1))
 	get(4)
 }
 
-// A placeholder may have come to stand for another host.
+// A placeholder may have a new value, with another host.
 func TestReload_NewPlaceholderValueIsNewClient(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	other := passporttest.NewServer(t, passporttest.Config{ServerKey: s.pismo.ServerKey(), ServerSecret: s.pismo.ServerSecret()})
@@ -53,7 +53,7 @@ func TestReload_NewPlaceholderValueIsNewClient(t *testing.T) {
 	s.reload(caddyfile)
 	wantStatus(t, s.get(alice), http.StatusOK)
 	if a, b := s.pismo.Counts(), other.Counts(); a.Issued != 1 || b.Issued != 1 || b.TotalRefused() != 0 {
-		t.Errorf("issued %d and %d; refused %v", a.Issued, b.Issued, b.Refused)
+		t.Errorf("got %d and %d issuances, refused %v, want 1 each and no refusal", a.Issued, b.Issued, b.Refused)
 	}
 }
 
@@ -76,9 +76,9 @@ func TestReload_FailureChangesNothing(t *testing.T) {
 		"a port is taken":            caddyfile + "\nhttp://" + s.pismo.Host() + " {\n bind 127.0.0.1\n respond ok\n}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 10 { // Apps start in any order: ours before the one that fails, or after.
+			for range 10 { // Apps start in any order, also before or after the failing app.
 				if err := load(s.elsewhere().Replace(strings.Replace(broken, s.logs, s.logs+"-of-the-failed", 1))); err == nil {
-					t.Fatal("it does not fail")
+					t.Fatal("the reload does not fail")
 				}
 			}
 			wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
@@ -87,11 +87,11 @@ func TestReload_FailureChangesNothing(t *testing.T) {
 			}
 		})
 	}
-	// The logger is still that of the configuration which runs.
+	// The logger is still that of the running configuration.
 	s.pismo.FailAlways(passporttest.Status(http.StatusInternalServerError))
 	wantStatus(t, s.get(bob, withField("X-Account", bob)), http.StatusBadGateway)
 	if lines := s.warnings(); len(lines) != 1 || !strings.Contains(lines[0], "token issuance is failing") {
-		t.Errorf("it was logged: %s", lines)
+		t.Errorf("the log has %s", lines)
 	}
 }
 
@@ -126,8 +126,8 @@ func TestLog_OneLinePerChange(t *testing.T) {
 		}
 	}
 	want := strings.Join([]string{
-		"token issuance is failing", // For an account.
-		"token issuance is failing", // For all of them.
+		"token issuance is failing", // This line is for an account.
+		"token issuance is failing", // This line is for all accounts.
 		"token issuance recovered", "refused token replaced", "refused token not replaced", "refused token replaced", "refused token replaced",
 	}, "|")
 	if got := strings.Join(messages, "|"); got != want {
@@ -135,21 +135,21 @@ func TestLog_OneLinePerChange(t *testing.T) {
 	}
 }
 
-// A gateway's key is a secret, too.
+// The key of a gateway is also a secret.
 func TestClient_HeaderMayBePlaceholder(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	t.Setenv("PISMO_GATEWAY_KEY", "gateway-key")
 	gateway := listen(t, "tcp", "127.0.0.1:0")
 	serve(t, gateway, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Gateway") != "gateway-key" {
-			t.Errorf("the gateway got %q", r.Header.Get("X-Gateway"))
+			t.Errorf("the gateway got the key %q", r.Header.Get("X-Gateway"))
 		}
 		s.pismo.Handler().ServeHTTP(w, r)
 	}))
 	s.start(strings.Replace(s.caddyfile("header X-Gateway {env.PISMO_GATEWAY_KEY}", byHeader), s.pismo.URL(), "http://"+gateway.Addr().String(), 1))
 	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	if config := s.adminSend(http.MethodGet, "/config/", "").body; strings.Contains(config, "gateway-key") {
-		t.Error("the configuration shows it")
+		t.Error("the configuration shows the key")
 	}
 }
 

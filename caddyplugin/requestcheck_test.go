@@ -22,7 +22,7 @@ func TestEarlyData_UnfinishedHandshakeCounts(t *testing.T) {
 	} {
 		r := &http.Request{Method: test.method, Header: http.Header{}, TLS: test.state}
 		if got := isUnsafeEarlyData(r); got != test.want {
-			t.Errorf("%s with %+v: %v", test.method, test.state, got)
+			t.Errorf("%s with %+v: got %v, want %v", test.method, test.state, got, test.want)
 		}
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// xcaddy requires the plugin and Caddy at once: a module that both require at
-// different versions would be another one than either was tested with.
+// xcaddy requires the plugin and Caddy together. If both require a module in
+// different versions, one of them runs with a version that it was not tested
+// with.
 func TestRequirements_AgreeWithCaddys(t *testing.T) {
 	of := func(mod string) map[string]string {
 		output, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json", mod).Output()

@@ -30,17 +30,17 @@ const (
 	bob   = "102681872"
 )
 
-// A fixture is a Pismo, and what a Caddyfile needs to use it.
+// A fixture is a fake server with the files and addresses of a Caddyfile.
 type fixture struct {
 	t       *testing.T
 	pismo   *passporttest.Server
 	secrets string // a directory with the files key and secret
-	addr    string // where Caddy is to listen
-	logs    string // the file that Caddy logs to
+	addr    string // the address on which Caddy listens
+	logs    string // the log file of Caddy
 	admin   string
 }
 
-// newFixture starts a Pismo.
+// newFixture starts a fake server.
 func newFixture(t *testing.T, config passporttest.Config) *fixture {
 	t.Helper()
 	s := &fixture{t: t, pismo: passporttest.NewServer(t, config), secrets: t.TempDir(), addr: freeport.Address(t), admin: freeport.Address(t)}
@@ -59,14 +59,14 @@ func (s *fixture) writeSecret(name, value string) {
 	}
 }
 
-// expand replaces what a Caddyfile of a test may say: $PISMO is the address of
-// the Pismo, $URL its URL, $SECRETS the directory of the secrets.
+// expand replaces the variables of a test's Caddyfile. $PISMO is the address of
+// the fake server, $URL is its URL, and $SECRETS is the folder of the secrets.
 func (s *fixture) expand(text string) string {
 	return strings.NewReplacer("$PISMO", s.pismo.Host(), "$URL", s.pismo.URL(), "$SECRETS", s.secrets).Replace(text)
 }
 
-// caddyfile returns a Caddyfile with a client named main, further options for
-// it, and a site.
+// caddyfile returns a Caddyfile with a site and with a client named main, which
+// has more options.
 func (s *fixture) caddyfile(options, site string) string {
 	return s.expand(fmt.Sprintf(`{
 	admin %[4]s
@@ -93,8 +93,8 @@ http://%[2]s {
 `, options, s.addr, site, s.admin, s.logs))
 }
 
-// start loads a Caddyfile into the Caddy of this process, which is stopped at
-// the end of the test.
+// start loads a Caddyfile into the Caddy of this process. Caddy stops at the
+// end of the test.
 func (s *fixture) start(caddyfile string) {
 	s.t.Helper()
 	if err := load(caddyfile); err != nil {
@@ -107,7 +107,7 @@ func (s *fixture) start(caddyfile string) {
 	})
 }
 
-// load loads a Caddyfile, in place of the one that may be there.
+// load loads a Caddyfile. It replaces a running configuration.
 func load(caddyfile string) error {
 	config, err := adapt(caddyfile)
 	if err != nil {
@@ -116,9 +116,10 @@ func load(caddyfile string) error {
 	return caddy.Load(config, true)
 }
 
-// reload loads a Caddyfile in place of the one there is. It has Caddy listen
-// elsewhere: on one port both would for a while (SO_REUSEPORT), and the one
-// that stops resets what waits in its queue.
+// reload replaces the running configuration with a Caddyfile. It makes Caddy
+// listen on another port. On the same port, both configurations would listen
+// for a while (SO_REUSEPORT), and the old configuration would reset the waiting
+// connections.
 func (s *fixture) reload(caddyfile string) {
 	s.t.Helper()
 	elsewhere := s.elsewhere()
@@ -133,7 +134,7 @@ func (s *fixture) elsewhere() *strings.Replacer {
 	return strings.NewReplacer(s.addr, freeport.Address(s.t), s.admin, freeport.Address(s.t))
 }
 
-// await waits until something has happened.
+// await waits until happened returns true. Otherwise it fails the test.
 func (s *fixture) await(otherwise string, happened func() bool) {
 	s.t.Helper()
 	deadline := time.NewTimer(10 * time.Second)
@@ -149,7 +150,7 @@ func (s *fixture) await(otherwise string, happened func() bool) {
 	}
 }
 
-// adapt returns the JSON that a Caddyfile stands for.
+// adapt returns the JSON of a Caddyfile.
 func adapt(caddyfile string) ([]byte, error) {
 	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
@@ -163,7 +164,7 @@ func adapt(caddyfile string) ([]byte, error) {
 	return config, nil
 }
 
-// A reply is a response that was read to its end.
+// A reply is a response with its whole body.
 type reply struct {
 	status int
 	header http.Header
@@ -198,8 +199,8 @@ func (s *fixture) send(method, path, body string, edits ...func(*http.Request)) 
 	return reply{resp.StatusCode, resp.Header, string(read)}
 }
 
-// leaveWhileTokenIsIssued sends a request for alice, and leaves when its token
-// request has arrived.
+// leaveWhileTokenIsIssued sends a request for alice. It cancels the request
+// when its token request has arrived.
 func (s *fixture) leaveWhileTokenIsIssued() {
 	s.t.Helper()
 	ctx, leave := context.WithCancel(s.t.Context())
@@ -245,7 +246,7 @@ func wantProblem(t *testing.T, r reply, status int, name string) {
 		Status int
 	}
 	if err := json.Unmarshal([]byte(r.body), &problem); err != nil {
-		t.Fatalf("no problem, but %q", r.body)
+		t.Fatalf("got %q, want a problem", r.body)
 	}
 	if !strings.HasSuffix(problem.Type, "#"+name) || problem.Status != status || r.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("got %s, want %s", r.body, name)
@@ -269,7 +270,7 @@ func serve(t *testing.T, listener net.Listener, handler http.Handler) {
 	t.Cleanup(func() { _ = server.Close() })
 }
 
-// log returns what Caddy has logged so far, line by line.
+// log returns the lines that Caddy has logged so far.
 func (s *fixture) log() []string {
 	s.t.Helper()
 	log, err := os.ReadFile(s.logs)
@@ -279,8 +280,8 @@ func (s *fixture) log() []string {
 	return strings.Split(strings.TrimSpace(string(log)), "\n")
 }
 
-// warnings returns the lines that are worse than info, but for those of the
-// HTTP server that some of its protocols need TLS.
+// warnings returns the lines above level INFO. It leaves out the HTTP server's
+// lines that some protocols need TLS.
 func (s *fixture) warnings() []string {
 	s.t.Helper()
 	var lines []string

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A client must not choose where a request goes with our token, whether a
-// pismo_auth stands in front of the transport or not.
+// A client must not choose the target of a request with the platform's token,
+// with and without pismo_auth in front of the transport.
 func TestTarget_IsNotTheClients(t *testing.T) {
 	for name, site := range map[string]string{
 		"pismo_proxy":     "pismo_proxy $PISMO {\n account " + alice + "\n}",
@@ -35,14 +35,14 @@ func TestTarget_IsNotTheClients(t *testing.T) {
 				}
 			}
 			if n := s.pismo.Counts().Accepted; n != 0 {
-				t.Errorf("the platform got %d requests", n)
+				t.Errorf("the platform got %d requests, want 0", n)
 			}
 			wantStatus(t, s.get(alice), http.StatusOK)
 		})
 	}
 }
 
-// sendRaw sends a request as it is written, and returns the status.
+// sendRaw sends the unchanged text of a request. It returns the status.
 func (s *fixture) sendRaw(request string) int {
 	s.t.Helper()
 	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(s.t.Context(), "tcp", s.addr)

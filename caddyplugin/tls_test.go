@@ -60,8 +60,8 @@ func (a *authority) pool() *x509.CertPool {
 	return pool
 }
 
-// write writes a certificate with a serial number, and its key, to a directory,
-// in place of those that are there.
+// write writes a certificate with a serial number, and its key, to a folder. It
+// replaces existing files.
 func (a *authority) write(dir string, serial int64) {
 	a.t.Helper()
 	key := newKey(a.t)
@@ -88,8 +88,8 @@ func replace(t *testing.T, file string, block *pem.Block) {
 	}
 }
 
-// newTLSFixture starts a Pismo that speaks https, and writes its certificate to
-// $SECRETS/ca.pem.
+// newTLSFixture starts a fake server with https. It writes the server's
+// certificate to $SECRETS/ca.pem.
 func newTLSFixture(t *testing.T, config passporttest.Config) *fixture {
 	t.Helper()
 	config.TLS = true
@@ -98,7 +98,7 @@ func newTLSFixture(t *testing.T, config passporttest.Config) *fixture {
 	return s
 }
 
-// The certificate is replaced when its files are.
+// New files replace the certificate.
 func TestCertificate_ServesBothCalls(t *testing.T) {
 	for _, versions := range []string{"1.1", "1.1 2"} {
 		t.Run(versions, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestCertificate_ServesBothCalls(t *testing.T) {
 				t.Errorf("certificate %d was presented, want 12", seen.Load())
 			}
 			if versions != "1.1" && r.header.Get("X-Proto") != "HTTP/2.0" {
-				t.Errorf("the upstream was spoken to in %s", r.header.Get("X-Proto"))
+				t.Errorf("the upstream got a request in %s", r.header.Get("X-Proto"))
 			}
 		})
 	}
@@ -158,7 +158,7 @@ func TestCertificate_TransportOverridesClient(t *testing.T) {
 	}
 }
 
-// What TLS proves is the server name, wherever it is dialed.
+// TLS proves the server name, for any dialed address.
 func TestUpstream_IsNamedByCertificate(t *testing.T) {
 	s := newTLSFixture(t, passporttest.Config{})
 	const client = "trusted_ca_certs $SECRETS/ca.pem\n hosts localhost"
@@ -169,10 +169,10 @@ func TestUpstream_IsNamedByCertificate(t *testing.T) {
 			tls_server_name localhost
 		}
 	}`))
-	wantStatus(t, s.get(alice), http.StatusOK) // The fake server's certificate is for localhost, too.
+	wantStatus(t, s.get(alice), http.StatusOK) // The fake server's certificate is also for localhost.
 }
 
-// What stands in front of many hosts passes a request on by its Host.
+// A gateway in front of many hosts forwards a request by its Host.
 func TestHost_OfClientGetsNoToken(t *testing.T) {
 	s := newTLSFixture(t, passporttest.Config{})
 	s.start(s.caddyfile("trusted_ca_certs $SECRETS/ca.pem", `pismo_proxy $URL {
@@ -231,7 +231,8 @@ func TestCertificate_NotSupportedForHTTP3(t *testing.T) {
 	}
 }
 
-// A gateway on this machine, which speaks TLS to the platform.
+// The unix socket belongs to a gateway on this machine, which uses TLS for the
+// connection to the platform.
 func TestHosts_ListedUnixSocketGetsToken(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	socket := filepath.Join(t.TempDir(), "s")

@@ -14,8 +14,8 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
-// A checksum in a trailer is known when the body has been read. What traces the
-// request has copied it by then.
+// A checksum in a trailer arrives after the body. By then, the tracing has
+// copied the request.
 func TestTracing_KeepsRequestTrailers(t *testing.T) {
 	t.Setenv("OTEL_TRACES_EXPORTER", "none")
 	for _, scheme := range []string{"", "h2c://"} {
@@ -51,7 +51,7 @@ func TestTracing_KeepsRequestTrailers(t *testing.T) {
 					defer resp.Body.Close()
 					body, err := io.ReadAll(resp.Body)
 					if err != nil || !strings.Contains(string(body), "[42]") {
-						t.Errorf("the upstream got %q, %v", body, err)
+						t.Errorf("the upstream got %q, error %v, want the trailer 42", body, err)
 					}
 				})
 			}

@@ -111,7 +111,7 @@ func TestDashboard_ShowsWhatWasCounted(t *testing.T) {
 		share := float64(w.requests[name]) / float64(w.requests[name]+w.failed[name])
 		w.wantShare("Callers with a token", name, share)
 	}
-	w.wantShare("Refused tokens replaced", "main", float64(healedInLoad)/refusedInLoad)
+	w.wantShare("Refused tokens replaced", "main", float64(replayedInLoad)/refusedInLoad)
 	check(t, "issuances", int(w.number(t, `sum(pismo_token_issuances_total{client="main", error_type=""})`)), w.main.Counts().Issued)
 }
 

@@ -82,7 +82,7 @@ func (w *monitoredServer) countResult(name string, got reply) {
 
 // These are the numbers of requests that load has refused, and of those that
 // are replayed with success.
-const refusedInLoad, healedInLoad = 9, 5
+const refusedInLoad, replayedInLoad = 9, 5
 
 // load makes requests of all kinds through the client main, over a few scrapes.
 func (w *monitoredServer) load() {

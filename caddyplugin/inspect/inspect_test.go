@@ -19,8 +19,7 @@ import (
 
 const inspectedAccount = "102681871"
 
-// issue returns a token of the fake server's, for an account or the
-// organization.
+// issue returns a token of the fake server, for an account or the organization.
 func issue(t *testing.T, config passporttest.Config, account tokensource.Account) string {
 	t.Helper()
 	fake := passporttest.NewInProcess(t, config)
@@ -44,11 +43,11 @@ func accountOfID(t *testing.T) tokensource.Account {
 	return account
 }
 
-// inspect runs the command as a shell would.
+// inspect runs the command with arguments and standard input.
 func inspect(in io.Reader, args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
 	cmd := inspectCommand()
-	cmd.SilenceUsage = true // As Caddy's root command has it.
+	cmd.SilenceUsage = true // Caddy's root command has the same setting.
 	cmd.SetIn(in)
 	cmd.SetOut(&out)
 	cmd.SetErr(&errs)
@@ -57,7 +56,7 @@ func inspect(in io.Reader, args ...string) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
-// unsigned returns a token with this header and these claims, in JSON.
+// unsigned returns a token with a header and claims in JSON.
 func unsigned(header, claims string) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	return encode([]byte(header)) + "." + encode([]byte(claims)) + "." + encode([]byte("a signature"))
@@ -177,7 +176,7 @@ func TestInspect_RefusesUnreadableInput(t *testing.T) {
 			t.Errorf("%s: got error %v, want %v", name, err, test.want)
 		}
 		if all := fmt.Sprint(out, errs, err); strings.Contains(all, sentinel) {
-			t.Errorf("%s: the input is repeated: %s", name, all)
+			t.Errorf("%s: the error repeats the input: %s", name, all)
 		}
 		if out != "" {
 			t.Errorf("%s: printed %q", name, out)
@@ -185,7 +184,7 @@ func TestInspect_RefusesUnreadableInput(t *testing.T) {
 	}
 }
 
-// Nor does it show the signature.
+// The signature is not shown either.
 func TestInspect_ShowsNoToken(t *testing.T) {
 	for _, vintage := range []passporttest.TokenFormat{passporttest.TokenFormat2022, passporttest.TokenFormat2025} {
 		token := issue(t, passporttest.Config{TokenFormat: vintage}, accountOfID(t))
