@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -57,11 +58,21 @@ var errBodyUnreadable = errors.New("pismoauth: the body of the request could not
 type clientBody struct {
 	io.ReadCloser
 
+	reading chan struct{} // has an element while a Read runs
 	failure atomic.Pointer[error]
 }
 
+func newClientBody(body io.ReadCloser) *clientBody {
+	return &clientBody{ReadCloser: body, reading: make(chan struct{}, 1)}
+}
+
+// readEndTimeout is how long err waits for a Read that is about to fail.
+const readEndTimeout = 100 * time.Millisecond
+
 // Read reads from the client.
 func (b *clientBody) Read(p []byte) (int, error) {
+	b.reading <- struct{}{}
+	defer func() { <-b.reading }()
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // io.Copy compares in the same way: a wrapped EOF is an error.
 		err = errors.Join(errBodyUnreadable, middleware.UnreadableBody(err))
@@ -70,10 +81,19 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// err returns the read error of the body, or nil.
-func (b *clientBody) err() error {
+// err returns the read error of the body, or nil. If reading from a client
+// fails, the server cancels ctx before it returns the error. So err waits for a
+// running Read if ctx is canceled.
+func (b *clientBody) err(ctx context.Context) error {
 	if b == nil {
 		return nil
+	}
+	if ctx.Err() != nil {
+		select {
+		case b.reading <- struct{}{}:
+			<-b.reading
+		case <-time.After(readEndTimeout):
+		}
 	}
 	if failure := b.failure.Load(); failure != nil {
 		return *failure

@@ -74,17 +74,20 @@ func (t *Transport) send(req *http.Request, in *requestState) (*http.Response, e
 	out := req.WithContext(transport.ContextWithRetryGroup(ctx, in.retryGroupOf(t)))
 	var body *clientBody
 	if out.Body != nil && out.Body != http.NoBody {
-		body = &clientBody{ReadCloser: out.Body}
+		body = newClientBody(out.Body)
 		out.Body = body
 	}
 	resp, err := t.authorize(out)
-	switch {
-	case err != nil && body.err() != nil:
-		return nil, body.err()
-	case errors.Is(err, transport.ErrRequestTarget):
+	if err == nil {
+		return resp, nil
+	}
+	if failure := body.err(ctx); failure != nil {
+		return nil, failure
+	}
+	if errors.Is(err, transport.ErrRequestTarget) {
 		return nil, middleware.ErrInvalidTarget // The client chose the target.
 	}
-	return resp, err
+	return nil, err
 }
 
 // authorize sends a request with a token for the account in its context. The

@@ -40,7 +40,7 @@ func TestCaddyfile_FaultNamesItsLine(t *testing.T) {
 		"health_acount off":  "unrecognized subdirective health_acount",
 		"health_account bob": "health_account: is neither an account id, nor the word organization, nor the word off",
 		"errors answer":      "errors: is not the word handle",
-		"transport http":     "the transport of pismo_proxy is pismo",
+		"transport http":     "the transport of pismo_proxy must be pismo",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

@@ -12,7 +12,8 @@ import (
 // tenants or environments.
 func TestScope_DiffersWithEachValue(t *testing.T) {
 	base := func() *passport.OpenID { return openIDIssuer("https://a.example", passport.SignerKey(keyOne())) }
-	if base().Scope() != base().Scope() {
+	one, two := base(), base()
+	if one.Scope() != two.Scope() {
 		t.Error("equal issuers have different scopes")
 	}
 	scopes := map[string]string{base().Scope(): "OpenID", (&passport.S2S{BaseURL: "https://a.example"}).Scope(): "S2S"}
