@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package pismoauth documents this repository. It has no code.
 //
 // Pismo's server-to-server authentication issues tokens that live for ten

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Functions that all parts use. .ci/run sources this file in the root of the
 # repository.
 

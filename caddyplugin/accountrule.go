@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -13,14 +15,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
-// organization is the word for the account of the whole organization. It counts
-// only where the configuration spells it out, never as a placeholder's value.
+// organization is the word for the account of the whole organization. The
+// configuration must spell it out: the value of a placeholder never counts as
+// this word.
 const organization = "organization"
 
-// An accountRule says for which account a request is. The zero accountRule says
-// nothing.
+// An accountRule determines the account of a request. The zero accountRule
+// determines no account.
 type accountRule struct {
-	fixed       tokensource.Account // if it is not zero, every request is for it
+	fixed       tokensource.Account // if not zero, the account of every request
 	placeholder string
 	pattern     *regexp.Regexp // or nil
 	isRounded   func(id string) bool
@@ -30,7 +33,7 @@ type accountRule struct {
 // account_pattern.
 func newAccountRule(account, pattern string) (accountRule, error) {
 	if account == "" && pattern != "" {
-		return accountRule{}, &optionError{"account_pattern", errors.New("is of no use without account")}
+		return accountRule{}, &optionError{"account_pattern", errors.New("has no effect without account")}
 	}
 	if err := checkAccount(account, pattern); err != nil {
 		return accountRule{}, err
@@ -47,8 +50,8 @@ func newAccountRule(account, pattern string) (accountRule, error) {
 	}
 }
 
-// checkAccount returns what is wrong with the options account and
-// account_pattern, as far as they are set.
+// checkAccount returns the fault in the options account and account_pattern. An
+// option that is not set is not a fault.
 func checkAccount(account, pattern string) error {
 	if _, err := compileWhole(pattern); err != nil {
 		return &optionError{"account_pattern", err}
@@ -65,46 +68,47 @@ func checkAccount(account, pattern string) error {
 		}
 	}
 	if pattern != "" {
-		return &optionError{"account_pattern", errors.New("is for a placeholder, and account is none")}
+		return &optionError{"account_pattern", errors.New("applies to a placeholder, and account is not a placeholder")}
 	}
 	return nil
 }
 
-// onePlaceholder reports whether text is a placeholder, and nothing else.
+// onePlaceholder reports whether text is exactly one placeholder.
 func onePlaceholder(text string) bool {
 	return len(text) > 2 && text[0] == '{' && strings.IndexByte(text, '}') == len(text)-1 && strings.LastIndexByte(text, '{') == 0
 }
 
-// trustedPlaceholders are the placeholders about a request that are not for its
-// client to choose: the certificate, as far as client_auth has it verified.
+// trustedPlaceholders are the placeholders of a request that the client cannot
+// choose: those of the certificate, if client_auth verifies it.
 var trustedPlaceholders = []string{"{http.request.tls.client.", "{http.request.remote."}
 
-// clientControlledFault returns why a placeholder is no account: its value is
-// what a client says, and not what authentication has proved.
+// clientControlledFault returns the fault of a placeholder that a client
+// controls. Such a placeholder cannot name the account: authentication has not
+// proved its value.
 func clientControlledFault(account string) string {
 	is := func(prefix string) bool { return strings.HasPrefix(account, prefix) }
 	switch {
 	case is("{http.request.header."):
-		return "is a header, which a client may have set: spell it out with account_header, and a pattern"
+		return "is a header that a client may set: use account_header with a pattern"
 	case is("{http.regexp."), is("{http.request.") && !slices.ContainsFunc(trustedPlaceholders, is):
-		return "is what a client says, not what authentication has proved; use a placeholder such as {http.auth.user.id}, or map one"
+		return "is a value that the client controls, without proof from authentication: use a placeholder such as {http.auth.user.id}, or map one"
 	}
 	return ""
 }
 
-// compileWhole returns a pattern that is to match a whole value, or nil if it
-// is empty.
+// compileWhole returns a regexp that matches whole values only, or nil if the
+// pattern is empty.
 func compileWhole(pattern string) (*regexp.Regexp, error) {
 	if pattern == "" {
 		return nil, nil
 	}
-	if _, err := regexp.Compile(pattern); err != nil { // By itself: with what follows, a)|(b would be one.
+	if _, err := regexp.Compile(pattern); err != nil { // Compiled alone: in a group, a)|(b would be valid.
 		return nil, fmt.Errorf("is not a regular expression: %w", err)
 	}
 	return regexp.Compile(`\A(?:` + pattern + `)\z`)
 }
 
-// isSet reports whether a says anything.
+// isSet reports whether a determines an account.
 func (a accountRule) isSet() bool {
 	return a.placeholder != "" || a.fixed != (tokensource.Account{})
 }

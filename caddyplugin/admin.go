@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -20,18 +22,19 @@ func init() {
 	caddy.RegisterModule(adminAPI{})
 }
 
-// adminAPI lets an operator see what the clients are doing, and have them
-// forget tokens:
+// adminAPI lets an operator read the state of the clients and invalidate
+// tokens:
 //
 //	GET  /pismo/clients
 //	POST /pismo/clients/<name>/invalidate
 //
-// The body of the latter is a JSON object whose field account is an account's
-// id, as a string or a number, or the word organization; without a body, all
-// accounts are meant. The account is in the body because Caddy logs URIs.
+// The body of the POST is a JSON object. Its field account is an account's id,
+// as a string or a number, or the word organization. Without a body, the
+// request is for all accounts. The account is in the body because Caddy logs
+// URIs.
 //
-// Both are about the configuration that runs, also after another has failed to
-// load.
+// Both requests use the running configuration, even after another configuration
+// failed to load.
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -42,7 +45,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// runningClients returns the clients of the configuration that runs.
+// runningClients returns the clients of the running configuration.
 func runningClients() map[string]*clientRef {
 	if app, ok := activeApps.newest(); ok {
 		return app.clientRefs
@@ -60,22 +63,21 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 	}
 }
 
-// A clientStatus is what the API says of a client.
+// A clientStatus is the state of a client, as the API returns it.
 type clientStatus struct {
 	Name string `json:"name"`
-	// How many accounts something is kept for, and how many of them have a
-	// token.
+	// The number of accounts in the cache, and the number of those with a token.
 	Accounts int `json:"accounts"`
 	Tokens   int `json:"tokens"`
-	// How many issuances there were, since this client was configured as it
-	// is, and how many of them failed, by kind.
+	// The number of issuances, and the number of failed issuances by kind. Both
+	// start at zero after a reload that changes what the tokens depend on.
 	Issuances uint64                           `json:"issuances"`
 	Failures  map[tokensource.ErrorKind]uint64 `json:"failures"`
-	// When the first of the tokens expires.
+	// The time at which the first token expires.
 	NextExpiry *time.Time `json:"next_expiry,omitempty"`
-	// How many accounts are left alone because issuances failed a moment ago.
+	// The number of accounts in a cooldown after a failed issuance.
 	CoolingDown int `json:"cooling_down"`
-	// Until when no token is issued at all, and why.
+	// The time until which no token is issued for any account, and the reason.
 	BreakerOpenUntil *time.Time            `json:"breaker_open_until,omitempty"`
 	BreakerCause     tokensource.ErrorKind `json:"breaker_cause,omitempty"`
 }
@@ -104,7 +106,7 @@ func nilIfZero(t time.Time) *time.Time {
 	return &t
 }
 
-// list answers what the clients are doing.
+// list answers with the state of the clients.
 func (*adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return adminError(http.StatusMethodNotAllowed, "the method is not GET")
@@ -118,7 +120,7 @@ func (*adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(statuses)
 }
 
-// invalidate has a client forget tokens.
+// invalidate invalidates tokens of a client.
 func (*adminAPI) invalidate(w http.ResponseWriter, r *http.Request) error {
 	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, adminClients+"/"), "/invalidate")
 	if !ok || name == "" || strings.Contains(name, "/") {
@@ -144,13 +146,13 @@ func (*adminAPI) invalidate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// maxInvalidateBody is how large the body of a request to invalidate may be.
+// maxInvalidateBody limits the body of a request to invalidate, in bytes.
 const maxInvalidateBody = 4 << 10
 
 var errInvalidateBody = errors.New(`the body is neither empty nor {"account": "<id>"} or {"account": "organization"}`)
 
-// accountToInvalidate reads whose token is to be forgotten. Errors do not
-// repeat it.
+// accountToInvalidate reads the account whose token is invalidated. Errors do
+// not contain the account.
 func accountToInvalidate(body io.Reader) (account tokensource.Account, all bool, err error) {
 	raw, err := io.ReadAll(io.LimitReader(body, maxInvalidateBody+1))
 	switch {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -19,14 +21,14 @@ func init() {
 
 // App makes Caddy an authenticated client of the Pismo banking platform. It
 // holds the clients that the other modules use: their credentials, and the
-// tokens that are issued for them. A token usually lives for ten minutes. It is
-// issued once however many requests wait for it, renewed before it expires, and
-// replaced when the platform refuses it.
+// tokens that are issued for them. A token usually lives for ten minutes. The
+// app issues a token once, however many requests wait for it. It renews the
+// token before it expires, and replaces a token that the platform refuses.
 //
 // In a Caddyfile, the global option `pismo` defines the clients, and the
 // directive `pismo_proxy` is a `reverse_proxy` to the platform, with all its
-// options. For each request it finds the account, makes sure that there is a
-// token, and sends the request with it:
+// options. For each request it finds the account, obtains a token, and sends
+// the request with the token:
 //
 //	{
 //		pismo {
@@ -51,23 +53,23 @@ func init() {
 //	}
 //
 // Authenticate first: whoever chooses the account chooses whose money moves.
-// Give secrets as `{file.*}` or `{env.*}`, which are read at each issuance and
+// Give secrets as `{file.*}` or `{env.*}`. These are read at each issuance, and
 // never become part of the configuration that Caddy saves and shows.
 //
-// The metrics are served by the directive `metrics`. Do not scrape `/metrics`
-// of the admin API: after a reload that failed, it shows the configuration that
-// failed, and not the one that serves.
+// The directive `metrics` serves the metrics. Do not scrape `/metrics` of the
+// admin API: after a failed reload, it shows the configuration that failed, not
+// the running configuration.
 type App struct {
 	// The clients, by name.
 	Clients map[string]*Client `json:"clients,omitempty"`
 
 	clientRefs map[string]*clientRef
-	auths      [][]caddy.Module // each pismo_auth so far, with the modules that it stands in
+	auths      [][]caddy.Module // each provisioned pismo_auth, with its parent modules
 }
 
 // activeApps holds the apps of the active configurations. It is package-level
-// because the admin API outlives a configuration that fails to load, and has to
-// find the one that runs.
+// because the admin API outlives a configuration that fails to load. The API
+// must find the running configuration.
 var activeApps activeList[*App]
 
 // CaddyModule returns the Caddy module information.
@@ -78,8 +80,8 @@ func (App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets up the clients, or takes over those that have not changed. It
-// contacts no one.
+// Provision sets up the clients. A client that has not changed keeps its
+// tokens. Provision contacts no server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.clientRefs = make(map[string]*clientRef, len(a.Clients))
 	for _, name := range slices.Sorted(maps.Keys(a.Clients)) {
@@ -90,7 +92,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// provisionClient sets up a client, or takes it over.
+// provisionClient sets up a client, or reuses the shared client.
 func (a *App) provisionClient(ctx caddy.Context, name string) error {
 	config := a.Clients[name]
 	if config == nil {
@@ -108,8 +110,8 @@ func (a *App) provisionClient(ctx caddy.Context, name string) error {
 }
 
 // Start makes the clients use the loggers, limits and endpoint connections of
-// this configuration. If a configuration fails to load, clients that already
-// run keep theirs.
+// this configuration. If a configuration fails to load, running clients keep
+// their settings.
 func (a *App) Start() error {
 	for _, client := range a.clientRefs {
 		client.activate()
@@ -119,8 +121,8 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop withdraws what Start set. The settings of another active configuration
-// stay.
+// Stop removes the settings that Start added. The settings of another active
+// configuration stay.
 func (a *App) Stop() error {
 	activeApps.remove(a)
 	for _, client := range a.clientRefs {
@@ -138,13 +140,14 @@ func (a *App) Cleanup() error {
 	return errors.Join(faults...)
 }
 
-// client returns the client with a name, or the only one if the name is empty.
+// client returns the client of that name, or the only client if name is empty.
 func (a *App) client(name string) (*clientRef, error) {
 	name, err := selectClient(slices.Sorted(maps.Keys(a.clientRefs)), name)
 	return a.clientRefs[name], err
 }
 
-// selectClient returns which of some clients is meant by a name, or by none.
+// selectClient returns the name of the client. An empty name selects the only
+// client.
 func selectClient(clients []string, name string) (string, error) {
 	switch {
 	case len(clients) == 0:
@@ -159,7 +162,7 @@ func selectClient(clients []string, name string) (string, error) {
 	return name, nil
 }
 
-// clientOf returns a client of the configuration that is being provisioned.
+// clientOf returns a client of the configuration that Caddy provisions.
 func clientOf(ctx caddy.Context, name string) (*clientRef, error) {
 	value, err := ctx.App("pismo")
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -19,24 +21,24 @@ func init() {
 	caddy.RegisterModule(Auth{})
 }
 
-// Auth finds out for which account a request is, makes sure that a token can be
-// had for it, and has a later `reverse_proxy` with `transport pismo` act for
-// that account. The client's own Authorization is dropped. Requests without an
-// account, or for which no token can be had, are answered with problem details
-// (RFC 9457), and go no further.
+// Auth finds the account of a request and obtains a token for it. A later
+// `reverse_proxy` with `transport pismo` then acts for that account. Auth
+// removes the Authorization that the client sent. If a request has no account,
+// or if no token can be issued, Auth answers with problem details (RFC 9457)
+// and does not pass the request on.
 //
-// Put it behind what authenticates the client: whoever chooses the account
+// Authenticate the client before this handler: whoever chooses the account
 // chooses whose money moves.
 //
-// The directive `pismo_proxy` writes this handler and the `reverse_proxy`
-// behind it, and is what most Caddyfiles need:
+// The directive `pismo_proxy` combines this handler with a `reverse_proxy`.
+// Most Caddyfiles need only this directive:
 //
 //	pismo_proxy https://sandbox.pismolabs.io {
 //		account {account}
 //	}
 //
-// Write them apart where other handlers stand between them, which are to run
-// only if there is a token:
+// Write the two separately if other handlers between them must run only with a
+// token:
 //
 //	pismo_auth {
 //		account {account}
@@ -45,7 +47,7 @@ func init() {
 //		transport pismo
 //	}
 //
-// It sets these placeholders:
+// Auth sets these placeholders:
 //
 // Placeholder | Description
 // ------------|-------------
@@ -53,19 +55,18 @@ func init() {
 // `{http.pismo.token.serial}` | The number of the token in this process
 // `{http.pismo.token.expires_in}` | The seconds until the token expires
 type Auth struct {
-	// The name of the client, as the app `pismo` has it. Default: the only
-	// one there is.
+	// The name of a client in the app `pismo`. Default: the only client.
 	Client string `json:"client,omitempty"`
 
 	// The account: a placeholder whose value is the account's id, such as
 	// `{http.auth.user.id}` or one that `map` makes; the word `organization`, for
-	// a token that reaches everything; or an account's id. There is no default.
-	// Placeholders that hold what a client says are refused. A `map` or `vars`
-	// made from such a placeholder is not detected: never do that. The
-	// placeholders of a client certificate (`{http.request.tls.client.*}`) prove
-	// something only where `client_auth` has a mode that verifies it. Where `map`
-	// has ids of more than 15 digits, quote them: as numbers they lose their last
-	// digits, and requests for them are refused.
+	// a token that reaches every account; or an account's id. There is no default.
+	// Placeholders that a client controls are refused. A `map` or `vars` made from
+	// such a placeholder is not detected: never do that. The placeholders of a
+	// client certificate (`{http.request.tls.client.*}`) prove something only
+	// where `client_auth` has a mode that verifies it. In `map`, quote ids of more
+	// than 15 digits: as numbers they lose their last digits, and their requests
+	// are refused.
 	Account string `json:"account,omitempty"`
 
 	// A regular expression that the whole value of the placeholder must match.
@@ -73,33 +74,33 @@ type Auth struct {
 	AccountPattern string `json:"account_pattern,omitempty"`
 
 	// A header field that names the account. Use it instead of `account`, never
-	// with it. It is for a field that a server in front of Caddy sets, and removes
-	// from every client's request. A client that can reach Caddy without that
-	// server can act for every account. The field never reaches the upstream. A
-	// request is refused with 403 if it has the field twice, or a field whose name
-	// differs only in `_` for `-`.
+	// with it. A server in front of Caddy must set the field, and remove it from
+	// every client's request. A client that can reach Caddy without that server
+	// can act for every account. The field never reaches the upstream. A request
+	// is refused with 403 if it has the field twice, or a field whose name differs
+	// only in `_` for `-`.
 	AccountHeader string `json:"account_header,omitempty"`
 
 	// A regular expression that the whole value of that field must match. Required
 	// with `account_header`.
 	AccountHeaderPattern string `json:"account_header_pattern,omitempty"`
 
-	// How failures are answered that are not the platform's own answers: no
-	// account, no token, no reachable upstream. Empty: problem details, but an
-	// unreachable upstream goes to `handle_errors` where there is one. `handle`:
-	// every failure goes to `handle_errors`.
+	// How Caddy answers a failure of its own: no account, no token, no reachable
+	// upstream. Empty: problem details, but an unreachable upstream goes to
+	// `handle_errors` if the site has that directive. `handle`: every failure goes
+	// to `handle_errors`.
 	Errors string `json:"errors,omitempty"`
 
 	// Sets the token in the request's Authorization, for handlers that are not
-	// `reverse_proxy` with `transport pismo`. What they do with it is not
-	// bound by the client's `hosts`, and the token is neither renewed nor the
-	// request replayed when it is refused.
+	// `reverse_proxy` with `transport pismo`. The client's `hosts` do not limit
+	// where these handlers send the token. If the token is refused, it is not
+	// renewed and the request is not replayed.
 	Inject bool `json:"inject,omitempty"`
 
 	client      *clientRef
 	middleware  *middleware.Middleware
 	logger      *zap.Logger
-	errorRoutes bool // It stands in a subroute with error routes.
+	errorRoutes bool // The handler is in a subroute with error routes.
 }
 
 // CaddyModule returns the Caddy module information.
@@ -128,30 +129,30 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 	a.middleware, err = middleware.New(middleware.Config{
 		Source:  client.source,
 		Account: find,
-		Logger:  slog.New(slog.DiscardHandler), // The client's report has what there is to say.
+		Logger:  slog.New(slog.DiscardHandler), // The client's report logs the failures.
 	})
 	return err
 }
 
-// validate returns what is wrong with the options.
+// validate returns the fault in the options.
 func (a *Auth) validate() error {
 	switch {
 	case a.Account == "" && a.AccountHeader == "":
 		return &optionError{"account", errors.New("is not set; give a placeholder such as {http.auth.user.id}, or the word organization")}
 	case a.AccountHeader != "" && a.AccountHeaderPattern == "":
-		return &optionError{"account_header", errors.New("has no pattern; say what an account's id looks like")}
+		return &optionError{"account_header", errors.New("has no pattern: add a regular expression for the account's id")}
 	}
 	return a.validatePartial()
 }
 
-// validatePartial returns what is wrong with the options that are set, whatever
-// may follow.
+// validatePartial returns the fault in the options that are set. Further
+// options cannot remove such a fault.
 func (a *Auth) validatePartial() error {
 	switch {
 	case a.Account != "" && a.AccountHeader != "":
-		return &optionError{"account", errors.New("is set, and account_header too; only one can tell")}
+		return &optionError{"account", errors.New("is set, and account_header is set too: remove one of the two")}
 	case a.AccountHeader != "" && a.AccountPattern != "":
-		return &optionError{"account_pattern", errors.New("is for account; account_header has a pattern of its own")}
+		return &optionError{"account_pattern", errors.New("applies to account only: give the pattern after the field of account_header")}
 	}
 	if _, err := compileWhole(a.AccountHeaderPattern); err != nil {
 		return &optionError{"account_header", err}
@@ -162,8 +163,8 @@ func (a *Auth) validatePartial() error {
 	return checkErrors(a.Errors)
 }
 
-// accountFunc returns what finds the account of a request. The options are
-// valid.
+// accountFunc returns the function that finds the account of a request. The
+// options must be valid.
 func (a *Auth) accountFunc(ctx caddy.Context) (middleware.AccountFunc, error) {
 	if a.AccountHeader != "" {
 		pattern, err := compileWhole(a.AccountHeaderPattern)
@@ -177,7 +178,7 @@ func (a *Auth) accountFunc(ctx caddy.Context) (middleware.AccountFunc, error) {
 	return func(r *http.Request) (tokensource.Account, error) { return account.accountFor(replacerOf(r.Context())) }, err
 }
 
-// ServeHTTP passes the request on for its account, or answers it.
+// ServeHTTP passes the request on for its account, or answers a failure.
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if err := checkRequest(r); err != nil {
 		return a.answerError(w, r, err)
@@ -201,9 +202,9 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	return nil
 }
 
-// removeStripped removes from the header of a request what is not in the one
-// that it is passed on with, and its Authorization: placeholders are about the
-// request that Caddy was sent. The token is never in it.
+// removeStripped removes Authorization from the original request, and the
+// fields that are missing in the request that is passed on. Placeholders read
+// the original request, which never contains the token.
 func removeStripped(header, kept http.Header) {
 	for name := range header {
 		if _, ok := kept[name]; !ok || name == "Authorization" {
@@ -216,7 +217,8 @@ func removeStripped(header, kept http.Header) {
 // with, in its context.
 type clientKey struct{}
 
-// answerError answers a request that failed, or leaves that to others.
+// answerError answers a failed request, or returns an error for the error
+// routes.
 func (a *Auth) answerError(w http.ResponseWriter, r *http.Request, err error) error {
 	switch {
 	case clientGone(r.Context()):

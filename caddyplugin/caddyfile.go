@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -27,7 +29,7 @@ func singleArgument(d *caddyfile.Dispenser) (string, error) {
 	return value, nil
 }
 
-// setOnce sets an option to its one argument, and refuses to set it again.
+// setOnce sets an option to its one argument. A repeated option is an error.
 func setOnce(d *caddyfile.Dispenser, option *string) error {
 	name := d.Val()
 	value, err := singleArgument(d)
@@ -43,7 +45,7 @@ func setOnce(d *caddyfile.Dispenser, option *string) error {
 	return nil
 }
 
-// noArguments refuses arguments.
+// noArguments returns an error if the option has an argument.
 func noArguments(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
@@ -51,8 +53,8 @@ func noArguments(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// withCurrentLine returns an error with the line that has been read last, or
-// nil if there is none.
+// withCurrentLine adds the line of the current token to an error. It returns
+// nil for nil.
 func withCurrentLine(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
@@ -60,24 +62,23 @@ func withCurrentLine(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// withLineOf returns an error with the line of a token, or nil if there is
-// none.
+// withLineOf adds the line of a token to an error. It returns nil for nil.
 func withLineOf(token caddyfile.Token, err error) error {
 	d := caddyfile.NewDispenser([]caddyfile.Token{token})
 	d.Next()
 	return withCurrentLine(d, err)
 }
 
-// nextToken returns the token that a dispenser returns next.
+// nextToken returns the next token of a dispenser, without consuming it.
 func nextToken(d *caddyfile.Dispenser) caddyfile.Token {
 	d.Next()
 	defer d.Prev()
 	return d.Token()
 }
 
-// checkClient returns what is wrong with the client that a directive names, at
-// its line: that the global option defines another. Without a global option,
-// the JSON may have the client.
+// checkClient returns an error, with the line of the directive, if the global
+// option does not define the client that the directive names. Without a global
+// option, checkClient returns nil: the JSON may define the client.
 func checkClient(h httpcaddyfile.Helper, directive caddyfile.Token, name string) error {
 	option, ok := h.Option("pismo").(httpcaddyfile.App)
 	if !ok {
@@ -91,23 +92,23 @@ func checkClient(h httpcaddyfile.Helper, directive caddyfile.Token, name string)
 	return withLineOf(directive, err)
 }
 
-// sameLineToken returns a token that stands beside the last of a block. It is
-// made of the first, which is not quoted: a brace that is, is none.
+// sameLineToken returns a token on the line of the last token of a block. It
+// copies the first token, which is not quoted: Caddy does not treat a quoted
+// brace as a brace.
 func sameLineToken(block []caddyfile.Token, text string) caddyfile.Token {
 	token, last := block[0], block[len(block)-1]
 	token.File, token.Line, token.Text = last.File, last.Line+last.NumLineBreaks(), text
 	return token
 }
 
-// nextLineToken returns a token that stands on the line below a block.
+// nextLineToken returns a token on the line below a block.
 func nextLineToken(block []caddyfile.Token, text string) caddyfile.Token {
 	token := sameLineToken(block, text)
 	token.Line++
 	return token
 }
 
-// openBlock returns the tokens of a block with a head and the segments in it,
-// which is not closed.
+// openBlock returns the tokens of a block without its closing brace.
 func openBlock(head, segments []caddyfile.Token) []caddyfile.Token {
 	return append(append(slices.Clone(head), sameLineToken(head, "{")), segments...)
 }
@@ -118,5 +119,5 @@ func block(head, segments []caddyfile.Token) []caddyfile.Token {
 	return append(block, nextLineToken(block, "}"))
 }
 
-// isPlaceholder reports whether text has a placeholder in it.
+// isPlaceholder reports whether text contains a placeholder.
 func isPlaceholder(text string) bool { return strings.Contains(text, "{") }

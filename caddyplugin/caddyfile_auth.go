@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -46,8 +48,8 @@ func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return withLineOf(name, a.validate())
 }
 
-// unmarshalOption parses an option, and reports whether there is one of that
-// name. A fault is reported on the line of the option.
+// unmarshalOption parses an option. It reports false if it does not know the
+// name. An error has the line of the option.
 func (a *Auth) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "account":

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -8,8 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// baseURLFault returns what is wrong with the address of an environment, or
-// nothing.
+// baseURLFault returns the fault in the address of an environment, or "".
 func baseURLFault(address string, allowHTTP bool) string {
 	checked := &passport.S2S{BaseURL: address, Credentials: passport.EnvCredentials("-", "-"), DangerouslyAllowHTTP: allowHTTP}
 	if err, ok := errors.AsType[*tokensource.ConfigError](checked.Validate()); ok {
@@ -18,9 +19,8 @@ func baseURLFault(address string, allowHTTP bool) string {
 	return ""
 }
 
-// validatePartial returns which options of a client are missing or do not go
-// together, as far as that is known before placeholders are replaced and files
-// are read.
+// validatePartial reports options of a client that are missing or conflict. It
+// runs before placeholders are replaced and files are read.
 func (c *Client) validatePartial(name string) error {
 	if c.BaseURL == "" && c.OpenID != nil {
 		return fmt.Errorf("client %s needs base_url", name)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// parseApp parses the global option pismo. It may stand more than once, with
+// parseApp parses the global option pismo. The option may be repeated, with
 // other clients each time.
 func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 	app := new(App)
@@ -70,7 +72,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	for d.NextBlock(0) {
 		if d.Val() != "client" {
-			return d.Errf("unrecognized option %s; there is only client", d.Val())
+			return d.Errf("unrecognized option %s; the only option is client", d.Val())
 		}
 		if err := a.unmarshalClient(d); err != nil {
 			return err
@@ -116,8 +118,8 @@ func (a *App) unmarshalClient(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// transportOptions are the options of transport http that token requests have a
-// use for.
+// transportOptions are the options of transport http that apply to token
+// requests.
 var transportOptions = []string{
 	"dial_timeout", "dial_fallback_delay", "local_address", "network_proxy", "resolvers",
 	"keepalive", "keepalive_interval", "keepalive_idle_conns", "keepalive_idle_conns_per_host",
@@ -151,8 +153,7 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 	return parse(d)
 }
 
-// unmarshalSwitch parses an option without arguments, which switches something
-// on.
+// unmarshalSwitch parses an option without arguments.
 func unmarshalSwitch(d *caddyfile.Dispenser, on *bool) error {
 	*on = true
 	return noArguments(d)
@@ -177,7 +178,7 @@ func (c *Client) unmarshalBaseURL(d *caddyfile.Dispenser) error {
 	if err := setOnce(d, &c.BaseURL); err != nil || strings.Contains(c.BaseURL, "{") {
 		return err
 	}
-	// Whether the scheme may be http is known when all options are.
+	// The check of the scheme http needs all options, so it runs later.
 	if fault := baseURLFault(c.BaseURL, true); fault != "" {
 		return d.Errf("base_url %s", fault)
 	}
@@ -227,7 +228,7 @@ func (c *Client) unmarshalField(d *caddyfile.Dispenser) error {
 	}
 	var value any
 	if err := json.Unmarshal([]byte(raw), &value); err != nil {
-		return d.Errf("the value of field %s is not JSON; a string has quotes of its own, as in `\"text\"`", name)
+		return d.Errf("the value of field %s is not JSON; write a string with quotes, as in `\"text\"`", name)
 	}
 	if _, ok := c.Fields[name]; ok {
 		return d.Errf("field %s is set twice", name)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -40,8 +42,8 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := proxy.UnmarshalCaddyfile(rest); err != nil {
 		return nil, err
 	}
-	// After the options of reverse_proxy: of two faults, a misspelt account is
-	// that it is misspelt, and not that there is none.
+	// Validate after the options of reverse_proxy. A misspelt option account is
+	// then reported as unrecognized, not as missing.
 	if err := p.validate(h); err != nil {
 		return nil, err
 	}
@@ -54,27 +56,28 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := proxy.FinalizeUnmarshalCaddyfile(helper); err != nil {
 		return nil, err
 	}
-	// One handler, for of a named route with several Caddy takes but the first.
+	// Return one handler: of a named route with several handlers, Caddy uses only
+	// the first.
 	return h.NewRoute(matchers, &caddyhttp.Subroute{Routes: caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{
 		caddyconfig.JSONModuleObject(p.auth, "handler", "pismo_auth", nil),
 		caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil),
 	}}}}), nil
 }
 
-// proxyOptions are the options of a pismo_proxy: those that are pismo_auth's,
-// those of its transport, and the rest, which is reverse_proxy's.
+// proxyOptions are the options of a pismo_proxy: those of pismo_auth, of the
+// transport, and of reverse_proxy.
 type proxyOptions struct {
 	auth          Auth
 	healthAccount string
 
 	directive    []caddyfile.Token // the directive and its arguments
-	reverseProxy []caddyfile.Token // what is in its block, for reverse_proxy
+	reverseProxy []caddyfile.Token // the options in the block that reverse_proxy parses
 	transport    *caddyfile.Dispenser
 }
 
-// split parses the options that are ours, and puts the rest aside. That has the
-// transport pismo, which reverse_proxy must have before it sees an upstream
-// with https, for which it would take the transport of its own.
+// split parses the plugin's own options and collects the others for
+// reverse_proxy. It adds the transport pismo if the block has no transport: for
+// an https upstream, reverse_proxy would otherwise use its default transport.
 func (p *proxyOptions) split(d *caddyfile.Dispenser) error {
 	d.Next()
 	p.directive = append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
@@ -94,7 +97,8 @@ func (p *proxyOptions) split(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalOption parses an option, and reports whether it is one of ours.
+// unmarshalOption parses an option. It reports false if the option is not the
+// plugin's own.
 func (p *proxyOptions) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "client":
@@ -106,14 +110,14 @@ func (p *proxyOptions) unmarshalOption(d *caddyfile.Dispenser) (known bool, err 
 		_, err := newHealthChecks(p.healthAccount)
 		return true, withCurrentLine(d, err)
 	case "inject":
-		return true, d.Err("inject is for other handlers than reverse_proxy; pismo_proxy has no use for it")
+		return true, d.Err("inject has no effect in pismo_proxy: remove it, or use pismo_auth")
 	case "transport":
 		return false, p.checkTransport(d)
 	}
 	return p.auth.unmarshalOption(d)
 }
 
-// checkTransport looks at a transport that reverse_proxy will parse.
+// checkTransport checks the transport before reverse_proxy parses it.
 func (p *proxyOptions) checkTransport(d *caddyfile.Dispenser) error {
 	if p.transport != nil {
 		return d.Err("transport is set twice")
@@ -122,13 +126,13 @@ func (p *proxyOptions) checkTransport(d *caddyfile.Dispenser) error {
 	p.transport = ahead.NewFromNextSegment()
 	p.transport.Next()
 	if !p.transport.NextArg() || p.transport.Val() != "pismo" {
-		return p.transport.Err("the transport of pismo_proxy is pismo, which has all options of transport http")
+		return p.transport.Err("the transport of pismo_proxy must be pismo: it has all options of transport http")
 	}
 	return nil
 }
 
-// validate returns what is wrong with the options that are ours. Either the
-// directive or its transport may name the client, or both if they agree.
+// validate returns the fault in the plugin's own options. The directive, its
+// transport, or both may name the client. If both do, they must agree.
 func (p *proxyOptions) validate(h httpcaddyfile.Helper) error {
 	if p.transport != nil && p.transport.NextArg() {
 		switch named := p.transport.Val(); p.auth.Client {
@@ -145,8 +149,8 @@ func (p *proxyOptions) validate(h httpcaddyfile.Helper) error {
 	return withLineOf(p.directive[0], p.auth.validate())
 }
 
-// completeTransport returns the configuration of the transport with the options
-// that stand outside of it.
+// completeTransport adds the options of the directive to the configuration of
+// the transport.
 func (p *proxyOptions) completeTransport(raw json.RawMessage) (json.RawMessage, error) {
 	t := newTransport()
 	if err := json.Unmarshal(raw, t); err != nil {

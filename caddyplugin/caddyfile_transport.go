@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -44,8 +46,8 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(block([]caddyfile.Token{name}, rest)))
 }
 
-// unmarshalOption parses an option, and reports whether it is one of ours. A
-// fault is reported on the line of the option.
+// unmarshalOption parses an option. It reports false if the option is not the
+// plugin's own. An error has the line of the option.
 func (t *Transport) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "account":
@@ -69,8 +71,8 @@ func (t *Transport) unmarshalOption(d *caddyfile.Dispenser) (known bool, err err
 	return true, withCurrentLine(d, t.validatePartial())
 }
 
-// validatePartial returns what is wrong with the options that are set, whatever
-// may follow.
+// validatePartial returns the fault in the options that are set. Further
+// options cannot remove such a fault.
 func (t *Transport) validatePartial() error {
 	if err := checkAccount(t.Account, t.AccountPattern); err != nil {
 		return err

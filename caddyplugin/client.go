@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -20,15 +22,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// Client has the credentials of one Pismo organization, and the tokens that are
-// issued for them. Tokens survive a reload of the configuration, unless one of
-// these has changed: the client's name, `base_url`, the placeholders of the
+// Client holds the credentials of one Pismo organization, and the tokens that
+// are issued for them. Tokens survive a reload of the configuration, unless one
+// of these has changed: the client's name, `base_url`, the placeholders of the
 // credentials (not their values), the client certificate, `secret_field`,
 // `header`, `field` or `bare`. Changed limits, hosts and transports take effect
 // at once.
 type Client struct {
 	// The address of the Pismo environment, such as
-	// `https://sandbox.pismolabs.io`; Pismo tells each customer its own for
+	// `https://sandbox.pismolabs.io`. Pismo gives each customer an address for
 	// production. A path is kept as a prefix, for a gateway of your own.
 	// Placeholders are replaced when the configuration is loaded. Required.
 	BaseURL string `json:"base_url,omitempty"`
@@ -84,13 +86,13 @@ type Client struct {
 	// for `tls_trust_pool file`. Default: those of the system.
 	TrustedCACerts []string `json:"trusted_ca_certs,omitempty"`
 
-	// How the token endpoint is reached: the transport of a `reverse_proxy`, with
-	// its options for TLS, name resolution and proxies. Options that would expose
-	// the secret are refused. It is for token requests only; `transport pismo` has
-	// its own.
+	// The transport to the token endpoint: that of a `reverse_proxy`, with its
+	// options for TLS, name resolution and proxies. Options that would expose the
+	// secret are refused. These options apply to token requests only: `transport
+	// pismo` has its own.
 	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
 
-	// How long it may take to issue a token, including the wait for a slot and a
+	// The time limit for issuing a token, including the wait for a slot and a
 	// second attempt. Default: `10s`.
 	IssueTimeout caddy.Duration `json:"issue_timeout,omitempty"`
 
@@ -101,17 +103,18 @@ type Client struct {
 	// issuances wait. Default: 16.
 	MaxIssuances int `json:"max_issuances,omitempty"`
 
-	// Allows a `base_url` with the scheme http that is not loopback: anybody on
-	// the network path can read the secret and the tokens. It does not allow plain
+	// Allows a `base_url` with the scheme http that is not loopback: anyone on the
+	// network path can read the secret and the tokens. It does not allow plain
 	// HTTP to upstreams.
 	DangerouslyAllowHTTP bool `json:"dangerously_allow_http,omitempty"`
 }
 
-// digest identifies what determines the tokens of a resolved client: whoever
-// changes any of it gets tokens of its own. Hosts, limits and the way to the
-// token endpoint are no part of it: they belong to a configuration, and change
-// without a new token. The certificate's content is, because it says who asks;
-// the credentials are as placeholders, which are read at each issuance.
+// digest identifies the options that determine the tokens of a resolved client.
+// Clients with different digests share no tokens. Hosts, limits and the
+// transport to the token endpoint are not part of the digest: they change
+// without a new token. The content of the certificate is part of it, because
+// the certificate identifies the client. The credentials are part of it as
+// placeholders, which are read at each issuance.
 func (c *Client) digest() (string, error) {
 	var certificate []byte
 	if c.ClientCertificateFile != "" {
@@ -139,8 +142,8 @@ type issuer interface {
 	Revision(ctx context.Context) string
 }
 
-// issuer returns what issues tokens for a resolved client, which reaches the
-// token endpoint through base. The signer is nil if the client has none.
+// issuer returns the issuer of a resolved client. It sends token requests
+// through base. The signer is nil if the client has none.
 func (c *Client) issuer(base http.RoundTripper, signer crypto.Signer) (issuer, error) {
 	if err := c.checkOptions(); err != nil {
 		return nil, err
@@ -204,7 +207,7 @@ func (c *Client) certificate() (*passport.ClientCertificate, error) {
 	return certificate, nil
 }
 
-// checkReadable returns why the credentials cannot be read now.
+// checkReadable returns an error if the credentials cannot be read now.
 func checkReadable(ctx context.Context, made issuer) error {
 	switch made := made.(type) {
 	case *passport.OpenID:
@@ -227,17 +230,17 @@ func checkCredentials(ctx context.Context, credentials passport.Credentials) err
 	return nil
 }
 
-// checkHosts returns what is wrong with a list of hosts.
+// checkHosts returns the fault in a list of hosts.
 func checkHosts(hosts []string) error {
 	for _, host := range hosts {
 		if u, err := url.Parse("//" + host); err == nil && u.Port() != "" {
-			return &optionError{"hosts", fmt.Errorf("%q has a port; a certificate proves a name, not a port: leave it out", host)}
+			return &optionError{"hosts", fmt.Errorf("%q has a port: remove the port, since a certificate proves only a name", host)}
 		}
 	}
 	return nil
 }
 
-// hostOf returns the host of a URL without its port, or nothing.
+// hostOf returns the host of a URL without its port, or "".
 func hostOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -246,7 +249,7 @@ func hostOf(address string) string {
 	return u.Hostname()
 }
 
-// bracketIPv6 returns a host as it stands in a URL.
+// bracketIPv6 returns a host in the form that a URL needs.
 func bracketIPv6(host string) string {
 	if strings.Contains(host, ":") {
 		return "[" + host + "]"

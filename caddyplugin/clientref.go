@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -10,7 +12,7 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// A clientRef is the use that one configuration makes of a shared client.
+// A clientRef is the reference of one configuration to a shared client.
 type clientRef struct {
 	*sharedClient
 
@@ -23,8 +25,8 @@ type clientRef struct {
 	certificate *passport.ClientCertificate // or nil
 }
 
-// newClientRef returns a reference to the shared client of a configuration, and
-// so to its tokens. The caller must release the reference.
+// newClientRef returns a reference to the shared client of a configuration. The
+// tokens belong to the shared client. The caller must release the reference.
 func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*clientRef, error) {
 	resolved, err := config.resolve(caddy.NewReplacer())
 	if err != nil {
@@ -34,7 +36,7 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 	if err != nil {
 		return nil, err
 	}
-	if _, err := resolved.issuer(nil, signer); err != nil { // The shared one may have been checked by other rules.
+	if _, err := resolved.issuer(nil, signer); err != nil { // The shared client was checked with other options.
 		return nil, err
 	}
 	if err := checkHosts(resolved.Hosts); err != nil {
@@ -59,16 +61,16 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 		settings:    &clientSettings{ctx.Slogger().With("client", name).Handler(), endpoint, signer, limits},
 	}
 	if err := l.acquire(name, resolved, signer); err != nil {
-		_ = endpoint.close() // The error that counts is why.
+		_ = endpoint.close() // The first error matters more.
 		return nil, err
 	}
-	if l.isNew { // What fails before Start is to be seen, too.
+	if l.isNew { // Failures before Start must be logged, too.
 		l.addSettings(l.settings)
 	}
 	return l, nil
 }
 
-// acquire finds the shared client, or makes it.
+// acquire finds the shared client, or creates it.
 func (l *clientRef) acquire(name string, resolved *Client, signer crypto.Signer) error {
 	digest, err := resolved.digest()
 	if err != nil {
@@ -89,17 +91,17 @@ func (l *clientRef) acquire(name string, resolved *Client, signer crypto.Signer)
 	return nil
 }
 
-// activate has the shared client use what this configuration provides.
+// activate makes the shared client use the settings of this configuration.
 func (l *clientRef) activate() {
-	l.removeSettings(l.settings) // It may be provided already.
+	l.removeSettings(l.settings) // The settings may be active already.
 	l.addSettings(l.settings)
 }
 
-// deactivate takes back what this configuration provides.
+// deactivate removes the settings of this configuration.
 func (l *clientRef) deactivate() { l.removeSettings(l.settings) }
 
-// release gives the shared client back to the pool, where the next
-// configuration may have found it.
+// release returns the shared client to the pool. The next configuration may use
+// it already.
 func (l *clientRef) release() error {
 	l.deactivate()
 	_, err := sharedClients.Delete(l.key)

@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /*
 Package caddyplugin makes Caddy an authenticated client of the Pismo banking
-platform: it obtains tokens, keeps them, renews them, and attaches them to what
-reverse_proxy sends to Pismo.
+platform. It obtains tokens, keeps them, renews them, and adds them to the
+requests that reverse_proxy sends to Pismo.
 
 	{
 		pismo {
@@ -25,12 +27,12 @@ reverse_proxy sends to Pismo.
 		}
 	}
 
-# Which to take
+# Which module to use
 
-  - pismo_proxy is reverse_proxy for Pismo, with all its options: take it unless
-    you need one of the others.
-  - pismo_auth finds the account of a request and makes sure that a token can be
-    had. Take it with a reverse_proxy of your own that has transport pismo.
+  - pismo_proxy is reverse_proxy for Pismo, with all its options. Use it unless
+    you need pismo_auth or transport pismo alone.
+  - pismo_auth finds the account of a request and obtains a token for it.
+    Use it with a reverse_proxy of your own that has transport pismo.
   - transport pismo is the transport of a reverse_proxy: it sends requests with
     the token of the account that pismo_auth has found, or that the transport's
     own option account names.
@@ -114,9 +116,9 @@ The log format redacts accounts. Use it for every log:
 
 Each option is described at the field of the module that it sets.
 
-The metrics are served by the directive metrics. Do not scrape /metrics of the
-admin API: after a reload that failed, it shows the configuration that failed,
-and not the one that serves.
+The directive metrics serves the metrics. Do not scrape /metrics of the admin
+API: after a failed reload, it shows the configuration that failed, not the
+running configuration.
 
 # Reading order
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -21,9 +23,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// An endpoint is the way to the token endpoint that one configuration
-// describes: its resolver, its proxy, and what it trusts. The modules in it
-// live as long as that configuration.
+// An endpoint is the transport to the token endpoint from one configuration:
+// its resolver, its proxy, and the authorities that it trusts. Its modules live
+// as long as that configuration.
 type endpoint struct {
 	observe.Tracing
 
@@ -32,7 +34,7 @@ type endpoint struct {
 }
 
 // newEndpoint provisions the transport for the token requests of a resolved
-// client, which presents a certificate unless it is nil.
+// client. The transport presents the certificate, unless that is nil.
 func newEndpoint(ctx caddy.Context, config *Client, certificate *passport.ClientCertificate) (*endpoint, error) {
 	options, err := config.transportOptions()
 	if err != nil {
@@ -51,8 +53,9 @@ func newEndpoint(ctx caddy.Context, config *Client, certificate *passport.Client
 	return &endpoint{observe.NewTracing(connections(options, certificate)), options, string(raw)}, nil
 }
 
-// connections returns what token requests go out over. The copy of Caddy's
-// transport finds dead HTTP/2 connections by pings.
+// connections returns the transport for token requests. Without a certificate,
+// and unless the version is HTTP/3 alone, it is a copy of Caddy's transport
+// that pings HTTP/2 connections to find dead ones.
 func connections(options *reverseproxy.HTTPTransport, certificate *passport.ClientCertificate) http.RoundTripper {
 	switch {
 	case certificate != nil:
@@ -64,13 +67,13 @@ func connections(options *reverseproxy.HTTPTransport, certificate *passport.Clie
 	}
 }
 
-// sameAs reports whether two endpoints are reached in the same way.
+// sameAs reports whether two endpoints have the same options and trusted
+// certificates.
 func (e *endpoint) sameAs(other *endpoint) bool {
 	return e.options == other.options && e.authorities().Equal(other.authorities())
 }
 
-// authorities returns the certificates that are trusted, or nil for those of
-// the system.
+// authorities returns the trusted certificates, or nil for those of the system.
 func (e *endpoint) authorities() *x509.CertPool {
 	if config := e.http.Transport.TLSClientConfig; config != nil {
 		return config.RootCAs
@@ -78,7 +81,7 @@ func (e *endpoint) authorities() *x509.CertPool {
 	return nil
 }
 
-// close closes what no request goes out over any more.
+// close closes the idle connections and releases the modules.
 func (e *endpoint) close() error {
 	e.CloseIdleConnections()
 	return e.http.Cleanup()
@@ -112,17 +115,17 @@ func (c *Client) transportOptions() (*reverseproxy.HTTPTransport, error) {
 	return options, nil
 }
 
-// checkTrust returns whether two options say who is trusted.
+// checkTrust returns an error if two options set the trusted authorities.
 func (c *Client) checkTrust(options *reverseproxy.TLSConfig) error {
 	//nolint:staticcheck // SA1019: deprecated options are in use all the same.
 	pool := options.CARaw != nil || len(options.RootCAPool)+len(options.RootCAPEMFiles) > 0
 	if pool && len(c.TrustedCACerts) > 0 {
-		return &optionError{"trusted_ca_certs", errors.New("is set, and tls_trust_pool too; only one can tell")}
+		return &optionError{"trusted_ca_certs", errors.New("is set, and tls_trust_pool is set too: remove one of the two")}
 	}
 	return nil
 }
 
-// checkTransport returns which of the options cannot be had for token requests.
+// checkTransport returns an error for an option that token requests cannot use.
 func (c *Client) checkTransport(options *reverseproxy.HTTPTransport) error {
 	certificate := c.ClientCertificateFile != ""
 	switch {
@@ -131,20 +134,20 @@ func (c *Client) checkTransport(options *reverseproxy.HTTPTransport) error {
 	case strings.Contains(options.TLS.ServerName, "{"):
 		return &optionError{"tls_server_name", errors.New("has a placeholder that is not replaced when the configuration is loaded")}
 	case options.ProxyProtocol != "":
-		return &optionError{"proxy_protocol", errors.New("is about a client, and a token request has none")}
+		return &optionError{"proxy_protocol", errors.New("needs a client, and a token request has no client")}
 	case certificate && (options.TLS.ClientCertificateFile != "" || options.TLS.ClientCertificateAutomate != ""):
-		return &optionError{"client_certificate", errors.New("is set, and tls_client_auth too; only one can be presented")}
+		return &optionError{"client_certificate", errors.New("is set, and tls_client_auth is set too: remove one of the two")}
 	case certificate && slices.Equal(options.Versions, []string{"3"}):
-		return &optionError{"versions", errors.New("HTTP/3 cannot present client_certificate; give it with tls_client_auth, or use versions 1.1 2")}
+		return &optionError{"versions", errors.New("HTTP/3 cannot present client_certificate: set tls_client_auth, or versions 1.1 2")}
 	}
 	return nil
 }
 
-// checkNetworkProxy returns why the secret would be seen by a proxy.
+// checkNetworkProxy returns an error if a proxy would see the secret.
 func (c *Client) checkNetworkProxy(transport *http.Transport) error {
 	address, err := url.Parse(c.BaseURL)
 	if err != nil || address.Scheme != "http" || c.DangerouslyAllowHTTP {
-		return nil //nolint:nilerr // The address is checked elsewhere.
+		return nil //nolint:nilerr // Another check reports a bad address.
 	}
 	if proxy, err := transport.Proxy(&http.Request{URL: address}); err != nil || proxy != nil {
 		return &optionError{"network_proxy", errors.New("would see the server secret in the clear; use https:// in base_url")}
@@ -152,10 +155,10 @@ func (c *Client) checkNetworkProxy(transport *http.Transport) error {
 	return nil
 }
 
-// checkAuthorities returns which of some PEM files holds no certificate.
+// checkAuthorities returns an error for a PEM file without a certificate.
 func checkAuthorities(files []string) error {
 	for _, file := range files {
-		pem, err := os.ReadFile(file) //nolint:gosec // G304: which file it is, is the operator's to say.
+		pem, err := os.ReadFile(file) //nolint:gosec // G304: the operator chooses the file.
 		if err != nil {
 			return err
 		}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -18,7 +20,7 @@ import (
 // error routes.
 const errorsHandle = "handle"
 
-// checkErrors returns what is wrong with the option errors.
+// checkErrors returns the fault in the option errors.
 func checkErrors(value string) error {
 	if value != "" && value != errorsHandle {
 		return &optionError{"errors", errors.New("is not the word " + errorsHandle)}
@@ -27,13 +29,13 @@ func checkErrors(value string) error {
 }
 
 // failureField marks a response of the transport that stands for an error. Its
-// value is a secret of the transport's, so that no upstream can make one.
+// value is a secret of the transport, so that no upstream can forge a mark.
 const failureField = "Pismo-Failure"
 
-// addFailureRoute has a response route of a reverse_proxy answer for the
-// errors of the transport. The transport cannot return the errors itself:
-// reverse_proxy counts an error against the upstream. It does not count those
-// of its response routes.
+// addFailureRoute adds a response route to a reverse_proxy. The route answers
+// the errors of the transport. The transport cannot return them as errors:
+// reverse_proxy counts such errors against the upstream. It does not count
+// errors of response routes.
 func (t *Transport) addFailureRoute(proxy *reverseproxy.Handler) {
 	route := caddyhttp.ResponseHandler{
 		Match:  &caddyhttp.ResponseMatcher{Headers: http.Header{failureField: {t.health.mark}}},
@@ -42,8 +44,7 @@ func (t *Transport) addFailureRoute(proxy *reverseproxy.Handler) {
 	proxy.HandleResponse = slices.Insert(proxy.HandleResponse, 0, route)
 }
 
-// failureHandler is a handler that answers for the error of the proxy which
-// runs it.
+// failureHandler is the handler that answers an error of the transport.
 type failureHandler struct{ errors string } // The option errors.
 
 // ServeHTTP returns the error, or answers the request with the problem.
@@ -57,14 +58,14 @@ func (h failureHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cadd
 }
 
 // uncountedStatus returns a status that the passive health checks do not count
-// against the upstream: the given one, if they do not count that.
+// against the upstream. It prefers the given status.
 func (t *Transport) uncountedStatus(status int) int {
 	for _, candidate := range []int{status, http.StatusOK, http.StatusMultipleChoices, http.StatusBadRequest} {
 		if !slices.ContainsFunc(t.unhealthy, func(bad int) bool { return caddyhttp.StatusCodeMatches(candidate, bad) }) {
 			return candidate
 		}
 	}
-	return status // They count everything.
+	return status // The health checks count every status.
 }
 
 // routeError returns an error for the error routes.
@@ -74,8 +75,8 @@ func routeError(w http.ResponseWriter, err error) error {
 	return caddyhttp.Error(problem.Status, err)
 }
 
-// handlesErrors reports whether a handler that is being provisioned stands in a
-// subroute with error routes of its own.
+// handlesErrors reports whether the handler that Caddy provisions is in a
+// subroute with error routes.
 func handlesErrors(ctx caddy.Context) bool {
 	return slices.ContainsFunc(ctx.Modules(), func(module caddy.Module) bool {
 		route, ok := module.(*caddyhttp.Subroute)
@@ -83,9 +84,9 @@ func handlesErrors(ctx caddy.Context) bool {
 	})
 }
 
-// answerUnreachable answers a request to an upstream that could not be reached,
-// or returns the error: if it is another one, or if there are routes for it.
-// Without them, Caddy would answer with nothing but a status.
+// answerUnreachable answers a request whose upstream cannot be reached. It
+// returns any other error, and every error that has an error route. Without an
+// error route, Caddy would answer with a bare status.
 func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err error) error {
 	cause := requestStateOf(r.Context()).failure
 	if isNoUpstream(err) {
@@ -95,7 +96,7 @@ func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err err
 		return err
 	}
 	problem := middleware.ProblemOf(cause)
-	if isNoUpstream(err) { // The status is that of reverse_proxy.
+	if isNoUpstream(err) { // Keep the status of reverse_proxy.
 		problem.Status, problem.Title = http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable)
 		problem.RetryAfter = time.Second
 	}
@@ -104,19 +105,18 @@ func (a *Auth) answerUnreachable(w http.ResponseWriter, r *http.Request, err err
 	return nil
 }
 
-// noUpstream is the text of the error with which reverse_proxy says that each
-// upstream is known to be down. The error is not exported.
+// noUpstream is the text of the error that reverse_proxy returns if every
+// upstream is down. Caddy does not export the error.
 const noUpstream = "no upstreams available"
 
-// isNoUpstream reports whether reverse_proxy had no upstream to send a request
-// to.
+// isNoUpstream reports whether reverse_proxy found no available upstream.
 func isNoUpstream(err error) bool {
 	failure, ok := errors.AsType[caddyhttp.HandlerError](err)
 	return ok && failure.StatusCode == http.StatusServiceUnavailable && failure.Err != nil && failure.Err.Error() == noUpstream
 }
 
-// hasErrorRoute reports whether the server has an error route for a request
-// that fails.
+// hasErrorRoute reports whether the server has an error route for the failed
+// request.
 func hasErrorRoute(r *http.Request, err error) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil {
@@ -125,8 +125,9 @@ func hasErrorRoute(r *http.Request, err error) bool {
 	return anyRouteMatches(server.Errors.Routes, server.Errors.WithError(r, err))
 }
 
-// anyRouteMatches reports whether a request has a handler in some routes. What
-// a Caddyfile has for a site, and for some errors, stands in subroutes.
+// anyRouteMatches reports whether a route has a handler for the request. It
+// looks into subroutes: the Caddyfile adapter puts the routes of a site there,
+// and those of some errors.
 func anyRouteMatches(routes caddyhttp.RouteList, r *http.Request) bool {
 	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
 		if matches, err := route.MatcherSets.AnyMatchWithError(r); !matches && err == nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -16,25 +18,24 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// healthCheckField marks the active health checks of reverse_proxy, which hands
-// them to its transport among all other requests. Its value is a secret of the
-// transport's, so that no client can make a request that is taken for a health
-// check. It is removed before anything is sent.
+// healthCheckField marks the active health checks of reverse_proxy: the
+// transport receives them among all other requests. Its value is a secret of
+// the transport, so that no client can forge a health check. The transport
+// removes the field before it sends the request.
 const healthCheckField = "Pismo-Health-Check"
 
-// healthChecks is what a transport knows of the active health checks of its
-// reverse_proxy.
+// healthChecks describes the active health checks of a reverse_proxy.
 type healthChecks struct {
 	mark    string              // the value of healthCheckField
-	account tokensource.Account // zero: they are sent without a token
+	account tokensource.Account // zero: send the checks without a token
 	status  int                 // of a health check that passes
 	body    string              // of a health check that passes
 }
 
-// healthOff is the value of HealthAccount that is the same as none.
+// healthOff is a value of HealthAccount with the same meaning as "".
 const healthOff = "off"
 
-// newHealthChecks returns what the option health_account means.
+// newHealthChecks parses the option health_account.
 func newHealthChecks(account string) (healthChecks, error) {
 	h := healthChecks{mark: rand.Text(), status: http.StatusOK}
 	if account == "" || account == healthOff {
@@ -48,8 +49,8 @@ func newHealthChecks(account string) (healthChecks, error) {
 	return h, nil
 }
 
-// configure has the health checks of a reverse_proxy carry the mark, and notes
-// what one that passes looks like.
+// configure adds the mark to the health checks of a reverse_proxy, and records
+// the status and the body of a check that passes.
 func (h *healthChecks) configure(active *reverseproxy.ActiveHealthChecks) {
 	if active.Headers == nil {
 		active.Headers = http.Header{}
@@ -78,10 +79,11 @@ func (h *healthChecks) passResponse(req *http.Request) *http.Response {
 	return response(h.status, http.Header{}, []byte(h.body), req)
 }
 
-// sendHealthCheck sends a health check: for health_account or, without one,
-// without a token. What says nothing about the upstream passes: that there is
-// no token for it, and that the upstream asks for one which it was not sent. A
-// health check that cannot be sent because of the configuration fails.
+// sendHealthCheck sends a health check for health_account, or without a token
+// if health_account is not set. A missing token says nothing about the
+// upstream, so the check passes if no token can be issued, and if the upstream
+// refuses a check without a token. A check fails if the configuration keeps it
+// from being sent.
 func (t *Transport) sendHealthCheck(req *http.Request) (*http.Response, error) {
 	out := withoutField(req, healthCheckField)
 	if t.health.account == (tokensource.Account{}) {
@@ -91,7 +93,7 @@ func (t *Transport) sendHealthCheck(req *http.Request) (*http.Response, error) {
 	resp, err := t.authorize(out.WithContext(ctx))
 	switch {
 	case err == nil && isTokenRefusal(resp):
-		_ = resp.Body.Close() // Nobody is to see it.
+		_ = resp.Body.Close() // The response is replaced.
 		return t.health.passResponse(req), nil
 	case err == nil:
 		return resp, nil
@@ -115,13 +117,13 @@ func (t *Transport) sendBareHealthCheck(out *http.Request) (*http.Response, erro
 	if err != nil || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
 		return resp, err
 	}
-	_ = resp.Body.Close() // It says no more than its status.
+	_ = resp.Body.Close() // Only the status matters.
 	t.client.report.HealthCheckRefused(resp.StatusCode)
 	return t.health.passResponse(out), nil
 }
 
-// isUnsent reports whether a request was not sent for a fault of the
-// configuration that is not about credentials.
+// isUnsent reports whether a fault in the configuration, other than in the
+// credentials, kept a request from being sent.
 func isUnsent(err error) bool {
 	_, ok := errors.AsType[transport.UnsentError](err)
 	return ok
@@ -158,6 +160,6 @@ func withoutField(req *http.Request, field string) *http.Request {
 	return out
 }
 
-// isClientRequest reports whether a request comes from a client of this server:
-// each of them has variables.
+// isClientRequest reports whether a request comes from a client of this server.
+// Caddy adds variables to the context of each such request.
 func isClientRequest(req *http.Request) bool { return req.Context().Value(caddyhttp.VarsCtxKey) != nil }

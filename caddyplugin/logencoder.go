@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -21,11 +23,11 @@ func init() {
 	caddy.RegisterModule(LogEncoder{})
 }
 
-// LogEncoder redacts accounts: it is a log format that takes them out of every
-// text field before another format encodes the entry. Accounts stand in the
-// paths of Pismo's API, and Caddy logs URIs, in the access log, with each
-// error, and at level DEBUG; where the account is in a header or is the id of a
-// user, Caddy logs that too. Use it for every log, the default one included:
+// LogEncoder is a log format that redacts accounts. It removes them from every
+// text field, and another format then encodes the entry. The paths of Pismo's
+// API contain accounts, and Caddy logs URIs in the access log, with each error,
+// and at level DEBUG. Caddy also logs an account in a header, or in the id of a
+// user. Use this format for every log, including the default log:
 //
 //	{
 //		log {
@@ -39,7 +41,7 @@ func init() {
 //		}
 //	}
 //
-// What becomes of a field:
+// The format changes fields in this way:
 //
 //   - In a path, segments that have a digit are replaced by `…`, except for
 //     versions (`v1`); queries are replaced as a whole.
@@ -49,7 +51,7 @@ func init() {
 //   - In any other text, six digits in a row and more are replaced by `…`. Ids
 //     of requests and traces that have a letter stay. Numbers stay.
 type LogEncoder struct {
-	// The format that encodes what is left. Default: `json`, or `console` if
+	// The format that encodes the redacted entry. Default: `json`, or `console` if
 	// the output is a terminal.
 	WrappedRaw json.RawMessage `json:"wrap,omitempty" caddy:"namespace=caddy.logging.encoders inline_key=format"`
 
@@ -57,7 +59,7 @@ type LogEncoder struct {
 	// still replaced by `…`.
 	KeepHeaders []string `json:"keep_headers,omitempty"`
 
-	*zapcore.MapObjectEncoder `json:"-"` // The fields that a logger adds to all its entries.
+	*zapcore.MapObjectEncoder `json:"-"` // The fields that a logger adds to every entry.
 
 	wrapped zapcore.Encoder
 	redact  redactor
@@ -72,7 +74,7 @@ func (LogEncoder) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets up the format that encodes what is left.
+// Provision sets up the format that encodes the redacted entry.
 func (e *LogEncoder) Provision(ctx caddy.Context) error {
 	e.ctx = ctx
 	e.redact = newRedactor(e.KeepHeaders)
@@ -91,7 +93,7 @@ func (e *LogEncoder) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// setWrapped has a format of Caddy's encode what is left.
+// setWrapped sets the format that encodes the redacted entry.
 func (e *LogEncoder) setWrapped(encoder interface {
 	zapcore.Encoder
 	caddy.Provisioner

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -28,8 +30,8 @@ func (h newestHandler) Handle(ctx context.Context, record slog.Record) error {
 	return h.current().Handle(ctx, record)
 }
 
-// WithAttrs implements [slog.Handler]. The handler that it returns stays with
-// the configuration that is the newest now.
+// WithAttrs implements [slog.Handler]. The returned handler keeps the log of
+// the present configuration.
 func (h newestHandler) WithAttrs(attributes []slog.Attr) slog.Handler {
 	return h.current().WithAttrs(attributes)
 }

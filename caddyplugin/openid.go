@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -14,9 +16,9 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// OpenID is how a client gets its tokens with assertions that a private key has
-// signed. Pismo gives the values of issuer, subject, audience and tenant.
-// Placeholders in them are replaced when the configuration is loaded.
+// OpenID configures a client that obtains its tokens with signed assertions.
+// Pismo gives the values of issuer, subject, audience and tenant. Placeholders
+// in them are replaced when the configuration is loaded.
 type OpenID struct {
 	// The claim iss. Required.
 	Issuer string `json:"issuer,omitempty"`
@@ -34,10 +36,9 @@ type OpenID struct {
 	// endpoints the tokens reach: define a client for each group. Required.
 	Group string `json:"group,omitempty"`
 
-	// The PEM file with the RSA private key, which is read each time that a
-	// token is issued. Further files have the keys that follow: if the token
-	// endpoint refuses one key, the next is tried. Required, unless there is
-	// a signer.
+	// The PEM file with the RSA private key. It is read each time that a token is
+	// issued. Further files hold the next keys: if the token endpoint refuses a
+	// key, the client tries the next key. Required, unless there is a signer.
 	KeyFiles []string `json:"key_files,omitempty"`
 
 	// A signer in place of a key file: a KMS or an HSM. A module of the
@@ -58,10 +59,10 @@ type OpenID struct {
 	TokenPath string `json:"token_path,omitempty"`
 }
 
-// A Signer is what a module of the namespace pismo.signers implements. Its
+// A Signer is the interface of a module in the namespace pismo.signers. Its
 // public key is an RSA key, and it signs with RSASSA-PKCS1-v1_5; see
-// [passport.SignerKey]. After a reload, the signer of the new configuration is
-// used, and the old one is cleaned up.
+// [passport.SignerKey]. After a reload, the client uses the signer of the new
+// configuration, and Caddy cleans up the old signer.
 type Signer interface {
 	caddy.Module
 	crypto.Signer
@@ -111,7 +112,7 @@ func (o *OpenID) resolve(r *resolver) *OpenID {
 	return &resolved
 }
 
-// checkOptions returns which options of a client do not go together.
+// checkOptions returns an error for options of a client that conflict.
 func (c *Client) checkOptions() error {
 	switch {
 	case c.OpenID == nil && (c.ServerKey == "" || c.ServerSecret == ""):
@@ -131,7 +132,7 @@ func (c *Client) loadSigner(ctx caddy.Context) (crypto.Signer, error) {
 	if c.OpenID == nil || c.OpenID.SignerRaw == nil {
 		return nil, nil
 	}
-	loading := *c.OpenID // LoadModule empties SignerRaw, which is a part of the digest.
+	loading := *c.OpenID // LoadModule empties SignerRaw, which the digest contains.
 	module, err := ctx.LoadModule(&loading, "SignerRaw")
 	if err != nil {
 		return nil, &optionError{"openid: signer", err}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -8,7 +10,7 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// An optionError is what is wrong with an option.
+// An optionError is a fault in an option.
 type optionError struct {
 	option string
 	cause  error
@@ -18,8 +20,8 @@ func (f *optionError) Error() string { return f.option + ": " + f.cause.Error() 
 
 func (f *optionError) Unwrap() error { return f.cause }
 
-// remedies say what an operator can do about requests that package transport
-// does not send, in the words of a Caddyfile.
+// remedies holds a remedy for each error of package transport that keeps a
+// request from being sent. The texts name the options of a Caddyfile.
 var remedies = map[error]string{
 	transport.ErrHostNotListed:   "the upstream is not in hosts of the client; add what its certificate proves, or set tls_server_name",
 	transport.ErrPlaintext:       "the upstream would get the token in the clear; use https://",
@@ -29,7 +31,7 @@ var remedies = map[error]string{
 	errOtherClient:               "transport pismo and pismo_auth in front of it have different clients",
 }
 
-// remedyOf returns what a log says of a request that was not sent.
+// remedyOf returns the log text for a request that was not sent.
 func remedyOf(err error) string {
 	for cause, remedy := range remedies {
 		if errors.Is(err, cause) {
@@ -39,7 +41,7 @@ func remedyOf(err error) string {
 	return err.Error()
 }
 
-// optionNames are what the fields of this library are called here.
+// optionNames maps the fields of the library to the options of a Caddyfile.
 var optionNames = strings.NewReplacer(
 	"S2S.BaseURL", "base_url",
 	"S2S.Credentials.Key", "server_key",
@@ -62,8 +64,8 @@ var optionNames = strings.NewReplacer(
 	"Config.Hosts", "hosts",
 )
 
-// optionErrorsOf returns the faults that this library finds in its
-// configuration, in the words of this one.
+// optionErrorsOf returns the faults that the library reports, with the names of
+// options instead of fields.
 func optionErrorsOf(err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var faults []error

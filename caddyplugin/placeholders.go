@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -16,12 +18,12 @@ const (
 	placeholderExpiresIn = "http.pismo.token.expires_in"
 )
 
-// tokenVar is the variable of a request that holds the token that its
-// placeholders tell of. It is safe to print.
+// tokenVar is the variable of a request that holds the token for its
+// placeholders. The variable is safe to print.
 const tokenVar = "pismo.token"
 
-// setPlaceholders has later handlers and logs know the token that a request is
-// sent with. Where several handlers find accounts, the last one's counts.
+// setPlaceholders gives later handlers and logs the data of the request's
+// token. If several handlers find accounts, the last account counts.
 func setPlaceholders(ctx context.Context, token *tokensource.Token) {
 	known := caddyhttp.GetVar(ctx, tokenVar) != nil
 	caddyhttp.SetVar(ctx, tokenVar, token)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -8,9 +10,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// checkPrecedingAuth returns why no request can have an account: the transport
-// has none of its own, and no pismo_auth can be in front. What may come from a
-// named route is not known when the configuration is loaded.
+// checkPrecedingAuth returns an error if no request can have an account: the
+// transport has no account, and no pismo_auth can run before it. It reports
+// nothing on a server with named routes: their requests are not known when the
+// configuration is loaded.
 func (t *Transport) checkPrecedingAuth(ctx caddy.Context) error {
 	modules := ctx.Modules()
 	server, ok := modules[0].(*caddyhttp.App)
@@ -33,9 +36,9 @@ func hasNamedRoutes(app *caddyhttp.App) bool {
 	return false
 }
 
-// mayPrecede reports whether a handler that has been provisioned may be in
-// front of the one that is being provisioned. Both are given with the modules
-// that they stand in.
+// mayPrecede reports whether a provisioned handler may run before the current
+// handler, which Caddy provisions now. Both handlers are given by their parent
+// modules.
 func mayPrecede(handler, of []caddy.Module) bool {
 	depth := 0
 	for depth < min(len(handler), len(of)) && handler[depth] == of[depth] {
@@ -51,10 +54,10 @@ func mayPrecede(handler, of []caddy.Module) bool {
 			}
 		}
 	}
-	return true // It is in the route that is being provisioned.
+	return true // The handler is in the current route.
 }
 
-// routeListsOf returns the lists of routes that a module has.
+// routeListsOf returns the lists of routes in a module.
 func routeListsOf(module caddy.Module) []caddyhttp.RouteList {
 	switch module := module.(type) {
 	case *caddyhttp.App:
@@ -70,9 +73,9 @@ func routeListsOf(module caddy.Module) []caddyhttp.RouteList {
 	}
 }
 
-// reachesCurrent reports whether a request may go from a route to the one of
-// the same list that is being provisioned, which is the first that has not
-// been.
+// reachesCurrent reports whether a request may go from a route to the current
+// route of the same list. The current route is the first that Caddy has not yet
+// provisioned.
 func reachesCurrent(route caddyhttp.Route, routes caddyhttp.RouteList) bool {
 	current := slices.IndexFunc(routes, func(r caddyhttp.Route) bool { return r.HandlersRaw != nil })
 	return current >= 0 && !route.Terminal && (route.Group == "" || route.Group != routes[current].Group)

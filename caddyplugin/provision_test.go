@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin_test
 
 import (
@@ -19,7 +21,7 @@ func TestProvision_FaultNamesOptionAndRemedy(t *testing.T) {
 		"TLS that proves nothing":        {"hosts sandbox.pismolabs.io", "pismo_proxy https://sandbox.pismolabs.io {\n account {a}\n transport pismo {\n tls_insecure_skip_verify\n}\n}", "client main: tls_insecure_skip_verify: anybody could be upstream sandbox.pismolabs.io:443, and would get the token; use tls_trust_pool, or tls_server_name"},
 		"and claims a name":              {"hosts sandbox.pismolabs.io", "pismo_proxy https://10.0.0.1 {\n account {a}\n transport pismo {\n tls_insecure_skip_verify\n tls_server_name sandbox.pismolabs.io\n}\n}", "tls_insecure_skip_verify: anybody could be upstream"},
 		"a unix socket not listed":       {"", "pismo_proxy unix//run/pismo.sock {\n account {a}\n}", "localhost is not in hosts"},
-		"hosts that widen":               {"", "pismo_proxy $PISMO {\n account {a}\n transport pismo {\n hosts evil.example\n}\n}", `client main: hosts: "evil.example" is none of the client's hosts; a transport may only leave out some of them`},
+		"hosts that widen":               {"", "pismo_proxy $PISMO {\n account {a}\n transport pismo {\n hosts evil.example\n}\n}", `client main: hosts: "evil.example" is not in hosts of the client: add the host there, or remove it here`},
 		"hosts that narrow":              {"hosts 127.0.0.1 sandbox.pismolabs.io", "pismo_proxy https://sandbox.pismolabs.io {\n account {a}\n transport pismo {\n hosts 127.0.0.1\n}\n}", "sandbox.pismolabs.io is not in hosts"},
 		"a pattern of hosts":             {"hosts *.pismolabs.io", proxy, `client main: hosts: "*.pismolabs.io" is a pattern; list each host that may receive a token`},
 		"an upstream of health checks":   {"", "pismo_proxy $PISMO {\n account {a}\n health_account organization\n health_uri /v1/health\n health_upstream evil.example:80\n}", "health_upstream: upstream evil.example:80: evil.example is not in hosts"},

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -15,8 +17,8 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// provisionProxy checks the reverse_proxy that the transport is part of: the
-// innermost, for one may stand in another's handle_response.
+// provisionProxy checks the reverse_proxy that contains the transport. It takes
+// the innermost: a reverse_proxy may be in the handle_response of another.
 func (t *Transport) provisionProxy(ctx caddy.Context) error {
 	for _, module := range slices.Backward(ctx.Modules()) {
 		if proxy, ok := module.(*reverseproxy.Handler); ok {
@@ -53,10 +55,10 @@ func (t *Transport) checkProxy(ctx caddy.Context, proxy *reverseproxy.Handler) e
 	return nil
 }
 
-// warnPassiveHealth warns of what takes an answer of ours for the upstream's.
-// It cannot see whether a pismo_auth is in front, which answers before an
-// upstream is chosen; but where there is one, the transport needs no account of
-// its own.
+// warnPassiveHealth warns of options that count the plugin's own answers
+// against the upstream. A pismo_auth in front answers before an upstream is
+// chosen, so these options are then harmless. The check cannot see a
+// pismo_auth. It assumes one if the transport has no account.
 func (t *Transport) warnPassiveHealth(logger *zap.Logger, proxy *reverseproxy.Handler) {
 	if !t.account.isSet() {
 		return
@@ -70,8 +72,8 @@ func (t *Transport) warnPassiveHealth(logger *zap.Logger, proxy *reverseproxy.Ha
 	}
 }
 
-// checkHeaderUp returns why requests with a Host that header_up sets would get
-// no token, and notes whether it sets one.
+// checkHeaderUp returns an error if requests would get no token because of the
+// Host that header_up sets. It records whether header_up sets the Host.
 func (t *Transport) checkHeaderUp(ops *headers.HeaderOps, proxy *reverseproxy.Handler) error {
 	for _, fields := range []map[string][]string{ops.Set, ops.Add} {
 		for name, values := range fields {
@@ -84,8 +86,9 @@ func (t *Transport) checkHeaderUp(ops *headers.HeaderOps, proxy *reverseproxy.Ha
 	return nil
 }
 
-// checkHostHeader returns why requests with values of a header field get no
-// token, if the field is Host. Placeholders are checked for each request.
+// checkHostHeader returns an error if the field is Host and requests with one
+// of the values would get no token. Values with placeholders are checked for
+// each request.
 func (t *Transport) checkHostHeader(option, name string, values []string, proxy *reverseproxy.Handler) error {
 	if !strings.EqualFold(name, "Host") {
 		return nil
@@ -99,22 +102,22 @@ func (t *Transport) checkHostHeader(option, name string, values []string, proxy 
 	return nil
 }
 
-// isUpstream reports whether a Host may be the address of an upstream, which
-// nobody but the configuration chooses.
+// isUpstream reports whether a Host may be the address of an upstream. Only the
+// configuration chooses that address.
 func isUpstream(proxy *reverseproxy.Handler, host string) bool {
 	return proxy.DynamicUpstreamsRaw != nil || proxy.DynamicUpstreams != nil ||
 		slices.ContainsFunc(proxy.Upstreams, func(u *reverseproxy.Upstream) bool { return u.Dial == host || isPlaceholder(u.Dial) })
 }
 
-// checkUpstream returns why an upstream of the configuration would get no
-// token. Those that have placeholders are checked for each request.
+// checkUpstream returns an error if an upstream of the configuration would get
+// no token. Upstreams with placeholders are checked for each request.
 func (t *Transport) checkUpstream(dial string) error {
 	if isPlaceholder(dial) || t.TLS != nil && isPlaceholder(t.TLS.ServerName) {
 		return nil
 	}
 	address, err := caddy.ParseNetworkAddress(dial)
 	if err != nil {
-		return nil //nolint:nilerr // reverse_proxy says so.
+		return nil //nolint:nilerr // reverse_proxy reports the fault.
 	}
 	to := target{network: address.Network, host: address.Host, scheme: "http"}
 	if t.TLS != nil && !slices.Contains(t.TLS.ExceptPorts, fmt.Sprint(address.StartPort)) {
@@ -127,8 +130,8 @@ func (t *Transport) checkUpstream(dial string) error {
 	return nil
 }
 
-// refusedUpstream returns the error for an upstream that the transport does not
-// accept, with the option that mends it.
+// refusedUpstream returns the error for an upstream that may not get a token.
+// The error names the option to change.
 func (t *Transport) refusedUpstream(dial string, to target, scheme, host string, err error) error {
 	switch {
 	case to.scheme == "https" && t.TLS.InsecureSkipVerify:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -16,17 +18,17 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// What stands in a log in place of something else.
+// The texts that replace redacted values.
 const (
 	ellipsis     = "…"
 	redactedText = "REDACTED"
 )
 
-// A redactor takes accounts out of what is logged.
+// A redactor removes accounts from log entries.
 type redactor struct{ headers map[string]bool }
 
-// plainHeaders are the header fields that hold no account, whatever the API.
-// URLs in them are redacted.
+// plainHeaders are the header fields that never contain an account. URLs in
+// them are redacted.
 var plainHeaders = []string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Accept-Ranges", "Age", "Allow", "Alt-Svc",
 	"Cache-Control", "Connection", "Content-Encoding", "Content-Language", "Content-Length", "Content-Location", "Content-Type",
@@ -36,13 +38,13 @@ var plainHeaders = []string{
 	"X-Correlation-Id", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-Id",
 }
 
-// urlHeaders are those of them that are a URL.
+// urlHeaders are the plainHeaders whose value is a URL.
 var urlHeaders = []string{"Content-Location", "Location", "Origin", "Referer"}
 
 // identifiers are the names of fields that identify a request or a trace.
 var identifiers = []string{"correlation_id", "err_id", "traceID", "spanID", "Traceparent", "X-Cid", "X-Correlation-Id", "X-Request-Id"}
 
-// newRedactor returns a redactor that shows some header fields more.
+// newRedactor returns a redactor that also shows the given header fields.
 func newRedactor(keep []string) redactor {
 	r := redactor{headers: map[string]bool{}}
 	for _, field := range slices.Concat(plainHeaders, keep) {
@@ -93,7 +95,7 @@ func (r redactor) object(name string, object map[string]any) map[string]any {
 	return fields
 }
 
-// reflected returns a value that is logged as JSON without accounts.
+// reflected returns a value without accounts, for logging as JSON.
 func (r redactor) reflected(name string, value any) any {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -129,11 +131,11 @@ func (r redactor) namedText(name, text string) string {
 }
 
 var (
-	// reference is where a URL may begin, or a path.
+	// reference matches the possible start of a URL or a path.
 	reference = regexp.MustCompile(`(?:[A-Za-z][A-Za-z0-9+.-]*:/)?/[^\s"'<>]*`)
-	// version is a segment of a path that is no id.
+	// version matches a segment of a path that is not an id.
 	version = regexp.MustCompile(`^(?:v[0-9]{1,3}|[0-9]\.[0-9])$`)
-	// longNumber is a number that may be an id, wherever it stands.
+	// longNumber matches a number that may be an id in any text.
 	longNumber = regexp.MustCompile(`[0-9]{6,}`)
 )
 
@@ -142,7 +144,7 @@ func (r redactor) text(text string) string {
 	return longNumber.ReplaceAllString(reference.ReplaceAllStringFunc(text, withoutIDs), ellipsis)
 }
 
-// withoutIDs returns a URL or a path without what may be an id.
+// withoutIDs returns a URL or a path without possible ids.
 func withoutIDs(reference string) string {
 	end := strings.IndexAny(reference, "?#")
 	rest := ""
@@ -166,13 +168,13 @@ func withoutIDs(reference string) string {
 	return prefix + strings.Join(segments, "/") + rest
 }
 
-// mayBeID reports whether a segment of a path may be an id, or have one in it.
+// mayBeID reports whether a segment of a path may be an id or contain an id.
 func mayBeID(segment string) bool {
 	decoded, err := url.PathUnescape(segment)
 	return err != nil || strings.ContainsFunc(decoded, unicode.IsNumber) && !version.MatchString(decoded)
 }
 
-// asField returns a field with a value as [redactor.value] returns it.
+// asField returns a field for a value of [redactor.value].
 func asField(name string, value any) zapcore.Field {
 	switch value := value.(type) {
 	case map[string]any:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -6,9 +8,8 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// checkRequest returns why no token may be asked for a request's sake, or nil:
-// the answer to TRACE repeats the request, our token included (RFC 9110,
-// section 9.3.8).
+// checkRequest returns an error if a request may not get a token, or nil. The
+// answer to TRACE repeats the request with its token (RFC 9110, section 9.3.8).
 func checkRequest(r *http.Request) error {
 	switch {
 	case isUnsafeEarlyData(r):
@@ -19,10 +20,9 @@ func checkRequest(r *http.Request) error {
 	return nil
 }
 
-// isUnsafeEarlyData reports whether a request came in TLS early data, which
-// anybody on the way can replay, and would do something if it were. An
-// Early-Data that is malformed, or there twice, counts as 1 (RFC 8470, section
-// 5.1).
+// isUnsafeEarlyData reports whether a request with an unsafe method came in TLS
+// early data. Anyone on the network path can replay early data. An Early-Data
+// field that is malformed or repeated counts as 1 (RFC 8470, section 5.1).
 func isUnsafeEarlyData(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -12,22 +14,22 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// requestStateVar is the variable of a request that holds its inbound.
+// requestStateVar is the variable of a request that holds its requestState.
 const requestStateVar = "pismo.inbound"
 
-// A requestState is a request of a client's, over all that proxies do for it.
-// They do one thing after the other.
+// A requestState is the state of a client's request across all proxies that
+// handle it. They handle it in sequence, never at once.
 type requestState struct {
-	// retryGroups are those of each proxy: one may stand in another's response or
-	// error route, and replays for itself.
+	// retryGroups has a group for each proxy. A proxy in a response route or an
+	// error route of another proxy has its own replays.
 	retryGroups map[*Transport]*transport.RetryGroup
 
-	// failure is what kept a proxy from sending the request, or from getting an
-	// answer, the last time.
+	// failure is the last error that kept a proxy from sending the request or from
+	// getting an answer.
 	failure error
 }
 
-// requestStateOf returns what there is of a request, or something new.
+// requestStateOf returns the state of a request, and creates it if needed.
 func requestStateOf(ctx context.Context) *requestState {
 	if in, ok := caddyhttp.GetVar(ctx, requestStateVar).(*requestState); ok {
 		return in
@@ -37,7 +39,7 @@ func requestStateOf(ctx context.Context) *requestState {
 	return in
 }
 
-// retryGroupOf returns the attempts that a proxy makes at the request.
+// retryGroupOf returns the retry group of a proxy for the request.
 func (in *requestState) retryGroupOf(proxy *Transport) *transport.RetryGroup {
 	attempts := in.retryGroups[proxy]
 	if attempts == nil {
@@ -47,12 +49,11 @@ func (in *requestState) retryGroupOf(proxy *Transport) *transport.RetryGroup {
 	return attempts
 }
 
-// errBodyUnreadable is what errors of reading a client's body are.
+// errBodyUnreadable is the kind of every error in reading a client's body.
 var errBodyUnreadable = errors.New("pismoauth: the body of the request could not be read")
 
-// A clientBody is the body of a client's request. It remembers that it could
-// not be read, which the transport below may report as a failure of the
-// upstream.
+// A clientBody is the body of a client's request. It records a read error: the
+// transport below may report that error as a failure of the upstream.
 type clientBody struct {
 	io.ReadCloser
 
@@ -62,14 +63,14 @@ type clientBody struct {
 // Read reads from the client.
 func (b *clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // As io.Copy compares: an EOF that is wrapped is none.
+	if err != nil && err != io.EOF { //nolint:errorlint // io.Copy compares in the same way: a wrapped EOF is an error.
 		err = errors.Join(errBodyUnreadable, middleware.UnreadableBody(err))
 		b.failure.Store(&err)
 	}
 	return n, err
 }
 
-// err returns why the body could not be read, or nil.
+// err returns the read error of the body, or nil.
 func (b *clientBody) err() error {
 	if b == nil {
 		return nil

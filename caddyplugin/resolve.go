@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -6,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// resolve returns a copy of the client with its placeholders replaced, those of
-// the credentials excepted.
+// resolve returns a copy of the client with its placeholders replaced, except
+// for those of the credentials.
 func (c *Client) resolve(repl *caddy.Replacer) (*Client, error) {
 	resolved := *c
 	resolved.Hosts = slices.Clone(c.Hosts)

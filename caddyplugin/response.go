@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -9,8 +11,9 @@ import (
 	"github.com/pismoauth/pismoauth/middleware"
 )
 
-// synthesize returns a problem as the response to req: reverse_proxy takes an
-// error of its transport for a failure of the upstream.
+// synthesize returns a problem as the response to req. An error instead would
+// count as a failure of the upstream: reverse_proxy counts every error of its
+// transport.
 func synthesize(problem middleware.Problem, req *http.Request) *http.Response {
 	recorder := &responseRecorder{header: http.Header{}}
 	problem.Answer(recorder, req)
@@ -24,8 +27,7 @@ func answer(w http.ResponseWriter, r *http.Request, problem middleware.Problem) 
 }
 
 // An unsizedWriter leaves the length of a response to the server. The directive
-// intercept may put another body in the place of the response's, and keeps the
-// header.
+// intercept may replace the body, but keeps the header.
 type unsizedWriter struct{ http.ResponseWriter }
 
 // WriteHeader writes the header without Content-Length.
@@ -34,7 +36,7 @@ func (w unsizedWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// response returns a response that nobody has sent.
+// response returns a response that the plugin makes.
 func response(status int, header http.Header, body []byte, req *http.Request) *http.Response {
 	return &http.Response{
 		Status:        strconv.Itoa(status) + " " + http.StatusText(status),
@@ -49,7 +51,7 @@ func response(status int, header http.Header, body []byte, req *http.Request) *h
 	}
 }
 
-// A responseRecorder is an http.ResponseWriter that keeps what is written.
+// A responseRecorder is an http.ResponseWriter that records the response.
 type responseRecorder struct {
 	header http.Header
 	status int
@@ -62,6 +64,6 @@ func (a *responseRecorder) WriteHeader(status int) { a.status = status }
 
 func (a *responseRecorder) Write(p []byte) (int, error) { return a.body.Write(p) }
 
-// statusClientGone is what Caddy logs for a client that has left before it was
-// answered. The client does not see it.
+// statusClientGone is the status that Caddy logs if a client leaves before the
+// answer. The client does not see it.
 const statusClientGone = 499

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -12,15 +14,15 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// firstInexactInteger is where integers begin that a float64 cannot tell from
-// their neighbours.
+// firstInexactInteger is the first integer from which a float64 cannot
+// represent every integer.
 const firstInexactInteger = 1 << 53
 
-// refuseRounded refuses ids that have lost digits. What a Caddyfile has without
-// quotes is a number, which Caddy keeps as a float64: of an id with more than
-// 15 digits that changes the last ones, and names another account. The
-// directive map turns numbers into text, so that a request does not show what
-// an id has been through; the configuration does.
+// refuseRounded refuses ids that have lost digits. Caddy keeps a number without
+// quotes in a Caddyfile as a float64. This can change the last digits of an id
+// with more than 15 digits, and the id then names another account. The
+// directive map turns numbers into text, so a request does not show the loss.
+// The configuration does.
 func (a *accountRule) refuseRounded(ctx caddy.Context) {
 	modules := ctx.Modules()
 	i := slices.IndexFunc(modules, func(module caddy.Module) bool {
@@ -30,7 +32,8 @@ func (a *accountRule) refuseRounded(ctx caddy.Context) {
 	if i < 0 || a.placeholder == "" {
 		return
 	}
-	// At the first request that needs it, when all handlers are there.
+	// Collect at the first request that needs it: all handlers are then
+	// provisioned.
 	numbers := sync.OnceValue(func() map[string]bool {
 		found := largeNumbers{texts: map[string]bool{}, seen: map[seenPointer]bool{}}
 		found.add(reflect.ValueOf(modules[i]))
@@ -39,8 +42,8 @@ func (a *accountRule) refuseRounded(ctx caddy.Context) {
 	a.isRounded = func(id string) bool { return len(id) > 15 && numbers()[id] }
 }
 
-// largeNumbers are the numbers of a configuration that may have lost digits, as
-// Caddy writes them.
+// largeNumbers are the numbers of a configuration that may have lost digits, in
+// the form that Caddy writes.
 type largeNumbers struct {
 	texts map[string]bool
 	seen  map[seenPointer]bool
@@ -51,8 +54,8 @@ type seenPointer struct {
 	pointer unsafe.Pointer
 }
 
-// caddyModulePath begins the paths of Caddy's own packages. What others keep in
-// exported fields may change while it is read.
+// caddyModulePath is the prefix of the paths of Caddy's own packages. The
+// exported fields of other modules may change while they are read.
 const caddyModulePath = "github.com/caddyserver/caddy/v2"
 
 // add adds the numbers in the exported fields of Caddy's own modules.
@@ -68,7 +71,7 @@ func (n *largeNumbers) add(v reflect.Value) {
 			n.add(v.Elem())
 		}
 	case reflect.Slice, reflect.Array:
-		if v.Type().Elem().Kind() != reflect.Uint8 { // Text has none.
+		if v.Type().Elem().Kind() != reflect.Uint8 { // A byte slice is text, not numbers.
 			for _, element := range v.Seq2() {
 				n.add(element)
 			}
@@ -88,7 +91,7 @@ func (n *largeNumbers) addFloat(number float64) {
 	}
 }
 
-// addFields adds the numbers in the exported fields of a struct of Caddy's.
+// addFields adds the numbers in the exported fields of a struct of Caddy.
 func (n *largeNumbers) addFields(v reflect.Value) {
 	if !strings.HasPrefix(v.Type().PkgPath(), caddyModulePath) {
 		return

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -14,9 +16,9 @@ import (
 	"github.com/pismoauth/pismoauth/transport"
 )
 
-// RoundTrip sends a request with the token of its account. What fails for a
-// reason of ours is a response, unless the client has gone; errors are those of
-// the transport below.
+// RoundTrip sends a request with the token of its account. It returns a failure
+// of the plugin as a response, unless the client has left. It returns only
+// errors of the transport below.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.health.isHealthCheck(req) {
 		return t.sendHealthCheck(req)
@@ -24,7 +26,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	in := requestStateOf(req.Context())
 	resp, err := t.send(req, in)
 	if err == nil && isTokenRefusal(resp) {
-		_ = resp.Body.Close() // Nobody is to see it.
+		_ = resp.Body.Close() // The response is replaced.
 		resp, err = nil, middleware.ErrTokenRefused
 	}
 	in.failure = err
@@ -33,8 +35,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Request = req
 		sendHeadAtOnce(resp)
 		return resp, nil
-	case clientGone(req.Context()) && !errors.Is(err, errBodyUnreadable): // A server that waits no longer for a body has gone, too.
-		return nil, context.Canceled // As reverse_proxy expects it, whatever the transport below makes of it.
+	case clientGone(req.Context()) && !errors.Is(err, errBodyUnreadable): // A client whose body timed out is answered.
+		return nil, context.Canceled // reverse_proxy expects this error.
 	case !isOwnFailure(err):
 		return nil, err
 	default:
@@ -42,9 +44,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// sendHeadAtOnce has reverse_proxy send the head of a 401 before its body, as
-// it does with responses of an unknown length. A 401 whose body stalls has been
-// held up by the transport already. The header Content-Length stays.
+// sendHeadAtOnce makes reverse_proxy send the head of a 401 before its body, by
+// marking the length as unknown. The transport has already delayed a 401 whose
+// body stalls. The header Content-Length stays.
 func sendHeadAtOnce(resp *http.Response) {
 	if resp.StatusCode == http.StatusUnauthorized && resp.ContentLength > 0 {
 		resp.ContentLength = -1
@@ -60,9 +62,9 @@ func (t *Transport) send(req *http.Request, in *requestState) (*http.Response, e
 		return nil, err
 	}
 	switch {
-	case req.Method == http.MethodConnect: // reverse_proxy makes a WebSocket's a GET.
+	case req.Method == http.MethodConnect: // reverse_proxy turns the CONNECT of a WebSocket into GET.
 		return nil, middleware.ErrMethodNotProxied
-	case !requesttarget.Unambiguous(req): // There may be no pismo_auth in front.
+	case !requesttarget.Unambiguous(req): // A pismo_auth in front is optional.
 		return nil, middleware.ErrInvalidTarget
 	}
 	ctx, err := t.withAccount(req.Context())
@@ -80,13 +82,13 @@ func (t *Transport) send(req *http.Request, in *requestState) (*http.Response, e
 	case err != nil && body.err() != nil:
 		return nil, body.err()
 	case errors.Is(err, transport.ErrRequestTarget):
-		return nil, middleware.ErrInvalidTarget // It is the client who has written it.
+		return nil, middleware.ErrInvalidTarget // The client chose the target.
 	}
 	return resp, err
 }
 
-// authorize sends a request, which is a copy, with a token for the account in
-// its context.
+// authorize sends a request with a token for the account in its context. The
+// request must be a copy.
 func (t *Transport) authorize(out *http.Request) (*http.Response, error) {
 	to := &dialTarget{url: *out.URL, host: out.Host}
 	t.setScheme(&to.url)
@@ -97,7 +99,7 @@ func (t *Transport) authorize(out *http.Request) (*http.Response, error) {
 	return t.authorized.RoundTrip(out)
 }
 
-// answerError answers a request that failed for a reason of ours.
+// answerError answers a request that failed in the plugin.
 func (t *Transport) answerError(req *http.Request, err error) *http.Response {
 	problem := middleware.ProblemOf(err)
 	if problem.Status == http.StatusInternalServerError {
@@ -111,12 +113,12 @@ func (t *Transport) answerError(req *http.Request, err error) *http.Response {
 	return resp
 }
 
-// errOtherClient is the failure of a request that pismo_auth has authenticated
-// with another client than that of the transport.
+// errOtherClient is the error for a request whose pismo_auth and transport have
+// different clients.
 var errOtherClient = tokensource.NewError(tokensource.ErrMisconfigured,
-	errors.New("pismo_auth and the transport name two clients"))
+	errors.New("pismo_auth and the transport have different clients"))
 
-// withAccount returns a context with the account that a request is for: that of
+// withAccount returns a context with the account of a request: that of
 // pismo_auth, or the transport's own.
 func (t *Transport) withAccount(ctx context.Context) (context.Context, error) {
 	if authenticated, ok := ctx.Value(clientKey{}).(*sharedClient); ok && authenticated != t.client.sharedClient {
@@ -125,7 +127,7 @@ func (t *Transport) withAccount(ctx context.Context) (context.Context, error) {
 	_, known := tokensource.AccountFromContext(ctx)
 	switch {
 	case !known && ctx.Value(caddyhttp.VarsCtxKey) == nil:
-		return nil, transport.ErrNoAccount // It is no client's, and no health check.
+		return nil, transport.ErrNoAccount // The request is internal to Caddy.
 	case !t.account.isSet():
 		return ctx, nil
 	}
@@ -139,11 +141,11 @@ func (t *Transport) withAccount(ctx context.Context) (context.Context, error) {
 	return tokensource.ContextWithAccount(ctx, account), nil
 }
 
-// setScheme sets the scheme of the URL that is dialed, as reverse_proxy leaves
-// it to its transport.
+// setScheme sets the scheme of the dialed URL. reverse_proxy leaves the scheme
+// to its transport.
 func (t *Transport) setScheme(dial *url.URL) { t.SetScheme(&http.Request{URL: dial}) }
 
-// isOwnFailure reports whether a request failed for a reason of ours.
+// isOwnFailure reports whether a request failed in the plugin.
 func isOwnFailure(err error) bool {
 	var token *tokensource.Error
 	var unsent transport.UnsentError
@@ -152,7 +154,7 @@ func isOwnFailure(err error) bool {
 		errors.Is(err, middleware.ErrTokenRefused) || errors.Is(err, errBodyUnreadable)
 }
 
-// isTokenRefusal reports whether a response is a 401 that speaks of our token.
+// isTokenRefusal reports whether a response is a 401 that refuses the token.
 func isTokenRefusal(resp *http.Response) bool {
 	verdict, ok := transport.VerdictOf(resp)
 	return ok && verdict == transport.TokenRefused

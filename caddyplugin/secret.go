@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -7,12 +9,12 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// errLiteral is why a secret that is not a placeholder is refused.
+// errLiteral is the error for a secret that is not a placeholder.
 var errLiteral = errors.New("is not one placeholder {env.*} or {file.*}; " +
 	"a value that stands in the configuration, as {$VAR} puts it there, ends in autosave.json and in the admin API's /config/")
 
-// secretValue returns the value that a placeholder stands for. It is read each
-// time it is used, and so follows a file that is replaced.
+// secretValue returns the value of a placeholder. It reads the value at each
+// call, so that a replaced file takes effect at once.
 func secretValue(placeholder string) (passport.SecretFunc, error) {
 	if !onePlaceholder(placeholder) {
 		return nil, errLiteral

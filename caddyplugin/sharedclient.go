@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -15,16 +17,17 @@ import (
 )
 
 // sharedClients holds the tokens of all clients, so that they survive a reload
-// of the configuration. It is package-level because nothing else outlives one.
+// of the configuration. It is package-level because only package state outlives
+// a configuration.
 var sharedClients = caddy.NewUsagePool()
 
-// A sharedClientKey names a client, and what its tokens depend on: a client for
-// which that has changed begins without tokens.
+// A sharedClientKey has the name of a client and the digest of the options that
+// its tokens depend on. A client with another digest starts without tokens.
 type sharedClientKey struct{ name, digest string }
 
-// A sharedClient is what configurations share that have the same client: one
-// configuration or, while one replaces another, two. It keeps nothing that
-// belongs to one of them, but for what the active ones provide.
+// A sharedClient is a client that several configurations share: two during a
+// reload, otherwise one. It keeps no state of a single configuration, apart
+// from the settings of the active ones.
 type sharedClient struct {
 	name    string
 	source  *tokensource.Source
@@ -40,8 +43,8 @@ type sharedClient struct {
 	revision uint64        // of the endpoint
 }
 
-// A clientSettings is what a configuration provides to a shared client while it
-// is active.
+// A clientSettings holds the settings that an active configuration gives to a
+// shared client.
 type clientSettings struct {
 	log      slog.Handler
 	endpoint *endpoint
@@ -70,20 +73,20 @@ func newSharedClient(name string, config *Client, signer crypto.Signer) (*shared
 	return c, c.metrics.ObserveSource(c.source)
 }
 
-// addSettings has the client use what a configuration provides.
+// addSettings makes the client use the settings of a configuration.
 func (c *sharedClient) addSettings(p *clientSettings) {
 	c.settings.add(p)
 	c.applyNewest()
 }
 
-// removeSettings takes back what a configuration provides.
+// removeSettings removes the settings of a configuration.
 func (c *sharedClient) removeSettings(p *clientSettings) {
 	c.settings.remove(p)
 	c.applyNewest()
 }
 
 // applyNewest uses the endpoint and the limits of the newest configuration.
-// Requests that outlive the last configuration go on with those there were.
+// Requests that outlive the last configuration keep its endpoint and limits.
 func (c *sharedClient) applyNewest() {
 	newest, ok := c.settings.newest()
 	if !ok {
@@ -98,7 +101,8 @@ func (c *sharedClient) applyNewest() {
 	_ = c.source.SetLimits(newest.limits) // They were checked when the configuration was loaded.
 }
 
-// RoundTrip sends a token request as the newest configuration has it sent.
+// RoundTrip sends a token request over the endpoint of the newest
+// configuration.
 func (c *sharedClient) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.mu.RLock()
 	endpoint := c.endpoint
@@ -116,26 +120,26 @@ func (c *sharedClient) CloseIdleConnections() {
 	}
 }
 
-// Destruct implements [caddy.Destructor]. Requests that are still running have
-// the tokens until they end.
+// Destruct implements [caddy.Destructor]. Requests that are still running keep
+// their tokens.
 func (c *sharedClient) Destruct() error {
 	c.CloseIdleConnections()
 	return c.metrics.Stop()
 }
 
-// revisedIssuer is an issuer whose revision changes with the way to the token
-// endpoint too: a reload that mends it ends the cooldown.
+// revisedIssuer is an issuer whose revision also changes with the endpoint: a
+// reload that corrects the endpoint ends the cooldown.
 type revisedIssuer struct {
 	issuer
 
 	client *sharedClient
 }
 
-// Revision returns what changes with the credentials and the endpoint.
+// Revision returns a value that changes with the credentials and the endpoint.
 func (r revisedIssuer) Revision(ctx context.Context) string {
 	credentials := r.issuer.Revision(ctx)
 	if credentials == "" {
-		return "" // It cannot be told now.
+		return "" // The revision is unknown.
 	}
 	r.client.mu.RLock()
 	defer r.client.mu.RUnlock()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin_test
 
 import (
@@ -224,7 +226,7 @@ func TestCertificate_NotSupportedForHTTP3(t *testing.T) {
 			versions 3
 		}
 	}`))
-	if want := "client main: versions: HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "client main: versions: HTTP/3 cannot present client_certificate: set tls_client_auth, or versions 1.1 2"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q", err, want)
 	}
 }

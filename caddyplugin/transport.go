@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -17,13 +19,13 @@ func init() {
 	caddy.RegisterModule(Transport{})
 }
 
-// Transport is the transport of a `reverse_proxy` to the Pismo platform: the
-// transport `http`, with all its options, and the token of the account that a
-// request is for. It replaces Authorization in every request that gets a token.
-// A token that the platform refuses is renewed, and the request replayed: once,
-// however many upstreams are tried, and never because of a 401 that is a
-// business response. If the token is refused again, or cannot be renewed, the
-// client gets a 502, and not the 401.
+// Transport is the transport of a `reverse_proxy` to the Pismo platform. It is
+// the transport `http`, with all its options, and adds the token of the
+// request's account. It replaces Authorization in every request that gets a
+// token. A token that the platform refuses is renewed, and the request
+// replayed: once, however many upstreams are tried, and never because of a 401
+// that is a business response. If the token is refused again, or cannot be
+// renewed, the client gets a 502, and not the 401.
 //
 // An upstream gets a token only if TLS proves that it is one of the client's
 // `hosts`: by `tls_server_name` if that is set, and else by its address. Plain
@@ -55,14 +57,13 @@ func init() {
 type Transport struct {
 	*reverseproxy.HTTPTransport
 
-	// The name of the client, as the app `pismo` has it. Default: the only
-	// one there is.
+	// The name of a client in the app `pismo`. Default: the only client.
 	Client string `json:"client,omitempty"`
 
-	// The account, where there is no `pismo_auth` in front: a placeholder whose
-	// value is the account's id, the word `organization`, or an account's id. If
-	// there is a `pismo_auth`, leave this empty: a request for which the two
-	// differ fails.
+	// The account, if there is no `pismo_auth` in front: a placeholder whose value
+	// is the account's id, the word `organization`, or an account's id. If there
+	// is a `pismo_auth`, leave this empty: a request for which the two differ
+	// fails.
 	Account string `json:"account,omitempty"`
 
 	// A regular expression that the whole value of the placeholder must match.
@@ -80,14 +81,13 @@ type Transport struct {
 	// replaced. Default: all.
 	Hosts []string `json:"hosts,omitempty"`
 
-	// For whom active health checks are sent: an account's id, the word
+	// The account of active health checks: an account's id, the word
 	// `organization`, or the word `off` for health checks without a token.
 	// Default: `off`.
 	HealthAccount string `json:"health_account,omitempty"`
 
-	// How failures are answered that are ours, and not the upstream's. Empty
-	// for problem details; `handle` leaves them to the routes that handle errors
-	// (`handle_errors`).
+	// How Caddy answers a failure of its own, not of the upstream. Empty: problem
+	// details. `handle`: failures go to the error routes (`handle_errors`).
 	Errors string `json:"errors,omitempty"`
 
 	client     *clientRef
@@ -99,7 +99,7 @@ type Transport struct {
 	unhealthy  []int // The option unhealthy_status of the reverse_proxy.
 }
 
-// newTransport returns a Transport to be configured.
+// newTransport returns a Transport to configure.
 func newTransport() *Transport {
 	return &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
 }
@@ -155,7 +155,7 @@ func (t *Transport) provisionTransports(ctx caddy.Context) error {
 		Hosts:         hosts,
 		Base:          t.base,
 		Hooks:         transport.JoinHooks(t.client.metrics.Telemetry.TransportHooks(), t.client.report.TransportHooks()),
-		MaxAttempts:   1, // reverse_proxy makes further attempts, by its own options.
+		MaxAttempts:   1, // The options of reverse_proxy control further attempts.
 		MaxReplayBody: t.MaxReplayBody,
 	})
 	if err != nil {
@@ -171,26 +171,26 @@ func (t *Transport) allowedHosts() ([]string, error) {
 	}
 	for _, host := range t.Hosts {
 		if !slices.Contains(t.client.hosts, host) {
-			return nil, &optionError{"hosts", fmt.Errorf("%q is none of the client's hosts; a transport may only leave out some of them", host)}
+			return nil, &optionError{"hosts", fmt.Errorf("%q is not in hosts of the client: add the host there, or remove it here", host)}
 		}
 	}
 	return t.Hosts, nil
 }
 
-// connections returns what requests go out over. They show the client's
-// certificate, unless the transport has one of its own.
+// connections returns the transport below. It presents the client's
+// certificate, unless the transport has its own certificate.
 func (t *Transport) connections() (http.RoundTripper, error) {
 	certificate := t.client.certificate
 	if certificate == nil || t.TLS == nil || t.TLS.ClientCertificateFile != "" || t.TLS.ClientCertificateAutomate != "" {
 		return t.HTTPTransport, nil
 	}
 	if slices.Equal(t.Versions, []string{"3"}) {
-		return nil, &optionError{"versions", errors.New("HTTP/3 cannot have the client's certificate; give it with tls_client_auth, or use versions 1.1 2")}
+		return nil, &optionError{"versions", errors.New("HTTP/3 cannot present client_certificate: set tls_client_auth, or versions 1.1 2")}
 	}
 	if t.Transport.TLSClientConfig == nil {
 		t.Transport.TLSClientConfig = new(tls.Config)
 	}
-	// For handshakes that HTTPTransport does itself.
+	// HTTPTransport does some handshakes itself, with this configuration.
 	t.Transport.TLSClientConfig.GetClientCertificate = certificate.GetClientCertificate
 	return certificate.RoundTripper(t.Transport), nil
 }

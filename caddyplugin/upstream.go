@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package caddyplugin
 
 import (
@@ -22,28 +24,29 @@ type dialTarget struct {
 // dialKey is the key of a request's *dialed in its context.
 type dialKey struct{}
 
-// baseTransport is what really sends requests. It gives them back the address
-// that is dialed: above it they have the host that TLS proves.
+// baseTransport sends requests over the network. It restores the dialed
+// address: the layers above see the host that TLS proves.
 type baseTransport struct{ observe.Tracing }
 
 func newBase(connections http.RoundTripper) baseTransport {
 	return baseTransport{observe.NewTracing(connections)}
 }
 
-// RoundTrip sends a request, which is a copy made for it.
+// RoundTrip sends a request. The request must be a copy, because RoundTrip
+// changes it.
 func (b baseTransport) RoundTrip(out *http.Request) (*http.Response, error) {
 	if to, ok := out.Context().Value(dialKey{}).(*dialTarget); ok {
 		out.URL, out.Host = &to.url, to.host
 	}
-	// Without it, net/http would send a payment that has an idempotency key
-	// again by itself. reverse_proxy does not have it either.
+	// With GetBody, net/http would resend a payment that has an idempotency key.
+	// reverse_proxy sends requests without GetBody, too.
 	out.GetBody = nil
 	return b.Tracing.RoundTrip(out)
 }
 
-// pinVerifiedHost gives a request the URL of the host that its upstream is
-// proved to be, and a Host that its client has not chosen: over plain HTTP that
-// of the upstream, unless the configuration sets one.
+// pinVerifiedHost sets the URL of a request to the host that TLS proves, and
+// the Host to a value that the client has not chosen. Over plain HTTP that is
+// the Host of the upstream, unless the configuration sets a Host.
 func (t *Transport) pinVerifiedHost(out *http.Request, to *dialTarget) error {
 	target := target{network: "tcp", host: to.url.Hostname(), scheme: to.url.Scheme}
 	address := to.url.Host
@@ -51,15 +54,15 @@ func (t *Transport) pinVerifiedHost(out *http.Request, to *dialTarget) error {
 	if ok {
 		address = info.Address
 	}
-	// A health check that is redirected is dialed where it was before, but the
-	// certificate has to be that of the host it is redirected to.
+	// A redirected health check is dialed at the old address, but the certificate
+	// must be that of the new host.
 	if ok && (!isRedirected(out) || target.scheme != "https") {
 		target.network, target.host = info.Network, info.Host
 	}
 	if target.scheme == "http" && !t.setsHost && isClientRequest(out) {
 		to.host = address
 		if caddy.IsUnixNetwork(target.network) {
-			to.host = "localhost" // A path is no Host.
+			to.host = "localhost" // A socket path cannot be a Host.
 		}
 		out.Host = address
 	}
@@ -78,13 +81,13 @@ func (t *Transport) isListed(host string) bool {
 	return t.authorized.Accepts(&url.URL{Scheme: "https", Host: host}) == nil
 }
 
-// isRedirected reports whether a request is a health check that an upstream has
-// redirected: reverse_proxy leaves other redirects to its clients.
+// isRedirected reports whether a request is a redirected health check.
+// reverse_proxy leaves all other redirects to its clients.
 func isRedirected(out *http.Request) bool { return out.Response != nil }
 
-// hostHeaderToCheck returns the Host of a request if it must be one of the
-// client's hosts, and else nothing: a Host that is the upstream's address is
-// the configuration's, and nobody else's.
+// hostHeaderToCheck returns the Host of a request if it must be in the client's
+// hosts, and otherwise "". A Host that is the upstream's address needs no
+// check: the configuration chose it.
 func hostHeaderToCheck(out *http.Request, to *dialTarget, address string) string {
 	host := out.Host
 	if host == "" {
@@ -94,7 +97,7 @@ func hostHeaderToCheck(out *http.Request, to *dialTarget, address string) string
 	case host == address, host == to.url.Host && !isRedirected(out):
 		return ""
 	case host == to.url.Host:
-		return bracketIPv6(to.url.Hostname()) // The port is none of a certificate's business.
+		return bracketIPv6(to.url.Hostname()) // A certificate has no port.
 	default:
 		return host
 	}
@@ -109,8 +112,8 @@ func dialAddress(ctx context.Context) string {
 // A target is where a request is dialed to.
 type target struct{ network, host, scheme string }
 
-// verifiedTarget returns the scheme and the host that a token for a target
-// needs.
+// verifiedTarget returns the scheme and the host with which a target is checked
+// before it gets a token.
 func (t *Transport) verifiedTarget(to target, repl *caddy.Replacer) (scheme, host string) {
 	verified := to.scheme == "https" && (t.TLS == nil || !t.TLS.InsecureSkipVerify)
 	switch {
@@ -121,14 +124,14 @@ func (t *Transport) verifiedTarget(to target, repl *caddy.Replacer) (scheme, hos
 	case caddy.IsUnixNetwork(to.network) && to.scheme == "http":
 		return "http", "localhost"
 	case t.usesProxy(to):
-		return "http", "" // What is loopback to a proxy is not this machine.
+		return "http", "" // The loopback of a proxy is not this machine.
 	default:
 		return "http", bracketIPv6(to.host)
 	}
 }
 
-// usesProxy reports whether requests to a target go through a proxy. That of
-// the environment is not for what is loopback.
+// usesProxy reports whether requests to a target go through a proxy. The proxy
+// of the environment does not apply to loopback addresses.
 func (t *Transport) usesProxy(to target) bool {
 	proxy, err := t.Transport.Proxy(&http.Request{URL: &url.URL{Scheme: to.scheme, Host: bracketIPv6(to.host)}})
 	return proxy != nil || err != nil

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 #
 # Builds a Caddy with the plugin from this checkout:
 #

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package middleware is the inbound side. It finds the account of each inbound
 // request, makes sure that there is a token for the account, and puts the
 // account into the request's context. Outbound requests that are made with this

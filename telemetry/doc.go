@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package telemetry reports what happens to tokens: as spans and metrics of
 // OpenTelemetry, with [New], and as log lines, with [NewLogger]. It shows why a
 // request was slow, and which token the request waited for.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package telemetry
 
 // WithVersion sets the version of the scope. The build of a test has no

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import (
@@ -41,6 +43,8 @@ func (a *AccountSource) Token(ctx context.Context) (*Token, error) {
 
 // OAuth2 returns the tokens of one account as an [oauth2.TokenSource]. Its
 // Token method has no context, and so waits for at most Config.IssueTimeout.
+// The Expiry of an oauth2.Token is the time when the Source stops handing the
+// token out. Its TokenType is Bearer, even for a Grant with Bare.
 //
 // Do not wrap the result in [oauth2.ReuseTokenSource], and do not pass it to
 // oauth2.NewClient, which does the same. That second cache keeps a revoked

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 // A ConfigError is one fault in a configuration. Constructors report all faults

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import "context"
@@ -20,10 +22,11 @@ func AccountFromContext(ctx context.Context) (Account, bool) {
 type tokenKey struct{}
 
 // ContextWithForwardedToken returns a copy of ctx that carries token. It says
-// that the request's Authorization field has this token already, and is for a
-// handler that forwards such a request. A transport recognizes the field as its
-// own, and replaces it. A hook sees the call of Token as a repeated one, see
-// [AcquireInfo]. It does not send the token merely because ctx carries it.
+// that the request has had this token before. Neither does Token return it, nor
+// does a transport send it for that reason: both use the account's current
+// token. It has two effects. A transport accepts an Authorization field with
+// this token, and replaces it. A hook sees the call of Token as a repeated one,
+// see [AcquireInfo].
 func ContextWithForwardedToken(ctx context.Context, token *Token) context.Context {
 	return context.WithValue(ctx, tokenKey{}, token)
 }
@@ -38,10 +41,10 @@ func ForwardedTokenFromContext(ctx context.Context) (*Token, bool) {
 type healthCheckKey struct{}
 
 // ContextWithHealthCheck returns a copy of ctx for the request of a health
-// check. An issuance that begins for such a request never counts towards the
-// failures that open the breaker of a [Source]. It is never the probe that
-// tests whether the endpoint has recovered: the probe is reserved for a user's
-// request. The account's own cooldown still applies.
+// check. A health check may start an issuance like any other request. The
+// failure of that issuance never counts for the breaker of a [Source]. It is
+// never the probe that tests whether the endpoint has recovered: the probe is
+// reserved for a user's request. The account's own cooldown still applies.
 func ContextWithHealthCheck(ctx context.Context) context.Context {
 	return context.WithValue(ctx, healthCheckKey{}, true)
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tokensource provides access tokens for the Pismo platform. A [Source]
 // keeps one token per account. It issues each token once, however many callers
 // ask for it. It renews a token before the token expires, and replaces a token

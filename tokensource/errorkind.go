@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 // An ErrorKind is the reason why there is no token. The list is closed. An
@@ -14,7 +16,7 @@ const (
 	// rejected so many accounts that the credentials must be the cause.
 	ErrCredentialsRejected ErrorKind = "credentials_rejected"
 	// ErrAccountRejected: the token endpoint rejected the request for this
-	// account. It answers the same to wrong credentials.
+	// account. The endpoint gives the same answer to wrong credentials.
 	ErrAccountRejected ErrorKind = "account_rejected"
 	// ErrAccountMismatch: the response held a token for another account
 	// than the requested one. The Source discarded it.
@@ -24,8 +26,8 @@ const (
 	// ErrUnavailable: the token endpoint could not be reached, or answered
 	// with a server error or with the page of an intermediary.
 	ErrUnavailable ErrorKind = "unavailable"
-	// ErrTimeout: no response arrived within the issuance's time limit, or
-	// the caller's own deadline passed during the wait.
+	// ErrTimeout: no response arrived within the issuance's time limit, or the
+	// caller's own deadline passed before or during the wait.
 	ErrTimeout ErrorKind = "timeout"
 	// ErrMalformedResponse: the token endpoint's response is not a usable
 	// token.
@@ -36,7 +38,8 @@ const (
 	// ErrRenewalLimited: the account's budget for renewals is spent. See
 	// [Source.Renew].
 	ErrRenewalLimited ErrorKind = "renewal_limited"
-	// ErrIssuerPanic: the [Issuer] or a hook panicked.
+	// ErrIssuerPanic: the [Issuer] or the hook Issue panicked, or that hook
+	// returned a nil context.
 	ErrIssuerPanic ErrorKind = "issuer_panic"
 	// ErrCanceled: the caller's context was canceled before or during the wait.
 	// errors.Is(err, context.Canceled) holds too.

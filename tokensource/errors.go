@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import (
@@ -29,9 +31,10 @@ type Error struct {
 	// RetryAfter is the time during which a retry is pointless: the Source
 	// returns this error without sending a request. 0 means unknown.
 	RetryAfter time.Duration
-	// Suppressed means that the Source sent no request, for example because of a
-	// cooldown. Kind and StatusCode then describe the failure that caused the
-	// cooldown.
+	// Suppressed means that a cooldown or the open breaker prevented a request.
+	// Kind and StatusCode describe the failure behind it. Other errors may also
+	// have sent no request, such as ErrRenewalLimited. [OriginSuppressed] and
+	// [RenewSuppressed] include those.
 	Suppressed bool
 	// CorrelationID is the x-cid of the token endpoint's response, for a
 	// ticket with Pismo's support. It is empty if there was none.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import (
@@ -8,7 +10,8 @@ import (
 // A Grant is the result of a token request by an [Issuer]. The Source checks
 // it. It rejects a token that is empty or cannot be sent in a header, a token
 // that names another account than the requested one, a token with no usable
-// life left by the endpoint's own clock, and the same token again.
+// life left by the endpoint's own clock, and the same token again, unless the
+// token does not state its expiry and its life is over.
 type Grant struct {
 	// Token is the access token. Required. It may be a JWT or opaque.
 	Token Secret
@@ -41,9 +44,11 @@ var (
 	errSameToken        = SafeError("the token endpoint handed out the same token again", nil)
 )
 
-// Verify checks the grant as a [Source] does, and returns the lifetime of the
-// token from its beginning. It is for issuers that keep or share tokens. The
-// error is an [*Error].
+// Verify checks the token's characters, its account and its stated lifetime,
+// and returns the lifetime of the token from its beginning. A [Source] also
+// rejects a token whose Age leaves no usable life, and the token that it had
+// before. Verify is for issuers that keep or share tokens. The error is an
+// [*Error].
 func (g Grant) Verify(account Account) (time.Duration, error) {
 	lifetime, err := g.verify(account)
 	if err != nil {

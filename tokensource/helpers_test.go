@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource_test
 
 import (
@@ -177,9 +179,9 @@ func newSource(t testing.TB, issuer tokensource.Issuer, edits ...func(*tokensour
 }
 
 // acct returns the account with a number.
-func acct(t testing.TB, number int) tokensource.Account {
+func acct[N int | int64](t testing.TB, number N) tokensource.Account {
 	t.Helper()
-	account, err := tokensource.ParseAccountID(strconv.Itoa(number))
+	account, err := tokensource.ParseAccountID(strconv.FormatInt(int64(number), 10))
 	if err != nil {
 		t.Fatal("ParseAccountID:", err)
 	}

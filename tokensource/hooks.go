@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import (
@@ -20,10 +22,10 @@ import (
 //
 // No hook gets a secret or a token. An [Account] prints as its kind.
 type Hooks struct {
-	// Acquire is called once for each call of Token with a valid account,
-	// as soon as the origin of the token is known. For [OriginCached], by
-	// far the most frequent origin, the function that it returns is called
-	// at once.
+	// Acquire is called once for each call of Token with a valid account, except
+	// from the Source's own issuer, as soon as the origin of the token is known.
+	// For [OriginCached], by far the most frequent origin, the function that it
+	// returns is called at once.
 	Acquire func(ctx context.Context, info AcquireInfo) (context.Context, func(AcquireResult))
 
 	// Issue is called when an issuance begins. The context issue is that of

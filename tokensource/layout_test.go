@@ -1,7 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource_test
 
 import (
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,12 +13,13 @@ import (
 )
 
 // A look-up reads a slot of the table and one cache line of the entry. An entry
-// of 64 bytes or a multiple begins with a cache line.
+// of 64 bytes or a multiple begins with a cache line. An entry is smaller if
+// pointers have 32 bits.
 func TestEntry_LookupReadsOneCacheLine(t *testing.T) {
 	const line = 64
 	size, lookup := tokensource.EntryLayout()
 	t.Logf("an entry has %d bytes, a token %d", size, tokensource.TokenSize())
-	if size%line != 0 {
+	if strconv.IntSize == 64 && size%line != 0 {
 		t.Errorf("an entry has %d bytes, want a multiple of %d", size, line)
 	}
 	if lookup > line {

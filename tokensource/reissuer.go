@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import (
@@ -22,12 +24,13 @@ type Need struct {
 	Account Account
 	// Reason is the reason for the issuance.
 	Reason IssueReason
-	// Replaces is the value of the account's last token in this Source, or
-	// empty if there was none. The Source rejects the same token again.
+	// Replaces is the value of the account's last token in this Source, or empty
+	// if there was none. The Source rejects the same token again, unless the token
+	// does not state its expiry and its life is over.
 	Replaces Secret
-	// Lifetime is the lifetime of the token that is replaced, or 0 if there
-	// was none.
-	Lifetime time.Duration
+	// ReplacedLifetime is the lifetime of the token that is replaced, or 0 if
+	// there was none.
+	ReplacedLifetime time.Duration
 }
 
 // issueFor asks the issuer for the token of an issuance.
@@ -38,7 +41,7 @@ func (s *Source) issueFor(ctx context.Context, f *issuance) (Grant, error) {
 	}
 	need := Need{Account: f.entry.account, Reason: f.reason}
 	if old := f.replaces; old != nil {
-		need.Replaces, need.Lifetime = NewSecret(old.Reveal()), old.lifetime
+		need.Replaces, need.ReplacedLifetime = NewSecret(old.Reveal()), old.lifetime
 	}
 	return r.Reissue(ctx, need)
 }

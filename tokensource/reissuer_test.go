@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource_test
 
 import (
@@ -56,8 +58,8 @@ func TestReissuer_LearnsTheNeed(t *testing.T) {
 			if old := want[i].replaces; old != nil {
 				value, life = old.Reveal(), lifetime
 			}
-			if need.Account != acct(t, 1) || need.Reason != want[i].reason || need.Replaces.Reveal() != value || need.Lifetime != life {
-				t.Errorf("need %d: reason %q, lifetime %v, or the wrong token to replace", i, need.Reason, need.Lifetime)
+			if need.Account != acct(t, 1) || need.Reason != want[i].reason || need.Replaces.Reveal() != value || need.ReplacedLifetime != life {
+				t.Errorf("need %d: reason %q, lifetime %v, or the wrong token to replace", i, need.Reason, need.ReplacedLifetime)
 			}
 		}
 	})

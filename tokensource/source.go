@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import (
@@ -123,9 +125,10 @@ func (s *Source) RenewInBackground(ctx context.Context, refused *Token) {
 
 // BeginRenewal starts the renewal that Renew starts, but does not wait for it.
 // Use it for the refusal of a request that cannot be sent again: its caller
-// would gain nothing by waiting. New callers of Token wait for the new token as
-// they do after Renew: for at most a second, and not if the last renewal
-// failed.
+// would gain nothing by waiting. Unlike RenewInBackground, it takes the refused
+// token out of service: new callers of Token wait for the new token as they do
+// after Renew, for at most a second, and not if the last renewal failed.
+// BeginRenewal reports no error, and calls no Renew hook.
 func (s *Source) BeginRenewal(ctx context.Context, refused *Token) {
 	s.beginRenewal(ctx, refused)
 }

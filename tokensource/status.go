@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import "time"
@@ -5,8 +7,8 @@ import "time"
 // Status describes the state of a [Source] for an operator. It holds no secret
 // and no account.
 type Status struct {
-	// Accounts is the number of accounts for which the Source keeps a token, the
-	// record of a failure, or a running issuance.
+	// Accounts is the number of accounts that the Source remembers: callers have
+	// asked for them, and the Source has not evicted them.
 	Accounts int
 	// Tokens is the number of accounts with a token that can be handed out.
 	Tokens int
@@ -64,7 +66,7 @@ func (s *Source) HasAnyToken() bool {
 // Invalidate is for an operator who knows that a token is invalid, or that the
 // cause of a failure is removed. A running issuance continues, and its token is
 // kept. The dropped token stays valid at the platform: Invalidate revokes
-// nothing.
+// nothing. If the endpoint hands out the same token again, the Source uses it.
 func (s *Source) Invalidate(account Account) {
 	if e, ok := s.entries.Load(account); ok {
 		e.invalidate()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tokensource
 
 import (
@@ -116,8 +118,8 @@ func (t *Token) serialOrZero() uint64 {
 }
 
 // Lifetime returns the length of the token's life from its beginning to its
-// expiry. It is not the time that is left. Package documentation says how the
-// Source finds it.
+// expiry. It is not the time that is left. The package documentation says how
+// the Source finds it.
 func (t *Token) Lifetime() time.Duration { return t.lifetime }
 
 // Claims returns the claims of the token if it is a JWT, and nil if it is

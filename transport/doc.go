@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package transport makes any [net/http.Client] an authenticated client of the
 // Pismo platform.
 //
@@ -20,9 +22,9 @@
 //   - Name the account of each request, either with Config.Account or in the
 //     request's context with tokensource.ContextWithAccount. There is no
 //     default.
-//   - Do not set Authorization. The Transport does not send a request that has
-//     credentials other than the Source's own token, which middleware.Wrap
-//     sets.
+//   - Do not set Authorization. The Transport refuses a request that has
+//     credentials. The exception is the Source's own token, which
+//     middleware.Wrap sets.
 //   - Give a request body a GetBody if it can be produced twice.
 //     [net/http.NewRequest] does so for bytes.Buffer, bytes.Reader and
 //     strings.Reader. A body without GetBody is recorded while it is sent, if
@@ -45,22 +47,22 @@
 //  3. WWW-Authenticate has a Bearer challenge with an error (RFC 6750, section
 //     3.1): invalid_token is [TokenRefused], insufficient_scope is
 //     [AccountRefused].
-//  4. The body is empty, a text that is not JSON, or JSON with a message and
-//     nothing else. Such a response comes from the gateway, which refused the
-//     token: [TokenRefused].
+//  4. The body is empty, a text that is not JSON (see below), or JSON with a
+//     message and nothing else. Such a response comes from the gateway, which
+//     refused the token: [TokenRefused].
 //  5. Any other body that could be read is [TokenRefused] for GET and OPTIONS.
 //     For all other methods, and if the body could not be read, the verdict is
 //     [Unrecognized].
 //
-// After [TokenRefused], the Transport renews the token. If the body can be sent
-// again, it waits for the new token and replays the request once. Otherwise, or
-// if the renewal fails, the caller gets the 401. [AccountRefused] and
-// [RequestRefused] renew nothing: the caller gets the 401. A second 401, after
-// the replay, gets a verdict of its own and goes to the caller. It renews
-// nothing. [Unrecognized] leads to a renewal in the background, so that after
-// an early revocation the next request succeeds. A 401 that could not be read
-// starts such a renewal only once in the life of a token. Config.Classify can
-// replace the verdict.
+// After [TokenRefused], the Transport renews the token. If the request has no
+// body, or its body can be sent again, it waits for the new token and replays
+// the request once. Otherwise, or if the renewal fails, the caller gets the
+// 401. [AccountRefused] and [RequestRefused] renew nothing: the caller gets the
+// 401. A second 401, after the replay, gets a verdict of its own and goes to
+// the caller. It renews nothing. [Unrecognized] leads to a renewal in the
+// background, so that after an early revocation the next request succeeds. A
+// 401 that could not be read starts such a renewal only once in the life of a
+// token. Config.Classify can replace the verdict.
 //
 // Text is UTF-8 without control characters and without the characters { } [ ] <
 // >. XML is not text. HTML is text only if it is the 401 page of a web server.
@@ -73,7 +75,9 @@
 // body could not be read if it is truncated, is longer than 64 KiB, is not
 // UTF-8, has control characters, does not arrive within a second, or has an
 // encoding other than gzip or deflate. A response to HEAD has no body, so its
-// body could not be read either.
+// body could not be read either. So that bodies can be read, the Transport
+// removes all encodings but gzip, deflate and identity from a request's
+// Accept-Encoding.
 //
 // # What is retried
 //
@@ -111,10 +115,11 @@
 // unsenterror.go lists the reasons not to send a request. header.go and body.go
 // prepare the outgoing request, and recording.go the bodies that can be read
 // once. connection.go, trace.go and failure.go decide what an error proves.
-// retry.go decides when to retry. unauthorized.go handles a 401, with
-// prefetch.go, endpoint.go and unreadrefusals.go. verdict.go, errorbody.go and
-// challenge.go decide its verdict. The life of a token is in package
-// tokensource (token.go, grant.go). verdictof.go and retrygroup.go give the
-// verdict to a proxy. config.go has the configuration, hooks.go what telemetry
-// can observe. router.go chooses between several Transports.
+// retry.go decides when to retry. unauthorized.go handles a 401: prefetch.go
+// reads its body ahead, endpoint.go names the endpoint, and unreadrefusals.go
+// limits the renewals after a 401 that could not be read. verdict.go,
+// errorbody.go and challenge.go decide its verdict. The life of a token is in
+// package tokensource (token.go, grant.go). verdictof.go and retrygroup.go give
+// the verdict to a proxy. config.go has the configuration, hooks.go what
+// telemetry can observe. router.go chooses between several Transports.
 package transport

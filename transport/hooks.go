@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package transport
 
 import (
@@ -55,7 +57,8 @@ const (
 	// OutcomeNotReplayable: the token was refused, but the request's body cannot
 	// be sent again, or the request has already been replayed (itself, or another
 	// attempt of its [RetryGroup]). The caller gets the 401. In the first case a
-	// renewal goes on in the background.
+	// renewal begins in the background, unless a cooldown or the budget prevents
+	// it.
 	OutcomeNotReplayable RefusedOutcome = "not_replayable"
 	// OutcomeNotRenewed: the renewal brought no token. The caller gets the
 	// 401.
@@ -66,7 +69,7 @@ const (
 
 // RetryInfo describes a retry.
 type RetryInfo struct {
-	// Attempt is the number of the next attempt. For the first retry it is
+	// Attempt is the number of the attempt that follows. For the first retry it is
 	// 2.
 	Attempt int
 	// Wait is the time until the next attempt.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package transport
 
 import "github.com/pismoauth/pismoauth/tokensource"
@@ -12,18 +14,17 @@ const (
 	// ErrHostNotListed: the host is not in Config.Hosts. A mistyped host
 	// must get neither a token nor an unauthenticated payment.
 	ErrHostNotListed UnsentError = "the host is not in Config.Hosts"
-	// ErrPlaintext: the host is listed, but the scheme is not https, or is http to
-	// a host that is not on loopback. The request would carry the token in the
-	// clear.
+	// ErrPlaintext: the host is listed, but the scheme is neither https nor, for a
+	// host on loopback, http. The request would carry the token in the clear.
 	ErrPlaintext UnsentError = "the scheme is not https, and the host is not loopback"
 	// ErrRequestTarget: URL.Opaque or URL.Path would send the token to
 	// another host than URL.Host. A server or a proxy would read either of
 	// them as a URL.
 	ErrRequestTarget UnsentError = "the URL is not a path of its host; leave URL.Opaque empty, and begin URL.Path with a slash"
 	// ErrHostHeader: Request.Host of a request over https is not in Config.Hosts.
-	// Over http the Transport clears Request.Host instead. A CDN would route the
-	// request, with its token, to that host. A reverse proxy that keeps the Host
-	// of its client's request lets the client choose that host.
+	// A CDN would route the request, with its token, to that host. A reverse proxy
+	// that keeps the Host of its client's request lets the client choose that
+	// host. Over http the Transport clears Request.Host instead.
 	ErrHostHeader UnsentError = "the Host of the request is not in Config.Hosts; leave Request.Host empty, as httputil.ProxyRequest.SetURL does"
 	// ErrBodyMissing: the request has a ContentLength, but no Body. Over
 	// HTTP/1.1 net/http refuses a nil Body. Over HTTP/2, and for

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package transport
 
 import (
@@ -16,8 +18,8 @@ type Verdict string
 
 // The verdicts.
 const (
-	// TokenRefused: the platform no longer accepts the token. The request
-	// was not executed. The Transport renews the token and replays the
+	// TokenRefused: the platform no longer accepts the token. The request was not
+	// executed, or only reads. The Transport renews the token and replays the
 	// request.
 	TokenRefused Verdict = "token_refused"
 	// AccountRefused: the token is valid, but not for this account or operation.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Runs each fuzz target for FUZZTIME, or for twenty seconds.
 
 # fuzz runs one target. Before Go 1.27 the engine may report the end of its time

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Checks formatting, linters, requirements and spelling. Also checks that
 # ordinary commands change nothing.
 
@@ -53,6 +55,7 @@ for module in $modules internal/tools/actionlint; do
   step "go mod tidy: $module" alone "$module" mod tidy -diff
 done
 
+step 'SPDX lines' .ci/spdx
 provide codespell codespell
 step 'spelling' spelled
 step 'spelling finds faults' misspelt

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Checks other platforms. The first vet for a platform compiles all
 # dependencies, which takes minutes for Caddy. So by default only the root
 # module is vetted, and only for Windows. PLATFORMS=all vets every module for

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Runs the programs that users run first.
 
 # smoke builds a Caddy like its users, without a checksum database. It checks

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Runs every test of every module with the race detector.
 
 step 'Debian package: prometheus' provide prometheus prometheus

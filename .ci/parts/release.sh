@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Uses the modules of the current commit as if they were published.
 
 # rehearse ignores one failure: an unreachable module proxy.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Finds known vulnerabilities that the code reaches. GOVULNDB can name a
 # database other than vuln.go.dev.
 

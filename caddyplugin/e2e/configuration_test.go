@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -62,7 +64,7 @@ func TestStart_RefusesWhatCannotWork(t *testing.T) {
 		"a health check's Host":             {pismoProxy(p.Host(), "health_uri /", "health_account organization", block("health_headers", "Host evil.example")), "health_headers Host: evil.example is not in hosts of the client"},
 		"a transport that has no account":   {block("reverse_proxy "+p.Host(), "transport pismo"), "account: is not set, and no pismo_auth is in front of this reverse_proxy"},
 		"a transport beside the pismo_auth": {block("handle /a/*", block("pismo_auth", "account organization")) + "\n" + block("handle", block("reverse_proxy "+p.Host(), "transport pismo")), "account: is not set"},
-		"a host that the client leaves out": {pismoProxy(p.Host(), block("transport pismo", "hosts evil.example")), "hosts: \"evil.example\" is none of the client's hosts"},
+		"a host that the client leaves out": {pismoProxy(p.Host(), block("transport pismo", "hosts evil.example")), "hosts: \"evil.example\" is not in hosts of the client"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

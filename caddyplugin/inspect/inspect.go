@@ -1,5 +1,8 @@
-// Package inspect adds the command "caddy pismo inspect", which prints what a
-// token says of itself. It is registered when the package is imported.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package inspect adds the command "caddy pismo inspect", which prints the
+// header, the claims and the times of a token. Importing the package registers
+// the command.
 package inspect
 
 import (
@@ -34,8 +37,8 @@ func init() {
 	})
 }
 
-// inspectCommand returns the command "inspect". Whatever is said of its
-// arguments is said without them: they may be a token.
+// inspectCommand returns the command "inspect". Its errors do not contain the
+// arguments: an argument may be a token.
 func inspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect",
@@ -87,7 +90,7 @@ not shown.`,
 	return cmd
 }
 
-// What can be wrong with an inspection. None of them holds any of the input.
+// The errors of the command. They contain nothing of the input.
 var (
 	errArgument  = errors.New("an argument was given, but a token is read from standard input only; if it was a token, it is now in the shell's history")
 	errFlag      = errors.New("there is no such flag; the token is read from standard input, and the only flags are --json and --key")
@@ -99,10 +102,10 @@ var (
 	errTimes     = errors.New("the token is a JWT, but its claims iat and exp are not times")
 )
 
-// maxInput is how many bytes of input there may be.
+// maxInput limits the input, in bytes.
 const maxInput = 64 << 10
 
-// readToken reads a token. On a terminal it asks for one, and ends with the
+// readToken reads a token. On a terminal it asks for the token and reads one
 // line.
 func readToken(in io.Reader, prompt io.Writer) (string, error) {
 	var text []byte
@@ -135,14 +138,14 @@ func readToken(in io.Reader, prompt io.Writer) (string, error) {
 	return fields[0], nil
 }
 
-// b64token is what tokens are made of (RFC 6750, section 2.1).
+// b64token matches the syntax of a token (RFC 6750, section 2.1).
 var b64token = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
-// A tokenInfo is what a token says of itself.
+// A tokenInfo holds the data in a token.
 type tokenInfo struct {
 	header          map[string]any
 	claims          jwt.MapClaims
-	issued, expires time.Time // zero if it does not say
+	issued, expires time.Time // zero if the claim is missing
 }
 
 func parseToken(text string) (*tokenInfo, error) {
@@ -152,7 +155,7 @@ func parseToken(text string) (*tokenInfo, error) {
 	claims := jwt.MapClaims{}
 	parser := jwt.NewParser(jwt.WithJSONNumber())
 	token, parts, err := parser.ParseUnverified(text, claims)
-	// An algorithm that the library does not know is no reason to show less.
+	// Show the claims even if the library does not know the algorithm.
 	if err != nil && !errors.Is(err, jwt.ErrTokenUnverifiable) {
 		return nil, errMalformed
 	}
@@ -191,7 +194,7 @@ func (s *tokenInfo) account() string {
 	return ""
 }
 
-// write writes the statement for people to read, the values of the token as
+// write writes the data as text for people. The values of the token are in
 // JSON.
 func (s *tokenInfo) write(out io.Writer, now time.Time) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -248,7 +251,7 @@ func timeText(t time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
-// printable returns text in which nothing is a command to a terminal.
+// printable returns text without control characters for a terminal.
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -261,7 +264,7 @@ func printable(text string) string {
 	return b.String()
 }
 
-// writeJSON writes the statement for programs to read.
+// writeJSON writes the data as JSON, for programs.
 func (s *tokenInfo) writeJSON(out io.Writer, now time.Time) error {
 	type times struct {
 		Issued    *time.Time `json:"issued,omitempty"`

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package inspect
 
 import (
@@ -9,11 +11,11 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 )
 
-// writeFingerprint writes the fingerprint of the public key that belongs to the
-// private key in a file, and nothing of the private key.
+// writeFingerprint writes the fingerprint of the public key in a private key
+// file. It writes nothing of the private key.
 func writeFingerprint(ctx context.Context, out io.Writer, path string, asJSON bool) error {
 	if ctx == nil {
-		ctx = context.Background() // cobra has none if it was called without.
+		ctx = context.Background() // cobra has no context if its caller gave none.
 	}
 	fingerprints, err := passport.FileKey(path).Fingerprints(ctx)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Client reads one account from the platform, in the ten lines that a program
 // needs.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Fakeserver runs the fake of Pismo: the token endpoint and a small resource
 // API, on a fixed loopback port. It is for curl and for programs in any
 // language.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Openid obtains tokens by OpenID for two permission groups, and rotates its
 // key. It uses a fake server in its own process, and checks each step.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Proxy is an authenticating reverse proxy in front of the platform. An inbound
 // request has a token of the proxy's login. The outbound request has a token of
 // Pismo.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Service is a server between an app and Pismo, to be copied. It verifies the
 // app's JWT, finds the account in it, and forwards the request with the token
 // of that account.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Tracing prints two traces as a tracing backend shows them. In a stampede,
 // five concurrent payments need a token that is not cached. In a revocation,
 // the platform refuses the token of a payment.

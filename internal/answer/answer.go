@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package answer decodes the bodies of the platform's answers, both of its
 // token endpoint and of its resource endpoints.
 //

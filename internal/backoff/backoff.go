@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package backoff computes how long to wait after a failure: delays with
 // jitter, the Retry-After of a server, and a budget that refills with time.
 //

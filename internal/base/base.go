@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package base has the connections for requests to the token endpoint and to
 // the resource endpoints.
 package base

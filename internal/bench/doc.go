@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package bench has the benchmarks behind the figures in docs/benchmarks.md.
 // They compare this project's packages with their peers, which do the same work
 // on the same machine in the same run. The package has only tests. The command

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hooks joins hooks, as httptrace joins the hooks of nested
 // ClientTraces.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package leaktest fails a run of tests that leaks goroutines.
 //
 // It does less than go.uber.org/goleak. There are two reasons for it. First,

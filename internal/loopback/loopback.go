@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package loopback recognizes the host names of this machine. A secret may be
 // sent to them without TLS.
 package loopback

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package lru is a concurrent map with a bound. When the map is full, an
 // insertion evicts one of the least recently used entries.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package recurring distinguishes the first of many equal events from the
 // others. A log then has one line for all of them.
 package recurring

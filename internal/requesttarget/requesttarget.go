@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package requesttarget decides which request targets a proxy forwards.
 package requesttarget
 

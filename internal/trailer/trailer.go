@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package trailer keeps the trailers of a request when a layer clones the
 // request.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fleet shares tokens between the processes of a fleet, so that the
 // fleet issues each token once.
 //

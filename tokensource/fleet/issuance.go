@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package fleet
 
 import (
@@ -149,7 +151,7 @@ func (o *issuance) mayIssue(ctx context.Context, account, all *cooldown) error {
 	if o.need.Reason != tokensource.ReasonRefused && o.need.Reason != tokensource.ReasonSuspected {
 		return nil
 	}
-	life := o.need.Lifetime
+	life := o.need.ReplacedLifetime
 	if life <= 0 {
 		life = defaultLifetime
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /*
 Package passport has the issuers of tokens: clients of Pismo's Passport API.
 

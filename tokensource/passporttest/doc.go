@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package passporttest is a fake of the Pismo platform: its Passport API,
 // which issues tokens, and a small resource API, which accepts only those
 // tokens. It is for tests, examples and demonstrations.

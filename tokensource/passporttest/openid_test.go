@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package passporttest_test
 
 import (
@@ -106,7 +108,7 @@ func TestServer_OpenIDRefusesFaultyAssertions(t *testing.T) {
 		{"tenant_id", nil, "tenant_id"}, {"tenant_id", "TN-other", "tenant_id"}, {"tenant_id", 1, "tenant_id"},
 		{"iat", nil, "iat"}, {"iat", "1", "iat"}, {"iat", 1.5, "iat"}, {"exp", nil, "exp"}, {"exp", "1", "exp"},
 		{"iat", now + 60, passporttest.FaultFuture}, {"exp", now - 1, passporttest.FaultExpired},
-		{"exp", now - 60, passporttest.FaultLifetime}, {"exp", now + 3571, passporttest.FaultLifetime},
+		{"exp", now - 60, passporttest.FaultLifetime}, {"exp", now + 3600, passporttest.FaultLifetime},
 		{"pismo", nil, "pismo"}, {"pismo", accountsGroup, "pismo"}, {"pismo", object(1), "pismo"},
 		{"pismo", object("pismo-v1:other:rw"), "pismo"}, {"pismo", map[string]any{"group": accountsGroup, "x": 1}, "pismo"},
 		{"uid", 42, "uid"}, {"uid", "", "uid"}, {"uid", "042", "uid"}, {"uid", "TN-other", "uid"}, {"uid", "7", passporttest.FaultAccount},

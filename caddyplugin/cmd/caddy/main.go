@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command caddy is a Caddy with the standard modules and the Pismo plugin.
 // Use it to try the plugin; build your own server with xcaddy, which takes the
 // other plugins that you need:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build unix
 
 // Package freeport finds loopback ports for the servers of tests.
@@ -11,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Address returns a loopback address for a Caddy to listen on, or for nobody.
-// Until the test is over, nobody gets it who does not ask for it: a socket is
-// bound to it that does not listen, and lets others bind to it that share
-// ports, as Caddy's do.
+// Address returns a loopback address for a Caddy, or an address where nothing
+// listens. The address is reserved until the test ends: Address binds a socket
+// to it that does not listen. A listener that shares ports, as in Caddy, can
+// still bind to the address.
 func Address(tb testing.TB) string {
 	tb.Helper()
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package freeport
 
 import (
@@ -5,8 +7,8 @@ import (
 	"testing"
 )
 
-// Address returns a loopback address that is free when it returns. Windows has
-// nothing that keeps others from it.
+// Address returns a loopback address that is free when it returns. On Windows,
+// the address cannot be reserved.
 func Address(tb testing.TB) string {
 	tb.Helper()
 	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")

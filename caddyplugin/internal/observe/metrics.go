@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package observe
 
 import (
@@ -36,14 +38,14 @@ func NewMetrics() (*Metrics, error) {
 	return m, err
 }
 
-// ObserveSource has the metrics tell of what a Source keeps.
+// ObserveSource adds the state of a Source to the metrics.
 func (m *Metrics) ObserveSource(source *tokensource.Source) (err error) {
 	m.registration, err = m.Telemetry.ObserveSource(source)
 	return err
 }
 
-// Register shows the metrics in a registry, which each configuration has anew,
-// under the name of the client.
+// Register adds the metrics to a registry, with the name of the client. Each
+// configuration has a new registry.
 func (m *Metrics) Register(registry prometheus.Registerer, name string) error {
 	return prometheus.WrapRegistererWith(prometheus.Labels{"client": name}, registry).Register(m.collector)
 }
@@ -57,7 +59,7 @@ func (m *Metrics) Stop() error {
 }
 
 // A capturingRegisterer is a registry that keeps the exporter's collector, so
-// that the collector can be registered where and as often as it is needed.
+// that the collector can be registered in several registries.
 type capturingRegisterer Metrics
 
 // Register implements [prometheus.Registerer].

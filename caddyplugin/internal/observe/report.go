@@ -1,5 +1,7 @@
-// Package observe tells operators what a client of the plugin does: by log
-// lines for changes of state, by metrics, and by spans.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package observe shows operators the state of a client: by log lines for
+// changes of state, by metrics, and by spans.
 package observe
 
 import (
@@ -47,9 +49,9 @@ func (r *Report) SourceHooks() tokensource.Hooks {
 // TransportHooks returns the hooks that log refused tokens.
 func (r *Report) TransportHooks() transport.Hooks { return r.tokens.TransportHooks() }
 
-// count counts an issuance, and its failure, if it has one.
+// count counts an issuance and its failure, if any.
 func (r *Report) count(result tokensource.IssueResult) {
-	err, failed := result.Err.(*tokensource.Error) //nolint:errorlint // The contract of the hook says so.
+	err, failed := result.Err.(*tokensource.Error) //nolint:errorlint // The hook guarantees the type.
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.issuances++
@@ -58,7 +60,7 @@ func (r *Report) count(result tokensource.IssueResult) {
 	}
 }
 
-// Counts returns how many issuances there were, and how many failed.
+// Counts returns the number of issuances and the number of failures by kind.
 func (r *Report) Counts() (issuances uint64, failures map[tokensource.ErrorKind]uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,8 +68,8 @@ func (r *Report) Counts() (issuances uint64, failures map[tokensource.ErrorKind]
 }
 
 // RequestUnsent records that a request to an upstream was not sent because of a
-// fault in the configuration. The remedy is for the log: the client's response
-// does not contain it.
+// fault in the configuration. Only the log contains the remedy. The response to
+// the client does not.
 func (r *Report) RequestUnsent(upstream, remedy string) {
 	if r.misconfigured.Begin() {
 		r.log.Warn("a request is not sent, for a fault in the configuration",

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package observe
 
 import (
@@ -13,13 +15,13 @@ import (
 	"github.com/pismoauth/pismoauth/telemetry"
 )
 
-// Tracing gives each sending a span, where there is one to be its parent, and
-// has the upstream know it as the parent of its own: the traceparent that the
-// directive tracing puts into the client's request is that of Caddy's span for
-// it.
+// Tracing starts a span for each attempt, if the request has a parent span. It
+// sends that span to the upstream as the parent. Without Tracing, the
+// traceparent from the directive tracing would name Caddy's span for the whole
+// request.
 //
-// The provider is that of the span in the context, and the propagators those of
-// the directive tracing, which sets neither globally.
+// Tracing uses the provider of the span in the context, and the propagators of
+// the directive tracing. That directive sets neither globally.
 type Tracing struct {
 	plain  http.RoundTripper
 	traced http.RoundTripper
@@ -38,26 +40,27 @@ func (t Tracing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.plain.RoundTrip(req)
 }
 
-// CloseIdleConnections closes them, if the transport below can.
+// CloseIdleConnections closes idle connections, if the transport below supports
+// it.
 func (t Tracing) CloseIdleConnections() {
 	if plain, ok := t.plain.(interface{ CloseIdleConnections() }); ok {
 		plain.CloseIdleConnections()
 	}
 }
 
-// isTraced reports whether a request has a span that is Caddy's own.
+// isTraced reports whether a request has a span that Caddy started.
 func isTraced(req *http.Request) bool {
 	parent := trace.SpanContextFromContext(req.Context())
 	return parent.IsValid() && !parent.IsRemote()
 }
 
-// LogTracingErrors has Caddy's default log show the errors of OpenTelemetry,
-// in its format. OpenTelemetry itself writes them to Go's standard logger, for
-// which a Caddyfile has no format. An error may quote a header field of a
+// LogTracingErrors writes the errors of OpenTelemetry to Caddy's default log,
+// in its format. By default OpenTelemetry writes them to Go's standard logger,
+// whose format a Caddyfile cannot set. An error may quote a header field of a
 // client, with an account in it.
 //
-// OpenTelemetry has one handler for the whole process. This one is the same for
-// every configuration.
+// OpenTelemetry has one handler for the whole process. Every configuration sets
+// the same handler.
 func LogTracingErrors() {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		caddy.Log().Named("tracing").Info("OpenTelemetry has an error", zap.Error(err))

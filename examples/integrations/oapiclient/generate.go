@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package oapiclient is what oapi-codegen makes of an OpenAPI file in the shape
 // of Pismo's.
 package oapiclient

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ogenclient is what ogen makes of an OpenAPI file in the shape of
 // Pismo's.
 package ogenclient

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cli parses the flags of the examples, and makes errors that name the
 // flag to change.
 package cli

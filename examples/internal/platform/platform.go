@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package platform selects the platform of the examples: the real platform if
 // the environment names it, or else a fake in the same process.
 package platform

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Figures prints the table of docs/benchmarks.md: the targets, the measured
 // figures, and whether they meet the targets.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Plots draws the charts of docs/benchmarks.md from the raw results in
 // internal/bench/results, which are in the format of Go's benchmarks.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Proxyload measures what authentication costs in a reverse proxy: the
 // processor time that middleware.NewProxy spends on a request, next to a bare
 // httputil.ReverseProxy with a static Authorization, without and with a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Release checks, tags and rehearses a release of the modules of this
 // repository. RELEASE.md says when to use each command. From the root:
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package redisstore keeps the shared tokens of package fleet in Redis or
 // Valkey.
 //
