@@ -72,7 +72,7 @@ func (r *Report) Counts() (issuances uint64, failures map[tokensource.ErrorKind]
 // the client does not.
 func (r *Report) RequestUnsent(upstream, remedy string) {
 	if r.misconfigured.Begin() {
-		r.log.Warn("a request is not sent, for a fault in the configuration",
+		r.log.Warn("a request is not sent because of a fault in the configuration",
 			slog.String("upstream", upstream), slog.String("error", remedy))
 	}
 }
@@ -89,6 +89,6 @@ func (r *Report) HealthCheckUnsent(err error) {
 // token, and that the check counts as passed.
 func (r *Report) HealthCheckRefused(status int) {
 	if r.healthChecksRefused.Begin() {
-		r.log.Info("health checks are sent without a token; the upstream refuses them, and they count as passed; to check more, set health_account", slog.Int("status", status))
+		r.log.Info("health checks are sent without a token and the upstream refuses them, which counts as passed; set health_account to check more", slog.Int("status", status))
 	}
 }
