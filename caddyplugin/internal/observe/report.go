@@ -89,6 +89,6 @@ func (r *Report) HealthCheckUnsent(err error) {
 // token, and that the check counts as passed.
 func (r *Report) HealthCheckRefused(status int) {
 	if r.healthChecksRefused.Begin() {
-		r.log.Info("health checks are sent without a token and the upstream refuses them, which counts as passed; set health_account to check more", slog.Int("status", status))
+		r.log.Info("health checks are sent without a token, and count as passed although the upstream refuses them; set health_account to send a token", slog.Int("status", status))
 	}
 }
