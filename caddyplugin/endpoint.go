@@ -130,7 +130,7 @@ func (c *Client) checkTransport(options *reverseproxy.HTTPTransport) error {
 	certificate := c.ClientCertificateFile != ""
 	switch {
 	case options.TLS.InsecureSkipVerify && !loopback.Is(hostOf(c.BaseURL)):
-		return &optionError{"tls_insecure_skip_verify", errors.New("anybody could be the token endpoint, and would get the server secret; use tls_trust_pool, or tls_server_name")}
+		return &optionError{"tls_insecure_skip_verify", errors.New("any server could act as the token endpoint and would get the server secret; use tls_trust_pool, or tls_server_name")}
 	case strings.Contains(options.TLS.ServerName, "{"):
 		return &optionError{"tls_server_name", errors.New("has a placeholder that is not replaced when the configuration is loaded")}
 	case options.ProxyProtocol != "":
@@ -163,7 +163,7 @@ func checkAuthorities(files []string) error {
 			return err
 		}
 		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			return fmt.Errorf("%s holds no certificate in PEM", file)
+			return fmt.Errorf("%s contains no certificate in PEM", file)
 		}
 	}
 	return nil

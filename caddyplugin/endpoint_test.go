@@ -129,7 +129,7 @@ func startResolver(t *testing.T) string {
 
 func TestEndpoint_Faults(t *testing.T) {
 	for name, test := range map[string]struct{ option, want string }{
-		"no verification":           {"base_url https://pismo.test\n tls_insecure_skip_verify", "client main: tls_insecure_skip_verify: anybody could be the token endpoint, and would get the server secret"},
+		"no verification":           {"base_url https://pismo.test\n tls_insecure_skip_verify", "client main: tls_insecure_skip_verify: any server could act as the token endpoint and would get the server secret"},
 		"two authorities":           {"base_url https://pismo.test\n trusted_ca_certs $SECRETS/ca.pem\n tls_trust_pool file $SECRETS/ca.pem", "client main: trusted_ca_certs: is set, and tls_trust_pool is set too: remove one of the two"},
 		"a name by request":         {"base_url https://pismo.test\n tls_server_name {http.request.host}", "client main: tls_server_name: unrecognized placeholder {http.request.host}"},
 		"two certificates":          {"base_url https://pismo.test\n client_certificate $SECRETS/c.pem $SECRETS/c.key\n tls_client_auth $SECRETS/a $SECRETS/b", "client main: client_certificate: "},

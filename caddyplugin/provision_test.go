@@ -15,11 +15,11 @@ import (
 func TestProvision_FaultNamesOptionAndRemedy(t *testing.T) {
 	const proxy = "pismo_proxy $PISMO {\n account " + alice + "\n}"
 	for name, test := range map[string]struct{ options, site, want string }{
-		"an upstream that is not listed": {"", "pismo_proxy https://evil.example {\n account {a}\n}", "client main: upstream evil.example:443: evil.example is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves"},
+		"an upstream that is not listed": {"", "pismo_proxy https://evil.example {\n account {a}\n}", "client main: upstream evil.example:443: evil.example is not in hosts; add it to those of the client, or set tls_server_name to the name that the upstream's certificate proves"},
 		"plain HTTP":                     {"hosts sandbox.pismolabs.io", "pismo_proxy http://sandbox.pismolabs.io {\n account {a}\n}", "client main: upstream sandbox.pismolabs.io:80: would get the token in the clear; use https://"},
 		"plain HTTP by port":             {"hosts sandbox.pismolabs.io", "pismo_proxy sandbox.pismolabs.io:443 {\n account {a}\n transport pismo {\n tls\n tls_except_ports 443\n}\n}", "would get the token in the clear"},
-		"TLS that proves nothing":        {"hosts sandbox.pismolabs.io", "pismo_proxy https://sandbox.pismolabs.io {\n account {a}\n transport pismo {\n tls_insecure_skip_verify\n}\n}", "client main: tls_insecure_skip_verify: anybody could be upstream sandbox.pismolabs.io:443, and would get the token; use tls_trust_pool, or tls_server_name"},
-		"and claims a name":              {"hosts sandbox.pismolabs.io", "pismo_proxy https://10.0.0.1 {\n account {a}\n transport pismo {\n tls_insecure_skip_verify\n tls_server_name sandbox.pismolabs.io\n}\n}", "tls_insecure_skip_verify: anybody could be upstream"},
+		"TLS that proves nothing":        {"hosts sandbox.pismolabs.io", "pismo_proxy https://sandbox.pismolabs.io {\n account {a}\n transport pismo {\n tls_insecure_skip_verify\n}\n}", "client main: tls_insecure_skip_verify: any server could act as upstream sandbox.pismolabs.io:443 and would get the token; use tls_trust_pool, or tls_server_name"},
+		"and claims a name":              {"hosts sandbox.pismolabs.io", "pismo_proxy https://10.0.0.1 {\n account {a}\n transport pismo {\n tls_insecure_skip_verify\n tls_server_name sandbox.pismolabs.io\n}\n}", "tls_insecure_skip_verify: any server could act as upstream"},
 		"a unix socket not listed":       {"", "pismo_proxy unix//run/pismo.sock {\n account {a}\n}", "localhost is not in hosts"},
 		"hosts that widen":               {"", "pismo_proxy $PISMO {\n account {a}\n transport pismo {\n hosts evil.example\n}\n}", `client main: hosts: "evil.example" is not in hosts of the client: add the host there, or remove it here`},
 		"hosts that narrow":              {"hosts 127.0.0.1 sandbox.pismolabs.io", "pismo_proxy https://sandbox.pismolabs.io {\n account {a}\n transport pismo {\n hosts 127.0.0.1\n}\n}", "sandbox.pismolabs.io is not in hosts"},
@@ -27,7 +27,7 @@ func TestProvision_FaultNamesOptionAndRemedy(t *testing.T) {
 		"an upstream of health checks":   {"", "pismo_proxy $PISMO {\n account {a}\n health_account organization\n health_uri /v1/health\n health_upstream evil.example:80\n}", "health_upstream: upstream evil.example:80: evil.example is not in hosts"},
 		"an unknown client":              {"", "pismo_proxy $PISMO {\n client other\n account {a}\n}", "client other is not defined; there are: main"},
 		"half a certificate":             {"client_certificate cert.pem none.pem", proxy, "client main: client_certificate: "},
-		"an authority that is none":      {"trusted_ca_certs $SECRETS/key", proxy, "client main: trusted_ca_certs: $SECRETS/key holds no certificate in PEM"},
+		"an authority that is none":      {"trusted_ca_certs $SECRETS/key", proxy, "client main: trusted_ca_certs: $SECRETS/key contains no certificate in PEM"},
 		"a placeholder without value":    {"hosts {env.PISMO_NO_SUCH_VARIABLE}", proxy, "client main: hosts: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
 		"a header without value":         {"header X-Gateway {env.PISMO_NO_SUCH_VARIABLE}", proxy, "client main: header: evaluated placeholder {env.PISMO_NO_SUCH_VARIABLE} is empty"},
 		"plain HTTP through a proxy":     {"", "pismo_proxy $PISMO {\n account {a}\n transport pismo {\n network_proxy url http://192.0.2.1:3128\n}\n}", "client main: network_proxy: would see the token for upstream $PISMO in the clear; use https://"},

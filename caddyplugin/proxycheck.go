@@ -135,12 +135,12 @@ func (t *Transport) checkUpstream(dial string) error {
 func (t *Transport) refusedUpstream(dial string, to target, scheme, host string, err error) error {
 	switch {
 	case to.scheme == "https" && t.TLS.InsecureSkipVerify:
-		return &optionError{"tls_insecure_skip_verify", fmt.Errorf("anybody could be upstream %s, and would get the token; use tls_trust_pool, or tls_server_name", dial)}
+		return &optionError{"tls_insecure_skip_verify", fmt.Errorf("any server could act as upstream %s and would get the token; use tls_trust_pool, or tls_server_name", dial)}
 	case scheme == "http" && host == "":
 		return &optionError{"network_proxy", fmt.Errorf("would see the token for upstream %s in the clear; use https://", dial)}
 	case errors.Is(err, transport.ErrPlaintext):
 		return &optionError{"upstream " + dial, errors.New("would get the token in the clear; use https://")}
 	default:
-		return &optionError{"upstream " + dial, fmt.Errorf("%s is not in hosts; add it to those of the client, or set tls_server_name to what the upstream's certificate proves", host)}
+		return &optionError{"upstream " + dial, fmt.Errorf("%s is not in hosts; add it to those of the client, or set tls_server_name to the name that the upstream's certificate proves", host)}
 	}
 }

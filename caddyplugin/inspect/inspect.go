@@ -92,13 +92,13 @@ not shown.`,
 
 // The errors of the command. They contain nothing of the input.
 var (
-	errArgument  = errors.New("an argument was given, but a token is read from standard input only; if it was a token, it is now in the shell's history")
-	errFlag      = errors.New("there is no such flag; the token is read from standard input, and the only flags are --json and --key")
-	errNothing   = errors.New("there is nothing on standard input; try: caddy pismo inspect < token.txt")
-	errTooLong   = errors.New("there are more than 64 KiB on standard input, which is no token")
-	errNotToken  = errors.New("what is on standard input is no token: it holds spaces or characters that a token cannot have")
-	errOpaque    = errors.New("the token is opaque: it is not three parts with dots between them, as a JWT is, and so says nothing of itself")
-	errMalformed = errors.New("the token looks like a JWT, but cannot be read; is it complete?")
+	errArgument  = errors.New("unexpected argument: give the token on standard input, and delete the argument from the shell's history if it was a token")
+	errFlag      = errors.New("unknown flag: the only flags are --json and --key, and the token is read from standard input")
+	errNothing   = errors.New("standard input is empty; try: caddy pismo inspect < token.txt")
+	errTooLong   = errors.New("standard input has more than 64 KiB, which is too long for a token")
+	errNotToken  = errors.New("standard input is not a token: it contains spaces or characters that a token cannot have")
+	errOpaque    = errors.New("the token is opaque: it is not a JWT, which has three parts with dots between them, so it has no readable claims")
+	errMalformed = errors.New("the token looks like a JWT but cannot be decoded: check that it is complete")
 	errTimes     = errors.New("the token is a JWT, but its claims iat and exp are not times")
 )
 

@@ -72,7 +72,7 @@ func (r *Report) Counts() (issuances uint64, failures map[tokensource.ErrorKind]
 // the client does not.
 func (r *Report) RequestUnsent(upstream, remedy string) {
 	if r.misconfigured.Begin() {
-		r.log.Warn("a request is not sent, for a fault in the configuration",
+		r.log.Warn("a request is not sent because of a fault in the configuration",
 			slog.String("upstream", upstream), slog.String("error", remedy))
 	}
 }
