@@ -26,8 +26,8 @@ var (
 	region = regexp.MustCompile(`(?s)\n(\t*)// recipe: ([a-z-]+)\n(.*?)\n\t*// end\n`)
 )
 
-// The pages show the code that is tested here. The program of the README has
-// its own test.
+// The pages show the code that is tested here or in fleetRecipe. The program of
+// the README has its own test.
 func TestPages_ShowTestedRecipes(t *testing.T) {
 	recipes := recipesOf(t)
 	shown := map[string]bool{}
@@ -82,7 +82,7 @@ func TestPage_LinksToExistingTests(t *testing.T) {
 	}
 }
 
-// recipesOf returns the recipes in the files of this package, by name.
+// recipesOf returns the recipes in the files of sourcesOf, by name.
 func recipesOf(t *testing.T) map[string]string {
 	t.Helper()
 	recipes := map[string]string{}
@@ -102,10 +102,13 @@ func recipesOf(t *testing.T) map[string]string {
 	return recipes
 }
 
-// sourcesOf returns the files of this package.
+// fleetRecipe is the tested program of docs/fleet.md.
+const fleetRecipe = "../../tokensource/fleet/recipe_test.go"
+
+// sourcesOf returns the files of this package, and fleetRecipe.
 func sourcesOf(t *testing.T) (sources []string) {
 	t.Helper()
-	for _, file := range must(filepath.Glob("*.go"))(t) {
+	for _, file := range append(must(filepath.Glob("*.go"))(t), fleetRecipe) {
 		if file != "docs_test.go" {
 			sources = append(sources, string(must(os.ReadFile(file))(t)))
 		}
