@@ -15,7 +15,7 @@ import (
 
 // A program may pass the content of a variable in the place of a path.
 func TestFile_PathMayBeASecret(t *testing.T) {
-	secret := string(pkcs8(t, keyOne()))
+	secret := pkcs8(t, keyOne())
 	hidden := strings.Split(secret, "\n")[1]
 	_, fileErr := passport.File(secret)(t.Context())
 	_, longErr := passport.File(strings.Repeat("secret", 200))(t.Context())
