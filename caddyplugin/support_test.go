@@ -5,6 +5,7 @@ package caddyplugin_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -188,6 +189,9 @@ func (s *fixture) send(method, path, body string, edits ...func(*http.Request)) 
 		edit(req)
 	}
 	resp, err := http.DefaultClient.Do(req)
+	if method == http.MethodGet && errors.Is(err, io.EOF) { // A reload closed the queue of the old socket.
+		resp, err = http.DefaultClient.Do(req)
+	}
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}

@@ -14,7 +14,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 )
@@ -37,8 +36,11 @@ func (f *keyFile) validate() error { return nil }
 // read reads the file. It parses the content only if it has changed: the checks
 // of an RSA key take as long as a signature.
 func (f *keyFile) read(context.Context) (*signingKey, error) {
-	name := "file " + strconv.Quote(f.path)
+	name := quotedFile(f.path)
 	content, err := readKeyFile(f.path)
+	if err != nil && isNoPath(f.path) {
+		return nil, keyError(name, "cannot be read", nil)
+	}
 	if err != nil {
 		reason := "cannot be read"
 		if e, ok := errors.AsType[*fs.PathError](err); ok {

@@ -84,7 +84,7 @@ func File(path string) SecretFunc {
 		if line, ok := strings.CutSuffix(content, "\n"); ok {
 			content = strings.TrimSuffix(line, "\r")
 		}
-		return checkSecret("file "+strconv.Quote(path), content)
+		return checkSecret(quotedFile(path), content)
 	}
 }
 
@@ -108,11 +108,14 @@ var errLargeFile = errors.New("it is larger than 4 KiB")
 
 // unreadableFileError returns the error of a file that could not be read.
 func unreadableFileError(path string, err error) *secretError {
-	reason := fmt.Sprintf("file %q cannot be read", path)
+	reason := quotedFile(path) + " cannot be read"
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		reason += ": " + e.Err.Error() // The system's reason, such as "permission denied".
 	} else if errors.Is(err, errLargeFile) {
 		reason += ": " + err.Error()
+	}
+	if isNoPath(path) {
+		err = nil // It holds the path.
 	}
 	return &secretError{reason: reason, cause: err}
 }

@@ -18,6 +18,10 @@ import (
 // call that does not return counts as long as it runs.
 const maxSignerCalls = 64
 
+// validateTimeout bounds the wait for a signer's public key at the start of a
+// program.
+const validateTimeout = 10 * time.Second
+
 // A signerSource is a [crypto.Signer] of the user's.
 type signerSource struct {
 	name   string
@@ -32,7 +36,13 @@ func (s *signerSource) validate() (err error) {
 			err = faultOf("OpenID", "Key", s.name+" panics when asked for its public key; it may be a nil pointer")
 		}
 	}()
-	if _, err := newSigningKey(s.name, s.signer, s.signer.Public()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), validateTimeout)
+	defer cancel()
+	public, err := call(ctx, s.calls, s.name, func() (crypto.PublicKey, error) { return s.signer.Public(), nil })
+	if err != nil {
+		return faultOf("OpenID", "Key", s.name+" did not return its public key within 10 seconds")
+	}
+	if _, err := newSigningKey(s.name, s.signer, public); err != nil {
 		return faultOf("OpenID", "Key", s.name+" "+err.Error())
 	}
 	return nil
