@@ -52,7 +52,7 @@ func init() {
 //		}
 //	}
 //
-// Authenticate first: whoever chooses the account chooses whose money moves.
+// Authenticate first: the choice of the account decides whose money moves.
 // Give secrets as `{file.*}` or `{env.*}`. These are read at each issuance, and
 // never become part of the configuration that Caddy saves and shows.
 //

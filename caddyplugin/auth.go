@@ -27,8 +27,8 @@ func init() {
 // or if no token can be issued, Auth answers with problem details (RFC 9457)
 // and does not pass the request on.
 //
-// Authenticate the client before this handler: whoever chooses the account
-// chooses whose money moves.
+// Authenticate the client before this handler: the choice of the account
+// decides whose money moves.
 //
 // The directive `pismo_proxy` combines this handler with a `reverse_proxy`.
 // Most Caddyfiles need only this directive:

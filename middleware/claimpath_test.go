@@ -52,7 +52,7 @@ func TestJWTConfig_ClaimPathLeadsIntoObjects(t *testing.T) {
 			r := inbound(t, "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, hmacKey, all))
 			wantAccount(t, find, r, test.want)
 			if _, err := find(r); test.want == "" && errors.Is(err, middleware.ErrUnauthenticated) {
-				t.Error("an authenticated client is told to authenticate")
+				t.Error("an authenticated client gets the answer to authenticate")
 			}
 		})
 	}

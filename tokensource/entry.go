@@ -18,8 +18,8 @@ type entry struct {
 	lastUse atomic.Int64 // a time.Duration on the Source's monotonic clock
 
 	// stale is the instant from which on current is renewed, so that a
-	// look-up does not read the token. It is set after current: whoever
-	// finds the new instant finds the new token, too.
+	// look-up does not read the token. It is set after current: a goroutine
+	// that finds the new instant finds the new token, too.
 	stale sharedInstant
 	// current is the token that callers get without a lock. It is nil if
 	// there is no token to hand out, or while a refused token is being

@@ -22,8 +22,8 @@ var (
 // Different numbers have different results, and 0 has the result 0. The result
 // is also a good hash of n.
 //
-// It keeps ids out of printed values. It is not encryption: whoever can read
-// the memory of the process can read the ids.
+// It keeps ids out of printed values. It is not encryption: a person who can
+// read the memory of the process can read the ids.
 func scramble(n uint64) uint64 {
 	for _, factor := range factors {
 		n *= factor

@@ -120,7 +120,7 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 	out.Body = content
 	out.GetBody = x.getBody()
 	if x.body.recording != nil {
-		out.Trailer = nil // The Trailer is empty, and whoever reads the body may write to it.
+		out.Trailer = nil // The Trailer is empty, and the reader of the body may write to it.
 	}
 	if out.URL.Scheme == "http" && !x.transport.isHostHeaderListed(out) {
 		out.Host = "" // A reverse proxy may have copied its client's Host.

@@ -61,8 +61,8 @@ type OpenID struct {
 	// Required.
 	Group string
 
-	// AssertionLifetime is how long an assertion is valid: whole seconds, from
-	// a minute to an hour. 0 means an hour. Whoever has an assertion can get
+	// AssertionLifetime is how long an assertion is valid: whole seconds, from a
+	// minute to an hour. 0 means an hour. A person who has an assertion can get
 	// tokens with it.
 	AssertionLifetime time.Duration
 

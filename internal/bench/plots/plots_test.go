@@ -40,8 +40,8 @@ func TestPlots_AreOfCommittedResults(t *testing.T) {
 	}
 }
 
-// Whoever cannot see a chart must be able to read it. Everybody must see how it
-// was measured.
+// A person who cannot see a chart must be able to read it. Everybody must see
+// how it was measured.
 func TestPlots_AreReadable(t *testing.T) {
 	images, err := draw(committed)
 	if err != nil {
