@@ -28,6 +28,7 @@ type cooldown struct {
 	threshold int
 	value     []byte // as read
 	record    failureRecord
+	poisoned  bool // the value is not one of the fleet
 	probing   bool // the issuance holds the lease of the half-open cooldown
 }
 
@@ -52,8 +53,7 @@ func (o *issuance) check(ctx context.Context, c *cooldown) *tokensource.Error {
 		return c.error(cooldownBase) // Another process tries.
 	}
 	// Another process has just tried.
-	c.value, c.record = again.Value, failureRecord{}
-	if !o.keys.open(c.name, again.Value, &c.record) || !c.record.Open {
+	if !o.openFailures(ctx, c, again) || !c.record.Open {
 		return nil
 	}
 	return c.error(max(again.Left-c.record.Memory, cooldownBase))
@@ -62,17 +62,21 @@ func (o *issuance) check(ctx context.Context, c *cooldown) *tokensource.Error {
 // readFailures reads the record under c.name. It reports whether there is one.
 func (o *issuance) readFailures(ctx context.Context, c *cooldown) (time.Duration, bool) {
 	found, err := o.claim(ctx, c.name, Ask{Owner: o.owner})
-	c.value, c.record = nil, failureRecord{}
+	c.value, c.record, c.poisoned = nil, failureRecord{}, false
 	if err != nil || found.Value == nil {
 		return 0, false
 	}
-	c.value = found.Value
-	if !o.keys.open(c.name, found.Value, &c.record) {
-		o.issuer.poisoned()
+	return found.Left, o.openFailures(ctx, c, found)
+}
+
+// openFailures opens the claimed record. It reports whether it can be used.
+func (o *issuance) openFailures(ctx context.Context, c *cooldown, found Claim) bool {
+	c.value, c.record = found.Value, failureRecord{}
+	c.poisoned = !o.open(ctx, c.name, found, &c.record)
+	if c.poisoned {
 		c.record = failureRecord{}
-		return 0, false
 	}
-	return found.Left, true
+	return !c.poisoned
 }
 
 // error returns the shared failure for a process that may not try.
@@ -82,12 +86,12 @@ func (c *cooldown) error(wait time.Duration) *tokensource.Error {
 	return e
 }
 
-// succeed ends the shared failures.
+// succeed ends the shared failures, and replaces a poisoned record.
 func (o *issuance) succeed(ctx context.Context, c *cooldown) {
-	if c.value == nil || c.record.Failures == 0 && !c.probing {
+	if c.value == nil || c.record.Failures == 0 && !c.probing && !c.poisoned {
 		return
 	}
-	o.publish(ctx, c.name, Publication{Replaces: c.value}, failureRecord{}, cooldownBase)
+	o.publish(ctx, c.name, Publication{Replaces: c.value}, failureRecord{TTL: cooldownBase}, cooldownBase)
 }
 
 // release ends the probe of an issuance that says nothing about the endpoint.
@@ -112,6 +116,7 @@ func (o *issuance) fail(ctx context.Context, c *cooldown, cause *tokensource.Err
 			next.Open = true
 			ttl += delay(next.Failures-c.threshold, cause)
 		}
+		next.TTL = ttl
 		if o.publish(ctx, c.name, Publication{Replaces: c.value}, next, ttl) {
 			return
 		}
