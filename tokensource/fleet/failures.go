@@ -15,11 +15,7 @@ const (
 	// all accounts.
 	threshold = 3
 	// memory is how long failures are remembered after their cooldown.
-	memory        = time.Minute
-	cooldownBase  = time.Second
-	cooldownLimit = 30 * time.Second
-	// requestedLimit bounds a cooldown that a Retry-After requests.
-	requestedLimit = time.Minute
+	memory = time.Minute
 )
 
 // A cooldown is what one issuance knows of the shared failures under a name.
@@ -50,13 +46,13 @@ func (o *issuance) check(ctx context.Context, c *cooldown) *tokensource.Error {
 		c.probing = true
 		return nil
 	case again.Value == nil:
-		return c.error(cooldownBase) // Another process tries.
+		return c.error(backoff.CooldownBase) // Another process tries.
 	}
 	// Another process has just tried.
 	if !o.openFailures(ctx, c, again) || !c.record.Open {
 		return nil
 	}
-	return c.error(max(again.Left-c.record.Memory, cooldownBase))
+	return c.error(max(again.Left-c.record.Memory, backoff.CooldownBase))
 }
 
 // readFailures reads the record under c.name. It reports whether there is one.
@@ -91,7 +87,7 @@ func (o *issuance) succeed(ctx context.Context, c *cooldown) {
 	if c.value == nil || c.record.Failures == 0 && !c.probing && !c.poisoned {
 		return
 	}
-	o.publish(ctx, c.name, Publication{Replaces: c.value}, failureRecord{TTL: cooldownBase}, cooldownBase)
+	o.publish(ctx, c.name, Publication{Replaces: c.value}, failureRecord{TTL: backoff.CooldownBase}, backoff.CooldownBase)
 }
 
 // release ends the probe of an issuance that says nothing about the endpoint.
@@ -114,7 +110,7 @@ func (o *issuance) fail(ctx context.Context, c *cooldown, cause *tokensource.Err
 		ttl := memory
 		if next.Failures >= c.threshold || cause.Kind == tokensource.ErrRateLimited {
 			next.Open = true
-			ttl += delay(next.Failures-c.threshold, cause)
+			ttl += backoff.Cooldown(next.Failures-c.threshold, cause.RetryAfter, backoff.CooldownLimit)
 		}
 		next.TTL = ttl
 		if o.publish(ctx, c.name, Publication{Replaces: c.value}, next, ttl) {
@@ -124,14 +120,6 @@ func (o *issuance) fail(ctx context.Context, c *cooldown, cause *tokensource.Err
 			return
 		}
 	}
-}
-
-// delay returns the length of a cooldown after n earlier ones.
-func delay(n int, cause *tokensource.Error) time.Duration {
-	if cause.RetryAfter > 0 {
-		return min(max(cause.RetryAfter, cooldownBase), requestedLimit)
-	}
-	return backoff.EqualJitter(backoff.Exponential(max(n, 0), cooldownBase, cooldownLimit))
 }
 
 // concernsAll reports whether a failure says something about the endpoint.

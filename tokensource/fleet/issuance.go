@@ -22,13 +22,9 @@ const (
 	defaultLease = 12 * time.Second
 )
 
-// The budget for the renewals of refused tokens is that of a Source, but for
-// the whole fleet.
-const (
-	renewalBurst    = 3
-	renewalRefill   = 60
-	defaultLifetime = 10 * time.Minute
-)
+// defaultLifetime is that of a refused token whose lifetime is unknown: the ten
+// minutes of Pismo.
+const defaultLifetime = 10 * time.Minute
 
 // An issuance is one call of Reissue.
 type issuance struct {
@@ -137,8 +133,9 @@ func (o *issuance) read(ctx context.Context, claim Claim) (tokensource.Grant, bo
 	return grant, true
 }
 
-// mayIssue returns an error while a shared cooldown lasts, or if the shared
-// budget for renewals is spent.
+// mayIssue returns an error while a shared cooldown lasts, or if the budget
+// for the renewals of refused tokens is spent. The budget is that of a Source,
+// but for the whole fleet.
 func (o *issuance) mayIssue(ctx context.Context, account, all *cooldown) error {
 	if err := o.check(ctx, account); err != nil {
 		return err
@@ -154,10 +151,10 @@ func (o *issuance) mayIssue(ctx context.Context, account, all *cooldown) error {
 	if life <= 0 {
 		life = defaultLifetime
 	}
-	refill := life / renewalRefill
+	refill := backoff.RenewalInterval(life)
 	wait, err := call(ctx, o.issuer, OpTake, taken, func(ctx context.Context) (time.Duration, error) {
-		wait, err := o.issuer.config.Store.Take(ctx, o.keys.name(forBudget, o.need.Account), renewalBurst, refill)
-		if err == nil && wait > refill+rounding {
+		wait, err := o.issuer.config.Store.Take(ctx, o.keys.name(forBudget, o.need.Account), backoff.RenewalBurst, refill)
+		if err == nil && wait > backoff.RenewalInterval(max(life, defaultLifetime))+rounding {
 			err = errLongWait
 		}
 		return wait, err
