@@ -16,6 +16,8 @@ const (
 	threshold = 3
 	// memory is how long failures are remembered after their cooldown.
 	memory = time.Minute
+	// probeLength is the lease of the issuance that tries after a cooldown.
+	probeLength = 12 * time.Second
 )
 
 // A cooldown is what one issuance knows of the shared failures under a name.
@@ -38,7 +40,7 @@ func (o *issuance) check(ctx context.Context, c *cooldown) *tokensource.Error {
 	if left > c.record.Memory {
 		return c.error(left - c.record.Memory)
 	}
-	again, err := o.claim(ctx, c.name, Ask{Owner: o.owner, Lease: lease(ctx), Except: c.value})
+	again, err := o.claim(ctx, c.name, Ask{Owner: o.owner, Lease: probeLength, Except: c.value})
 	switch {
 	case err != nil:
 		return nil //nolint:nilerr // Without the Store, nothing is shared.

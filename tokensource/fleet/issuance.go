@@ -12,14 +12,10 @@ import (
 )
 
 const (
-	// patience is how long an issuance waits for the result of another
-	// process before it asks the inner Issuer itself.
-	patience  = 4 * time.Second
 	firstPoll = 10 * time.Millisecond
 	lastPoll  = 200 * time.Millisecond
-	// leaseMargin is how much longer a lease is than the issuance.
-	leaseMargin  = 2 * time.Second
-	defaultLease = 12 * time.Second
+	// defaultTimeout is the time of an issuance whose context has no deadline.
+	defaultTimeout = 10 * time.Second
 )
 
 // defaultLifetime is that of a refused token whose lifetime is unknown: the ten
@@ -35,7 +31,8 @@ type issuance struct {
 	name   string // of the token
 	began  time.Time
 
-	value []byte // the value under name that does not serve the need
+	value  []byte // the value under name that does not serve the need
+	leased bool   // the issuance holds the lease on name
 }
 
 // run returns a shared token, or a new one.
@@ -69,7 +66,8 @@ func (o *issuance) run(ctx context.Context) (tokensource.Grant, error) {
 	return grant, nil
 }
 
-// ask asks the inner Issuer. A panic ends the lease before it goes on.
+// ask asks the inner Issuer, and keeps the lease meanwhile. A panic ends the
+// lease before it goes on.
 func (o *issuance) ask(ctx context.Context) (grant tokensource.Grant, life time.Duration, err error) {
 	returned := false
 	defer func() {
@@ -77,6 +75,7 @@ func (o *issuance) ask(ctx context.Context) (grant tokensource.Grant, life time.
 			o.end(context.WithoutCancel(ctx), o.name)
 		}
 	}()
+	defer o.keepLease(ctx)()
 	if grant, err = o.issuer.inner(ctx, o.need); err == nil {
 		life, err = grant.Verify(o.need.Account)
 	}
@@ -87,14 +86,16 @@ func (o *issuance) ask(ctx context.Context) (grant tokensource.Grant, life time.
 // await waits until a shared token serves the need, until this issuance has the
 // lease, or until its patience is over. It reports whether it found a token.
 func (o *issuance) await(ctx context.Context) (tokensource.Grant, bool, error) {
+	patience := patienceFor(ctx)
 	for n := 0; ; n++ {
-		claim, err := o.claim(ctx, o.name, Ask{Owner: o.owner, Lease: lease(ctx), Except: o.value})
+		claim, err := o.claim(ctx, o.name, Ask{Owner: o.owner, Lease: leaseLength, Except: o.value})
 		switch {
 		case ctx.Err() != nil:
 			return tokensource.Grant{}, false, ctx.Err()
 		case err != nil:
 			return tokensource.Grant{}, false, nil //nolint:nilerr // Without the Store, the inner Issuer is asked.
 		case claim.Leased:
+			o.leased = true
 			return tokensource.Grant{}, false, nil
 		case claim.Value != nil && !sameValue(claim.Value, o.value):
 			if grant, ok := o.read(ctx, claim); ok {
@@ -220,15 +221,6 @@ func (o *issuance) end(ctx context.Context, name string) {
 	_, _ = call(ctx, o.issuer, OpPublish, released, func(ctx context.Context) (bool, error) {
 		return o.issuer.config.Store.Publish(ctx, name, Publication{Owner: o.owner})
 	})
-}
-
-// lease returns the length of a lease for what is left of an issuance.
-func lease(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return defaultLease
-	}
-	return time.Until(deadline) + leaseMargin
 }
 
 // pause waits for d or until ctx is done.

@@ -74,13 +74,17 @@ func TestStore_ComesBack(t *testing.T) {
 	})
 }
 
-// A process that dies with the lease delays the other processes by their
-// patience.
+// A process that dies with the lease delays the other processes by its length.
 func TestStore_LostLeaseDelaysLittle(t *testing.T) {
 	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
-		stuck := &platform{latency: time.Hour}
-		go func() { _, _ = newSource(t, stuck, store).Token(t.Context(), acct(t, 1)) }()
-		time.Sleep(10 * time.Millisecond)
+		ctx, die := context.WithCancel(t.Context())
+		stuck, err := fleet.New(fleet.Config{Issuer: &platform{latency: time.Hour}, Store: mortal{store, ctx}, Key: keyOf(secret), Scope: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = stuck.Issue(ctx, acct(t, 1)) }()
+		time.Sleep(time.Second)
+		die()
 		start := time.Now()
 		token(t, newSource(t, p, store), acct(t, 1))
 		if d := time.Since(start); d > 5*time.Second {
@@ -88,6 +92,63 @@ func TestStore_LostLeaseDelaysLittle(t *testing.T) {
 		}
 		if n := len(store.Values()); n != 1 {
 			t.Errorf("the store has %d values, want the token", n)
+		}
+	})
+}
+
+// A mortal store is that of a process that can die.
+type mortal struct {
+	fleet.Store
+
+	alive context.Context //nolint:containedctx // It is the life of the process.
+}
+
+func (m mortal) Claim(ctx context.Context, name string, ask fleet.Ask) (fleet.Claim, error) {
+	if m.alive.Err() != nil {
+		return fleet.Claim{}, m.alive.Err()
+	}
+	return m.Store.Claim(ctx, name, ask)
+}
+
+func (m mortal) Publish(ctx context.Context, name string, p fleet.Publication) (bool, error) {
+	if m.alive.Err() != nil {
+		return false, m.alive.Err()
+	}
+	return m.Store.Publish(ctx, name, p)
+}
+
+// The replicas wait for one that a slow endpoint keeps waiting, and do not
+// burden the endpoint further.
+func TestStore_SlowEndpointKeepsTheLease(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		p.latency = 7 * time.Second
+		each(newFleet(t, 50, p, store), func(src *tokensource.Source) { token(t, src, acct(t, 1)) })
+		wantAsked(t, p, 1, 1)
+	})
+}
+
+// The patience leaves time for an issuance of one's own.
+func TestStore_PatienceFitsTheTimeout(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		for _, timeout := range []time.Duration{time.Second, 3 * time.Second, 0} {
+			store.Clear()
+			stuck := &platform{latency: time.Hour}
+			dead := newSource(t, stuck, store)
+			go func() { _, _ = dead.Token(t.Context(), acct(t, 1)) }()
+			time.Sleep(10 * time.Millisecond)
+			issuer, err := fleet.New(fleet.Config{Issuer: p, Store: store, Key: keyOf(secret), Scope: "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			if timeout > 0 {
+				ctx, cancel = context.WithTimeout(t.Context(), timeout)
+			}
+			if _, err := issuer.Issue(ctx, acct(t, 1)); err != nil {
+				t.Errorf("with %v for the issuance: %v", timeout, err)
+			}
+			cancel()
+			time.Sleep(20 * time.Second)
 		}
 	})
 }
