@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pismoauth/pismoauth/internal/backoff"
 )
 
 // breakerThreshold is the number of different accounts that must fail in a row
@@ -83,7 +85,7 @@ func (b *breaker) acquire(now time.Duration, revision string, uncounted bool) (*
 	}
 	left := b.cooldown.left(now, revision)
 	if b.probe != nil || uncounted {
-		left = max(left, cooldownBase)
+		left = max(left, backoff.CooldownBase)
 	}
 	if left > 0 {
 		return nil, b.cooldown.cause.suppressed(left)
@@ -165,7 +167,7 @@ func (b *breaker) failProbe(p *permit, f failedIssuance) *Error {
 	case rejected && !b.mayBeGlobal(f):
 		// A wrong account says nothing about the credentials. The next probe
 		// follows soon.
-		b.cooldown.until = f.ended + cooldownBase
+		b.cooldown.until = f.ended + backoff.CooldownBase
 		return f.cause
 	default:
 		return b.open(p, f)
@@ -203,7 +205,7 @@ func (b *breaker) everyHolderFailed(revision string) bool {
 
 // open opens the breaker. The cooldown grows with each consecutive failure.
 func (b *breaker) open(p *permit, f failedIssuance) *Error {
-	limit := cooldownLimit
+	limit := backoff.CooldownLimit
 	if isRejection(f.cause) {
 		f.cause = asCredentialsRejected(f.cause)
 		limit = cooldownLimitRejected

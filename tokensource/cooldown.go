@@ -8,17 +8,9 @@ import (
 	"github.com/pismoauth/pismoauth/internal/backoff"
 )
 
-// The lengths of a cooldown.
-const (
-	cooldownBase = time.Second
-	// cooldownLimit bounds a cooldown for most causes.
-	cooldownLimit = 30 * time.Second
-	// cooldownLimitRejected bounds the cooldown of a Source whose
-	// credentials are rejected. Waiting does not correct credentials.
-	cooldownLimitRejected = 5 * time.Minute
-	// cooldownLimitRequested bounds a cooldown that a Retry-After requests.
-	cooldownLimitRequested = time.Minute
-)
+// cooldownLimitRejected bounds the cooldown of a Source whose credentials are
+// rejected. Waiting does not correct credentials.
+const cooldownLimitRejected = 5 * time.Minute
 
 // A cooldown is the time after failed issuances in which none begins. The zero
 // cooldown follows no failure.
@@ -29,17 +21,12 @@ type cooldown struct {
 	revision string        // of the credentials that failed
 }
 
-// add records the failure of an issuance that began at began. The delay doubles
-// with each failure up to a limit. If the endpoint sent Retry-After, the delay
-// is that instead, but at least a second. The limit counts from the beginning
-// of the issuance. So the first success after an endpoint hung comes within the
-// limit, too.
+// add records the failure of an issuance that began at began. The limit counts
+// from the beginning of the issuance. So the first success after an endpoint
+// hung comes within the limit, too.
 func (c *cooldown) add(cause *Error, revision string, began, now, limit time.Duration) {
-	limit = max(limit-(now-began), cooldownBase)
-	delay := backoff.EqualJitter(backoff.Exponential(c.failures, cooldownBase, limit))
-	if cause.RetryAfter > 0 {
-		delay = min(max(cause.RetryAfter, cooldownBase), cooldownLimitRequested)
-	}
+	limit = max(limit-(now-began), backoff.CooldownBase)
+	delay := backoff.Cooldown(c.failures, cause.RetryAfter, limit)
 	*c = cooldown{c.failures + 1, cause, now + delay, revision}
 }
 

@@ -5,6 +5,8 @@ package tokensource
 import (
 	"context"
 	"time"
+
+	"github.com/pismoauth/pismoauth/internal/backoff"
 )
 
 // renewalPatience is how long new callers wait for the renewal of a refused
@@ -103,7 +105,7 @@ func (s *Source) begin(ctx context.Context, e *entry, reason IssueReason, refuse
 		return nil, err
 	}
 	if refused != nil {
-		if wait := e.budget.Take(now.mono, renewalBurst, refused.lifetime/renewalRefill); wait > 0 {
+		if wait := e.budget.Take(now.mono, backoff.RenewalBurst, backoff.RenewalInterval(refused.lifetime)); wait > 0 {
 			limits.slots.cancel()
 			return nil, NewError(ErrRenewalLimited, nil).withRetryAfter(wait)
 		}
@@ -192,9 +194,9 @@ func (s *Source) conclude(f *issuance, o outcome) IssueResult {
 // the failure with the time until the next issuance may begin. The caller holds
 // the entry's lock.
 func (s *Source) beginCooldown(e *entry, o outcome, now instant) *Error {
-	limit := cooldownLimit
+	limit := backoff.CooldownLimit
 	if o.token != nil { // The endpoint repeated a token. It may issue another one soon.
-		limit = min(limit, e.newest.lifetime/renewalRefill)
+		limit = min(limit, backoff.RenewalInterval(e.newest.lifetime))
 	}
 	e.cooldown.add(o.err, o.revision, o.permit.began, now.mono, limit)
 	wait := e.cooldown.until - now.mono

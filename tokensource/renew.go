@@ -4,14 +4,6 @@ package tokensource
 
 import "context"
 
-// Each account has a budget for the renewals of refused tokens. The budget
-// holds renewalBurst renewals. It regains one with each renewalRefill-th part
-// of the token's lifetime.
-const (
-	renewalBurst  = 3
-	renewalRefill = 60
-)
-
 func (s *Source) renew(ctx context.Context, refused *Token) (*Token, error) {
 	if err := s.checkRenewal(ctx, refused); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ const (
 var (
 	errStoreOpen  = errors.New("fleet: the store failed several times in a row, so it is not asked for a while")
 	errStorePanic = errors.New("fleet: the store panicked")
+	errLongWait   = errors.New("fleet: the store said that a budget is empty for longer than it takes to regain one")
 )
 
 // A storeBreaker spares a Store that fails, and the issuances that would wait
@@ -77,22 +78,29 @@ func (b *storeBreaker) abandon() {
 	b.trying = false
 }
 
-func (b *storeBreaker) isOpen() bool {
+// openUntil returns the end of the pause, or the zero Time if the breaker is
+// closed.
+func (b *storeBreaker) openUntil() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.opened > 0
+	if b.opened == 0 {
+		return time.Time{}
+	}
+	return b.until
 }
 
 // call calls the Store within storeTimeout and reports the result to the
-// breaker and to the hook. A Store that ignores its context is left behind.
-// The caller's own end is no failure of the Store.
-func call[T any](ctx context.Context, i *Issuer, op Operation, ask func(context.Context) (T, error)) (T, error) {
+// breaker and to the hook. outcome says what a successful answer means. A Store
+// that ignores its context is left behind. The caller's own end is no failure
+// of the Store.
+func call[T any](ctx context.Context, i *Issuer, op Operation, outcome func(T) Outcome, ask func(context.Context) (T, error)) (T, error) {
 	var zero T
 	if ctx.Err() != nil {
 		return zero, ctx.Err()
 	}
+	ctx, end := i.operation(ctx, op)
 	if !i.breaker.allow() {
-		i.observe(op, errStoreOpen)
+		end(OutcomeSkipped, errStoreOpen)
 		return zero, errStoreOpen
 	}
 	bounded, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -123,9 +131,14 @@ func call[T any](ctx context.Context, i *Issuer, op Operation, ask func(context.
 	}
 	if a.err != nil && ctx.Err() != nil {
 		i.breaker.abandon()
+		end(OutcomeCanceled, ctx.Err())
 		return zero, ctx.Err()
 	}
 	i.breaker.report(a.err)
-	i.observe(op, a.err)
-	return a.value, a.err
+	if a.err != nil {
+		end(OutcomeFailed, a.err)
+		return zero, a.err
+	}
+	end(outcome(a.value), nil)
+	return a.value, nil
 }

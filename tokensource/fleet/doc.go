@@ -13,12 +13,12 @@
 // 30 s. Correctness never depends on a lease: a lease only saves work.
 //
 // The Store learns neither a token nor an account nor a key: names are keyed
-// hashes, values are sealed with AES-256-GCM. A value that was not sealed under
-// its own name with the same key is not used. Someone who may write to the
-// Store can delete values, bring back an older token of the same account within
-// its life, hold leases, empty the budget, and bring back an older failure. The
-// first two cost an issuance. The others keep the fleet from issuing tokens for
-// as long as they go on.
+// hashes, values are sealed with AES-256-GCM. A value is not used if it was not
+// sealed under its own name with the same key, or if it lives longer than it
+// was sealed for. Someone who may write to the Store can delete values, bring
+// back an older token of the same account, hold leases, empty the budget, and
+// bring back an older failure. The first two cost an issuance. The others keep
+// the fleet from issuing tokens for as long as they go on.
 //
 // Failures of the endpoint are shared too, and so is the budget for renewals
 // of refused tokens. The clocks of the processes need not agree: the clock of

@@ -15,11 +15,7 @@ const (
 	// all accounts.
 	threshold = 3
 	// memory is how long failures are remembered after their cooldown.
-	memory        = time.Minute
-	cooldownBase  = time.Second
-	cooldownLimit = 30 * time.Second
-	// requestedLimit bounds a cooldown that a Retry-After requests.
-	requestedLimit = time.Minute
+	memory = time.Minute
 )
 
 // A cooldown is what one issuance knows of the shared failures under a name.
@@ -28,6 +24,7 @@ type cooldown struct {
 	threshold int
 	value     []byte // as read
 	record    failureRecord
+	poisoned  bool // the value is not one of the fleet
 	probing   bool // the issuance holds the lease of the half-open cooldown
 }
 
@@ -49,30 +46,33 @@ func (o *issuance) check(ctx context.Context, c *cooldown) *tokensource.Error {
 		c.probing = true
 		return nil
 	case again.Value == nil:
-		return c.error(cooldownBase) // Another process tries.
+		return c.error(backoff.CooldownBase) // Another process tries.
 	}
 	// Another process has just tried.
-	c.value, c.record = again.Value, failureRecord{}
-	if !o.keys.open(c.name, again.Value, &c.record) || !c.record.Open {
+	if !o.openFailures(ctx, c, again) || !c.record.Open {
 		return nil
 	}
-	return c.error(max(again.Left-c.record.Memory, cooldownBase))
+	return c.error(max(again.Left-c.record.Memory, backoff.CooldownBase))
 }
 
 // readFailures reads the record under c.name. It reports whether there is one.
 func (o *issuance) readFailures(ctx context.Context, c *cooldown) (time.Duration, bool) {
 	found, err := o.claim(ctx, c.name, Ask{Owner: o.owner})
-	c.value, c.record = nil, failureRecord{}
+	c.value, c.record, c.poisoned = nil, failureRecord{}, false
 	if err != nil || found.Value == nil {
 		return 0, false
 	}
-	c.value = found.Value
-	if !o.keys.open(c.name, found.Value, &c.record) {
-		o.issuer.poisoned()
+	return found.Left, o.openFailures(ctx, c, found)
+}
+
+// openFailures opens the claimed record. It reports whether it can be used.
+func (o *issuance) openFailures(ctx context.Context, c *cooldown, found Claim) bool {
+	c.value, c.record = found.Value, failureRecord{}
+	c.poisoned = !o.open(ctx, c.name, found, &c.record)
+	if c.poisoned {
 		c.record = failureRecord{}
-		return 0, false
 	}
-	return found.Left, true
+	return !c.poisoned
 }
 
 // error returns the shared failure for a process that may not try.
@@ -82,12 +82,12 @@ func (c *cooldown) error(wait time.Duration) *tokensource.Error {
 	return e
 }
 
-// succeed ends the shared failures.
+// succeed ends the shared failures, and replaces a poisoned record.
 func (o *issuance) succeed(ctx context.Context, c *cooldown) {
-	if c.value == nil || c.record.Failures == 0 && !c.probing {
+	if c.value == nil || c.record.Failures == 0 && !c.probing && !c.poisoned {
 		return
 	}
-	o.publish(ctx, c.name, Publication{Replaces: c.value}, failureRecord{}, cooldownBase)
+	o.publish(ctx, c.name, Publication{Replaces: c.value}, failureRecord{TTL: backoff.CooldownBase}, backoff.CooldownBase)
 }
 
 // release ends the probe of an issuance that says nothing about the endpoint.
@@ -110,8 +110,9 @@ func (o *issuance) fail(ctx context.Context, c *cooldown, cause *tokensource.Err
 		ttl := memory
 		if next.Failures >= c.threshold || cause.Kind == tokensource.ErrRateLimited {
 			next.Open = true
-			ttl += delay(next.Failures-c.threshold, cause)
+			ttl += backoff.Cooldown(next.Failures-c.threshold, cause.RetryAfter, backoff.CooldownLimit)
 		}
+		next.TTL = ttl
 		if o.publish(ctx, c.name, Publication{Replaces: c.value}, next, ttl) {
 			return
 		}
@@ -119,14 +120,6 @@ func (o *issuance) fail(ctx context.Context, c *cooldown, cause *tokensource.Err
 			return
 		}
 	}
-}
-
-// delay returns the length of a cooldown after n earlier ones.
-func delay(n int, cause *tokensource.Error) time.Duration {
-	if cause.RetryAfter > 0 {
-		return min(max(cause.RetryAfter, cooldownBase), requestedLimit)
-	}
-	return backoff.EqualJitter(backoff.Exponential(max(n, 0), cooldownBase, cooldownLimit))
 }
 
 // concernsAll reports whether a failure says something about the endpoint.

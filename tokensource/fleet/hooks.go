@@ -2,12 +2,34 @@
 
 package fleet
 
+import (
+	"context"
+	"time"
+)
+
+// Hooks observe an [Issuer], for telemetry. Any hook may be nil. Hooks run
+// synchronously, must return at once, and must be safe for concurrent use. No
+// hook gets a name, a value or an account.
+type Hooks struct {
+	// Operation is called when an operation begins, and the function that it
+	// returns when the operation has ended. The hook may return a context that
+	// is derived from ctx. The Store gets a context derived from it. The hook
+	// may return a nil function if it does not need the result.
+	Operation func(ctx context.Context, op Operation) (context.Context, func(OperationResult))
+
+	// Poisoned is called when a value of the Store is not one that a process
+	// with the same key sealed under the same name for so long a life. The
+	// value is not used.
+	Poisoned func(ctx context.Context)
+}
+
 // An Operation is a use of the [Store].
 type Operation string
 
 // The operations.
 const (
-	// OpKey: the Issuer read its key. Only failures are reported.
+	// OpKey: the Issuer reads its key. The Store is not asked. Only failures
+	// are reported.
 	OpKey Operation = "key"
 	// OpClaim is a call of Store.Claim.
 	OpClaim Operation = "claim"
@@ -17,26 +39,94 @@ const (
 	OpTake Operation = "take"
 )
 
-// Hooks observe an [Issuer]. Any hook may be nil. Hooks run synchronously, must
-// return at once, and must be safe for concurrent use. No hook gets a name, a
-// value or an account.
-type Hooks struct {
-	// Operation is called after each operation. If the Store was not asked
-	// because it failed several times in a row, err is not nil.
-	Operation func(op Operation, err error)
-	// Poisoned is called when a value of the Store is not one that a process
-	// with the same key sealed under the same name. The value is not used.
-	Poisoned func()
+// An Outcome is what came of an operation.
+type Outcome string
+
+// The outcomes.
+const (
+	// OutcomeFound: a claim found a value.
+	OutcomeFound Outcome = "found"
+	// OutcomeLeased: a claim found no value, and got the lease.
+	OutcomeLeased Outcome = "leased"
+	// OutcomeNone: a claim found no value, and got no lease. Either another
+	// process holds it, or the claim did not ask for it.
+	OutcomeNone Outcome = "none"
+	// OutcomeStored: the Store took a new value.
+	OutcomeStored Outcome = "stored"
+	// OutcomeKept: the Store kept the value that another process had published
+	// before.
+	OutcomeKept Outcome = "kept"
+	// OutcomeReleased: a lease has ended without a new value.
+	OutcomeReleased Outcome = "released"
+	// OutcomeTaken: the budget had one left.
+	OutcomeTaken Outcome = "taken"
+	// OutcomeEmpty: the budget was empty.
+	OutcomeEmpty Outcome = "empty"
+	// OutcomeFailed: the operation failed.
+	OutcomeFailed Outcome = "failed"
+	// OutcomeSkipped: the Store failed several times in a row, so it was not
+	// asked.
+	OutcomeSkipped Outcome = "skipped"
+	// OutcomeCanceled: the issuance ended before the Store answered.
+	OutcomeCanceled Outcome = "canceled"
+)
+
+// OperationResult is the result of an operation.
+type OperationResult struct {
+	Outcome Outcome
+	// Err is the reason for OutcomeFailed, OutcomeSkipped and OutcomeCanceled.
+	// Otherwise it is nil. It is an error of the Store: it may name a server.
+	Err error
 }
 
-func (i *Issuer) observe(op Operation, err error) {
+// operation begins an operation. The returned function ends it.
+func (i *Issuer) operation(ctx context.Context, op Operation) (context.Context, func(Outcome, error)) {
+	var done func(OperationResult)
 	if i.config.Hooks.Operation != nil {
-		i.config.Hooks.Operation(op, err)
+		ctx, done = i.config.Hooks.Operation(ctx, op)
+	}
+	return ctx, func(outcome Outcome, err error) {
+		i.tally.count(outcome, err)
+		if done != nil {
+			done(OperationResult{Outcome: outcome, Err: err})
+		}
 	}
 }
 
-func (i *Issuer) poisoned() {
+// poisoned counts a value that is not used.
+func (i *Issuer) poisoned(ctx context.Context) {
+	i.tally.poisoned.Add(1)
 	if i.config.Hooks.Poisoned != nil {
-		i.config.Hooks.Poisoned()
+		i.config.Hooks.Poisoned(ctx)
 	}
+}
+
+// claimed returns the outcome of a claim.
+func claimed(c Claim) Outcome {
+	switch {
+	case c.Value != nil:
+		return OutcomeFound
+	case c.Leased:
+		return OutcomeLeased
+	}
+	return OutcomeNone
+}
+
+// published returns the outcome of a publication.
+func published(stored bool) Outcome {
+	if stored {
+		return OutcomeStored
+	}
+	return OutcomeKept
+}
+
+// released returns the outcome of a publication without a value.
+func released(bool) Outcome { return OutcomeReleased }
+
+// taken returns the outcome of a call of Take.
+func taken(wait time.Duration) Outcome {
+	if wait > 0 {
+		return OutcomeEmpty
+	}
+	return OutcomeTaken
 }

@@ -22,13 +22,9 @@ const (
 	defaultLease = 12 * time.Second
 )
 
-// The budget for the renewals of refused tokens is that of a Source, but for
-// the whole fleet.
-const (
-	renewalBurst    = 3
-	renewalRefill   = 60
-	defaultLifetime = 10 * time.Minute
-)
+// defaultLifetime is that of a refused token whose lifetime is unknown: the ten
+// minutes of Pismo.
+const defaultLifetime = 10 * time.Minute
 
 // An issuance is one call of Reissue.
 type issuance struct {
@@ -101,7 +97,7 @@ func (o *issuance) await(ctx context.Context) (tokensource.Grant, bool, error) {
 		case claim.Leased:
 			return tokensource.Grant{}, false, nil
 		case claim.Value != nil && !sameValue(claim.Value, o.value):
-			if grant, ok := o.read(claim); ok {
+			if grant, ok := o.read(ctx, claim); ok {
 				return grant, true, nil
 			}
 			o.value = claim.Value
@@ -120,13 +116,11 @@ func (o *issuance) await(ctx context.Context) (tokensource.Grant, bool, error) {
 }
 
 // read returns the grant of a claimed value if it serves the need.
-func (o *issuance) read(claim Claim) (tokensource.Grant, bool) {
+func (o *issuance) read(ctx context.Context, claim Claim) (tokensource.Grant, bool) {
 	var record tokenRecord
-	if !o.keys.open(o.name, claim.Value, &record) {
-		o.issuer.poisoned()
+	if !o.open(ctx, o.name, claim, &record) {
 		return tokensource.Grant{}, false
 	}
-	// The Store cannot lengthen the life that the value itself states.
 	left := min(claim.Left, record.TTL)
 	if !record.serves(o.need, left) {
 		return tokensource.Grant{}, false
@@ -135,11 +129,13 @@ func (o *issuance) read(claim Claim) (tokensource.Grant, bool) {
 	if _, err := grant.Verify(o.need.Account); err != nil {
 		return tokensource.Grant{}, false
 	}
+	o.issuer.tally.adopted.Add(1)
 	return grant, true
 }
 
-// mayIssue returns an error while a shared cooldown lasts, or if the shared
-// budget for renewals is spent.
+// mayIssue returns an error while a shared cooldown lasts, or if the budget
+// for the renewals of refused tokens is spent. The budget is that of a Source,
+// but for the whole fleet.
 func (o *issuance) mayIssue(ctx context.Context, account, all *cooldown) error {
 	if err := o.check(ctx, account); err != nil {
 		return err
@@ -155,8 +151,13 @@ func (o *issuance) mayIssue(ctx context.Context, account, all *cooldown) error {
 	if life <= 0 {
 		life = defaultLifetime
 	}
-	wait, err := call(ctx, o.issuer, OpTake, func(ctx context.Context) (time.Duration, error) {
-		return o.issuer.config.Store.Take(ctx, o.keys.name(forBudget, o.need.Account), renewalBurst, life/renewalRefill)
+	refill := backoff.RenewalInterval(life)
+	wait, err := call(ctx, o.issuer, OpTake, taken, func(ctx context.Context) (time.Duration, error) {
+		wait, err := o.issuer.config.Store.Take(ctx, o.keys.name(forBudget, o.need.Account), backoff.RenewalBurst, refill)
+		if err == nil && wait > backoff.RenewalInterval(max(life, defaultLifetime))+rounding {
+			err = errLongWait
+		}
+		return wait, err
 	})
 	if err != nil || wait <= 0 {
 		return nil //nolint:nilerr // Without the Store, the Source's own budget counts.
@@ -194,7 +195,7 @@ func (o *issuance) shareFailure(ctx context.Context, account, all *cooldown, err
 // claim calls the Store. The time that the answer took counts as lived.
 func (o *issuance) claim(ctx context.Context, name string, ask Ask) (Claim, error) {
 	asked := time.Now()
-	claim, err := call(ctx, o.issuer, OpClaim, func(ctx context.Context) (Claim, error) {
+	claim, err := call(ctx, o.issuer, OpClaim, claimed, func(ctx context.Context) (Claim, error) {
 		return o.issuer.config.Store.Claim(ctx, name, ask)
 	})
 	claim.Left -= time.Since(asked)
@@ -208,7 +209,7 @@ func (o *issuance) publish(ctx context.Context, name string, p Publication, reco
 		return false
 	}
 	p.Owner, p.Value, p.TTL = o.owner, value, ttl
-	stored, err := call(ctx, o.issuer, OpPublish, func(ctx context.Context) (bool, error) {
+	stored, err := call(ctx, o.issuer, OpPublish, published, func(ctx context.Context) (bool, error) {
 		return o.issuer.config.Store.Publish(ctx, name, p)
 	})
 	return err == nil && stored
@@ -216,7 +217,7 @@ func (o *issuance) publish(ctx context.Context, name string, p Publication, reco
 
 // end ends the lease on a name, and leaves the value that is there.
 func (o *issuance) end(ctx context.Context, name string) {
-	_, _ = call(ctx, o.issuer, OpPublish, func(ctx context.Context) (bool, error) {
+	_, _ = call(ctx, o.issuer, OpPublish, released, func(ctx context.Context) (bool, error) {
 		return o.issuer.config.Store.Publish(ctx, name, Publication{Owner: o.owner})
 	})
 }

@@ -73,6 +73,7 @@ var (
 type Issuer struct {
 	config  Config
 	breaker storeBreaker
+	tally   tally
 
 	mu     sync.Mutex
 	secret string // from which keys was derived
@@ -88,10 +89,6 @@ func New(config Config) (*Issuer, error) {
 	}
 	return &Issuer{config: config}, nil
 }
-
-// StoreOpen reports whether the Store failed so often in a row that the Issuer
-// works without it for a while.
-func (i *Issuer) StoreOpen() bool { return i.breaker.isOpen() }
 
 // Revision returns the revision of the inner Issuer, or "" if it has none.
 func (i *Issuer) Revision(ctx context.Context) string {
@@ -137,7 +134,8 @@ func (i *Issuer) currentKeys(ctx context.Context) *keys {
 		err = errShortKey
 	}
 	if err != nil {
-		i.observe(OpKey, err)
+		_, end := i.operation(ctx, OpKey)
+		end(OutcomeFailed, err)
 		return nil
 	}
 	i.mu.Lock()

@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"context"
 	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -79,4 +80,23 @@ type failureRecord struct {
 	Memory time.Duration `json:"m,omitempty"`
 	// Open means that the failures have begun a cooldown.
 	Open bool `json:"o,omitempty"`
+	// TTL is how long the record lives from when it was sealed.
+	TTL time.Duration `json:"r"`
+}
+
+func (r *tokenRecord) ttl() time.Duration   { return r.TTL }
+func (r *failureRecord) ttl() time.Duration { return r.TTL }
+
+// rounding is by how much a Store may round the life of a value up.
+const rounding = time.Second
+
+// open opens a claimed value as a record. It reports whether a process of the
+// fleet sealed the value under this name, for no longer than it still lives.
+// So a writer to the Store can bring a value back, but cannot make it last.
+func (o *issuance) open(ctx context.Context, name string, claim Claim, record interface{ ttl() time.Duration }) bool {
+	if o.keys.open(name, claim.Value, record) && claim.Left <= record.ttl()+rounding {
+		return true
+	}
+	o.issuer.poisoned(ctx)
+	return false
 }

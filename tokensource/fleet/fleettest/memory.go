@@ -22,6 +22,7 @@ type Memory struct {
 	budgets map[string]*backoff.Budget
 	epoch   time.Time
 	calls   int
+	lies    bool
 }
 
 type entry struct {
@@ -114,6 +115,9 @@ func (m *Memory) Claim(ctx context.Context, name string, ask fleet.Ask) (fleet.C
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now, e := time.Now(), m.entry(name)
+	if m.lies {
+		return m.falseClaim(e, ask), nil
+	}
 	if value := e.living(now); value != nil && !bytes.Equal(value, ask.Except) {
 		return fleet.Claim{Value: bytes.Clone(value), Left: e.until.Sub(now)}, nil
 	}
@@ -131,6 +135,9 @@ func (m *Memory) Publish(ctx context.Context, name string, p fleet.Publication) 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.lies {
+		return len(p.Value) > 0, nil
+	}
 	now, e := time.Now(), m.entry(name)
 	mine := e.heldAt(now) && e.owner == p.Owner
 	old := e.living(now)
@@ -151,6 +158,9 @@ func (m *Memory) Take(ctx context.Context, name string, burst int, refill time.D
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.lies {
+		return falseWait, nil
+	}
 	if m.budgets == nil {
 		m.budgets = map[string]*backoff.Budget{}
 	}
