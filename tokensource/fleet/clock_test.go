@@ -17,12 +17,12 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/fleet/fleettest"
 )
 
-// A clock is that of one replica. All replicas of a test have the fake clock of
-// the test. So the rest of the world differs instead: the endpoint's times are
-// ahead, and everything that lives, lives for 1/rate of its time.
-type clock struct {
-	ahead time.Duration // of the endpoint's clock
-	rate  float64       // of the replica's clock; 1.02 is fast by 2 %
+// Clocks are those of a fleet and of its store. All replicas of a test have the
+// fake clock of the test. So the rest of the world differs instead.
+type clocks struct {
+	ahead float64 // how far the endpoint's clock is ahead, in parts of maxAhead
+	drift float64 // of the replica's clock, in parts of maxDrift
+	store float64 // of the store's clock, in parts of maxDrift
 }
 
 const (
@@ -32,12 +32,19 @@ const (
 	maxDrift      = 0.02
 )
 
-// clocks return the clock of a replica. The replicas have parts from -1 to 1.
-var clocks = map[string]func(part float64) clock{
-	"equal":                 func(float64) clock { return clock{rate: 1} },
-	"10 minutes off":        func(part float64) clock { return clock{time.Duration(part * float64(maxAhead)), 1} },
-	"2 % fast or slow":      func(part float64) clock { return clock{0, 1 + part*maxDrift} },
-	"10 minutes off, drift": func(part float64) clock { return clock{time.Duration(-part * float64(maxAhead)), 1 + part*maxDrift} },
+// clockSets return the clocks of the replicas, which have parts from -1 to 1.
+var clockSets = map[string]func(part float64) clocks{
+	"equal":          func(float64) clocks { return clocks{} },
+	"10 minutes off": func(part float64) clocks { return clocks{ahead: part} },
+	"drift by 2 %":   func(part float64) clocks { return clocks{drift: part} },
+	"fast store":     func(float64) clocks { return clocks{store: 1} },
+	"slow store":     func(float64) clocks { return clocks{store: -1} },
+	"all of it":      func(part float64) clocks { return clocks{ahead: -part, drift: part, store: -1} },
+}
+
+// scaled returns d as a clock with a drift measures it.
+func scaled(d time.Duration, drift float64) time.Duration {
+	return time.Duration(float64(d) * (1 + drift*maxDrift))
 }
 
 // A jwtPlatform grants JWTs that state only exp, so that the Date of the
@@ -48,25 +55,25 @@ type jwtPlatform struct {
 	births sync.Map // when a token was issued, by value
 }
 
-// A clockedIssuer asks a platform, as a replica with this clock sees it.
-type clockedIssuer struct {
+// An endpoint is the platform by a clock that is ahead of the replica's.
+type endpoint struct {
 	*jwtPlatform
-	clock
+
+	ahead time.Duration
 }
 
-func (c clockedIssuer) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
-	grant, err := c.platform.Issue(ctx, account)
+func (e endpoint) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+	grant, err := e.platform.Issue(ctx, account)
 	if err != nil {
 		return grant, err
 	}
-	date := time.Now().Add(c.ahead)
-	life := time.Duration(float64(jwtLifetime) / c.rate)
-	claims := fmt.Sprintf(`{"jti":%q,"exp":%.3f}`, grant.Token.Reveal(), float64(date.Add(life).UnixMilli())/1000)
+	date := time.Now().Add(e.ahead)
+	claims := fmt.Sprintf(`{"jti":%q,"exp":%.3f}`, grant.Token.Reveal(), float64(date.Add(jwtLifetime).UnixMilli())/1000)
 	value := "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
-	c.births.Store(value, time.Now())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.newest[account] = value
+	e.births.Store(value, time.Now())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.newest[account] = value
 	return tokensource.Grant{Token: tokensource.NewSecret(value), Date: date}, nil
 }
 
@@ -77,31 +84,64 @@ func (p *jwtPlatform) serves(tok *tokensource.Token) bool {
 	return ok && time.Since(birth.(time.Time)) < jwtLifetime && p.accepts(tok)
 }
 
-// A clockedStore is a Store whose clock runs differently from the replica's.
-type clockedStore struct {
-	fleet.Store
+// A driftingIssuer makes a Source count the life of a token by a clock with a
+// drift. With a fast clock, the life is over sooner.
+type driftingIssuer struct {
+	*fleet.Issuer
 
-	rate float64 // of the replica's clock
+	drift float64
 }
 
-func (s clockedStore) Claim(ctx context.Context, name string, ask fleet.Ask) (fleet.Claim, error) {
+func (i driftingIssuer) Reissue(ctx context.Context, need tokensource.Need) (tokensource.Grant, error) {
+	grant, err := i.Issuer.Reissue(ctx, need)
+	if err != nil {
+		return grant, err
+	}
+	life, err := grant.Verify(need.Account)
+	shorter := life - scaled(life, -i.drift) // The claim exp stays, so its distance to Date changes.
+	grant.Date, grant.Age = grant.Date.Add(shorter), scaled(grant.Age, -i.drift)
+	return grant, err
+}
+
+// A driftingStore is a Store whose own clock has a drift. Like Redis, it counts
+// in whole milliseconds.
+type driftingStore struct {
+	fleet.Store
+
+	drift float64
+}
+
+func (s driftingStore) Claim(ctx context.Context, name string, ask fleet.Ask) (fleet.Claim, error) {
+	ask.Lease = scaled(ask.Lease, -s.drift)
 	claim, err := s.Store.Claim(ctx, name, ask)
-	claim.Left = time.Duration(float64(claim.Left) / s.rate)
+	claim.Left = scaled(claim.Left, s.drift).Truncate(time.Millisecond)
 	return claim, err
 }
 
-func (s clockedStore) Publish(ctx context.Context, name string, p fleet.Publication) (bool, error) {
-	p.TTL = time.Duration(float64(p.TTL) * s.rate)
+func (s driftingStore) Publish(ctx context.Context, name string, p fleet.Publication) (bool, error) {
+	p.TTL = scaled(p.TTL, -s.drift)
 	return s.Store.Publish(ctx, name, p)
 }
 
 // newClockedFleet returns Sources with different clocks.
-func newClockedFleet(t *testing.T, p *jwtPlatform, store fleet.Store, at func(float64) clock) []*tokensource.Source {
+func newClockedFleet(t *testing.T, p *jwtPlatform, store fleet.Store, at func(float64) clocks) []*tokensource.Source {
 	t.Helper()
 	var sources []*tokensource.Source
 	for n := range clockReplicas {
-		c := at(2*float64(n)/(clockReplicas-1) - 1) // from -1 to 1
-		sources = append(sources, newSource(t, clockedIssuer{p, c}, clockedStore{store, c.rate}))
+		c := at(2*float64(n)/(clockReplicas-1) - 1)
+		shared, err := fleet.New(fleet.Config{
+			Issuer: endpoint{p, time.Duration(c.ahead * float64(maxAhead))},
+			Store:  driftingStore{store, c.store},
+			Key:    keyOf(secret),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, err := tokensource.New(tokensource.Config{Issuer: driftingIssuer{shared, c.drift}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, src)
 	}
 	return sources
 }
@@ -109,7 +149,7 @@ func newClockedFleet(t *testing.T, p *jwtPlatform, store fleet.Store, at func(fl
 // eachClock runs a test on a fake clock, with each set of clocks.
 func eachClock(t *testing.T, test func(t *testing.T, p *jwtPlatform, newFleet func() []*tokensource.Source)) {
 	t.Helper()
-	for name, at := range clocks {
+	for name, at := range clockSets {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, healthy *platform, store *fleettest.Memory) {
 				p := &jwtPlatform{platform: platform{latency: healthy.latency}}
