@@ -65,7 +65,7 @@ const minKey = 16
 
 var (
 	errShared   = tokensource.SafeError("another process of the fleet reported this failure", nil)
-	errShortKey = errors.New("fleet: the key is shorter than 16 bytes")
+	errShortKey = tokensource.SafeError("it is shorter than 16 bytes", nil)
 )
 
 // An Issuer is a [tokensource.Reissuer] that shares its tokens with the other
@@ -135,7 +135,7 @@ func (i *Issuer) currentKeys(ctx context.Context) *keys {
 	}
 	if err != nil {
 		_, end := i.operation(ctx, OpKey)
-		end(OutcomeFailed, err)
+		end(OutcomeFailed, keyError(err))
 		return nil
 	}
 	i.mu.Lock()
@@ -148,6 +148,15 @@ func (i *Issuer) currentKeys(ctx context.Context) *keys {
 		i.secret, i.keys = value, k
 	}
 	return i.keys
+}
+
+// keyError returns an error of Config.Key whose text is safe to log.
+func keyError(err error) error {
+	reason := tokensource.SafeText(err)
+	if reason == "" {
+		reason = "it cannot be read"
+	}
+	return tokensource.SafeError("fleet: the key cannot be used: "+reason, err)
 }
 
 // scope returns the scope of the configuration and that of the inner Issuer.

@@ -46,6 +46,14 @@ type Config struct {
 	// tokens stay valid until they expire.
 	NewTokenRevokesOld bool
 
+	// ReplicaHeader is the header field of a token request that names the
+	// replica which sends it. It fills Counts.IssuedTo, so that a test of a
+	// fleet sees which replica got a token for which account. The Header of
+	// passport.S2S and of passport.OpenID, or the option header of a client in
+	// Caddy, adds such a field. "User-Agent" works too. By default the Server
+	// does not tell replicas apart.
+	ReplicaHeader string
+
 	// Bare makes the resource API accept the token without a scheme, and no
 	// other form, as some older clients send it. By default the resource API
 	// accepts "Bearer <token>".

@@ -41,6 +41,20 @@ type Counts struct {
 	// Accounts are the counts by account id; "" is the organization. They do
 	// not include requests without a token of this Server.
 	Accounts map[string]AccountCounts
+
+	// IssuedTo are the issued tokens by replica and account. It is empty
+	// without a Config.ReplicaHeader.
+	IssuedTo map[Recipient]int
+}
+
+// A Recipient is the replica that a token was issued to, and the account of
+// that token.
+type Recipient struct {
+	// Replica is the value of Config.ReplicaHeader in the token request; "" if
+	// the request had no such field.
+	Replica string
+	// Account is the id of the account; "" is the organization.
+	Account string
 }
 
 // AccountCounts are the [Counts] of one account.
@@ -96,6 +110,7 @@ func (c Counts) clone() Counts {
 	c.Refused = maps.Clone(c.Refused)
 	c.Accounts = maps.Clone(c.Accounts)
 	c.Assertions = maps.Clone(c.Assertions)
+	c.IssuedTo = maps.Clone(c.IssuedTo)
 	return c
 }
 
@@ -115,6 +130,7 @@ func (r *recorder) count(change func(*Counts)) {
 		r.counts.Accounts = map[string]AccountCounts{}
 		r.counts.Refused = map[RefusalReason]int{}
 		r.counts.Assertions = map[AssertionFault]int{}
+		r.counts.IssuedTo = map[Recipient]int{}
 	}
 	change(&r.counts)
 	if r.changed != nil {

@@ -5,6 +5,7 @@ package passporttest_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -67,6 +68,38 @@ func TestCounts_UnreadableRequestHasNoAccount(t *testing.T) {
 	}
 	check(t, "token requests", s.Counts().TokenRequests, 1)
 	check(t, "accounts", len(s.Counts().Accounts), 0)
+}
+
+// The replicas of a fleet add a header field to their token requests. Product
+// code does not change.
+func TestCounts_TellReplicasApart(t *testing.T) {
+	forEachServer(t, func() passporttest.Config {
+		return passporttest.Config{ReplicaHeader: "X-Replica"}
+	}, func(t *testing.T, s *passporttest.Server) {
+		for replica, accounts := range map[string][]string{"a": {"1", "1", "2"}, "b": {"1"}, "": {"3"}} {
+			issuer := s.Issuer()
+			if replica != "" {
+				issuer.Header = http.Header{"X-Replica": {replica}}
+			}
+			for _, id := range accounts {
+				if _, err := issuer.Issue(t.Context(), account(t, id)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		want := map[passporttest.Recipient]int{{"a", "1"}: 2, {"a", "2"}: 1, {"b", "1"}: 1, {"", "3"}: 1}
+		if got := s.Counts().IssuedTo; !maps.Equal(got, want) {
+			t.Errorf("the tokens were issued to %v, want %v", got, want)
+		}
+		clear(s.Counts().IssuedTo)
+		check(t, "recipients after a change to a copy", len(s.Counts().IssuedTo), len(want))
+	})
+}
+
+func TestCounts_IgnoreReplicasByDefault(t *testing.T) {
+	s := passporttest.NewInProcess(t, passporttest.Config{})
+	newToken(t, s, "1")
+	check(t, "recipients", len(s.Counts().IssuedTo), 0)
 }
 
 func TestCounts_AreACopy(t *testing.T) {

@@ -47,6 +47,21 @@
 //		}
 //	})
 //
+// # A fleet of replicas
+//
+// A test of several processes names each of them in a header field of its token
+// requests, and reads which replica got how many tokens for which account. The
+// processes run their usual code: the field is part of their configuration.
+//
+//	pismo := passporttest.NewServer(t, passporttest.Config{ReplicaHeader: "X-Replica"})
+//	issuer := pismo.Issuer()
+//	issuer.Header = http.Header{"X-Replica": {"one"}} // In each process another.
+//	…
+//	n := pismo.Counts().IssuedTo[passporttest.Recipient{Replica: "one", Account: "102681871"}]
+//
+// With Config.NewTokenRevokesOld, a new token ends the account's older ones, as
+// Pismo may do.
+//
 // # How far to trust it
 //
 // The fake server does what Pismo documents: it takes the documented token
@@ -59,8 +74,8 @@
 // Pismo does not document the following. The fake server refuses an expired
 // token with an empty 401 (see Config.TokenRefusal). It answers wrong token
 // requests with 400, 405, 413 and 415 and a message. A new token does not
-// revoke an older one. The resource API is made up; it follows Pismo's
-// conventions only.
+// revoke an older one, unless Config.NewTokenRevokesOld is set. The resource
+// API is made up; it follows Pismo's conventions only.
 //
 // Send no real credentials and no real data to the fake server. It listens on
 // loopback addresses only.

@@ -32,6 +32,7 @@ type tokenRequest struct {
 	account                 string     // "" is the organization
 	externalAccount         string     // of an assertion that names one
 	group                   string     // of an assertion
+	replica                 string     // that sent the request
 	rejection               *rejection // set if the request is malformed or its assertion refused
 }
 
@@ -64,6 +65,7 @@ type grant struct {
 
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	request := s.readTokenRequest(w, r)
+	request.replica = r.Header.Get(s.config.ReplicaHeader)
 	if request.assertion != "" {
 		if fault := s.readAssertion(&request); fault != "" {
 			s.refuseAssertion(&request, fault)

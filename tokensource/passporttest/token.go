@@ -72,6 +72,9 @@ func (s *Server) issue(account string, request tokenRequest) string {
 	s.requests.count(func(c *Counts) {
 		c.Issued++
 		c.forAccount(account, func(a *AccountCounts) { a.Issued++ })
+		if s.config.ReplicaHeader != "" {
+			c.IssuedTo[Recipient{request.replica, account}]++
+		}
 	})
 	return value
 }
