@@ -23,7 +23,7 @@ var (
 	errWrongFigure = errors.New("a figure differs from the expected figure; see the table")
 	// errSlowStore means that the figures prove nothing. A replica waits 250 ms
 	// for the store, and then goes on without it.
-	errSlowStore = errors.New("the store did not answer in time; it fails, or this machine is too busy")
+	errSlowStore = errors.New("the store did not answer in time, so the figures are void; this machine is too busy")
 )
 
 // demoAttempts is how often the demo takes its steps if the store is too slow.
@@ -169,10 +169,13 @@ func (d *demonstration) step(name string, want expected, run func() error) func(
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		got := d.figures().since(before)
-		result := "ok"
-		if fault := want.fault(got); d.store.running != nil && got.storeMissed > 0 {
+		result, stopped := "ok", d.store.running == nil
+		switch fault := want.fault(got); {
+		case !stopped && d.storeError != "":
+			d.wrong, result = true, "WRONG: the store fails: "+d.storeError
+		case !stopped && got.storeMissed > 0:
 			d.slow, result = true, "VOID: the store was too slow"
-		} else if fault != "" {
+		case fault != "":
 			d.wrong, result = true, fault
 		}
 		printLine(d.out, name, got, result)

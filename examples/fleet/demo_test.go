@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -87,11 +88,31 @@ func TestDemo_FailsOnWrongFigure(t *testing.T) {
 	}
 }
 
-// A store that fails while the demo relies on it makes the figures void.
+func TestDemo_FailsOnFailingStore(t *testing.T) {
+	var out strings.Builder
+	err := perform(t.Context(), small, &out, func(d *demonstration, _ options) error {
+		_ = d.store.running.Close()
+		return d.step("a step", issues(2, 2), func() error { return d.round(accountIDs(1, 0)) })()
+	})
+	if !errors.Is(err, errWrongFigure) || !strings.Contains(out.String(), "WRONG: the store fails: ") {
+		t.Errorf("got error %v, want %v and the store's error:\n%s", err, errWrongFigure, out.String())
+	}
+}
+
+// A store that is too slow proves nothing, neither for nor against.
 func TestDemo_RepeatsWithSlowStore(t *testing.T) {
 	var out strings.Builder
 	err := attempt(t.Context(), small, &out, func(d *demonstration, _ options) error {
-		_ = d.store.running.Close()
+		d.store.stop()
+		d.store.newBackend = func() backend {
+			return &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // Otherwise the server does not see that the caller leaves.
+				<-r.Context().Done()
+			})}
+		}
+		if err := d.store.start(); err != nil {
+			return err
+		}
 		return d.step("a step", issues(1, 2), func() error { return d.round(accountIDs(1, 0)) })()
 	})
 	if !errors.Is(err, errSlowStore) {

@@ -55,6 +55,9 @@ type roundResult struct {
 	// StoreMissed counts the operations of the store that failed, or that were
 	// left out because others had failed.
 	StoreMissed uint64
+	// StoreError is what the store last failed with, if it has not succeeded
+	// since. It is empty if the store was only too slow.
+	StoreError string
 }
 
 // A replica is a program with two clients. A real program has one of them.
@@ -155,7 +158,7 @@ func (r *replica) round(accounts []string) (result roundResult) {
 		all sync.WaitGroup
 		mu  sync.Mutex
 	)
-	missed := r.storeMissed()
+	before := r.shared.Status()
 	send := func(client *http.Client, url, account string, failed *int) {
 		all.Go(func() {
 			err := read(client, url, account)
@@ -173,13 +176,12 @@ func (r *replica) round(accounts []string) (result roundResult) {
 		send(r.clients.Without, r.urls.Without, account, &result.Failed.Without)
 	}
 	all.Wait()
-	result.StoreMissed = r.storeMissed() - missed
+	after := r.shared.Status()
+	result.StoreMissed = after.Failed + after.Skipped - before.Failed - before.Skipped
+	if err := after.LastError; err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		result.StoreError = err.Error()
+	}
 	return result
-}
-
-func (r *replica) storeMissed() uint64 {
-	status := r.shared.Status()
-	return status.Failed + status.Skipped
 }
 
 // read reads an account, as a program that uses Pismo does.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type stage struct {
 
 	failed      both[int] // requests so far
 	storeMissed int       // operations of the store so far
+	storeError  string    // of the last round; see roundResult
 }
 
 // tokenLatency is how long a fake takes to issue a token.
@@ -94,10 +96,12 @@ func (s *stage) round(accounts []string) error {
 		all.Go(func() { results[n], errs[n] = replica.round(accounts) })
 	}
 	all.Wait()
+	s.storeError = ""
 	for _, r := range results {
 		s.failed.With += r.Failed.With
 		s.failed.Without += r.Failed.Without
 		s.storeMissed += int(r.StoreMissed) //nolint:gosec // It is a small number.
+		s.storeError = cmp.Or(s.storeError, r.StoreError)
 	}
 	return errors.Join(errs...)
 }

@@ -113,7 +113,7 @@ func TestLive_RunsUntilStopped(t *testing.T) {
 	if err := live(ctx, small, out); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(out.String(), " 0:00  all replicas start") {
+	if !strings.Contains(out.String(), "  all replicas start   ") {
 		t.Errorf("there is no line of figures:\n%s", out.String())
 	}
 }
