@@ -33,10 +33,12 @@ type Config struct {
 	Key func(ctx context.Context) (tokensource.Secret, error)
 
 	// Scope separates tokens that the same key obtains in different ways. The
-	// issuers of package passport add their own part: the base URL and, with
-	// OpenID, the tenant and the permission group. An Issuer of your own can
-	// do so with a method Scope() string. All processes of a fleet need the
-	// same Scope.
+	// issuers of package passport add their own part, by a method Scope() string:
+	// the base URL and, with OpenID, the tenant and the permission group. An
+	// Issuer of your own that wraps one of them must hand on the result of that
+	// method. Name here what else determines the tokens: what the functions
+	// Claims and UID of an OpenID return, and Header and Fields. All processes
+	// of a fleet need the same Scope.
 	Scope string
 
 	// Hooks observe the use of the Store. The zero Hooks observe nothing.
