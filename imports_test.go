@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"tokensource/fleet/fleettest": {"internal/", "tokensource/fleet"},
 	"transport":                   {"internal/", "tokensource", "github.com/hashicorp/go-retryablehttp"},
 	"middleware":                  {"internal/", "tokensource", "transport", "github.com/golang-jwt/jwt/v5"},
-	"telemetry":                   {"internal/", "tokensource", "transport", "go.opentelemetry.io/"},
+	"telemetry":                   {"internal/", "tokensource", "tokensource/fleet", "transport", "go.opentelemetry.io/"},
 	"examples/client":             {"examples/internal/", "tokensource", "tokensource/passporttest", "transport"},
 	"examples/fakeserver":         {"examples/internal/", "tokensource/passporttest"},
 	"examples/openid":             {"examples/internal/", "tokensource", "tokensource/passport", "tokensource/passporttest", "transport"},

@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"maps"
 	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -11,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/fleet"
 	"github.com/pismoauth/pismoauth/transport"
 )
 
@@ -19,6 +21,7 @@ const (
 	spanIssue   = "pismo.token.issue"
 	spanAcquire = "pismo.token.acquire"
 	spanRenew   = "pismo.token.renew"
+	spanStore   = "pismo.store." // with the operation
 )
 
 // The attributes of this package. OpenTelemetry defines the others.
@@ -33,6 +36,9 @@ const (
 	keyOutcome       = attribute.Key("pismo.token.rejection.outcome")
 	keyExtent        = attribute.Key("pismo.token.cooldown.extent")
 	keyCorrelationID = attribute.Key("pismo.correlation_id")
+	keyAdopted       = attribute.Key("pismo.token.issue.adopted")
+	keyOperation     = attribute.Key("pismo.store.operation")
+	keyStoreOutcome  = attribute.Key("pismo.store.outcome")
 )
 
 // other replaces a value that is not known. OpenTelemetry uses it so for
@@ -88,6 +94,16 @@ var (
 		transport.OutcomeNotRenewed,
 		outcomeRefusedAgain,
 	}
+
+	// outcomesOf are the outcomes that each operation of a store can have.
+	outcomesOf = map[fleet.Operation][]fleet.Outcome{
+		fleet.OpKey:     {fleet.OutcomeFailed},
+		fleet.OpClaim:   {fleet.OutcomeFound, fleet.OutcomeLeased, fleet.OutcomeNone, fleet.OutcomeFailed, fleet.OutcomeSkipped, fleet.OutcomeCanceled},
+		fleet.OpPublish: {fleet.OutcomeStored, fleet.OutcomeKept, fleet.OutcomeReleased, fleet.OutcomeFailed, fleet.OutcomeSkipped, fleet.OutcomeCanceled},
+		fleet.OpTake:    {fleet.OutcomeTaken, fleet.OutcomeEmpty, fleet.OutcomeFailed, fleet.OutcomeSkipped, fleet.OutcomeCanceled},
+	}
+	operations    = slices.Collect(maps.Keys(outcomesOf))
+	storeOutcomes = slices.Concat(slices.Collect(maps.Values(outcomesOf))...)
 )
 
 // outcomeRefusedAgain is the outcome of a 401 to a replay: the platform refused
@@ -105,6 +121,12 @@ func known[T ~string](key attribute.Key, value T, all []T) attribute.KeyValue {
 func reason(r tokensource.IssueReason) attribute.KeyValue { return known(keyReason, r, reasons) }
 
 func origin(o tokensource.TokenOrigin) attribute.KeyValue { return known(keyOrigin, o, origins) }
+
+func operation(op fleet.Operation) attribute.KeyValue { return known(keyOperation, op, operations) }
+
+func storeOutcome(o fleet.Outcome) attribute.KeyValue {
+	return known(keyStoreOutcome, o, storeOutcomes)
+}
 
 func verdict(v transport.Verdict) attribute.KeyValue { return known(keyVerdict, v, verdicts) }
 

@@ -19,6 +19,9 @@
 //	})
 //	registration, err := tel.ObserveSource(source)
 //
+// A process of a fleet also sets the Hooks of fleet.Config to tel.FleetHooks(),
+// and calls tel.ObserveFleet with the issuer.
+//
 // A request that finds its token in the cache costs one addition to a counter:
 // no allocation and no span, with any provider.
 //
@@ -40,6 +43,14 @@
 //	  error.type                   kind of the [tokensource.Error]
 //	  http.response.status_code    status of the answer of a failed token endpoint
 //	  pismo.correlation_id         x-cid of that answer, for Pismo's support
+//
+//	  pismo.token.issue.adopted    true: another process of the fleet issued the token
+//
+//	pismo.store.claim, pismo.store.publish, pismo.store.take
+//	                     An operation of a fleet's store. Its parent is the issuance.
+//	  pismo.store.outcome          found, leased, none; stored, kept, released;
+//	                               taken, empty; failed, skipped, canceled
+//	  error.type                   timeout or _OTHER
 //
 //	pismo.token.acquire  A caller who waits for the issuance of another caller, or
 //	                     gets the error of a recent failure. It has a link to that
@@ -64,7 +75,8 @@
 //	                              issuance (issued, joined), also after a refused
 //	                              token
 //	pismo.token.issuances         counter. Ended issuances, by
-//	                              pismo.token.issue.reason and error.type
+//	                              pismo.token.issue.reason and error.type, and
+//	                              pismo.token.issue.adopted if that is true
 //	pismo.token.issue.duration    histogram, s. Duration of issuances, by the same
 //	pismo.token.rejections        counter. 401 answers, by
 //	                              pismo.token.rejection.verdict (token_refused,
@@ -75,12 +87,18 @@
 //	pismo.token.cooldown          up-down counter. Accounts and Sources in
 //	                              cooldown, by pismo.token.cooldown.extent:
 //	                              account, source
+//	pismo.store.operations        counter. Operations of a fleet's store, by
+//	                              pismo.store.operation (key, claim, publish, take)
+//	                              and pismo.store.outcome
+//	pismo.store.poisoned          counter. Values of the store that were not used
+//	pismo.store.open              up-down counter. Stores that failed several times
+//	                              in a row, and are not asked for a while
 //
-// The last two are observed. They are up-down counters and not gauges, because
-// the values of several Sources add up; in Prometheus they are gauges. A value
-// that an issuer or a Classify function invents is reported as _OTHER. So no
-// series depends on input, and there are at most 200 sets of attributes. In
-// Prometheus a histogram has several series for each set, one for each bucket.
+// Up-down counters are observed. They are not gauges, because the values of
+// several Sources add up; in Prometheus they are gauges. A value that an issuer
+// or a Classify function invents is reported as _OTHER. So no series depends on
+// input, and there are at most 200 sets of attributes. In Prometheus a
+// histogram has several series for each set, one for each bucket.
 //
 // A request counts as one acquisition, although a middleware, the transport and
 // each retry call Token. A call whose context has the token
@@ -128,9 +146,9 @@
 //
 // # Reading order
 //
-// telemetry.go makes a [Telemetry]. source.go and transport.go have its hooks,
-// links.go the spans that others link to, attributes.go the names and the
-// values of attributes, and metrics.go and zero.go the instruments. log.go has
-// the [Logger], failures.go and refusedtokens.go what it remembers. annotate.go
-// and propagate.go have the RoundTrippers.
+// telemetry.go makes a [Telemetry]. source.go, transport.go and fleet.go have
+// its hooks, links.go the spans that others link to, attributes.go the names
+// and the values of attributes, and metrics.go and zero.go the instruments.
+// log.go has the [Logger], with logfleet.go, failures.go and refusedtokens.go
+// what it remembers. annotate.go and propagate.go have the RoundTrippers.
 package telemetry

@@ -20,6 +20,8 @@ import (
 
 	"github.com/pismoauth/pismoauth/telemetry"
 	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/fleet"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 	"github.com/pismoauth/pismoauth/transport"
 )
@@ -43,7 +45,14 @@ type fixture struct {
 	meters *sdkmetric.MeterProvider
 	reader *sdkmetric.ManualReader
 
-	observed metric.Registration
+	observed      metric.Registration
+	observedFleet metric.Registration
+
+	// With a store, the program is a process of a fleet.
+	store        fleet.Store
+	sourceHooks  tokensource.Hooks
+	requestHooks transport.Hooks
+	fleetHooks   fleet.Hooks
 }
 
 // newFixture returns a fixture that sends its requests through network.
@@ -67,13 +76,14 @@ func newFixture(t *testing.T, pismo *passporttest.Server, network http.RoundTrip
 
 // build makes the program, with additional hooks.
 func (s *fixture) build(source tokensource.Hooks, requests transport.Hooks) {
+	s.sourceHooks, s.requestHooks = source, requests
 	// The Telemetry takes its tracer from the span in the context.
 	tel := newTelemetry(s, telemetry.WithMeterProvider(s.meters))
 	issuer := s.pismo.Issuer()
 	issuer.Client = &http.Client{Transport: httpSpans{s.tracer, telemetry.AnnotateSpans(s.issuing.before(s.network))}}
 	var err error
 	s.source, err = tokensource.New(tokensource.Config{
-		Issuer: issuer,
+		Issuer: s.shared(tel, issuer),
 		Hooks:  tokensource.JoinHooks(tokensource.JoinHooks(tel.SourceHooks(), source), s.joinHooks()),
 	})
 	if err != nil {
@@ -95,6 +105,32 @@ func (s *fixture) build(source tokensource.Hooks, requests transport.Hooks) {
 		s.Fatal(err)
 	}
 	s.client = &http.Client{Transport: authenticated}
+}
+
+// shared returns the issuer, or with a store the issuer of a fleet.
+func (s *fixture) shared(tel *telemetry.Telemetry, issuer *passport.S2S) tokensource.Issuer {
+	if s.store == nil {
+		return issuer
+	}
+	shared, err := fleet.New(fleet.Config{
+		Issuer: issuer,
+		Store:  s.store,
+		Key:    issuer.Credentials.Secret,
+		Hooks:  fleet.JoinHooks(tel.FleetHooks(), s.fleetHooks),
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if s.observedFleet, err = tel.ObserveFleet(shared); err != nil {
+		s.Fatal(err)
+	}
+	return shared
+}
+
+// joinFleet makes the program a process of a fleet with this store.
+func (s *fixture) joinFleet(store fleet.Store) {
+	s.store = store
+	s.build(s.sourceHooks, s.requestHooks)
 }
 
 // joinHooks returns hooks that signal when a caller joins an issuance.

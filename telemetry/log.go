@@ -44,6 +44,18 @@ import (
 // ten minutes: a platform that refuses every token would fill the log. So have
 // the failures of further accounts within ten minutes of each other.
 //
+// With the hooks of FleetHooks, a Logger also logs the state of a fleet's
+// store:
+//
+//	DEBUG  token store operation failed     each failure
+//	INFO   token store recovered            the process uses the store again
+//	WARN   token store is failing           the process issues tokens without the store
+//	WARN   token store value not used       no process of the fleet sealed the value:
+//	                                        somebody else writes to the store
+//
+// These warnings, too, have the level DEBUG while they follow one another
+// within ten minutes.
+//
 // A Logger does not log business answers of the platform, whatever their
 // status, nor retries. No line has an account, a key, a token, a URL or a part
 // of a body. The attribute scope is the kind of the account, and serial is the
@@ -58,6 +70,7 @@ import (
 type Logger struct {
 	log      *slog.Logger
 	failures failures
+	store    storeState
 
 	replaced, refusedAgain, notRenewed, unrecognized refusedTokens
 }

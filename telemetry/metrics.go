@@ -27,6 +27,7 @@ type instruments struct {
 	rejections      metric.Int64Counter
 	cached          metric.Int64ObservableUpDownCounter
 	cooldown        metric.Int64ObservableUpDownCounter
+	store           storeInstruments
 
 	// The options for every request are made once. To make them for each call
 	// would cost three allocations, even with a provider that does nothing.
@@ -58,6 +59,7 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 	cooldown, err7 := meter.Int64ObservableUpDownCounter("pismo.token.cooldown",
 		metric.WithUnit("{cooldown}"),
 		metric.WithDescription("Accounts and sources in cooldown after failed issuances."))
+	store, err8 := newStoreInstruments(meter)
 	option := func(key attribute.Key, value string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(key.String(value)))
 	}
@@ -70,12 +72,13 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		rejections:      rejections,
 		cached:          cached,
 		cooldown:        cooldown,
+		store:           store,
 		fromCache:       []metric.AddOption{option(keyOrigin, string(tokensource.OriginCached))},
 		fromStale:       []metric.AddOption{option(keyOrigin, string(tokensource.OriginStale))},
 		accounts:        option(keyExtent, "account"),
 		all:             option(keyExtent, "source"),
 	}
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
 		return nil, err
 	}
 	return i, i.beginAtZero()
@@ -95,9 +98,14 @@ func (i *instruments) waited(ctx context.Context, from tokensource.TokenOrigin, 
 	i.acquireDuration.Record(ctx, time.Since(since).Seconds(), metric.WithAttributes(withErrorType(err, origin(from))...))
 }
 
-// issued counts an issuance, and records its duration.
-func (i *instruments) issued(ctx context.Context, why tokensource.IssueReason, since time.Time, err error) {
-	attributes := metric.WithAttributes(withErrorType(err, reason(why))...)
+// issued counts an issuance, and records its duration. An issuance that adopted
+// the token of another process says so.
+func (i *instruments) issued(ctx context.Context, why tokensource.IssueReason, since time.Time, result tokensource.IssueResult) {
+	of := []attribute.KeyValue{reason(why)}
+	if result.Adopted {
+		of = append(of, keyAdopted.Bool(true))
+	}
+	attributes := metric.WithAttributes(withErrorType(result.Err, of...)...)
 	i.issuances.Add(ctx, 1, attributes)
 	i.issueDuration.Record(ctx, time.Since(since).Seconds(), attributes)
 }

@@ -4,11 +4,14 @@ package telemetry_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"testing/synctest"
 	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/fleet/fleettest"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -20,6 +23,9 @@ type scenario struct {
 	// without a network. All other scenarios run on loopback.
 	takesTime bool
 }
+
+// sendsNothing reports whether the scenario has no request.
+func (sc scenario) sendsNothing() bool { return strings.HasSuffix(sc.name, "before the first request") }
 
 var scenarios = []scenario{
 	{"before the first request", func(*fixture) {}, false},
@@ -173,6 +179,47 @@ var scenarios = []scenario{
 	}, false},
 	{"retried, and then renewed and replayed", func(s *fixture) {
 		s.pismo.Refuse(passporttest.Refusal{Status: http.StatusServiceUnavailable}, passporttest.Refusal{})
+		s.want(s.read("request"), http.StatusOK)
+	}, false},
+	{"fleet, before the first request", func(s *fixture) {
+		s.joinFleet(new(fleettest.Memory))
+	}, false},
+	{"fleet, the first process", func(s *fixture) {
+		s.joinFleet(new(fleettest.Memory))
+		s.want(s.read("request"), http.StatusOK)
+	}, false},
+	{"fleet, a token of another process", func(s *fixture) {
+		store := new(fleettest.Memory)
+		other := *s
+		other.joinFleet(store)
+		if _, err := other.source.Token(s.Context(), s.account); err != nil {
+			s.Fatal(err)
+		}
+		s.joinFleet(store)
+		s.want(s.read("request"), http.StatusOK)
+	}, false},
+	{"fleet, renewed after a 401", func(s *fixture) {
+		s.joinFleet(new(fleettest.Memory))
+		s.want(s.read("first request"), http.StatusOK)
+		s.pismo.RevokeAll()
+		s.want(s.read("request"), http.StatusOK)
+	}, false},
+	{"fleet, the store fails", func(s *fixture) {
+		store := new(fleettest.Memory)
+		store.SetFault(fleettest.Fail(errors.New(sentinelBody)))
+		s.joinFleet(store)
+		s.want(s.read("first request"), http.StatusOK)
+		s.source.Invalidate(s.account)
+		s.want(s.read("request"), http.StatusOK)
+	}, false},
+	{"fleet, a poisoned value", func(s *fixture) {
+		store := new(fleettest.Memory)
+		s.joinFleet(store)
+		s.want(s.read("first request"), http.StatusOK)
+		for name := range store.Values() {
+			store.Poison(name, []byte(sentinelBody), time.Minute)
+		}
+		s.source.Invalidate(s.account)
 		s.want(s.read("request"), http.StatusOK)
 	}, false},
 }

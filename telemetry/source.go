@@ -116,8 +116,11 @@ func (s *source) issue(issue, caller context.Context, info tokensource.IssueInfo
 	issue, span := s.tracer(caller).Start(issue, spanIssue, options...)
 	s.issuances.add(info.Issuance, span.SpanContext())
 	return issue, func(result tokensource.IssueResult) {
-		s.instruments.issued(issue, info.Reason, began, result.Err)
+		s.instruments.issued(issue, info.Reason, began, result)
 		span.SetAttributes(keyAttempts.Int(result.Attempts))
+		if result.Adopted {
+			span.SetAttributes(keyAdopted.Bool(true))
+		}
 		setAnswer(span, result.Err)
 		endSpan(span, result.Serial, result.Err)
 	}

@@ -14,6 +14,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/pismoauth/pismoauth/telemetry"
+	"github.com/pismoauth/pismoauth/tokensource/fleet"
+	"github.com/pismoauth/pismoauth/tokensource/fleet/fleettest"
+	"github.com/pismoauth/pismoauth/tokensource/passport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
 
@@ -50,10 +53,21 @@ func TestCounters_BeginAtZero(t *testing.T) {
 	}
 }
 
-// Every series of a Source and a Transport begins at zero.
+// Every series of a Source, a Transport and a fleet's store begins at zero.
 func TestCounters_HaveNoOtherSeries(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
-	newTelemetry(t, telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
+	tel := newTelemetry(t, telemetry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
+	shared, err := fleet.New(fleet.Config{
+		Issuer: &passport.S2S{BaseURL: "https://pismo.example", Credentials: passport.StaticCredentials("key", "secret")},
+		Store:  new(fleettest.Memory),
+		Key:    passport.Literal("a secret that is long enough"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tel.ObserveFleet(shared); err != nil {
+		t.Fatal(err)
+	}
 	began := metricsOf(t, reader)
 	for _, sc := range scenarios {
 		runScenario(t, sc, func(s *fixture) {

@@ -5,6 +5,7 @@ package tokensource
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // SafeError returns an error that prints nothing but text, which must be safe
@@ -49,6 +50,11 @@ func explanationsOf(err error) []string {
 	}
 	return nil
 }
+
+// SafeText returns the part of an error's text that is safe to log: the texts
+// of its chain that [SafeError] or [*ConfigError] made. It returns "" if there
+// is none. It is for code that logs errors of unknown origin.
+func SafeText(err error) string { return strings.Join(explanationsOf(err), ": ") }
 
 // notCanceled returns err without context.Canceled in its chain. Otherwise
 // errors.Is would attribute the error to the caller, but no caller cancels the

@@ -32,6 +32,9 @@ func TestSafeError_SaysWhatToDo(t *testing.T) {
 			if want := tokensource.ErrMisconfigured.Error() + tt.want; err.Error() != want {
 				t.Errorf("got  %q\nwant %q", err, want)
 			}
+			if text := tokensource.SafeText(tt.cause); text != strings.TrimPrefix(tt.want, ": ") {
+				t.Errorf("the safe text is %q, want %q", text, tt.want)
+			}
 			if tt.cause != nil && !errors.Is(err, tt.cause) {
 				t.Error("errors.Is does not find the cause")
 			}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"reflect"
 
 	"github.com/pismoauth/pismoauth/internal/base"
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -100,6 +101,9 @@ func (c *Config) validate() error {
 	if len(c.Hosts) == 0 {
 		faults = append(faults, &tokensource.ConfigError{Field: "Config.Hosts", Reason: "is empty; list the hosts that may receive a token"})
 	}
+	if c.Base != nil && isNil(c.Base) {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Base", Reason: "is a nil pointer; leave Base out for NewBase"})
+	}
 	if c.MaxAttempts < 0 {
 		faults = append(faults, &tokensource.ConfigError{Field: "Config.MaxAttempts", Reason: "is negative; 1 switches retries off"})
 	}
@@ -109,6 +113,13 @@ func (c *Config) validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// isNil reports whether rt holds a nil pointer or a nil function, such as the
+// result of a constructor whose error was ignored. Its first use would panic.
+func isNil(rt http.RoundTripper) bool {
+	value := reflect.ValueOf(rt)
+	return (value.Kind() == reflect.Pointer || value.Kind() == reflect.Func) && value.IsNil()
 }
 
 // withDefaults returns the configuration with a value for each optional field

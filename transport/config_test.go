@@ -19,6 +19,7 @@ import (
 func TestConfig_ReportsEveryFault(t *testing.T) {
 	_, err := transport.New(transport.Config{
 		Hosts:        []string{"https://sandbox.pismolabs.io", "*.pismolabs.io"},
+		Base:         (*http.Transport)(nil),
 		MaxAttempts:  -1,
 		RetryMethods: []string{http.MethodPut, ""},
 	})
@@ -29,6 +30,7 @@ func TestConfig_ReportsEveryFault(t *testing.T) {
 		"pismoauth: Config.Source: is not set",
 		`pismoauth: Config.Hosts: "https://sandbox.pismolabs.io" is a URL`,
 		`pismoauth: Config.Hosts: "*.pismolabs.io" is a pattern`,
+		"pismoauth: Config.Base: is a nil pointer",
 		"pismoauth: Config.MaxAttempts: is negative",
 		"pismoauth: Config.RetryMethods: holds an empty method",
 	} {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/pismoauth/pismoauth/internal/base"
+	"github.com/pismoauth/pismoauth/internal/requesttarget"
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
@@ -41,8 +42,15 @@ type Router struct {
 //
 // The pattern "" is the default, for requests that no other pattern matches.
 // Without a default, such a request fails with [ErrNoRoute] before anything is
-// sent. A pattern does not match a path that is not clean, such as "/a/../b" or
-// "//b": a server might read another path.
+// sent. A Router does not redirect: "/accounts/" does not match "/accounts",
+// which needs a pattern of its own. Only the default matches a path with an
+// empty segment, such as "//b".
+//
+// A request that a server might read as another path fails with ErrNoRoute,
+// even if there is a default: the method CONNECT, a URL with an Opaque, and a
+// path with a "." or ".." segment, a control character or bytes that are not
+// UTF-8. Encoded dots and slashes, backslashes, and a semicolon after the dots
+// count too.
 //
 // The host of a pattern has no port, is in lower case, and is compared with
 // Request.URL.Host. A pattern with the method GET also matches HEAD. The error
@@ -74,7 +82,7 @@ type route struct {
 
 // add adds a route. It returns the fault of an invalid one.
 func (r *Router) add(pattern string, rt http.RoundTripper) (fault string) {
-	if rt == nil {
+	if rt == nil || isNil(rt) {
 		return "is nil; give it a RoundTripper"
 	}
 	if pattern == "" {
@@ -103,8 +111,8 @@ func (r *Router) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // routeOf returns the RoundTripper for req, or nil.
 func (r *Router) routeOf(req *http.Request) http.RoundTripper {
-	if req.URL == nil {
-		return r.fallback
+	if req.URL == nil || req.Method == http.MethodConnect || !requesttarget.Unambiguous(req) {
+		return nil
 	}
 	target := *req.URL
 	if target.Path == "" {

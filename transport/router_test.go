@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,6 @@ func TestRouter_Patterns(t *testing.T) {
 		{"GET", "https://pismo.example/accountsx", ""},
 		{"GET", "https://pismo.example/x/../accounts/42", ""},
 		{"GET", "https://pismo.example//accounts/42", ""},
-		{"CONNECT", "https://pismo.example/x", ""},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), test.method, test.url, nil)
 		if err != nil {
@@ -86,20 +86,63 @@ func TestRouter_Default(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, url := range []string{"https://pismo.example/other", "https://pismo.example/accounts", "opaque:x", ""} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	for _, address := range []string{"https://pismo.example/other", "https://pismo.example/accounts", "https://pismo.example/x//y", "https://pismo.example/..x/.y/z..;a=.."} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 		if err != nil {
 			t.Fatal(err)
-		}
-		if url == "" {
-			req.URL = nil
 		}
 		resp, err := router.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if body, _ := io.ReadAll(resp.Body); string(body) != "default" {
-			t.Errorf("%q went to %s, want default", url, body)
+			t.Errorf("%q went to %s, want default", address, body)
+		}
+	}
+}
+
+// A server might read these requests as another path. So no pattern may choose
+// their token, and the default may not either.
+func TestRouter_AmbiguousTargetHasNoRoute(t *testing.T) {
+	router, err := transport.NewRouter(map[string]http.RoundTripper{
+		"/accounts/": named("accounts"), "/{a}": named("one"), "/{a}/{b...}": named("all"), "CONNECT /accounts/": named("connect"), "": named("default"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := func(target string) *url.URL {
+		u, err := url.Parse("https://pismo.example" + target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	type request struct {
+		method string
+		url    *url.URL
+	}
+	requests := []request{
+		{"GET", nil},
+		{"CONNECT", address("/accounts/42")},
+		{"CONNECT", &url.URL{Host: "pismo.example:443"}},
+		{"GET", &url.URL{Scheme: "https", Host: "pismo.example", Opaque: "//pismo.example/orgs", Path: "/accounts/42"}},
+		{"GET", &url.URL{Scheme: "https", Opaque: "x", Path: "/accounts/42"}},
+		{"OPTIONS", &url.URL{Scheme: "https", Host: "pismo.example", Path: "*"}},
+	}
+	for _, target := range []string{
+		"/accounts/../orgs", "/accounts/./42", "/accounts/..", "/accounts/.", "/..", "/other/../x",
+		"/accounts/%2e%2e/orgs", "/accounts/.%2E/orgs", "/accounts/..%2forgs", "/accounts/42%2f..%2f..%2forgs", "/accounts/%2e",
+		`/accounts/..\orgs`, "/accounts/..%5corgs", `/accounts\..\orgs`, "/accounts/42%5c..%5c..",
+		"/accounts/..;/orgs", "/accounts/..;a=b/orgs", "/accounts/..%3ba=b/orgs", "/accounts/.;x", "/accounts/%252e%252e/orgs",
+		"/accounts/42%00", "/accounts/%c0%ae%c0%ae/orgs",
+	} {
+		requests = append(requests, request{"GET", address(target)})
+	}
+	for _, test := range requests {
+		body := &closeRecorder{Reader: strings.NewReader("payment")}
+		req := (&http.Request{Method: test.method, URL: test.url, Header: http.Header{}, Body: body}).WithContext(t.Context())
+		if _, err := router.RoundTrip(req); !errors.Is(err, transport.ErrNoRoute) || !body.closed {
+			t.Errorf("%s %v: got error %v, body closed: %t, want ErrNoRoute and a closed body", test.method, test.url, err, body.closed)
 		}
 	}
 }
@@ -127,13 +170,21 @@ func TestRouter_NoRouteClosesBody(t *testing.T) {
 	if !errors.Is(err, transport.ErrNoRoute) || !errors.Is(err, tokensource.ErrMisconfigured) || !body.closed {
 		t.Errorf("got error %v, body closed: %t, want ErrNoRoute and a closed body", err, body.closed)
 	}
+	for _, want := range []string{`"/accounts/" does not match "/accounts"`, "CONNECT", "URL.Opaque", "dot segment"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %s: %v", want, err)
+		}
+	}
 }
 
 func TestRouter_ReportsEveryFault(t *testing.T) {
 	_, err := transport.NewRouter(map[string]http.RoundTripper{
 		"no pattern": named("x"), "/nil/": nil, "": nil, "/{a}/x": named("x"), "/x/{b}": named("x"),
+		"/pointer/": (*transport.Transport)(nil), "/function/": roundTripper(nil),
 	})
-	for _, field := range []string{`Router["no pattern"]`, `Router["/nil/"]`, `Router[""]`, `Router["/{a}/x"]`} {
+	for _, field := range []string{
+		`Router["no pattern"]`, `Router["/nil/"]: is nil`, `Router[""]: is nil`, `Router["/pointer/"]: is nil`, `Router["/function/"]: is nil`, `Router["/{a}/x"]`,
+	} {
 		if field == `Router["/{a}/x"]` {
 			field = `conflicts with another pattern`
 		}

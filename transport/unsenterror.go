@@ -39,8 +39,9 @@ const (
 	// accounts.
 	ErrAccountConflict UnsentError = "the account of the context differs from Config.Account; name the same account, or leave Config.Account empty"
 	// ErrNoRoute: no pattern of a [Router] matches the request, and the Router
-	// has no default.
-	ErrNoRoute UnsentError = `no pattern of the Router matches the request; add a pattern, or the default ""`
+	// has no default. Or a server might read the request as another path, and
+	// no pattern may match it; see [NewRouter].
+	ErrNoRoute UnsentError = `no pattern of the Router matches the request; add a pattern, or the default "". "/accounts/" does not match "/accounts". Nothing matches CONNECT, a URL.Opaque, or a path with a dot segment`
 	// ErrRedirectedBody: a server redirected a request that has a body to a URL
 	// that gets no token: the host is not in Config.Hosts, or the scheme is http.
 	// The body may be a payment.

@@ -191,8 +191,8 @@ func TestDashboard_NamesExistingMetrics(t *testing.T) {
 			check(t, panel.Title, target.Expr, known)
 		}
 	}
-	if questions != 5 {
-		t.Errorf("the dashboard answers %d questions, want 5", questions)
+	if questions != 6 {
+		t.Errorf("the dashboard answers %d questions, want 6", questions)
 	}
 }
 

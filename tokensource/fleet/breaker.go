@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pismoauth/pismoauth/internal/backoff"
+	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 const (
@@ -22,10 +23,24 @@ const (
 )
 
 var (
-	errStoreOpen  = errors.New("fleet: the store failed several times in a row, so it is not asked for a while")
-	errStorePanic = errors.New("fleet: the store panicked")
-	errLongWait   = errors.New("fleet: the store said that a budget is empty for longer than it takes to regain one")
+	errStoreOpen  = tokensource.SafeError("it failed several times in a row, so it is not asked for a while", nil)
+	errStorePanic = tokensource.SafeError("it panicked", nil)
+	errLongWait   = tokensource.SafeError("it said that a budget is empty for longer than it takes to regain one", nil)
 )
+
+// storeError returns an error of the Store whose text is safe to log. It wraps
+// err.
+func storeError(op Operation, err error) error {
+	reason := tokensource.SafeText(err)
+	switch {
+	case reason != "":
+	case errors.Is(err, context.DeadlineExceeded):
+		reason = "it did not answer within " + storeTimeout.String()
+	default:
+		reason = "it returned an error"
+	}
+	return tokensource.SafeError("fleet: the store failed: "+string(op)+": "+reason, err)
+}
 
 // A storeBreaker spares a Store that fails, and the issuances that would wait
 // for it. Once its pause is over, one call tries the Store again.
@@ -100,8 +115,9 @@ func call[T any](ctx context.Context, i *Issuer, op Operation, outcome func(T) O
 	}
 	ctx, end := i.operation(ctx, op)
 	if !i.breaker.allow() {
-		end(OutcomeSkipped, errStoreOpen)
-		return zero, errStoreOpen
+		err := storeError(op, errStoreOpen)
+		end(OutcomeSkipped, err)
+		return zero, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, storeTimeout)
 	type answer struct {
@@ -136,8 +152,9 @@ func call[T any](ctx context.Context, i *Issuer, op Operation, outcome func(T) O
 	}
 	i.breaker.report(a.err)
 	if a.err != nil {
-		end(OutcomeFailed, a.err)
-		return zero, a.err
+		err := storeError(op, a.err)
+		end(OutcomeFailed, err)
+		return zero, err
 	}
 	end(outcome(a.value), nil)
 	return a.value, nil

@@ -5,6 +5,8 @@ package fleet
 import (
 	"context"
 	"time"
+
+	"github.com/pismoauth/pismoauth/internal/hooks"
 )
 
 // Hooks observe an [Issuer], for telemetry. Any hook may be nil. Hooks run
@@ -75,8 +77,26 @@ const (
 type OperationResult struct {
 	Outcome Outcome
 	// Err is the reason for OutcomeFailed, OutcomeSkipped and OutcomeCanceled.
-	// Otherwise it is nil. It is an error of the Store: it may name a server.
+	// Otherwise it is nil. Its text is safe to log: it has a part of the text of
+	// the Store's error only if [tokensource.SafeError] made that part. It wraps
+	// the Store's error.
 	Err error
+}
+
+// JoinHooks returns hooks that call the hooks of a and then those of b, as
+// [tokensource.JoinHooks] does.
+func JoinHooks(a, b Hooks) Hooks {
+	poisoned := a.Poisoned
+	switch {
+	case poisoned == nil:
+		poisoned = b.Poisoned
+	case b.Poisoned != nil:
+		poisoned = func(ctx context.Context) {
+			a.Poisoned(ctx)
+			b.Poisoned(ctx)
+		}
+	}
+	return Hooks{Operation: hooks.Join(a.Operation, b.Operation), Poisoned: poisoned}
 }
 
 // operation begins an operation. The returned function ends it.

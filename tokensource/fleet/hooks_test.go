@@ -5,6 +5,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -95,4 +96,66 @@ func TestHooks_TellThatTheStoreKeptAValue(t *testing.T) {
 			t.Errorf("the hooks told of %d publications that were not stored, want 1", n)
 		}
 	})
+}
+
+func TestJoinHooks_CallsAll(t *testing.T) {
+	none := fleet.JoinHooks(fleet.Hooks{}, fleet.Hooks{})
+	if none.Operation != nil || none.Poisoned != nil {
+		t.Error("hooks joined from none are set")
+	}
+	one, two, poisoned := &outcomes{}, &outcomes{}, 0
+	a, b := one.hooks(), two.hooks()
+	a.Poisoned = func(context.Context) { poisoned++ }
+	for _, joined := range []fleet.Hooks{fleet.JoinHooks(a, b), fleet.JoinHooks(b, a)} {
+		joined.Poisoned(t.Context())
+		_, done := joined.Operation(t.Context(), fleet.OpTake)
+		done(fleet.OperationResult{Outcome: fleet.OutcomeTaken})
+	}
+	b.Poisoned = a.Poisoned
+	fleet.JoinHooks(a, b).Poisoned(t.Context())
+	if one.count("take taken") != 2 || two.count("take taken") != 2 || poisoned != 4 {
+		t.Errorf("the hooks were called %d, %d and %d times, want 2, 2 and 4", one.count("take taken"), two.count("take taken"), poisoned)
+	}
+}
+
+// The error of a hook and of the status shows only what is safe to log.
+func TestHooks_ErrorsAreSafeToLog(t *testing.T) {
+	hidden := errors.New("dial tcp redis.internal: password hunter2")
+	key := func(err error) func(context.Context) (tokensource.Secret, error) {
+		return func(context.Context) (tokensource.Secret, error) { return tokensource.Secret{}, err }
+	}
+	for name, tt := range map[string]struct {
+		fault fleettest.Fault
+		key   func(context.Context) (tokensource.Secret, error)
+		want  string
+	}{
+		"unknown":   {fleettest.Fail(hidden), keyOf(secret), "the store failed: claim: it returned an error"},
+		"hangs":     {fleettest.Hang, keyOf(secret), "the store failed: claim: it did not answer within 250ms"},
+		"panics":    {func(context.Context, string) error { panic(hidden) }, keyOf(secret), "the store failed: claim: it panicked"},
+		"safe":      {fleettest.Fail(tokensource.SafeError("READONLY", hidden)), keyOf(secret), "the store failed: claim: READONLY"},
+		"short key": {nil, keyOf("short"), "the key cannot be used: it is shorter than 16 bytes"},
+		"bad key":   {nil, key(hidden), "the key cannot be used: it cannot be read"},
+		"safe key":  {nil, key(tokensource.SafeError("no such file", hidden)), "the key cannot be used: no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+				var told []error
+				hooks := fleet.Hooks{Operation: func(ctx context.Context, _ fleet.Operation) (context.Context, func(fleet.OperationResult)) {
+					return ctx, func(r fleet.OperationResult) { told = append(told, r.Err) }
+				}}
+				store.SetFault(tt.fault)
+				issuer, err := fleet.New(fleet.Config{Issuer: p, Store: store, Key: tt.key, Hooks: hooks})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = issuer.Issue(t.Context(), acct(t, 1))
+				if len(told) == 0 || told[0] == nil || told[0].Error() != "fleet: "+tt.want {
+					t.Errorf("the hook told %v, want %s", told, tt.want)
+				}
+				if err := issuer.Status().LastError; err == nil || !strings.HasPrefix(err.Error(), "fleet: ") {
+					t.Errorf("the status has the error %v", err)
+				}
+			})
+		})
+	}
 }

@@ -33,10 +33,12 @@ type Config struct {
 	Key func(ctx context.Context) (tokensource.Secret, error)
 
 	// Scope separates tokens that the same key obtains in different ways. The
-	// issuers of package passport add their own part: the base URL and, with
-	// OpenID, the tenant and the permission group. An Issuer of your own can
-	// do so with a method Scope() string. All processes of a fleet need the
-	// same Scope.
+	// issuers of package passport add their own part, by a method Scope() string:
+	// the base URL and, with OpenID, the tenant and the permission group. An
+	// Issuer of your own that wraps one of them must hand on the result of that
+	// method. Name here what else determines the tokens: what the functions
+	// Claims and UID of an OpenID return, and Header and Fields. All processes
+	// of a fleet need the same Scope.
 	Scope string
 
 	// Hooks observe the use of the Store. The zero Hooks observe nothing.
@@ -65,7 +67,7 @@ const minKey = 16
 
 var (
 	errShared   = tokensource.SafeError("another process of the fleet reported this failure", nil)
-	errShortKey = errors.New("fleet: the key is shorter than 16 bytes")
+	errShortKey = tokensource.SafeError("it is shorter than 16 bytes", nil)
 )
 
 // An Issuer is a [tokensource.Reissuer] that shares its tokens with the other
@@ -135,7 +137,7 @@ func (i *Issuer) currentKeys(ctx context.Context) *keys {
 	}
 	if err != nil {
 		_, end := i.operation(ctx, OpKey)
-		end(OutcomeFailed, err)
+		end(OutcomeFailed, keyError(err))
 		return nil
 	}
 	i.mu.Lock()
@@ -148,6 +150,15 @@ func (i *Issuer) currentKeys(ctx context.Context) *keys {
 		i.secret, i.keys = value, k
 	}
 	return i.keys
+}
+
+// keyError returns an error of Config.Key whose text is safe to log.
+func keyError(err error) error {
+	reason := tokensource.SafeText(err)
+	if reason == "" {
+		reason = "it cannot be read"
+	}
+	return tokensource.SafeError("fleet: the key cannot be used: "+reason, err)
 }
 
 // scope returns the scope of the configuration and that of the inner Issuer.

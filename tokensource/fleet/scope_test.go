@@ -3,8 +3,10 @@
 package fleet_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"strings"
 	"testing"
 
 	"github.com/pismoauth/pismoauth/tokensource"
@@ -13,6 +15,15 @@ import (
 	"github.com/pismoauth/pismoauth/tokensource/passport"
 	"github.com/pismoauth/pismoauth/tokensource/passporttest"
 )
+
+// A scoped is an issuer that wraps another, and hands on its Scope.
+type scoped struct{ inner *passport.OpenID }
+
+func (s scoped) Issue(ctx context.Context, account tokensource.Account) (tokensource.Grant, error) {
+	return s.inner.Issue(ctx, account)
+}
+
+func (s scoped) Scope() string { return s.inner.Scope() }
 
 // Two groups, tenants or environments with one key never share a token. Two
 // processes with the same values do.
@@ -30,7 +41,7 @@ func TestScope_SeparatesGroupsAndTenants(t *testing.T) {
 	}
 	same := func(*passport.OpenID) {}
 	store := new(fleettest.Memory)
-	serials := map[string]string{}
+	serials, shares := map[string]string{}, map[string]string{}
 	for _, test := range []struct {
 		name   string
 		issuer tokensource.Issuer
@@ -39,7 +50,10 @@ func TestScope_SeparatesGroupsAndTenants(t *testing.T) {
 		{"OpenID", issuer(same), ""},
 		{"another process", issuer(same), "OpenID"},
 		{"another group", issuer(func(o *passport.OpenID) { o.Group = "pismo-v1:orgs:rw" }), ""},
+		{"the tenant in lower case", issuer(func(o *passport.OpenID) { o.TenantID = strings.ToLower(o.TenantID) }), ""},
 		{"server key and secret", pismo.Issuer(), ""},
+		{"a wrapper", scoped{issuer(same).(*passport.OpenID)}, "OpenID"},
+		{"a wrapper of another group", scoped{issuer(func(o *passport.OpenID) { o.Group = "pismo-v1:admin:rw" }).(*passport.OpenID)}, ""},
 	} {
 		shared, err := fleet.New(fleet.Config{Issuer: test.issuer, Store: store, Key: keyOf(secret)})
 		if err != nil {
@@ -53,9 +67,10 @@ func TestScope_SeparatesGroupsAndTenants(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", test.name, err)
 		}
-		serials[test.name] = token.Reveal()
+		serials[test.name], shares[test.name] = token.Reveal(), test.shares
 		for other, value := range serials {
-			if equal := value == token.Reveal(); other != test.name && equal != (other == test.shares) {
+			same := other == test.shares || test.shares != "" && shares[other] == test.shares
+			if equal := value == token.Reveal(); other != test.name && equal != same {
 				t.Errorf("%s has the token of %s: %v", test.name, other, equal)
 			}
 		}

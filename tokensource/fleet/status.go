@@ -15,7 +15,8 @@ type Status struct {
 	// false before the first one.
 	Reachable bool
 	// LastError is the error of the last operation that failed, or nil if the
-	// Store has succeeded since. It may name a server.
+	// Store has succeeded since. Its text is safe to log, see
+	// [OperationResult].
 	LastError error
 	// OpenUntil is the time until which the Issuer works without the Store,
 	// because the Store failed several times in a row. Then one call tries it

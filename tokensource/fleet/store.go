@@ -13,7 +13,8 @@ import (
 // return when ctx is done. Package fleettest has a conformance suite.
 //
 // A Store must not send a request again by itself: the Issuer decides what
-// follows a failure.
+// follows a failure. Logs show the text of a Store's error only if
+// [tokensource.SafeError] made it.
 type Store interface {
 	// Claim returns the living value under name. If there is none, or if the
 	// value equals ask.Except byte for byte, it takes the lease on name for

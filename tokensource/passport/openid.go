@@ -239,7 +239,10 @@ func (o *OpenID) Revision(ctx context.Context) string {
 
 // Scope returns the values that, beside the key, determine the tokens: the kind
 // of the issuer, the base URL, the tenant, the permission group, and the claims
-// iss, sub and aud. Package fleet never shares a token between two scopes.
+// iss, sub and aud. Package fleet never shares a token between two scopes. If
+// Claims, UID or Header determine the tokens too, say so in fleet.Config.Scope.
+// An issuer of your own that wraps an OpenID must have a method Scope that
+// returns this value: otherwise fleet shares tokens between groups.
 func (o *OpenID) Scope() string {
 	return scopeOf("OpenID", o.BaseURL, o.tokenPath(), o.TenantID, o.Group, o.Issuer, o.Subject, o.Audience, o.OrganizationUID)
 }

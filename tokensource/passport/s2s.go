@@ -238,7 +238,8 @@ func (s *S2S) Revision(ctx context.Context) string {
 // Scope returns the values that, beside the credentials, determine the tokens:
 // the kind of the issuer, and the base URL. Package fleet never shares a token
 // between two scopes. If Fields or Header determine the tokens too, say so in
-// fleet.Config.Scope.
+// fleet.Config.Scope. An issuer of your own that wraps an S2S must have a
+// method Scope that returns this value.
 func (s *S2S) Scope() string { return scopeOf("S2S", s.BaseURL) }
 
 // String returns "passport.S2S(host)", with the host of the BaseURL. The

@@ -30,8 +30,8 @@ type OpenIDConfig struct {
 
 	// Groups are the permission groups, each with the endpoints that its
 	// tokens reach, as patterns of [http.ServeMux]. The answer at any other
-	// endpoint is 403. Nil means that every group exists and reaches every
-	// endpoint.
+	// endpoint is 403. "/accounts/" does not reach "/accounts". Nil means that
+	// every group exists and reaches every endpoint.
 	Groups map[string][]string
 
 	// MaxLifetime is the longest life of an assertion. 0 means one hour, as
@@ -78,9 +78,15 @@ func newGroup(patterns []string) (group *http.ServeMux) {
 	}()
 	group = http.NewServeMux()
 	for _, pattern := range patterns {
-		group.Handle(pattern, http.NotFoundHandler())
+		group.Handle(pattern, &reached{})
 	}
 	return group
+}
+
+// A reached is the handler of the endpoints in a group. ServeMux has handlers
+// of its own for redirects and faults.
+type reached struct {
+	http.Handler // nil: it serves nothing
 }
 
 // openID is the state of the OpenID endpoint.
@@ -112,8 +118,9 @@ func (o *openID) reaches(group string, r *http.Request) bool {
 	if mux == nil {
 		return false
 	}
-	_, pattern := mux.Handler(r)
-	return pattern != ""
+	handler, _ := mux.Handler(r)
+	_, ok := handler.(*reached)
+	return ok
 }
 
 // RegisterKey registers a public key for OpenID, and returns its kid: the first

@@ -230,7 +230,7 @@ func TestServer_OpenIDFaults(t *testing.T) {
 
 func TestServer_OpenIDGroups(t *testing.T) {
 	s := passporttest.NewServer(t, passporttest.Config{OpenID: passporttest.OpenIDConfig{Groups: map[string][]string{
-		accountsGroup: {"GET /v1/accounts/"}, "pismo-v1:orgs:rw": {"/v1/organization", "POST /v1/payments"},
+		accountsGroup: {"GET /v1/accounts/", "/v1/payments/"}, "pismo-v1:orgs:rw": {"/v1/organization", "POST /v1/payments"},
 	}}})
 	s.RegisterKey(&rsaKey().PublicKey)
 	source, err := tokensource.New(tokensource.Config{Issuer: s.OpenIDIssuer(passport.SignerKey(rsaKey()), accountsGroup)})
@@ -241,7 +241,11 @@ func TestServer_OpenIDGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]int{"/v1/accounts/42": http.StatusOK, "/v1/organization": http.StatusForbidden} {
+	for path, want := range map[string]int{
+		"/v1/accounts/42": http.StatusOK, "/v1/organization": http.StatusForbidden,
+		// ServeMux would redirect these to an endpoint of the group.
+		"/v1/payments": http.StatusForbidden, "/v1//accounts/42": http.StatusForbidden, "/v1/organization/../accounts/42": http.StatusForbidden,
+	} {
 		a, err := send(t, &http.Client{Transport: rt}, request(t, s, http.MethodGet, path, ""))
 		if err != nil {
 			t.Fatal(err)
@@ -250,7 +254,7 @@ func TestServer_OpenIDGroups(t *testing.T) {
 	}
 	counts := s.Counts()
 	check(t, "issued", counts.Issued, 1) // The 403 causes no renewal.
-	check(t, "refused", counts.Refused[passporttest.ReasonGroup], 1)
+	check(t, "refused", counts.Refused[passporttest.ReasonGroup], 4)
 }
 
 func TestServer_OpenIDAccounts(t *testing.T) {
