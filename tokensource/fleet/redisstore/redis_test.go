@@ -25,7 +25,8 @@ type server struct {
 }
 
 // startRedis starts a redis-server without persistence. $PORT in args is its
-// port. The first of args may be a file with the configuration. If redis-server is not installed, startRedis logs that and returns nil.
+// port. The first of args may be a file with the configuration. If redis-server
+// is not installed, startRedis logs that and returns nil.
 func startRedis(t *testing.T, args ...string) *server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
