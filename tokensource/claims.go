@@ -16,12 +16,11 @@ import (
 // token is opaque. A token is opaque if it does not have three parts, or if its
 // second part is not a JSON object. readClaims ignores the other parts.
 func readClaims(token string) map[string]any {
-	_, rest, _ := strings.Cut(token, ".")
-	payloadText, signature, found := strings.Cut(rest, ".")
-	if !found || strings.Contains(signature, ".") {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
 		return nil
 	}
-	payload, err := jwt.NewParser().DecodeSegment(normalized(payloadText))
+	payload, err := jwt.NewParser().DecodeSegment(normalized(parts[1]))
 	if err != nil {
 		return nil
 	}
@@ -85,11 +84,8 @@ func sameID(named, id string) bool {
 
 // namesNone reports whether a text names no account: it is empty or zero.
 func namesNone(named string) bool {
-	if named == "" {
-		return true
-	}
 	n, ok := integer(named)
-	return ok && n.Sign() == 0
+	return named == "" || ok && n.Sign() == 0
 }
 
 // integer returns the integer that a JSON number represents, in any notation.

@@ -36,17 +36,31 @@ func (s *slots) reserve() *Error {
 // cancel gives a reservation back.
 func (s *slots) cancel() { s.waiting.Add(-1) }
 
-// acquire waits for a slot, and ends the reservation. The caller must call
-// release afterwards, unless acquire returns an error.
-func (s *slots) acquire(ctx context.Context) *Error {
+// acquire waits for a slot, and ends the reservation.
+func (s *slots) acquire(ctx context.Context) (*slot, *Error) {
 	defer s.cancel()
 	select {
 	case s.taken <- struct{}{}:
-		return nil
+		taken := &slot{slots: s}
+		taken.hold()
+		return taken, nil
 	case <-ctx.Done():
-		return NewError(ErrOverloaded, ctx.Err())
+		return nil, NewError(ErrOverloaded, ctx.Err())
 	}
 }
 
-// release makes a slot free again.
-func (s *slots) release() { <-s.taken }
+// A slot belongs to an issuance. It is free again when all its holders have
+// released it. The holders are the issuance, and each call of the issuer that
+// has not returned.
+type slot struct {
+	slots   *slots
+	holders atomic.Int32
+}
+
+func (s *slot) hold() { s.holders.Add(1) }
+
+func (s *slot) release() {
+	if s.holders.Add(-1) == 0 {
+		<-s.slots.taken
+	}
+}

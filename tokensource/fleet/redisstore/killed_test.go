@@ -6,7 +6,6 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/fleet"
@@ -24,31 +23,29 @@ func newReplicas(t *testing.T, n int, e tokensource.Issuer, addr string) []repli
 	t.Helper()
 	replicas := make([]replica, n)
 	for i := range replicas {
-		replicas[i] = newReplica(t, e, newStore(t, redisstore.Config{Addr: []string{addr}}))
+		issuer, err := fleet.New(fleet.Config{
+			Issuer: e,
+			Store:  newStore(t, redisstore.Config{Addr: []string{addr}}),
+			Key: func(context.Context) (tokensource.Secret, error) {
+				return tokensource.NewSecret("a secret of more than 16 bytes"), nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, err := tokensource.New(tokensource.Config{Issuer: issuer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		replicas[i] = replica{src, issuer}
 	}
 	return replicas
-}
-
-func newReplica(t *testing.T, e tokensource.Issuer, store fleet.Store) replica {
-	t.Helper()
-	issuer, err := fleet.New(fleet.Config{Issuer: e, Store: store, Key: func(context.Context) (tokensource.Secret, error) {
-		return tokensource.NewSecret("a secret of more than 16 bytes"), nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := tokensource.New(tokensource.Config{Issuer: issuer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return replica{src, issuer}
 }
 
 // The server is killed, and starts again empty, under load. Cached tokens serve
 // throughout. Without the server, each replica issues what it needs itself.
 // With it, the fleet issues each token once.
 func TestStore_KilledAndBack(t *testing.T) {
-	t.Parallel()
 	s := startRedis(t)
 	if s == nil {
 		return
@@ -63,7 +60,15 @@ func TestStore_KilledAndBack(t *testing.T) {
 	}
 	wantCalls(t, e, cached)
 
-	stop := startLoad(t, replicas, cached)
+	ctx, stop := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	for _, r := range replicas {
+		load.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				get(t, r.Source, 1000+n%cached)
+			}
+		})
+	}
 	together := func(number int) {
 		var all sync.WaitGroup
 		for _, r := range replicas {
@@ -96,27 +101,7 @@ func TestStore_KilledAndBack(t *testing.T) {
 		fresh++
 	}
 	stop()
-}
-
-// startLoad uses cached accounts with all replicas until the returned function
-// is called. It checks each token.
-func startLoad(t *testing.T, replicas []replica, cached int) (stop func()) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var load sync.WaitGroup
-	for _, r := range replicas {
-		load.Go(func() {
-			pace := time.NewTicker(time.Millisecond)
-			defer pace.Stop()
-			for n := 0; ctx.Err() == nil; n++ {
-				get(t, r.Source, 1000+n%cached)
-				<-pace.C
-			}
-		})
-	}
-	return func() {
-		cancel()
-		load.Wait()
-	}
+	load.Wait()
 }
 
 // wantCalls checks the number of issuances.

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9/logging"
-
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/fleet"
 	"github.com/pismoauth/pismoauth/tokensource/fleet/redisstore"
@@ -35,7 +33,6 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	logging.Disable() // Many tests break connections.
 	os.Exit(m.Run())
 }
 
