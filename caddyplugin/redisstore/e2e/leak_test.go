@@ -13,6 +13,7 @@ func (f *fleet) wantNoSecret() {
 	places := map[string]string{}
 	for i, s := range f.servers {
 		places[fmt.Sprint("the log of server ", i)] = s.log()
+		places[fmt.Sprint("inspect of server ", i)] = s.inspect()
 		for _, path := range []string{"/pismo/clients", "/metrics", "/config/"} {
 			places[fmt.Sprint(path, " of server ", i)] = s.ask(path)
 		}

@@ -226,3 +226,13 @@ func (s *server) ask(path string) string {
 	}
 	return answer
 }
+
+// inspect returns the state of the clients, as the command prints it.
+func (s *server) inspect() string {
+	s.t.Helper()
+	out, err := exec.CommandContext(s.t.Context(), binary, "pismo", "inspect", "--clients", "--address", s.admin).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "operations succeeded") {
+		s.t.Errorf("inspect: %v: %s", err, out)
+	}
+	return string(out)
+}
