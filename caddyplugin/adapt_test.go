@@ -97,6 +97,14 @@ func TestCaddyfile_FaultsNameTheirLine(t *testing.T) {
 		"not a number":             {inClient("max_accounts many"), "max_accounts is not a whole number above zero, at Caddyfile:7"},
 		"a negative number":        {inClient("max_issuances -1"), "max_issuances is not a whole number above zero, at Caddyfile:7"},
 
+		"a store twice":            {inClient("store caddy\nstore caddy"), "store is set twice, at Caddyfile:8"},
+		"a store without name":     {inClient("store"), "Caddyfile:7"},
+		"an unknown store":         {inClient("store redis2"), "module not registered: pismo.stores.redis2, at Caddyfile:7"},
+		"a store with an argument": {inClient("store caddy now"), "Caddyfile:7"},
+		"a store with an option":   {inClient("store caddy {\nfolder a\n}"), "store caddy has no option folder, at Caddyfile:8"},
+		"a literal store key":      {inClient("store caddy\nstore_key hunter2"), "store_key: is not one placeholder"},
+		"a store key alone":        {inClient("store_key {env.K}"), "client main has store_key, but no store, at Caddyfile:3"},
+
 		"no account":                {inSite("pismo_auth"), "account: is not set; give a placeholder such as {http.auth.user.id}, or the word organization, at Caddyfile:2"},
 		"two accounts":              {inSite("pismo_auth {\naccount {a}\naccount_header X-Account [0-9]+\n}"), "account: is set, and account_header is set too: remove one of the two"},
 		"an account twice":          {inSite("pismo_auth {\naccount {a}\naccount {b}\n}"), "account is set twice, at Caddyfile:4"},

@@ -80,6 +80,8 @@ type clientStatus struct {
 	// The time until which no token is issued for any account, and the reason.
 	BreakerOpenUntil *time.Time            `json:"breaker_open_until,omitempty"`
 	BreakerCause     tokensource.ErrorKind `json:"breaker_cause,omitempty"`
+	// The state of the store that several Caddys share.
+	Store *storeStatus `json:"store,omitempty"`
 }
 
 func statusOf(client *clientRef) clientStatus {
@@ -95,6 +97,7 @@ func statusOf(client *clientRef) clientStatus {
 		CoolingDown:      status.CoolingDown,
 		BreakerOpenUntil: nilIfZero(status.BreakerOpenUntil),
 		BreakerCause:     status.BreakerCause,
+		Store:            storeStatusOf(client),
 	}
 }
 

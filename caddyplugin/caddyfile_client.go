@@ -62,6 +62,8 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //	        issue_timeout      <duration>
 //	        max_accounts       <count>
 //	        max_issuances      <count>
+//	        store              <module> [<options...>]
+//	        store_key          {env.*}|{file.*}
 //	        dangerously_allow_http
 //	    }
 //	}
@@ -145,6 +147,8 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 		"issue_timeout":          func(d *caddyfile.Dispenser) error { return unmarshalDuration(d, &c.IssueTimeout) },
 		"max_accounts":           func(d *caddyfile.Dispenser) error { return unmarshalCount(d, &c.MaxAccounts) },
 		"max_issuances":          func(d *caddyfile.Dispenser) error { return unmarshalCount(d, &c.MaxIssuances) },
+		"store":                  c.unmarshalStore,
+		"store_key":              func(d *caddyfile.Dispenser) error { return unmarshalSecret(d, &c.StoreKey) },
 		"dangerously_allow_http": func(d *caddyfile.Dispenser) error { return unmarshalSwitch(d, &c.DangerouslyAllowHTTP) },
 	}[d.Val()]
 	if !ok {

@@ -26,8 +26,9 @@ import (
 // are issued for them. Tokens survive a reload of the configuration, unless one
 // of these has changed: the client's name, `base_url`, the placeholders of the
 // credentials (not their values), an option of `openid` (not the content of its
-// key files), the client certificate, `secret_field`, `header`, `field` or
-// `bare`. Changed limits, hosts and transports take effect at once.
+// key files), the client certificate, `secret_field`, `header`, `field`,
+// `bare`, `store` or `store_key`. Changed limits, hosts and transports take
+// effect at once.
 type Client struct {
 	// The address of the Pismo environment, such as
 	// `https://sandbox.pismolabs.io`. Pismo gives each customer an address for
@@ -103,6 +104,17 @@ type Client struct {
 	// issuances wait. Default: 16.
 	MaxIssuances int `json:"max_issuances,omitempty"`
 
+	// Where several Caddys share their tokens: each token is then issued once for
+	// all of them. The module `caddy` uses Caddy's own storage. Other modules of
+	// the namespace implement [Store]. The store may fail at any moment: the
+	// client then issues its tokens without it.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=pismo.stores inline_key=module"`
+
+	// The secret that seals the tokens in the store: one placeholder, `{env.*}` or
+	// `{file.*}`. All Caddys need the same one, of at least 16 bytes. Default: the
+	// server secret. Required with a store and `openid`.
+	StoreKey string `json:"store_key,omitempty"`
+
 	// Allows a `base_url` with the scheme http that is not loopback: anyone on the
 	// network path can read the secret and the tokens. It does not allow plain
 	// HTTP to upstreams.
@@ -127,6 +139,7 @@ func (c *Client) digest() (string, error) {
 	raw, err := json.Marshal([]any{
 		c.BaseURL, c.ServerKey, c.ServerSecret, c.SecretField, c.Header, c.Fields, c.Bare,
 		c.ClientCertificateFile, c.ClientCertificateKeyFile, certificate, c.OpenID,
+		c.StoreRaw, c.StoreKey,
 	})
 	if err != nil {
 		return "", err
@@ -140,6 +153,7 @@ type issuer interface {
 	tokensource.Issuer
 	Validate() error
 	Revision(ctx context.Context) string
+	Scope() string
 }
 
 // issuer returns the issuer of a resolved client. It sends token requests

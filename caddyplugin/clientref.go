@@ -3,7 +3,6 @@
 package caddyplugin
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 
@@ -39,6 +38,13 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 	if _, err := resolved.issuer(nil, signer); err != nil { // The shared client was checked with other options.
 		return nil, err
 	}
+	store, err := resolved.loadStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := resolved.checkStoreKey(ctx); err != nil {
+		return nil, err
+	}
 	if err := checkHosts(resolved.Hosts); err != nil {
 		return nil, err
 	}
@@ -58,9 +64,9 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 		app:         app,
 		hosts:       resolved.Hosts,
 		certificate: certificate,
-		settings:    &clientSettings{ctx.Slogger().With("client", name).Handler(), endpoint, signer, limits},
+		settings:    &clientSettings{ctx.Slogger().With("client", name).Handler(), endpoint, signer, store, limits},
 	}
-	if err := l.acquire(name, resolved, signer); err != nil {
+	if err := l.acquire(name, resolved); err != nil {
 		_ = endpoint.close() // The first error matters more.
 		return nil, err
 	}
@@ -71,14 +77,14 @@ func newClientRef(ctx caddy.Context, name string, config *Client, app *App) (*cl
 }
 
 // acquire finds the shared client, or creates it.
-func (l *clientRef) acquire(name string, resolved *Client, signer crypto.Signer) error {
+func (l *clientRef) acquire(name string, resolved *Client) error {
 	digest, err := resolved.digest()
 	if err != nil {
 		return err
 	}
 	l.key = sharedClientKey{name, digest}
 	value, loaded, err := sharedClients.LoadOrNew(l.key, func() (caddy.Destructor, error) {
-		return newSharedClient(name, resolved, signer)
+		return newSharedClient(name, resolved, l.settings)
 	})
 	if err != nil {
 		return err

@@ -70,6 +70,8 @@ The global option defines clients, which have the credentials and the tokens:
 			issue_timeout      <duration>
 			max_accounts       <count>
 			max_issuances      <count>
+			store              <module> [<options...>]
+			store_key          {env.*}|{file.*}
 			dangerously_allow_http
 		}
 	}

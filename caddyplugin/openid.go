@@ -115,6 +115,9 @@ func (o *OpenID) resolve(r *resolver) *OpenID {
 
 // checkOptions returns an error for options of a client that conflict.
 func (c *Client) checkOptions() error {
+	if err := c.checkStoreOptions(); err != nil {
+		return err
+	}
 	switch {
 	case c.OpenID == nil && (c.ServerKey == "" || c.ServerSecret == ""):
 		return errors.New("needs base_url, server_key and server_secret, or base_url and openid")

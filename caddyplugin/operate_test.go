@@ -34,6 +34,7 @@ type client struct {
 	CoolingDown      int            `json:"cooling_down"`
 	BreakerOpenUntil *time.Time     `json:"breaker_open_until"`
 	BreakerCause     string         `json:"breaker_cause"`
+	Store            *store         `json:"store"`
 }
 
 func (s *fixture) clients() []client {
@@ -164,8 +165,9 @@ func TestMetrics_SurviveReload(t *testing.T) {
 // The server has all metrics and labels that the dashboard and the alert rules
 // of the examples name, except job, which Prometheus adds itself.
 func TestMetrics_ServeNamesOfDashboard(t *testing.T) {
+	memory.Clear()
 	s := newFixture(t, passporttest.Config{})
-	s.start(s.caddyfile("", byHeader))
+	s.start(s.caddyfile("store test", byHeader))
 	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
 	s.pismo.RevokeAll()
 	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
@@ -195,5 +197,5 @@ func TestMetrics_ServeNamesOfDashboard(t *testing.T) {
 // metricNames returns the names of the plugin's metrics and of labels in a
 // text.
 func metricNames(text string) []string {
-	return regexp.MustCompile(`\bpismo_token_[a-z_]+|\berror_type\b`).FindAllString(text, -1)
+	return regexp.MustCompile(`\bpismo_(?:token|store)_[a-z_]+|\berror_type\b`).FindAllString(text, -1)
 }

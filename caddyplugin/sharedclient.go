@@ -14,6 +14,7 @@ import (
 
 	"github.com/pismoauth/pismoauth/caddyplugin/internal/observe"
 	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/fleet"
 )
 
 // sharedClients holds the tokens of all clients, so that they survive a reload
@@ -34,11 +35,13 @@ type sharedClient struct {
 	issuer  issuer
 	report  *observe.Report
 	metrics *observe.Metrics
+	fleet   *fleet.Issuer // that shares the tokens in the store, or nil
 
 	settings activeList[*clientSettings]
 
 	mu       sync.RWMutex
 	signer   crypto.Signer // of the newest configuration, or nil
+	store    fleet.Store   // of the newest configuration, or nil
 	endpoint *endpoint     // of the newest configuration, even if it has stopped
 	revision uint64        // of the endpoint
 }
@@ -49,12 +52,13 @@ type clientSettings struct {
 	log      slog.Handler
 	endpoint *endpoint
 	signer   crypto.Signer // or nil
+	store    fleet.Store   // or nil
 	limits   tokensource.Limits
 }
 
 // newSharedClient returns the client of a resolved configuration.
-func newSharedClient(name string, config *Client, signer crypto.Signer) (*sharedClient, error) {
-	c := &sharedClient{name: name, signer: signer}
+func newSharedClient(name string, config *Client, settings *clientSettings) (*sharedClient, error) {
+	c := &sharedClient{name: name, signer: settings.signer, store: settings.store}
 	var err error
 	if c.issuer, err = config.issuer(c, sharedSigner{c}); err != nil {
 		return nil, err
@@ -63,14 +67,21 @@ func newSharedClient(name string, config *Client, signer crypto.Signer) (*shared
 	if c.metrics, err = observe.NewMetrics(); err != nil {
 		return nil, err
 	}
+	issuer := tokensource.Issuer(revisedIssuer{c.issuer, c})
+	if c.fleet, err = c.shared(config, issuer); err != nil {
+		return nil, optionErrorsOf(err)
+	}
+	if c.fleet != nil {
+		issuer = c.fleet
+	}
 	c.source, err = tokensource.New(tokensource.Config{
-		Issuer: revisedIssuer{c.issuer, c},
+		Issuer: issuer,
 		Hooks:  tokensource.JoinHooks(c.metrics.Telemetry.SourceHooks(), c.report.SourceHooks()),
 	})
 	if err != nil {
 		return nil, optionErrorsOf(err)
 	}
-	return c, c.metrics.ObserveSource(c.source)
+	return c, c.metrics.Observe(c.source, c.fleet)
 }
 
 // addSettings makes the client use the settings of a configuration.
@@ -97,7 +108,7 @@ func (c *sharedClient) applyNewest() {
 	if c.endpoint == nil || !newest.endpoint.sameAs(c.endpoint) {
 		c.revision++
 	}
-	c.endpoint, c.signer = newest.endpoint, newest.signer
+	c.endpoint, c.signer, c.store = newest.endpoint, newest.signer, newest.store
 	_ = c.source.SetLimits(newest.limits) // They were checked when the configuration was loaded.
 }
 

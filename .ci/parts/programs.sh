@@ -13,4 +13,5 @@ smoke() {
 tools
 step 'xcaddy' smoke
 step 'demo: examples/proxy' timeout --kill-after=10 120 go run ./examples/proxy -demo
+step 'demo: examples/fleet' timeout --kill-after=10 240 go run -C examples/fleet . -demo
 step 'demo: examples/tracing' timeout --kill-after=10 120 go run -C examples/tracing .

@@ -34,7 +34,7 @@ func newMonitoredServer(t *testing.T, path string) *monitoredServer {
 	main, small, metrics := freeport.Address(t), freeport.Address(t), freeport.Address(t)
 	start(t, serverConfig{
 		global: block("pismo",
-			block("client main", "base_url "+w.main.URL(), "server_key {env.MAIN_KEY}", "server_secret {env.MAIN_SECRET}"),
+			block("client main", "base_url "+w.main.URL(), "server_key {env.MAIN_KEY}", "server_secret {env.MAIN_SECRET}", "store caddy"),
 			block("client small", "base_url "+w.small.URL(), "server_key {env.SMALL_KEY}", "server_secret {env.SMALL_SECRET}")),
 		sites: block("http://"+main, "bind 127.0.0.1", block("map {http.request.header.X-Account} {account}", `~^(\d+)$ "${1}"`),
 			block("pismo_proxy "+w.main.Host(), "client main", "account {account}")) + "\n" +

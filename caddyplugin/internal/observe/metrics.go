@@ -13,16 +13,17 @@ import (
 
 	"github.com/pismoauth/pismoauth/telemetry"
 	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/fleet"
 )
 
 // Metrics are the spans and metrics of a client. The metrics are those of
 // package telemetry, translated by OpenTelemetry's own exporter: one dashboard
 // serves Caddy and other programs.
 type Metrics struct {
-	Telemetry    *telemetry.Telemetry
-	provider     *sdkmetric.MeterProvider
-	collector    prometheus.Collector
-	registration metric.Registration
+	Telemetry     *telemetry.Telemetry
+	provider      *sdkmetric.MeterProvider
+	collector     prometheus.Collector
+	registrations []metric.Registration
 }
 
 // NewMetrics returns the metrics of one client.
@@ -38,10 +39,22 @@ func NewMetrics() (*Metrics, error) {
 	return m, err
 }
 
-// ObserveSource adds the state of a Source to the metrics.
-func (m *Metrics) ObserveSource(source *tokensource.Source) (err error) {
-	m.registration, err = m.Telemetry.ObserveSource(source)
-	return err
+// Observe adds the state of a Source to the metrics, and the state of the
+// issuer of a fleet unless it is nil.
+func (m *Metrics) Observe(source *tokensource.Source, shared *fleet.Issuer) error {
+	registration, err := m.Telemetry.ObserveSource(source)
+	if err != nil {
+		return err
+	}
+	m.registrations = append(m.registrations, registration)
+	if shared == nil {
+		return nil
+	}
+	if registration, err = m.Telemetry.ObserveFleet(shared); err != nil {
+		return err
+	}
+	m.registrations = append(m.registrations, registration)
+	return nil
 }
 
 // Register adds the metrics to a registry, with the name of the client. Each
@@ -52,8 +65,10 @@ func (m *Metrics) Register(registry prometheus.Registerer, name string) error {
 
 // Stop ends the metrics. Requests that are still running record nothing more.
 func (m *Metrics) Stop() error {
-	if err := m.registration.Unregister(); err != nil {
-		return err
+	for _, registration := range m.registrations {
+		if err := registration.Unregister(); err != nil {
+			return err
+		}
 	}
 	return m.provider.Shutdown(context.Background())
 }

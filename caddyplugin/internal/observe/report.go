@@ -13,6 +13,7 @@ import (
 	"github.com/pismoauth/pismoauth/internal/recurring"
 	"github.com/pismoauth/pismoauth/telemetry"
 	"github.com/pismoauth/pismoauth/tokensource"
+	"github.com/pismoauth/pismoauth/tokensource/fleet"
 	"github.com/pismoauth/pismoauth/transport"
 )
 
@@ -48,6 +49,9 @@ func (r *Report) SourceHooks() tokensource.Hooks {
 
 // TransportHooks returns the hooks that log refused tokens.
 func (r *Report) TransportHooks() transport.Hooks { return r.tokens.TransportHooks() }
+
+// FleetHooks returns the hooks that log the state of a fleet's store.
+func (r *Report) FleetHooks() fleet.Hooks { return r.tokens.FleetHooks() }
 
 // count counts an issuance and its failure, if any.
 func (r *Report) count(result tokensource.IssueResult) {

@@ -3,32 +3,36 @@
 package redisstore
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/redis/rueidis"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 const (
 	defaultPrefix = "pismo:"
-	// writeTimeout bounds how long a connection waits for an answer, for a
-	// server that hangs. The calls of package fleet end earlier.
-	writeTimeout = time.Second
+	// ioTimeout bounds how long a connection waits for the server. The calls
+	// of package fleet end earlier.
+	ioTimeout = time.Second
 )
 
 // Config configures a [Store]. Client or Addr is required.
 type Config struct {
 	_ [0]func() // No unkeyed literals, no comparisons.
 
-	// Client is a client of your own, for example for a cluster or for
-	// Sentinel. It should have DisableRetry: package fleet decides what
-	// follows a failure. With Client, only Prefix has an effect beside it.
-	Client rueidis.Client
+	// Client is a client of your own, such as a *redis.Client or a
+	// *redis.ClusterClient. Set its MaxRetries to -1: package fleet decides
+	// what follows a failure. Set its ContextTimeoutEnabled, so that a server
+	// that hangs keeps no connection. With Client, only Prefix has an effect
+	// beside it.
+	Client redis.Scripter
 
 	// Addr are addresses of servers, as host:port. More than one means a
 	// cluster, or the sentinels if SentinelMaster is set.
@@ -70,36 +74,46 @@ func (c *Config) validate() error {
 }
 
 // options returns the options of the Store's own client.
-func (c *Config) options() rueidis.ClientOption {
-	o := rueidis.ClientOption{
-		InitAddress:       c.Addr,
-		TLSConfig:         c.TLS,
-		SelectDB:          c.Database,
-		DisableRetry:      true,
-		DisableCache:      true,
-		ClientSetInfo:     rueidis.DisableClientSetInfo, // It would need a permission.
-		ForceSingleClient: len(c.Addr) == 1 && c.SentinelMaster == "",
-		ConnWriteTimeout:  writeTimeout,
-		Sentinel:          rueidis.SentinelOption{MasterSet: c.SentinelMaster, TLSConfig: c.TLS},
+func (c *Config) options() *redis.UniversalOptions {
+	o := &redis.UniversalOptions{
+		Addrs:      c.Addr,
+		MasterName: c.SentinelMaster,
+		DB:         c.Database,
+		TLSConfig:  c.TLS,
+		// Package fleet decides what follows a failure, and bounds each call.
+		MaxRetries:            -1,
+		DialerRetries:         1,
+		ContextTimeoutEnabled: true,
+		DialTimeout:           ioTimeout,
+		ReadTimeout:           ioTimeout,
+		WriteTimeout:          ioTimeout,
+		// A node of a cluster may say that another one has the slot.
+		MaxRedirects: 2,
+		// These would need further permissions.
+		Protocol:                 2,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	o.Dialer.Timeout = writeTimeout
 	if c.PasswordFile != "" {
-		o.AuthCredentialsFn = c.credentials
+		o.CredentialsProviderContext = c.credentials
 	}
 	return o
 }
 
 // credentials reads the files. The errors name the field, not the content.
-func (c *Config) credentials(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
-	password, err := os.ReadFile(c.PasswordFile)
+func (c *Config) credentials(context.Context) (user, password string, err error) {
+	if password, err = readFile("PasswordFile", c.PasswordFile); err != nil || c.UserFile == "" {
+		return "", password, err
+	}
+	user, err = readFile("UserFile", c.UserFile)
+	return user, password, err
+}
+
+// readFile returns the content of a file without the white space around it.
+func readFile(field, path string) (string, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // G304: the caller chooses the file.
 	if err != nil {
-		return rueidis.AuthCredentials{}, err
+		return "", fileError(field, err)
 	}
-	var user []byte
-	if c.UserFile != "" {
-		if user, err = os.ReadFile(c.UserFile); err != nil {
-			return rueidis.AuthCredentials{}, err
-		}
-	}
-	return rueidis.AuthCredentials{Username: strings.TrimSpace(string(user)), Password: strings.TrimSpace(string(password))}, nil
+	return strings.TrimSpace(string(content)), nil
 }

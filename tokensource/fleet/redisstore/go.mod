@@ -4,13 +4,15 @@ go 1.26.0
 
 require (
 	github.com/pismoauth/pismoauth v0.1.0
-	github.com/redis/rueidis v1.0.79
+	github.com/redis/go-redis/v9 v9.23.0
 )
 
 require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
 )
 
 replace github.com/pismoauth/pismoauth => ../../..

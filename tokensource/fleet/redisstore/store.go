@@ -10,38 +10,38 @@
 //
 // The user needs these permissions, with the default prefix:
 //
-//	resetkeys ~pismo:* -@all +eval +evalsha +get +set +pttl +del +ping +hello +auth +select
+//	resetkeys ~pismo:* -@all +eval +evalsha +get +set +pttl +del +select
 package redisstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
-	"github.com/redis/rueidis"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/pismoauth/pismoauth/tokensource/fleet"
 )
 
 // The scripts. The keys of each have the same hash tag, and so are in one slot
 // of a cluster. Each script is atomic. They use PTTL, so that only the clock of
-// the server counts.
+// the server counts. The last argument is the number of the call. The answer
+// begins with it: a connection on which answers are out of order shows itself.
 var (
-	claimScript = rueidis.NewLuaScript(`
+	claimScript = redis.NewScript(`
 local value = redis.call('GET', KEYS[1])
 if value and value ~= ARGV[3] then
-  return {value, redis.call('PTTL', KEYS[1]), 0}
+  return {ARGV[4], 0, redis.call('PTTL', KEYS[1]), value}
 end
 local lease = tonumber(ARGV[2])
-if lease <= 0 then return {'', 0, 0} end
+if lease <= 0 then return {ARGV[4], 0, 0, ''} end
 local owner = redis.call('GET', KEYS[2])
-if owner and owner ~= ARGV[1] then return {'', 0, 0} end
+if owner and owner ~= ARGV[1] then return {ARGV[4], 0, 0, ''} end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', lease)
-return {'', 0, 1}`)
+return {ARGV[4], 1, 0, ''}`)
 
-	publishScript = rueidis.NewLuaScript(`
+	publishScript = redis.NewScript(`
 local mine = redis.call('GET', KEYS[2]) == ARGV[1]
 local stored = 0
 if ARGV[3] ~= '' then
@@ -52,24 +52,28 @@ if ARGV[3] ~= '' then
   end;
 end
 if mine then redis.call('DEL', KEYS[2]) end
-return stored`)
+return {ARGV[5], stored}`)
 
 	// The time to live of the key is the time until the budget is full.
-	takeScript = rueidis.NewLuaScript(`
+	takeScript = redis.NewScript(`
 local burst, refill = tonumber(ARGV[1]), tonumber(ARGV[2])
 local full = math.min(math.max(redis.call('PTTL', KEYS[1]), 0), burst * refill) + refill
 local wait = full - burst * refill
-if wait > 0 then return wait end
+if wait > 0 then return {ARGV[3], wait} end
 redis.call('SET', KEYS[1], '', 'PX', full)
-return 0`)
+return {ARGV[3], 0}`)
 )
 
 // A Store is a [fleet.Store] in Redis or Valkey. Make one with [New]. It is
 // safe for concurrent use.
 type Store struct {
-	config    Config
-	connector connector
+	config Config
+	calls  atomic.Uint64 // the number of calls
+	own    atomic.Pointer[ownClient]
 }
+
+// An ownClient is the client of a Store without Config.Client.
+type ownClient struct{ redis.UniversalClient }
 
 // New returns a Store. It contacts no server: the Store connects when it is
 // used first, and again after a failure. The error reports every fault in the
@@ -78,29 +82,39 @@ func New(config Config) (*Store, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	if config.Prefix == "" {
+		config.Prefix = defaultPrefix
+	}
 	s := &Store{config: config}
-	s.connector.connect = func() (rueidis.Client, error) { return rueidis.NewClient(config.options()) }
+	if config.Client == nil {
+		s.own.Store(&ownClient{redis.NewUniversalClient(config.options())})
+	}
 	return s, nil
 }
 
 // Close ends the connections. It does not close a Config.Client.
-func (s *Store) Close() { s.connector.close() }
+func (s *Store) Close() error {
+	if own := s.own.Load(); own != nil {
+		return own.Close()
+	}
+	return nil
+}
 
 // Claim implements [fleet.Store].
 func (s *Store) Claim(ctx context.Context, name string, ask fleet.Ask) (fleet.Claim, error) {
-	answer, err := s.exec(ctx, claimScript, []string{s.key(name, "value"), s.key(name, "lease")},
-		ask.Owner, milliseconds(ask.Lease), rueidis.BinaryString(ask.Except)).ToArray()
+	answer, err := s.run(ctx, claimScript, name, []string{"value", "lease"},
+		ask.Owner, ask.Lease.Milliseconds(), ask.Except)
 	if err != nil {
-		return fleet.Claim{}, storeError("claim", err)
+		return fleet.Claim{}, err
 	}
 	if len(answer) != 3 {
-		return fleet.Claim{}, storeError("claim", errNonsense)
+		return fleet.Claim{}, errNonsense
 	}
-	value, valueErr := answer[0].ToString()
-	left, leftErr := answer[1].AsInt64()
-	leased, leasedErr := answer[2].AsInt64()
-	if err := errors.Join(valueErr, leftErr, leasedErr); err != nil {
-		return fleet.Claim{}, storeError("claim", err)
+	leased, ok1 := answer[0].(int64)
+	left, ok2 := answer[1].(int64)
+	value, ok3 := answer[2].(string)
+	if !ok1 || !ok2 || !ok3 {
+		return fleet.Claim{}, errNonsense
 	}
 	claim := fleet.Claim{Left: time.Duration(left) * time.Millisecond, Leased: leased == 1}
 	if value != "" {
@@ -111,75 +125,69 @@ func (s *Store) Claim(ctx context.Context, name string, ask fleet.Ask) (fleet.Cl
 
 // Publish implements [fleet.Store].
 func (s *Store) Publish(ctx context.Context, name string, p fleet.Publication) (bool, error) {
-	stored, err := s.exec(ctx, publishScript, []string{s.key(name, "value"), s.key(name, "lease")},
-		p.Owner, rueidis.BinaryString(p.Replaces), rueidis.BinaryString(p.Value), milliseconds(max(p.TTL, time.Millisecond))).AsInt64()
-	if err != nil {
-		return false, storeError("publish", err)
-	}
-	return stored == 1, nil
+	stored, err := s.runForNumber(ctx, publishScript, name, []string{"value", "lease"},
+		p.Owner, p.Replaces, p.Value, max(p.TTL, time.Millisecond).Milliseconds())
+	return stored == 1, err
 }
 
 // Take implements [fleet.Store]. Its unit is a millisecond.
 func (s *Store) Take(ctx context.Context, name string, burst int, refill time.Duration) (time.Duration, error) {
-	wait, err := s.exec(ctx, takeScript, []string{s.key(name, "budget")},
-		strconv.Itoa(burst), milliseconds(max(refill, time.Millisecond))).AsInt64()
+	wait, err := s.runForNumber(ctx, takeScript, name, []string{"budget"},
+		burst, max(refill, time.Millisecond).Milliseconds())
+	return time.Duration(wait) * time.Millisecond, err
+}
+
+// runForNumber runs a script whose answer is a number.
+func (s *Store) runForNumber(ctx context.Context, script *redis.Script, name string, kinds []string, args ...any) (int64, error) {
+	answer, err := s.run(ctx, script, name, kinds, args...)
 	if err != nil {
-		return 0, storeError("take", err)
+		return 0, err
 	}
-	return time.Duration(wait) * time.Millisecond, nil
+	if len(answer) != 1 {
+		return 0, errNonsense
+	}
+	number, ok := answer[0].(int64)
+	if !ok {
+		return 0, errNonsense
+	}
+	return number, nil
 }
 
-// exec runs a script by its hash, or by its text if the server does not know
-// the hash.
-func (s *Store) exec(ctx context.Context, script *rueidis.Lua, keys []string, args ...string) result {
-	client, err := s.client(ctx)
+// run runs a script by its hash, or by its text if the server does not know the
+// hash. The keys have the name as their hash tag, and so are in one slot of a
+// cluster.
+func (s *Store) run(ctx context.Context, script *redis.Script, name string, kinds []string, args ...any) ([]any, error) {
+	keys := make([]string, len(kinds))
+	for i, kind := range kinds {
+		keys[i] = s.config.Prefix + "{" + name + "}:" + kind
+	}
+	own, client := s.own.Load(), s.config.Client
+	if own != nil {
+		client = own
+	}
+	call := strconv.FormatUint(s.calls.Add(1), 10)
+	answer, err := script.Run(ctx, client, keys, append(args, call)...).Result()
 	if err != nil {
-		return result{err: err}
+		return nil, explain(err)
 	}
-	return result{RedisResult: script.Exec(ctx, client, keys, args)}
+	elements, _ := answer.([]any)
+	if len(elements) == 0 || elements[0] != call {
+		s.reconnect(own)
+		return nil, errNonsense
+	}
+	return elements[1:], nil
 }
 
-// client returns the client of the configuration or of the Store itself.
-func (s *Store) client(ctx context.Context) (rueidis.Client, error) {
-	if s.config.Client != nil {
-		return s.config.Client, ctx.Err()
+// reconnect replaces the connections of a client that got the answer to another
+// call. They would stay out of order.
+func (s *Store) reconnect(old *ownClient) {
+	if old == nil {
+		return
 	}
-	return s.connector.get(ctx)
-}
-
-// key returns a key of Redis. The braces are the hash tag of a cluster.
-func (s *Store) key(name, kind string) string {
-	prefix := s.config.Prefix
-	if prefix == "" {
-		prefix = defaultPrefix
+	next := &ownClient{redis.NewUniversalClient(s.config.options())}
+	if !s.own.CompareAndSwap(old, next) {
+		_ = next.Close() // Another call has replaced them.
+		return
 	}
-	return prefix + "{" + name + "}:" + kind
-}
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-var errNonsense = errors.New("the server's answer does not have the form that the script gives it")
-
-// storeError says which call failed, and why.
-func storeError(call string, err error) error { return fmt.Errorf("redisstore: %s: %w", call, err) }
-
-// A result is the result of a script, or the error that prevented it.
-type result struct {
-	rueidis.RedisResult
-
-	err error
-}
-
-func (r result) ToArray() ([]rueidis.RedisMessage, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	return r.RedisResult.ToArray()
-}
-
-func (r result) AsInt64() (int64, error) {
-	if r.err != nil {
-		return 0, r.err
-	}
-	return r.RedisResult.AsInt64()
+	_ = old.Close() // Calls that still run fail.
 }

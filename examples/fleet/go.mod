@@ -1,0 +1,26 @@
+// A module of its own, so that the client of Redis never reaches the root's
+// go.mod.
+module github.com/pismoauth/pismoauth/examples/fleet
+
+go 1.26.0
+
+require (
+	github.com/pismoauth/pismoauth v0.1.0
+	github.com/pismoauth/pismoauth/tokensource/fleet/redisstore v0.1.0
+)
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
+	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
+	github.com/redis/go-redis/v9 v9.23.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+	golang.org/x/oauth2 v0.37.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+)
+
+replace (
+	github.com/pismoauth/pismoauth => ../..
+	github.com/pismoauth/pismoauth/tokensource/fleet/redisstore => ../../tokensource/fleet/redisstore
+)
