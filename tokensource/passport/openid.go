@@ -24,8 +24,10 @@ import (
 //
 // BaseURL, Key, Issuer, Subject, Audience, TenantID and Group are required.
 // Pismo gives each customer the values: a wrong value looks like a wrong key,
-// so none has a default. tokensource.New reports every fault. Do not change an
-// OpenID that is in use. Its methods are then safe for concurrent use.
+// so none has a default, and a text with a line break, a space around it, or
+// bytes that are not UTF-8 is a fault. tokensource.New reports every fault. Do
+// not change an OpenID that is in use. Its methods are then safe for concurrent
+// use.
 //
 // A token is valid for one account and one permission group. For requests that
 // need different groups, make a Source for each group, and choose between them
@@ -71,7 +73,8 @@ type OpenID struct {
 	OrganizationUID string
 
 	// UID returns the claim uid for an external account, beside the claim
-	// external_account_id. Nil, or an empty result, omits the claim.
+	// external_account_id. Nil, or an empty result, omits the claim. A result
+	// that could not be a field of OpenID is ErrMisconfigured.
 	UID func(tokensource.Account) string
 
 	// KeyID is the field kid in the header of assertions. Empty omits the
@@ -124,6 +127,7 @@ func (o *OpenID) validate() error {
 			faults = append(faults, faultOf("OpenID", field.name, "is not set; use the value that Pismo gave you"))
 		}
 	}
+	faults = append(faults, o.textFaults()...)
 	if d := o.lifetime(); d < minAssertionLifetime || d > maxAssertionLifetime || d%time.Second != 0 {
 		faults = append(faults, faultOf("OpenID", "AssertionLifetime", "is not a whole number of seconds from a minute to an hour; leave it 0 for an hour"))
 	}
