@@ -145,23 +145,31 @@ func TestOpenID_FaultNamesOption(t *testing.T) {
 	}
 }
 
-// No output of Caddy contains the private key: not the configuration, the log
-// or the admin API.
+// No output of Caddy contains the private key, an assertion or a token: not the
+// configuration, the log, the metrics, the admin API or an answer.
 func TestOpenID_ShowsNoKey(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.writeKey("key.pem", keyOne())
 	s.start(s.openIDCaddyfile("key_file $SECRETS/key.pem"))
-	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusBadGateway) // The key is not registered.
+	refused := s.get(alice, withField("X-Account", alice))
+	wantStatus(t, refused, http.StatusBadGateway) // The key is not registered.
+	s.pismo.RegisterKey(&keyOne().PublicKey)
+	s.reload(s.openIDCaddyfile("key_file $SECRETS/key.pem\n assertion_lifetime 5m")) // Ends the cooldown.
+	served := s.get(alice, withField("X-Account", alice))
+	wantStatus(t, served, http.StatusOK)
 	content, err := os.ReadFile(s.secrets + "/key.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := strings.Split(string(content), "\n")[5]
 	for name, text := range map[string]string{
-		"log": strings.Join(s.log(), "\n"), "configuration": s.adminSend(http.MethodGet, "/config/", "").body, "clients": s.adminSend(http.MethodGet, "/pismo/clients", "").body,
+		"log": strings.Join(s.log(), "\n"), "configuration": s.adminSend(http.MethodGet, "/config/", "").body,
+		"clients": s.adminSend(http.MethodGet, "/pismo/clients", "").body, "metrics": s.adminSend(http.MethodGet, "/metrics", "").body,
+		"refusal": refused.body, "answer": served.body,
 	} {
-		if text == "" || strings.Contains(text, line) || strings.Contains(text, keyOne().D.String()) || strings.Contains(text, "eyJhbGciOiJSUzI1NiI") {
-			t.Errorf("the %s is empty, or shows the key or an assertion: %s", name, text)
+		// Each JWT begins with eyJ, also an assertion.
+		if text == "" || strings.Contains(text, line) || strings.Contains(text, keyOne().D.String()) || strings.Contains(text, "eyJ") {
+			t.Errorf("the %s is empty, or shows the key, an assertion or a token: %s", name, text)
 		}
 	}
 	if log := strings.Join(s.log(), "\n"); !strings.Contains(log, "the key was refused") {
