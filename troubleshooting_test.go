@@ -36,7 +36,7 @@ func TestTroubleshooting_NamesEverything(t *testing.T) {
 		"Texts":                      errorTexts(t, "tokensource", "tokensource/passport", "transport", "middleware"),
 		"The network":                networkReasons(t),
 		"Problems":                   problems,
-		"Log lines":                  logMessages(t, "telemetry", "middleware", "caddyplugin", "caddyplugin/internal/observe"),
+		"Log lines":                  logMessages(t, "telemetry", "middleware", "caddyplugin", "caddyplugin/internal/observe", "caddyplugin/redisstore"),
 		"Alerts":                     alerts,
 	} {
 		_, section, _ := strings.Cut(page, "\n## "+heading+"\n")

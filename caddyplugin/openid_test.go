@@ -85,6 +85,15 @@ func TestOpenID_ReloadTakesNewKeyFile(t *testing.T) {
 	}
 }
 
+func TestOpenID_TokenPathPlaceholder(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
+	s.writeKey("key.pem", keyOne())
+	s.pismo.RegisterKey(&keyOne().PublicKey)
+	t.Setenv("PISMO_TEST_TOKEN_PATH", "passport/v1/oauth2")
+	s.start(s.openIDCaddyfile("key_file $SECRETS/key.pem\n token_path {env.PISMO_TEST_TOKEN_PATH}/token"))
+	s.wantAlice(1)
+}
+
 // The file may also change without a reload.
 func TestOpenID_ReadsReplacedKeyFile(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
@@ -110,19 +119,23 @@ func TestOpenID_FaultNamesOption(t *testing.T) {
 	s.writeKey("key.pem", keyOne())
 	good := s.openIDCaddyfile("key_file $SECRETS/key.pem")
 	for name, test := range map[string]struct{ caddyfile, want string }{
-		"no key":             {s.openIDCaddyfile(""), "client main openid needs either key_file or signer"},
-		"a missing file":     {s.openIDCaddyfile("key_file $SECRETS/none.pem"), `none.pem" cannot be read`},
-		"an EC key":          {s.openIDCaddyfile("key_file $SECRETS/ec.pem"), `ec.pem" holds a key that is not RSA`},
-		"a long assertion":   {s.openIDCaddyfile("key_file $SECRETS/key.pem\n assertion_lifetime 2h"), "client main: openid: assertion_lifetime: is not"},
-		"no issuer":          {strings.Replace(good, " issuer ", " key_id ", 1), "client main: openid: issuer: is not set"},
-		"an empty subject":   {strings.Replace(good, " subject ", " subject {env.PISMO_NO_SUCH_VARIABLE} #", 1), "openid: subject: evaluated placeholder"},
-		"a server key too":   {strings.Replace(good, "openid {", "server_key {env.HOME}\n openid {", 1), "client main has openid: remove server_key"},
-		"a field too":        {strings.Replace(good, "openid {", "field x 1\n openid {", 1), "client main has openid: remove server_key, server_secret, secret_field and field"},
-		"an unknown option":  {s.openIDCaddyfile("kid x"), "unrecognized option kid of openid"},
-		"key_file twice":     {s.openIDCaddyfile("key_file a\n key_file b"), "key_file is set twice"},
-		"an argument":        {strings.Replace(good, "openid {", "openid x {", 1), "wrong argument count"},
-		"an unknown signer":  {s.openIDCaddyfile("signer nothing"), "pismo.signers.nothing"},
-		"a signer and a key": {s.openIDCaddyfile("signer test one\n key_file x"), "openid needs either key_file or signer"},
+		"no key":              {s.openIDCaddyfile(""), "client main openid needs either key_file or signer"},
+		"a missing file":      {s.openIDCaddyfile("key_file $SECRETS/none.pem"), `none.pem" cannot be read`},
+		"an EC key":           {s.openIDCaddyfile("key_file $SECRETS/ec.pem"), `ec.pem" holds a key that is not RSA`},
+		"a long assertion":    {s.openIDCaddyfile("key_file $SECRETS/key.pem\n assertion_lifetime 2h"), "client main: openid: assertion_lifetime: is not"},
+		"no issuer":           {strings.Replace(good, " issuer ", " key_id ", 1), "client main: openid: issuer: is not set"},
+		"an empty subject":    {strings.Replace(good, " subject ", " subject {env.PISMO_NO_SUCH_VARIABLE} #", 1), "openid: subject: evaluated placeholder"},
+		"a server key too":    {strings.Replace(good, "openid {", "server_key {env.HOME}\n openid {", 1), "client main has openid: remove server_key"},
+		"a field too":         {strings.Replace(good, "openid {", "field x 1\n openid {", 1), "client main has openid: remove server_key, server_secret, secret_field and field"},
+		"an unknown option":   {s.openIDCaddyfile("kid x"), "unrecognized option kid of openid"},
+		"a line break":        {strings.Replace(good, " audience ", " audience \"x\ny\"\n key_id ", 1), "openid: audience: holds an unprintable character"},
+		"a faulty path":       {s.openIDCaddyfile("key_file $SECRETS/key.pem\n token_path ../x"), "openid: token_path: is not a path"},
+		"a faulty key id":     {s.openIDCaddyfile("key_file $SECRETS/key.pem\n key_id \" x\""), "openid: key_id: begins or ends with a space"},
+		"a path from nowhere": {s.openIDCaddyfile("key_file $SECRETS/key.pem\n token_path {env.PISMO_NO_SUCH_VARIABLE}"), "openid: token_path: evaluated placeholder"},
+		"key_file twice":      {s.openIDCaddyfile("key_file a\n key_file b"), "key_file is set twice"},
+		"an argument":         {strings.Replace(good, "openid {", "openid x {", 1), "wrong argument count"},
+		"an unknown signer":   {s.openIDCaddyfile("signer nothing"), "pismo.signers.nothing"},
+		"a signer and a key":  {s.openIDCaddyfile("signer test one\n key_file x"), "openid needs either key_file or signer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := load(test.caddyfile); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package inspect adds the command "caddy pismo inspect", which prints the
-// header, the claims and the times of a token. Importing the package registers
-// the command.
+// header, the claims and the times of a token, the fingerprint of a key, or the
+// state of a running Caddy. Importing the package registers the command.
 package inspect
 
 import (
@@ -20,6 +20,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/spf13/cobra"
@@ -56,10 +57,14 @@ With --key, it reads no token. It prints the SHA-256 fingerprint of the public k
 that belongs to the private key in a PEM file, as errors of OpenID show it. It
 prints nothing of the private key.
 
+With --clients, it reads no token. It prints the state of the clients of a running
+Caddy, from its admin API: tokens, failures, cooldowns, and the state of the store
+that several Caddys share. It prints no account and no token.
+
 A token is not taken from an argument, since arguments are seen by every user of
 the machine and kept in the shell's history. On a terminal, what is pasted is
 not shown.`,
-		Example: "  $ caddy pismo inspect < token.txt\n  $ pbpaste | caddy pismo inspect --json",
+		Example: "  $ caddy pismo inspect < token.txt\n  $ pbpaste | caddy pismo inspect --json\n  $ caddy pismo inspect --clients",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return errArgument
@@ -70,9 +75,14 @@ not shown.`,
 	cmd.SetFlagErrorFunc(func(*cobra.Command, error) error { return errFlag })
 	asJSON := cmd.Flags().Bool("json", false, "Print JSON, for other programs")
 	keyFile := cmd.Flags().String("key", "", "Print the fingerprint of the public key of this `file`, and read no token")
+	clients := cmd.Flags().Bool("clients", false, "Print the state of the clients of a running Caddy, and read no token")
+	address := cmd.Flags().String("address", "", "The `address` of the admin API, for --clients; "+caddy.DefaultAdminListen+" by default")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *keyFile != "" {
 			return writeFingerprint(cmd.Context(), cmd.OutOrStdout(), *keyFile, *asJSON)
+		}
+		if *clients {
+			return writeClients(cmd.OutOrStdout(), *address, *asJSON)
 		}
 		text, err := readToken(cmd.InOrStdin(), cmd.ErrOrStderr())
 		if err != nil {
@@ -93,7 +103,7 @@ not shown.`,
 // The errors of the command. They contain nothing of the input.
 var (
 	errArgument  = errors.New("unexpected argument: give the token on standard input, and delete the argument from the shell's history if it was a token")
-	errFlag      = errors.New("unknown flag: the only flags are --json and --key, and the token is read from standard input")
+	errFlag      = errors.New("unknown flag: the only flags are --json, --key, --clients and --address, and the token is read from standard input")
 	errNothing   = errors.New("standard input is empty; try: caddy pismo inspect < token.txt")
 	errTooLong   = errors.New("standard input has more than 64 KiB, which is too long for a token")
 	errNotToken  = errors.New("standard input is not a token: it contains spaces or characters that a token cannot have")

@@ -57,6 +57,10 @@ type Recipient struct {
 	Account string
 }
 
+// MarshalText implements [encoding.TextMarshaler], so that Counts can be
+// encoded as JSON.
+func (r Recipient) MarshalText() ([]byte, error) { return []byte(r.Replica + "/" + r.Account), nil }
+
 // AccountCounts are the [Counts] of one account.
 type AccountCounts struct {
 	TokenRequests, Issued                         int

@@ -4,9 +4,11 @@ package passporttest_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -90,6 +92,10 @@ func TestCounts_TellReplicasApart(t *testing.T) {
 		want := map[passporttest.Recipient]int{{"a", "1"}: 2, {"a", "2"}: 1, {"b", "1"}: 1, {"", "3"}: 1}
 		if got := s.Counts().IssuedTo; !maps.Equal(got, want) {
 			t.Errorf("the tokens were issued to %v, want %v", got, want)
+		}
+		encoded, err := json.Marshal(s.Counts())
+		if err != nil || !strings.Contains(string(encoded), `"a/2":1`) {
+			t.Errorf("as JSON: %s, error %v", encoded, err)
 		}
 		clear(s.Counts().IssuedTo)
 		check(t, "recipients after a change to a copy", len(s.Counts().IssuedTo), len(want))

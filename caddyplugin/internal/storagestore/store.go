@@ -4,7 +4,7 @@
 //
 // It is weaker than Redis. The storage has no clock and drops no value: a
 // record states when it ends, by the clock of the process that wrote it. So the
-// clocks must agree within a few seconds, and a record ends early by a margin.
+// clocks must agree within a few seconds, and a token ends early by a margin.
 // The storage has no transactions: a record is read and written under a lock,
 // and a process that finds the lock taken does not wait for it.
 package storagestore
@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -28,10 +29,13 @@ import (
 const Folder = "pismo/fleet"
 
 const (
-	// marginPart and maxMargin say by how much a record ends early: the clocks
-	// of the processes may differ. For a token of ten minutes it is 30 s.
-	marginPart = 20
-	maxMargin  = 30 * time.Second
+	// margin is by how much a token ends early: the clocks of the processes may
+	// differ.
+	margin = 30 * time.Second
+	// marginFrom is the least life of a value that ends early. A token lives
+	// longer. The shared failures do not: a margin would be longer than their
+	// cooldown.
+	marginFrom = 5 * time.Minute
 	// lockPatience is how long an operation waits for the lock of a record.
 	// Some storages look once a second whether a lock is free.
 	lockPatience = 20 * time.Millisecond
@@ -56,19 +60,26 @@ func New(storage certmagic.Storage) *Store { return &Store{storage} }
 type record struct {
 	Written int64  `json:"written"`
 	Value   []byte `json:"value,omitempty"`
-	Until   int64  `json:"until,omitempty"`  // the end of Value
-	Margin  int64  `json:"margin,omitempty"` // in milliseconds
+	Until   int64  `json:"until,omitempty"` // the end of Value
+	Life    int64  `json:"life,omitempty"`  // of Value, in milliseconds
 	Owner   string `json:"owner,omitempty"`
 	Leased  int64  `json:"leased,omitempty"` // the end of the lease
 	Full    int64  `json:"full,omitempty"`   // when the budget is full
 }
 
-// left returns how long the value lives.
+// left returns how long the value lives, at most the life that it was published
+// with. Package fleet takes a longer life for the work of someone who tampers
+// with the store. The clock of this process may only be slow.
 func (r *record) left(now time.Time) time.Duration {
 	if len(r.Value) == 0 {
 		return 0
 	}
-	return time.Duration(r.Until-r.Margin-now.UnixMilli()) * time.Millisecond
+	life := time.Duration(r.Life) * time.Millisecond
+	left := min(time.Duration(r.Until-now.UnixMilli())*time.Millisecond, life)
+	if life >= marginFrom {
+		left -= margin
+	}
+	return left
 }
 
 // held reports whether an owner other than this one holds the lease.
@@ -117,8 +128,7 @@ func (s *Store) Publish(ctx context.Context, name string, p fleet.Publication) (
 			living := r.left(now) > 0
 			stored = len(p.Value) > 0 && (mine || !living || bytes.Equal(r.Value, p.Replaces))
 			if stored {
-				r.Value, r.Until = p.Value, now.Add(p.TTL).UnixMilli()
-				r.Margin = min(p.TTL/marginPart, maxMargin).Milliseconds()
+				r.Value, r.Until, r.Life = p.Value, now.Add(p.TTL).UnixMilli(), p.TTL.Milliseconds()
 			}
 			if mine {
 				r.Owner, r.Leased = "", 0
@@ -169,7 +179,7 @@ func (s *Store) update(ctx context.Context, name string, change func(r *record, 
 	if err != nil {
 		return err
 	}
-	return s.storage.Store(ctx, key(name), content)
+	return storageError("write", s.storage.Store(ctx, key(name), content))
 }
 
 // lock locks a record, or returns errLocked.
@@ -184,7 +194,7 @@ func (s *Store) lock(ctx context.Context, name string) error {
 	case ctx.Err() != nil && err != nil:
 		return ctx.Err()
 	case err != nil && brief.Err() == nil:
-		return err
+		return storageError("lock", err)
 	case !locked:
 		return errLocked
 	}
@@ -210,7 +220,7 @@ func (s *Store) load(ctx context.Context, name string) (*record, error) {
 		return new(record), nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, storageError("read", err)
 	}
 	r := new(record)
 	if json.Unmarshal(content, r) != nil {
@@ -220,6 +230,20 @@ func (s *Store) load(ctx context.Context, name string) (*record, error) {
 		return nil, errClock
 	}
 	return r, nil
+}
+
+// storageError returns the error of an operation, or nil. The text of the
+// storage's error may contain anything, so only that of a system call's error
+// is shown.
+func storageError(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	reason := "it returned an error"
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		reason = errno.Error()
+	}
+	return tokensource.SafeError("Caddy's storage cannot "+operation+" a record: "+reason, err)
 }
 
 // Sweep deletes the records that have ended.

@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +71,37 @@ func TestStore_EndsEarly(t *testing.T) {
 	claim, err := s.Claim(t.Context(), "p1:name", fleet.Ask{Owner: "b"})
 	if err != nil || claim.Left > 570*time.Second || claim.Left < 560*time.Second {
 		t.Errorf("a value of 10 minutes has %v left, want 30 s less; error %v", claim.Left, err)
+	}
+}
+
+// A slow clock must not look like someone who tampers with the store. The
+// margin of a token would be longer than the cooldown of a failure.
+func TestStore_ShortValueEndsOnTime(t *testing.T) {
+	s := newStore(t)
+	publish(t, s, time.Minute)
+	for name, ahead := range map[string]time.Duration{"the same clock": 0, "a clock that is ahead": 9 * time.Second} {
+		change(t, s, func(r *record) {
+			r.Written += ahead.Milliseconds()
+			r.Until += ahead.Milliseconds()
+		})
+		claim, err := s.Claim(t.Context(), "p1:name", fleet.Ask{Owner: "b"})
+		if err != nil || claim.Left > time.Minute || claim.Left < 50*time.Second {
+			t.Errorf("%s: a value of a minute has %v left, error %v", name, claim.Left, err)
+		}
+	}
+}
+
+// failing is a storage whose error contains a password.
+type failing struct{ certmagic.Storage }
+
+func (failing) Load(context.Context, string) ([]byte, error) {
+	return nil, &fs.PathError{Op: "open", Path: "postgres://user:hunter2@db", Err: syscall.EACCES}
+}
+
+func TestStore_ErrorTextIsSafe(t *testing.T) {
+	_, err := New(failing{newStore(t).storage}).Claim(t.Context(), "p1:name", fleet.Ask{Owner: "b"})
+	if text := tokensource.SafeText(err); text != "Caddy's storage cannot read a record: permission denied" {
+		t.Errorf("the text is %q", text)
 	}
 }
 

@@ -49,14 +49,14 @@ func (r *repository) check(ctx context.Context, version string) error {
 }
 
 // checkModules returns an error for each nested module that does not require
-// the root module at the version.
+// the root module, or another nested module, at the version.
 func (r *repository) checkModules(version string) []error {
 	var faults []error
 	for _, m := range r.modules {
-		switch required := m.requires(r.root); required {
-		case version, "":
-		default:
-			faults = append(faults, fmt.Errorf("%s/go.mod requires %s %s; run release next %s and commit that", m.dir, r.root, required, version))
+		for _, required := range m.siblings(r.root) {
+			if required.Version != version {
+				faults = append(faults, fmt.Errorf("%s/go.mod requires %s %s; run release next %s and commit that", m.dir, required.Path, required.Version, version))
+			}
 		}
 	}
 	return faults
@@ -119,22 +119,24 @@ func (r *repository) tag(ctx context.Context, version string, out io.Writer) err
 	return nil
 }
 
-// next makes each nested module that requires the root module require it at the
-// version. It changes files and commits nothing.
+// next makes each nested module require the other modules of the repository at
+// the version. It changes files and commits nothing.
 func (r *repository) next(version string) error {
 	if err := checkVersion(version); err != nil {
 		return err
 	}
 	for _, m := range r.modules {
-		required := m.requires(r.root)
-		if required == "" {
+		siblings := m.siblings(r.root)
+		if len(siblings) == 0 {
 			continue
 		}
-		if semver.Compare(version, required) < 0 {
-			return fmt.Errorf("%s/go.mod requires %s already, which is newer than %s", m.dir, required, version)
-		}
-		if err := m.file.AddRequire(r.root, version); err != nil {
-			return err
+		for _, required := range siblings {
+			if semver.Compare(version, required.Version) < 0 {
+				return fmt.Errorf("%s/go.mod requires %s already, which is newer than %s", m.dir, required.Version, version)
+			}
+			if err := m.file.AddRequire(required.Path, version); err != nil {
+				return err
+			}
 		}
 		if err := os.WriteFile(filepath.Join(r.dir, filepath.FromSlash(m.dir), "go.mod"), modfile.Format(m.file.Syntax), 0o644); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 const (
 	rootMod   = "module example.com/root\n\ngo 1.26.0\n"
 	pluginMod = "module example.com/root/plugin\n\ngo 1.26.0\n\nrequire example.com/root v0.1.0\n\nreplace example.com/root => ../\n"
+	storeMod  = "module example.com/root/plugin/store\n\ngo 1.26.0\n\nrequire (\n\texample.com/root v0.1.0\n\texample.com/root/plugin v0.1.0\n)\n"
 	changelog = "# Changelog\n\n## [Unreleased]\n\n## [0.1.0] - 2026-11-26\n\n- The first.\n\n## [0.0.9] - 2026-01-01\n\n- Older.\n"
 )
 
@@ -28,6 +29,7 @@ func checkout(t *testing.T) string {
 	run("config", "user.email", "test@example.com")
 	write(t, dir, "go.mod", rootMod)
 	write(t, dir, "plugin/go.mod", pluginMod)
+	write(t, dir, "plugin/store/go.mod", storeMod)
 	write(t, dir, "internal/tools/go.mod", strings.Replace(pluginMod, "root/plugin", "root/internal/tools", 1))
 	write(t, dir, "CHANGELOG.md", changelog)
 	run("add", ".")
@@ -76,6 +78,7 @@ func TestCheck_RefusesAnUnreadyRelease(t *testing.T) {
 		"version zero":     {"v0.0.0", func(string) {}, "stands for no release"},
 		"pseudo-version":   {"v0.0.0-20260101000000-0123456789ab", func(string) {}, "stands for no release"},
 		"mismatch":         {"v0.2.0", func(string) {}, "plugin/go.mod requires example.com/root v0.1.0"},
+		"older sibling":    {"v0.2.0", func(string) {}, "plugin/store/go.mod requires example.com/root/plugin v0.1.0"},
 		"no section":       {"v0.2.0", func(string) {}, "CHANGELOG.md has no section for v0.2.0"},
 		"no date":          {"v0.1.0", func(dir string) { write(t, dir, "CHANGELOG.md", "## [0.1.0]\n\n- x\n") }, "no date"},
 		"nothing to say":   {"v0.1.0", func(dir string) { write(t, dir, "CHANGELOG.md", "## [0.1.0] - 2026-11-26\n") }, "says nothing"},
@@ -118,11 +121,11 @@ func TestTag_TagsEachPublishedModule(t *testing.T) {
 		if err := open(t, dir).tag(t.Context(), "v0.1.0", &out); err != nil {
 			t.Fatal(err)
 		}
-		if want := "git push --atomic origin v0.1.0 plugin/v0.1.0\n"; !strings.HasSuffix(out.String(), want) {
+		if want := "git push --atomic origin v0.1.0 plugin/v0.1.0 plugin/store/v0.1.0\n"; !strings.HasSuffix(out.String(), want) {
 			t.Errorf("printed %q, want %q at the end", out.String(), want)
 		}
 	}
-	if got, want := mustGit(t, dir, "tag"), "plugin/v0.1.0\nv0.1.0"; got != want {
+	if got, want := mustGit(t, dir, "tag"), "plugin/store/v0.1.0\nplugin/v0.1.0\nv0.1.0"; got != want {
 		t.Errorf("tags %q, want %q", got, want)
 	}
 }
@@ -135,9 +138,11 @@ func TestNext_RequiresTheNextVersion(t *testing.T) {
 	if err := open(t, dir).next("v0.2.0"); err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(filepath.Join(dir, "plugin/go.mod"))
-	if want := strings.Replace(pluginMod, "v0.1.0", "v0.2.0", 1); err != nil || string(got) != want {
-		t.Errorf("go.mod is %q, %v; want %q", got, err, want)
+	for name, before := range map[string]string{"plugin/go.mod": pluginMod, "plugin/store/go.mod": storeMod} {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		if want := strings.ReplaceAll(before, "v0.1.0", "v0.2.0"); err != nil || string(got) != want {
+			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+		}
 	}
 }
 

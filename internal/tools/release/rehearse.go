@@ -145,23 +145,25 @@ func (h *rehearsal) consume(ctx context.Context) error {
 	})
 }
 
-// caddy builds a Caddy as its users do, and sends it a request.
+// caddy builds a Caddy as its users do, with every module that has plugins, and
+// sends it a request.
 func (h *rehearsal) caddy(ctx context.Context) error {
+	caddyVersion := ""
+	var plugins []string
 	for _, m := range h.modules {
-		if !m.published() {
-			continue
+		if required := m.requires(caddyPath); m.published() && required != "" {
+			caddyVersion = required
+			plugins = append(plugins, "--with", path.Join(h.root, m.dir)+"@"+h.version)
 		}
-		caddyVersion := m.requires(caddyPath)
-		if caddyVersion == "" {
-			continue
-		}
-		binary := filepath.Join(h.scratch, "caddy")
-		return h.all(ctx, h.scratch, [][]string{
-			{"xcaddy", "build", caddyVersion, "--output", binary, "--with", path.Join(h.root, m.dir) + "@" + h.version},
-			{filepath.Join(h.scratch, "consumer", "consumer"), "caddy", binary},
-		})
 	}
-	return fmt.Errorf("no published module requires %s", caddyPath)
+	if caddyVersion == "" {
+		return fmt.Errorf("no published module requires %s", caddyPath)
+	}
+	binary := filepath.Join(h.scratch, "caddy")
+	return h.all(ctx, h.scratch, [][]string{
+		append([]string{"xcaddy", "build", caddyVersion, "--output", binary}, plugins...),
+		{filepath.Join(h.scratch, "consumer", "consumer"), "caddy", binary},
+	})
 }
 
 func (h *rehearsal) all(ctx context.Context, dir string, commands [][]string) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+	gomodule "golang.org/x/mod/module"
 )
 
 // A repository is a checkout of this repository.
@@ -41,6 +42,18 @@ func (m *module) requires(root string) string {
 		}
 	}
 	return ""
+}
+
+// siblings returns the modules of the repository that m requires, with their
+// versions.
+func (m *module) siblings(root string) []gomodule.Version {
+	var siblings []gomodule.Version
+	for _, r := range m.file.Require {
+		if r.Mod.Path == root || strings.HasPrefix(r.Mod.Path, root+"/") {
+			siblings = append(siblings, r.Mod)
+		}
+	}
+	return siblings
 }
 
 // openRepository reads the modules of the repository that contains dir.

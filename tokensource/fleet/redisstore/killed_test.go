@@ -6,6 +6,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/fleet"
@@ -23,29 +24,31 @@ func newReplicas(t *testing.T, n int, e tokensource.Issuer, addr string) []repli
 	t.Helper()
 	replicas := make([]replica, n)
 	for i := range replicas {
-		issuer, err := fleet.New(fleet.Config{
-			Issuer: e,
-			Store:  newStore(t, redisstore.Config{Addr: []string{addr}}),
-			Key: func(context.Context) (tokensource.Secret, error) {
-				return tokensource.NewSecret("a secret of more than 16 bytes"), nil
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		src, err := tokensource.New(tokensource.Config{Issuer: issuer})
-		if err != nil {
-			t.Fatal(err)
-		}
-		replicas[i] = replica{src, issuer}
+		replicas[i] = newReplica(t, e, newStore(t, redisstore.Config{Addr: []string{addr}}))
 	}
 	return replicas
+}
+
+func newReplica(t *testing.T, e tokensource.Issuer, store fleet.Store) replica {
+	t.Helper()
+	issuer, err := fleet.New(fleet.Config{Issuer: e, Store: store, Key: func(context.Context) (tokensource.Secret, error) {
+		return tokensource.NewSecret("a secret of more than 16 bytes"), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := tokensource.New(tokensource.Config{Issuer: issuer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return replica{src, issuer}
 }
 
 // The server is killed, and starts again empty, under load. Cached tokens serve
 // throughout. Without the server, each replica issues what it needs itself.
 // With it, the fleet issues each token once.
 func TestStore_KilledAndBack(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	if s == nil {
 		return
@@ -60,15 +63,7 @@ func TestStore_KilledAndBack(t *testing.T) {
 	}
 	wantCalls(t, e, cached)
 
-	ctx, stop := context.WithCancel(t.Context())
-	var load sync.WaitGroup
-	for _, r := range replicas {
-		load.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				get(t, r.Source, 1000+n%cached)
-			}
-		})
-	}
+	stop := startLoad(t, replicas, cached)
 	together := func(number int) {
 		var all sync.WaitGroup
 		for _, r := range replicas {
@@ -101,7 +96,27 @@ func TestStore_KilledAndBack(t *testing.T) {
 		fresh++
 	}
 	stop()
-	load.Wait()
+}
+
+// startLoad uses cached accounts with all replicas until the returned function
+// is called. It checks each token.
+func startLoad(t *testing.T, replicas []replica, cached int) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	for _, r := range replicas {
+		load.Go(func() {
+			pace := time.NewTicker(time.Millisecond)
+			defer pace.Stop()
+			for n := 0; ctx.Err() == nil; n++ {
+				get(t, r.Source, 1000+n%cached)
+				<-pace.C
+			}
+		})
+	}
+	return func() {
+		cancel()
+		load.Wait()
+	}
 }
 
 // wantCalls checks the number of issuances.

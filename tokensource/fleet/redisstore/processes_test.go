@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/fleet"
 	"github.com/pismoauth/pismoauth/tokensource/fleet/redisstore"
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	logging.Disable() // Many tests break connections.
 	os.Exit(m.Run())
 }
 

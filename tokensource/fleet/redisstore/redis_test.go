@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -18,10 +20,13 @@ type server struct {
 	dir  string
 	args []string
 	cmd  *exec.Cmd
+
+	config string // a file, or ""
 }
 
-// startRedis starts a redis-server without persistence. If redis-server is not
-// installed, it logs that and returns nil.
+// startRedis starts a redis-server without persistence. $PORT in args is its
+// port. The first of args may be a file with the configuration. If redis-server
+// is not installed, startRedis logs that and returns nil.
 func startRedis(t *testing.T, args ...string) *server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -33,6 +38,9 @@ func startRedis(t *testing.T, args ...string) *server {
 		t.Fatal(err)
 	}
 	s := &server{addr: l.Addr().String(), dir: t.TempDir(), args: args}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "--") {
+		s.config, s.args = args[0], args[1:]
+	}
 	l.Close()
 	s.start(t)
 	t.Cleanup(s.kill)
@@ -42,7 +50,16 @@ func startRedis(t *testing.T, args ...string) *server {
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
-	args := append([]string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", s.dir}, s.args...)
+	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir}
+	if !slices.Contains(s.args, "--sentinel") {
+		args = append(args, "--save", "", "--appendonly", "no")
+	}
+	for _, arg := range s.args {
+		args = append(args, strings.ReplaceAll(arg, "$PORT", port))
+	}
+	if s.config != "" { // It has to be the first.
+		args = append([]string{s.config}, args...)
+	}
 	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "redis-server", args...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

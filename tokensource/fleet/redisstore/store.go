@@ -8,6 +8,9 @@
 // is not needed: a Redis that starts empty costs one issuance for each account.
 // Use maxmemory-policy volatile-ttl.
 //
+// The client, go-redis, writes a line to standard error when a connection
+// fails. redis.SetLogger and logging.Disable change that for the program.
+//
 // The user needs these permissions, with the default prefix:
 //
 //	resetkeys ~pismo:* -@all +eval +evalsha +get +set +pttl +del +select

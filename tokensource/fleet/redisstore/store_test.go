@@ -72,21 +72,6 @@ func (e *endpoint) Issue(_ context.Context, account tokensource.Account) (tokens
 	return tokensource.Grant{Token: tokensource.NewSecret(value), ExpiresIn: 10 * time.Minute}, nil
 }
 
-func newSource(t *testing.T, e *endpoint, store fleet.Store) *tokensource.Source {
-	t.Helper()
-	issuer, err := fleet.New(fleet.Config{Issuer: e, Store: store, Key: func(context.Context) (tokensource.Secret, error) {
-		return tokensource.NewSecret("a secret of more than 16 bytes"), nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := tokensource.New(tokensource.Config{Issuer: issuer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
 func account(t *testing.T, number int) tokensource.Account {
 	t.Helper()
 	account, err := tokensource.ParseAccountID(strconv.Itoa(number))
@@ -119,7 +104,7 @@ func TestStore_SharesWithoutTelling(t *testing.T) {
 	var e endpoint
 	var all sync.WaitGroup
 	for range replicas {
-		src := newSource(t, &e, newStore(t, redisstore.Config{Addr: []string{s.addr}}))
+		src := newReplica(t, &e, newStore(t, redisstore.Config{Addr: []string{s.addr}})).Source
 		all.Go(func() {
 			for n := range accounts {
 				get(t, src, first+n)
