@@ -99,6 +99,9 @@ func (c *Client) unmarshalStore(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	name := d.Val()
+	if _, err := caddy.GetModule("pismo.stores." + name); err != nil {
+		return d.Errf("this Caddy has no module pismo.stores.%s: build it in, such as github.com/pismoauth/pismoauth/caddyplugin/redisstore for redis", name)
+	}
 	module, err := caddyfile.UnmarshalModule(d, "pismo.stores."+name)
 	if err != nil {
 		return err

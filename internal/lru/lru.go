@@ -23,9 +23,13 @@
 // better what to evict. The difference to xsync is less clear. In 40 further
 // pairs of runs, look-ups in parallel were 1.3 times as fast as with xsync
 // (quartiles 0.9 and 2.0), and on one processor 1.6 times (1.2 and 3.4);
-// insertions took the same time (ratios 0.95 and 0.99). The table stays because
-// every request does a look-up, the other differences are small, and xsync
-// would be one more requirement for every user of the module.
+// insertions took the same time (ratios 0.95 and 0.99). Two later series of ten
+// look-ups in parallel had the medians 100 ns (lru), 114 ns (xsync) and 237 ns
+// (otter) on an idle machine, and 220 ns, 183 ns and 374 ns on a busy one.
+//
+// The table stays because every request does a look-up, the other differences
+// are small, and xsync would be one more requirement for every user of the
+// module.
 package lru
 
 import (

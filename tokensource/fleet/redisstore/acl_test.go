@@ -79,3 +79,12 @@ func TestStore_SendsForgottenScripts(t *testing.T) {
 		s.cli(t, "FLUSHALL")
 	}
 }
+
+func TestStore_KeepsTheContractOnValkey(t *testing.T) {
+	s := startServer(t, "valkey-server")
+	if s == nil {
+		return
+	}
+	config := s.allow(t, permissions)
+	fleettest.Run(t, func(t *testing.T) fleet.Store { return newStore(t, config) })
+}

@@ -3,6 +3,7 @@
 package redisstore_test
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -14,10 +15,15 @@ import (
 	"time"
 )
 
+// serverVariable names the program that the tests use in place of redis-server,
+// such as valkey-server.
+const serverVariable = "PISMO_TEST_REDIS_SERVER"
+
 // A server is the test's own redis-server on a free port.
 type server struct {
 	addr string
 	dir  string
+	name string // of the program
 	args []string
 	cmd  *exec.Cmd
 
@@ -29,15 +35,20 @@ type server struct {
 // is not installed, startRedis logs that and returns nil.
 func startRedis(t *testing.T, args ...string) *server {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Log("LEFT OUT: redis-server is not installed, so nothing here ran on a real one.")
+	return startServer(t, cmp.Or(os.Getenv(serverVariable), "redis-server"), args...)
+}
+
+func startServer(t *testing.T, name string, args ...string) *server {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Logf("LEFT OUT: %s is not installed, so nothing here ran on a real one.", name)
 		return nil
 	}
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{addr: l.Addr().String(), dir: t.TempDir(), args: args}
+	s := &server{addr: l.Addr().String(), dir: t.TempDir(), name: name, args: args}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "--") {
 		s.config, s.args = args[0], args[1:]
 	}
@@ -60,7 +71,7 @@ func (s *server) start(t *testing.T) {
 	if s.config != "" { // It has to be the first.
 		args = append([]string{s.config}, args...)
 	}
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "redis-server", args...)
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), s.name, args...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
