@@ -116,6 +116,7 @@ func TestBody_IsClosedOnce(t *testing.T) {
 					test.edit(req)
 				}
 				_, _ = trySend(newTransport(t, &fakeIssuer{}, &fakeBase{answer: test.answer}), req)
+				synctest.Wait() // A RoundTripper may close a body after it has returned.
 				if len(made.made) != test.bodies {
 					t.Errorf("%d bodies were made, want %d", len(made.made), test.bodies)
 				}
