@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.opentelemetry.io/otel/sdk/trace"
@@ -32,11 +33,12 @@ type setup struct {
 	proxy      string // its URL
 	middleware string
 	spans      *tracetest.InMemoryExporter
+	log        *syncBuffer
 }
 
 func newSetup(t *testing.T, newIssuer func(*passporttest.Server) tokensource.Issuer) *setup {
 	t.Helper()
-	s := &setup{pismo: passporttest.NewServer(t, passporttest.Config{}), spans: tracetest.NewInMemoryExporter()}
+	s := &setup{pismo: passporttest.NewServer(t, passporttest.Config{}), spans: tracetest.NewInMemoryExporter(), log: new(syncBuffer)}
 	must := func(err error) {
 		if err != nil {
 			t.Helper()
@@ -45,7 +47,9 @@ func newSetup(t *testing.T, newIssuer func(*passporttest.Server) tokensource.Iss
 	}
 	tel, err := telemetry.New(telemetry.WithTracerProvider(trace.NewTracerProvider(trace.WithSyncer(s.spans))))
 	must(err)
-	s.source, err = tokensource.New(tokensource.Config{Issuer: newIssuer(s.pismo), Hooks: tel.SourceHooks()})
+	logger := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	lines := telemetry.NewLogger(logger)
+	s.source, err = tokensource.New(tokensource.Config{Issuer: newIssuer(s.pismo), Hooks: tokensource.JoinHooks(tel.SourceHooks(), lines.SourceHooks())})
 	must(err)
 	authenticated, err := transport.New(transport.Config{
 		Source: s.source, Hosts: []string{s.pismo.Host()}, Hooks: tel.TransportHooks(), Base: telemetry.AnnotateSpans(s.pismo.Client().Transport),
@@ -54,9 +58,9 @@ func newSetup(t *testing.T, newIssuer func(*passporttest.Server) tokensource.Iss
 	target, err := url.Parse(s.pismo.URL())
 	must(err)
 	account := func(*http.Request) (tokensource.Account, error) { return tokensource.ParseAccountID("42") }
-	proxy, err := middleware.NewProxy(middleware.ProxyConfig{Target: target, Transport: authenticated, Account: account, Logger: slog.New(slog.DiscardHandler)})
+	proxy, err := middleware.NewProxy(middleware.ProxyConfig{Target: target, Transport: authenticated, Account: account, Logger: logger})
 	must(err)
-	m, err := middleware.New(middleware.Config{Source: s.source, Account: account})
+	m, err := middleware.New(middleware.Config{Source: s.source, Account: account, Logger: logger})
 	must(err)
 	client := &http.Client{Transport: authenticated}
 	s.proxy = serve(t, proxy)
@@ -105,6 +109,24 @@ func (s *setup) do(t *testing.T, method, address string) string {
 		return resp.Status // The body has an id.
 	}
 	return resp.Status + " " + string(body)
+}
+
+// A syncBuffer is a buffer for several goroutines.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // scenarios test the layers above an issuer. Their results do not depend on the
@@ -174,6 +196,9 @@ func TestIssuers_HaveTheSameScenarios(t *testing.T) {
 					if strings.Contains(fmt.Sprintf("%+v", span), "eyJ") {
 						t.Errorf("a span holds a token or an assertion: %+v", span)
 					}
+				}
+				if log := s.log.String(); strings.Contains(log, "eyJ") || scenario.name == "outage" && log == "" {
+					t.Errorf("the log holds a token or an assertion, or says nothing of an outage: %s", log)
 				}
 				if spans["pismo.token.issue"] != scenario.issued || spans["pismo.token.renew"] != scenario.renewed {
 					t.Errorf("spans %v, want %d issued and %d renewed", spans, scenario.issued, scenario.renewed)

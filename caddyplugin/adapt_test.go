@@ -99,7 +99,7 @@ func TestCaddyfile_FaultsNameTheirLine(t *testing.T) {
 
 		"a store twice":            {inClient("store caddy\nstore caddy"), "store is set twice, at Caddyfile:8"},
 		"a store without name":     {inClient("store"), "Caddyfile:7"},
-		"an unknown store":         {inClient("store redis2"), "module not registered: pismo.stores.redis2, at Caddyfile:7"},
+		"an unknown store":         {inClient("store redis2"), "this Caddy has no module pismo.stores.redis2: build it in, such as github.com/pismoauth/pismoauth/caddyplugin/redisstore for redis, at Caddyfile:7"},
 		"a store with an argument": {inClient("store caddy now"), "Caddyfile:7"},
 		"a store with an option":   {inClient("store caddy {\nfolder a\n}"), "store caddy has no option folder, at Caddyfile:8"},
 		"a literal store key":      {inClient("store caddy\nstore_key hunter2"), "store_key: is not one placeholder"},

@@ -25,9 +25,10 @@ import (
 // Client holds the credentials of one Pismo organization, and the tokens that
 // are issued for them. Tokens survive a reload of the configuration, unless one
 // of these has changed: the client's name, `base_url`, the placeholders of the
-// credentials (not their values), the client certificate, `openid`,
-// `secret_field`, `header`, `field`, `bare`, `store` or `store_key`. Changed
-// limits, hosts and transports take effect at once.
+// credentials (not their values), an option of `openid` (not the content of its
+// key files), the client certificate, `secret_field`, `header`, `field`,
+// `bare`, `store` or `store_key`. Changed limits, hosts and transports take
+// effect at once.
 type Client struct {
 	// The address of the Pismo environment, such as
 	// `https://sandbox.pismolabs.io`. Pismo gives each customer an address for

@@ -18,7 +18,7 @@ import (
 
 // OpenID configures a client that obtains its tokens with signed assertions.
 // Pismo gives the values of issuer, subject, audience and tenant. Placeholders
-// in them are replaced when the configuration is loaded.
+// in all texts are replaced when the configuration is loaded.
 type OpenID struct {
 	// The claim iss. Required.
 	Issuer string `json:"issuer,omitempty"`
@@ -105,6 +105,7 @@ func (o *OpenID) resolve(r *resolver) *OpenID {
 	for name, text := range map[string]*string{
 		"issuer": &resolved.Issuer, "subject": &resolved.Subject, "audience": &resolved.Audience, "tenant": &resolved.Tenant,
 		"group": &resolved.Group, "organization_uid": &resolved.OrganizationUID, "key_id": &resolved.KeyID,
+		"token_path": &resolved.TokenPath,
 	} {
 		*text = r.text("openid: "+name, *text)
 	}

@@ -85,6 +85,15 @@ func TestOpenID_ReloadTakesNewKeyFile(t *testing.T) {
 	}
 }
 
+func TestOpenID_TokenPathPlaceholder(t *testing.T) {
+	s := newFixture(t, passporttest.Config{})
+	s.writeKey("key.pem", keyOne())
+	s.pismo.RegisterKey(&keyOne().PublicKey)
+	t.Setenv("PISMO_TEST_TOKEN_PATH", "passport/v1/oauth2")
+	s.start(s.openIDCaddyfile("key_file $SECRETS/key.pem\n token_path {env.PISMO_TEST_TOKEN_PATH}/token"))
+	s.wantAlice(1)
+}
+
 // The file may also change without a reload.
 func TestOpenID_ReadsReplacedKeyFile(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
@@ -110,19 +119,23 @@ func TestOpenID_FaultNamesOption(t *testing.T) {
 	s.writeKey("key.pem", keyOne())
 	good := s.openIDCaddyfile("key_file $SECRETS/key.pem")
 	for name, test := range map[string]struct{ caddyfile, want string }{
-		"no key":             {s.openIDCaddyfile(""), "client main openid needs either key_file or signer"},
-		"a missing file":     {s.openIDCaddyfile("key_file $SECRETS/none.pem"), `none.pem" cannot be read`},
-		"an EC key":          {s.openIDCaddyfile("key_file $SECRETS/ec.pem"), `ec.pem" holds a key that is not RSA`},
-		"a long assertion":   {s.openIDCaddyfile("key_file $SECRETS/key.pem\n assertion_lifetime 2h"), "client main: openid: assertion_lifetime: is not"},
-		"no issuer":          {strings.Replace(good, " issuer ", " key_id ", 1), "client main: openid: issuer: is not set"},
-		"an empty subject":   {strings.Replace(good, " subject ", " subject {env.PISMO_NO_SUCH_VARIABLE} #", 1), "openid: subject: evaluated placeholder"},
-		"a server key too":   {strings.Replace(good, "openid {", "server_key {env.HOME}\n openid {", 1), "client main has openid: remove server_key"},
-		"a field too":        {strings.Replace(good, "openid {", "field x 1\n openid {", 1), "client main has openid: remove server_key, server_secret, secret_field and field"},
-		"an unknown option":  {s.openIDCaddyfile("kid x"), "unrecognized option kid of openid"},
-		"key_file twice":     {s.openIDCaddyfile("key_file a\n key_file b"), "key_file is set twice"},
-		"an argument":        {strings.Replace(good, "openid {", "openid x {", 1), "wrong argument count"},
-		"an unknown signer":  {s.openIDCaddyfile("signer nothing"), "pismo.signers.nothing"},
-		"a signer and a key": {s.openIDCaddyfile("signer test one\n key_file x"), "openid needs either key_file or signer"},
+		"no key":              {s.openIDCaddyfile(""), "client main openid needs either key_file or signer"},
+		"a missing file":      {s.openIDCaddyfile("key_file $SECRETS/none.pem"), `none.pem" cannot be read`},
+		"an EC key":           {s.openIDCaddyfile("key_file $SECRETS/ec.pem"), `ec.pem" holds a key that is not RSA`},
+		"a long assertion":    {s.openIDCaddyfile("key_file $SECRETS/key.pem\n assertion_lifetime 2h"), "client main: openid: assertion_lifetime: is not"},
+		"no issuer":           {strings.Replace(good, " issuer ", " key_id ", 1), "client main: openid: issuer: is not set"},
+		"an empty subject":    {strings.Replace(good, " subject ", " subject {env.PISMO_NO_SUCH_VARIABLE} #", 1), "openid: subject: evaluated placeholder"},
+		"a server key too":    {strings.Replace(good, "openid {", "server_key {env.HOME}\n openid {", 1), "client main has openid: remove server_key"},
+		"a field too":         {strings.Replace(good, "openid {", "field x 1\n openid {", 1), "client main has openid: remove server_key, server_secret, secret_field and field"},
+		"an unknown option":   {s.openIDCaddyfile("kid x"), "unrecognized option kid of openid"},
+		"a line break":        {strings.Replace(good, " audience ", " audience \"x\ny\"\n key_id ", 1), "openid: audience: holds an unprintable character"},
+		"a faulty path":       {s.openIDCaddyfile("key_file $SECRETS/key.pem\n token_path ../x"), "openid: token_path: is not a path"},
+		"a faulty key id":     {s.openIDCaddyfile("key_file $SECRETS/key.pem\n key_id \" x\""), "openid: key_id: begins or ends with a space"},
+		"a path from nowhere": {s.openIDCaddyfile("key_file $SECRETS/key.pem\n token_path {env.PISMO_NO_SUCH_VARIABLE}"), "openid: token_path: evaluated placeholder"},
+		"key_file twice":      {s.openIDCaddyfile("key_file a\n key_file b"), "key_file is set twice"},
+		"an argument":         {strings.Replace(good, "openid {", "openid x {", 1), "wrong argument count"},
+		"an unknown signer":   {s.openIDCaddyfile("signer nothing"), "pismo.signers.nothing"},
+		"a signer and a key":  {s.openIDCaddyfile("signer test one\n key_file x"), "openid needs either key_file or signer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := load(test.caddyfile); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -132,23 +145,31 @@ func TestOpenID_FaultNamesOption(t *testing.T) {
 	}
 }
 
-// No output of Caddy contains the private key: not the configuration, the log
-// or the admin API.
+// No output of Caddy contains the private key, an assertion or a token: not the
+// configuration, the log, the metrics, the admin API or an answer.
 func TestOpenID_ShowsNoKey(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	s.writeKey("key.pem", keyOne())
 	s.start(s.openIDCaddyfile("key_file $SECRETS/key.pem"))
-	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusBadGateway) // The key is not registered.
+	refused := s.get(alice, withField("X-Account", alice))
+	wantStatus(t, refused, http.StatusBadGateway) // The key is not registered.
+	s.pismo.RegisterKey(&keyOne().PublicKey)
+	s.reload(s.openIDCaddyfile("key_file $SECRETS/key.pem\n assertion_lifetime 5m")) // Ends the cooldown.
+	served := s.get(alice, withField("X-Account", alice))
+	wantStatus(t, served, http.StatusOK)
 	content, err := os.ReadFile(s.secrets + "/key.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := strings.Split(string(content), "\n")[5]
 	for name, text := range map[string]string{
-		"log": strings.Join(s.log(), "\n"), "configuration": s.adminSend(http.MethodGet, "/config/", "").body, "clients": s.adminSend(http.MethodGet, "/pismo/clients", "").body,
+		"log": strings.Join(s.log(), "\n"), "configuration": s.adminSend(http.MethodGet, "/config/", "").body,
+		"clients": s.adminSend(http.MethodGet, "/pismo/clients", "").body, "metrics": s.adminSend(http.MethodGet, "/metrics", "").body,
+		"refusal": refused.body, "answer": served.body,
 	} {
-		if text == "" || strings.Contains(text, line) || strings.Contains(text, keyOne().D.String()) || strings.Contains(text, "eyJhbGciOiJSUzI1NiI") {
-			t.Errorf("the %s is empty, or shows the key or an assertion: %s", name, text)
+		// Each JWT begins with eyJ, also an assertion.
+		if text == "" || strings.Contains(text, line) || strings.Contains(text, keyOne().D.String()) || strings.Contains(text, "eyJ") {
+			t.Errorf("the %s is empty, or shows the key, an assertion or a token: %s", name, text)
 		}
 	}
 	if log := strings.Join(s.log(), "\n"); !strings.Contains(log, "the key was refused") {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -98,6 +99,9 @@ func (c *Client) unmarshalStore(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	name := d.Val()
+	if _, err := caddy.GetModule("pismo.stores." + name); err != nil {
+		return d.Errf("this Caddy has no module pismo.stores.%s: build it in, such as github.com/pismoauth/pismoauth/caddyplugin/redisstore for redis", name)
+	}
 	module, err := caddyfile.UnmarshalModule(d, "pismo.stores."+name)
 	if err != nil {
 		return err
@@ -183,6 +187,13 @@ func (c *sharedClient) shared(config *Client, made tokensource.Issuer) (*fleet.I
 	if err != nil {
 		return nil, &optionError{"field", err}
 	}
+	if config.StoreKey != "" && config.OpenID == nil {
+		serverKey, err := secretValue(config.ServerKey)
+		if err != nil {
+			return nil, &optionError{"server_key", err}
+		}
+		key = keyOfBoth(key, serverKey)
+	}
 	return fleet.New(fleet.Config{
 		Issuer: made,
 		Store:  sharedStore{c},
@@ -190,6 +201,23 @@ func (c *sharedClient) shared(config *Client, made tokensource.Issuer) (*fleet.I
 		Scope:  string(fields),
 		Hooks:  fleet.JoinHooks(c.metrics.Telemetry.FleetHooks(), c.report.FleetHooks()),
 	})
+}
+
+// keyOfBoth returns a key of a store that differs if the store_key or the
+// server key differs. With one store_key for several organizations, a token of
+// one of them must not reach another.
+func keyOfBoth(storeKey, serverKey passport.SecretFunc) passport.SecretFunc {
+	return func(ctx context.Context) (tokensource.Secret, error) {
+		secret, err := storeKey(ctx)
+		if err != nil {
+			return tokensource.Secret{}, err
+		}
+		organization, err := serverKey(ctx)
+		if err != nil {
+			return tokensource.Secret{}, err
+		}
+		return tokensource.NewSecret(strconv.Quote(secret.Reveal()) + strconv.Quote(organization.Reveal())), nil
+	}
 }
 
 // A sharedStore is the store of the newest configuration.

@@ -150,6 +150,39 @@ func TestStore_ClientsShareTokens(t *testing.T) {
 	}
 }
 
+// Two organizations with one store and one store_key never share a token.
+func TestStore_SeparatesServerKeys(t *testing.T) {
+	memory.Clear()
+	s := newFixture(t, passporttest.Config{})
+	key, secret := s.pismo.AddKey()
+	s.writeSecret("other-key", key)
+	s.writeSecret("other-secret", secret)
+	s.writeSecret("store-key", "a secret of more than 16 bytes")
+	s.start(s.caddyfile(`store test
+			store_key     {file.$SECRETS/store-key}
+		}
+		client other {
+			base_url      $URL
+			server_key    {file.$SECRETS/other-key}
+			server_secret {file.$SECRETS/other-secret}
+			store         test
+			store_key     {file.$SECRETS/store-key}`, `
+	@other header X-Client other
+	pismo_proxy @other $PISMO {
+		client other
+		account_header X-Account [0-9]+
+	}
+	pismo_proxy $PISMO {
+		client main
+		account_header X-Account [0-9]+
+	}`))
+	wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
+	wantStatus(t, s.get(alice, withField("X-Account", alice), withField("X-Client", "other")), http.StatusOK)
+	if n := s.pismo.Counts().Issued; n != 2 {
+		t.Errorf("%d tokens were issued, want 2", n)
+	}
+}
+
 func TestStore_FailureCostsNoRequest(t *testing.T) {
 	memory.Clear()
 	s := newFixture(t, passporttest.Config{})

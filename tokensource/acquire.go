@@ -109,7 +109,7 @@ func (s *Source) waitFor(ctx context.Context, d decision) (*Token, error) {
 	for {
 		select {
 		case <-d.issuance.done:
-			return d.issuance.result(s.now())
+			return s.result(d.issuance)
 		case <-ctx.Done():
 			return nil, callerError(ctx)
 		case <-patience:

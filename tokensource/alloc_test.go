@@ -5,6 +5,7 @@ package tokensource_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
@@ -55,5 +56,21 @@ func TestParseAccountID_Allocations(t *testing.T) {
 	})
 	if allocs > 1 { // The text of the id.
 		t.Errorf("Kind and ID allocate %v times, want 0", allocs)
+	}
+}
+
+// An issuance allocates the account's entry, its token, and what the issuance
+// itself needs.
+func TestSource_IssuanceAllocations(t *testing.T) {
+	const limit = 19
+	src := newSource(t, granting(opaque("token", time.Hour)))
+	accounts := accts(t, 2000)
+	next := 0
+	allocs := testing.AllocsPerRun(1000, func() {
+		token(t, src, accounts[next])
+		next++
+	})
+	if allocs > limit {
+		t.Errorf("an issuance allocates %v times, want at most %d", allocs, limit)
 	}
 }

@@ -22,45 +22,56 @@ type outcome struct {
 	token    *Token
 	adopted  bool // another process had issued the token
 	err      *Error
-	asked    int     // the number of calls of the issuer
-	permit   *permit // nil if the outcome says nothing about the issuer
-	revision string  // of the credentials of the last attempt
+	asked    int           // the number of calls of the issuer
+	waited   time.Duration // for a slot
+	permit   *permit       // nil if the outcome says nothing about the issuer
+	revision string        // of the credentials of the last attempt
+
+	// abandoned means that the issuer returned after the end of the issuance.
+	// The outcome is dropped.
+	abandoned bool
 }
 
 // issue waits for a slot and for a permit of the breaker, and then asks the
-// issuer.
-func (s *Source) issue(ctx context.Context, f *issuance) (o outcome) {
+// issuer. It sets the outcome. An issuer that ignores its context keeps the
+// slot until it returns.
+func (s *Source) issue(ctx context.Context, f *issuance, o *outcome) {
 	queued := s.now().mono
-	slot, err := f.limits.slots.acquire(ctx)
-	if err != nil {
-		return outcome{err: err}
+	if o.err = f.limits.slots.acquire(ctx); o.err != nil {
+		return
 	}
-	defer slot.release()
-	permit, err := s.breaker.acquire(s.now().mono, s.revision.current(), f.healthCheck)
-	if err != nil {
-		return outcome{err: err}
+	defer f.limits.slots.release()
+	now := s.now()
+	if o.permit, o.err = s.breaker.acquire(now.mono, s.revision.current(), f.healthCheck); o.err != nil {
+		return
 	}
-	for o.asked = 1; ; o.asked++ {
-		o.token, o.adopted, o.revision, o.err = s.ask(ctx, slot, f)
-		switch {
-		case o.err == nil:
-		case o.err.Kind == ErrRenewalLimited:
-			// The issuer did not ask the endpoint, because a budget that it
-			// shares is spent. That says nothing about the endpoint.
-			s.breaker.release(permit)
-			return o
-		case o.err.Kind == ErrTimeout && ctx.Err() != nil && permit.began-queued > f.limits.timeout/2:
-			// The issuance spent most of its time waiting for a slot. The
-			// timeout says nothing about the issuer.
-			s.breaker.release(permit)
-			o.err = NewError(ErrOverloaded, ctx.Err())
-			return o
-		case o.asked < f.attempts && s.repeats(ctx, permit, o.err):
-			continue
+	o.waited = now.mono - queued
+	for {
+		o.asked++
+		s.ask(ctx, f, o)
+		if o.err == nil || o.abandoned || o.asked >= f.attempts || !s.repeats(ctx, o.permit, o.err) {
+			return
 		}
-		o.permit = permit
-		return o
 	}
+}
+
+// attribute releases the permit of a failure that says nothing about the
+// issuer.
+func (s *Source) attribute(ctx context.Context, f *issuance, o *outcome) {
+	switch {
+	case o.err == nil || o.permit == nil:
+		return
+	case o.err.Kind == ErrRenewalLimited:
+		// The issuer did not ask the endpoint, because a budget that it
+		// shares is spent.
+	case o.err.Kind == ErrTimeout && ctx.Err() != nil && o.waited > f.limits.timeout/2:
+		// The issuance spent most of its time waiting for a slot.
+		o.err = NewError(ErrOverloaded, ctx.Err())
+	default:
+		return
+	}
+	s.breaker.release(o.permit)
+	o.permit = nil
 }
 
 // repeats reports whether the issuance makes another attempt now. It pauses
@@ -87,36 +98,34 @@ func (s *Source) mayAskAgain(ctx context.Context) bool {
 	}
 }
 
-// ask calls the issuer once. It returns the token, whether another process had
-// issued it, and the revision of the credentials. It returns an error if the
-// issuer panics or ends its goroutine. If the issuer ignores the end of ctx,
-// ask leaves the call behind: the call keeps its slot until it returns, and its
-// result is dropped.
-func (s *Source) ask(ctx context.Context, slot *slot, f *issuance) (*Token, bool, string, *Error) {
-	type issued struct {
-		grant    Grant
-		revision string
-		err      error
-	}
-	asked := s.now()
-	slot.hold()
-	answers := detach(func() issued {
-		defer slot.release()
-		revision := s.revision.read(ctx)
-		grant, err := s.issueFor(ctx, f)
-		return issued{grant, revision, err}
+// ask calls the issuer once and sets the outcome, also if the issuer panics or
+// ends its goroutine. If the issuer ignores the end of ctx, the issuance ends
+// with a timeout, and ask drops the later result.
+func (s *Source) ask(ctx context.Context, f *issuance, o *outcome) {
+	asked, waited, permit := o.asked, o.waited, o.permit
+	stop := context.AfterFunc(ctx, func() {
+		s.complete(ctx, f, &outcome{
+			err:      NewError(ErrTimeout, ctx.Err()),
+			asked:    asked,
+			waited:   waited,
+			permit:   permit,
+			revision: s.revision.current(),
+		})
 	})
-	select {
-	case a := <-answers:
-		switch {
-		case a.panicked != nil:
-			return nil, false, s.revision.current(), NewError(ErrIssuerPanic, a.panicked)
-		case a.value.err != nil:
-			return nil, false, a.value.revision, asError(a.value.err)
+	defer func() {
+		if p := recover(); p != nil {
+			o.err = NewError(ErrIssuerPanic, panicError(p))
 		}
-		t, err := s.newToken(f.entry.account, a.value.grant, asked)
-		return t, a.value.grant.Adopted, a.value.revision, err
-	case <-ctx.Done():
-		return nil, false, s.revision.current(), NewError(ErrTimeout, ctx.Err())
+		o.abandoned = !stop()
+	}()
+	o.err, o.revision = errEnded, s.revision.current() // They stay if the issuer ends its goroutine.
+	sent := s.now()
+	o.revision = s.revision.read(ctx)
+	grant, err := s.issueFor(ctx, f)
+	if err != nil {
+		o.err = asError(err)
+		return
 	}
+	o.adopted = grant.Adopted
+	o.token, o.err = s.newToken(f.entry.account, grant, sent)
 }

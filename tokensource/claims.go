@@ -16,11 +16,12 @@ import (
 // token is opaque. A token is opaque if it does not have three parts, or if its
 // second part is not a JSON object. readClaims ignores the other parts.
 func readClaims(token string) map[string]any {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
+	_, rest, _ := strings.Cut(token, ".")
+	payloadText, signature, found := strings.Cut(rest, ".")
+	if !found || strings.Contains(signature, ".") {
 		return nil
 	}
-	payload, err := jwt.NewParser().DecodeSegment(normalized(parts[1]))
+	payload, err := jwt.NewParser().DecodeSegment(normalized(payloadText))
 	if err != nil {
 		return nil
 	}
@@ -84,8 +85,11 @@ func sameID(named, id string) bool {
 
 // namesNone reports whether a text names no account: it is empty or zero.
 func namesNone(named string) bool {
+	if named == "" {
+		return true
+	}
 	n, ok := integer(named)
-	return named == "" || ok && n.Sign() == 0
+	return ok && n.Sign() == 0
 }
 
 // integer returns the integer that a JSON number represents, in any notation.

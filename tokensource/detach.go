@@ -15,6 +15,9 @@ type answer[T any] struct {
 
 var errGoexit = errors.New("the call ended its goroutine")
 
+// errEnded is the outcome of an issuer that ended its goroutine.
+var errEnded = NewError(ErrIssuerPanic, errGoexit)
+
 // detach calls foreign code, such as an issuer or a hook, on a goroutine of its
 // own, so that the caller may stop waiting. The channel gets one answer, even
 // after a panic or runtime.Goexit.
@@ -24,7 +27,7 @@ func detach[T any](call func() T) <-chan answer[T] {
 		a := answer[T]{panicked: errGoexit}
 		defer func() {
 			if p := recover(); p != nil {
-				a.panicked = fmt.Errorf("the call panicked: %v", p)
+				a.panicked = panicError(p)
 			}
 			answers <- a
 		}()
@@ -33,3 +36,6 @@ func detach[T any](call func() T) <-chan answer[T] {
 	}()
 	return answers
 }
+
+// panicError returns an error for the recovered value of a panic.
+func panicError(recovered any) error { return fmt.Errorf("the call panicked: %v", recovered) }

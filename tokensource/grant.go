@@ -81,19 +81,23 @@ func (g Grant) verify(account Account) (time.Duration, *Error) {
 // named returns the accounts that the response and the token name.
 func (g Grant) named(claims map[string]any, account Account) namedAccounts {
 	named := namedAccounts{
-		internal: []string{g.AccountID, accountClaim(claims, "account_id"), accountClaim(claims, "account-id")},
-		external: []string{g.ExternalAccountID, accountClaim(claims, "external_account_id"), accountClaim(claims, "external-account-id")},
+		internal: [4]string{g.AccountID, accountClaim(claims, "account_id"), accountClaim(claims, "account-id")},
+		external: [3]string{g.ExternalAccountID, accountClaim(claims, "external_account_id"), accountClaim(claims, "external-account-id")},
 	}
 	// Samples of 2025 had the claim aid beside account-id. Pismo does not
 	// document it. It counts only where it can lead to a rejection.
 	if aid := accountClaim(claims, "aid"); account.Kind() == KindAccount && isDigits(aid) {
-		named.internal = append(named.internal, aid)
+		named.internal[3] = aid
 	}
 	return named
 }
 
-// namedAccounts are the identifiers in a response and its token.
-type namedAccounts struct{ internal, external []string }
+// namedAccounts are the identifiers in a response and its token. Each may be
+// empty.
+type namedAccounts struct {
+	internal [4]string
+	external [3]string
+}
 
 // allow reports whether every identifier names the account. Internal ids are
 // compared with internal ids, external ids with external ids. A token for the
@@ -103,18 +107,22 @@ type namedAccounts struct{ internal, external []string }
 func (n namedAccounts) allow(account Account) bool {
 	switch account.Kind() {
 	case KindAccount:
-		return all(n.internal, func(named string) bool { return namesNone(named) || sameID(named, account.ID()) })
+		return all(n.internal[:], func(named string) bool { return namesNone(named) || sameID(named, account.ID()) })
 	case KindExternalAccount:
-		return all(n.external, func(named string) bool { return named == "" || named == account.ID() })
+		return all(n.external[:], func(named string) bool { return named == "" || named == account.ID() })
 	default:
-		return all(n.internal, notNumber) && all(n.external, namesNone)
+		return all(n.internal[:], notNumber) && all(n.external[:], namesNone)
 	}
 }
 
 // notNumber reports whether a text is not the id of an account: it is empty,
 // zero, or not a number.
 func notNumber(named string) bool {
-	n, ok := integer(strings.TrimSpace(named))
+	named = strings.TrimSpace(named)
+	if named == "" {
+		return true
+	}
+	n, ok := integer(named)
 	return !ok || n.Sign() == 0
 }
 

@@ -33,7 +33,7 @@ type issuance struct {
 	// usable. It is 0 before the first refusal. The entry's lock guards it.
 	patience time.Duration
 
-	announced chan struct{} // closed when the Issue hook has returned
+	announced chan struct{} // closed when the Issue hook has returned; nil without a hook
 	observer  func(IssueResult)
 
 	// The fields below are set before done is closed, and never changed
@@ -48,8 +48,11 @@ type issuance struct {
 // number of f. If f is nil, it returns the number of the failed issuance that
 // caused err, or 0.
 func (f *issuance) numberOr(ctx context.Context, err error) uint64 {
-	if f == nil {
+	switch {
+	case f == nil:
 		return suppressedBy(err)
+	case f.announced == nil:
+		return f.number
 	}
 	select {
 	case <-f.announced:
@@ -68,11 +71,11 @@ func (f *issuance) wait(ctx context.Context) error {
 	}
 }
 
-// result returns the token that was issued. If the issuance failed, it returns
-// the previous token while that token may be handed out. The issuance must have
-// ended.
-func (f *issuance) result(now instant) (*Token, error) {
-	if f.fallback != nil && !f.fallback.expiring(now) && !f.fallback.presumedRevoked() {
+// result returns the token that an issuance brought. If it failed, result
+// returns the previous token while that token may be handed out. The issuance
+// must have ended.
+func (s *Source) result(f *issuance) (*Token, error) {
+	if f.fallback != nil && !f.fallback.expiring(s.now()) && !f.fallback.presumedRevoked() {
 		return f.fallback, nil
 	}
 	return f.token, f.err
@@ -118,11 +121,13 @@ func (s *Source) begin(ctx context.Context, e *entry, reason IssueReason, refuse
 		replaces:    e.newest,
 		attempts:    firstAttempts,
 		healthCheck: isHealthCheck(ctx),
-		announced:   make(chan struct{}),
 		done:        make(chan struct{}),
 	}
 	if e.cooldown.failures > 0 {
 		f.attempts = 1
+	}
+	if s.hooks.Issue != nil {
+		f.announced = make(chan struct{})
 	}
 	e.running = f
 	go s.run(ctx, f)
@@ -137,23 +142,27 @@ func (s *Source) issuing(timeout time.Duration) (context.Context, context.Cancel
 }
 
 // run carries out an issuance. The context is independent of the caller's,
-// because all callers share the issuance.
+// because all callers share the issuance. The issuer runs on the goroutine of
+// run, and may end it.
 func (s *Source) run(caller context.Context, f *issuance) {
 	ctx, cancel := s.issuing(f.limits.timeout)
 	defer cancel()
-	ctx, err := s.announce(ctx, caller, f)
-	close(f.announced)
-	if err != nil {
-		s.complete(f, outcome{err: err})
-		return
+	var o outcome
+	defer func() {
+		if !o.abandoned {
+			s.complete(ctx, f, &o)
+		}
+	}()
+	if ctx, o.err = s.announce(ctx, caller, f); o.err == nil {
+		s.issue(ctx, f, &o)
 	}
-	s.complete(f, s.issue(ctx, f))
 }
 
 // complete ends an issuance. It calls the Issue hook first, then updates the
 // entry, then wakes the callers that wait. So a caller with the token finds the
 // issuance counted.
-func (s *Source) complete(f *issuance, o outcome) {
+func (s *Source) complete(ctx context.Context, f *issuance, o *outcome) {
+	s.attribute(ctx, f, o)
 	f.observe(s.conclude(f, o))
 	f.entry.complete(f, s.now())
 	close(f.done)
@@ -161,7 +170,7 @@ func (s *Source) complete(f *issuance, o outcome) {
 
 // conclude reports the outcome of an issuance to the breaker and to the
 // account's cooldown. It returns the result for the Issue hook.
-func (s *Source) conclude(f *issuance, o outcome) IssueResult {
+func (s *Source) conclude(f *issuance, o *outcome) IssueResult {
 	e, now := f.entry, s.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -193,7 +202,7 @@ func (s *Source) conclude(f *issuance, o outcome) IssueResult {
 // beginCooldown begins the cooldown of an account after a failure. It returns
 // the failure with the time until the next issuance may begin. The caller holds
 // the entry's lock.
-func (s *Source) beginCooldown(e *entry, o outcome, now instant) *Error {
+func (s *Source) beginCooldown(e *entry, o *outcome, now instant) *Error {
 	limit := backoff.CooldownLimit
 	if o.token != nil { // The endpoint repeated a token. It may issue another one soon.
 		limit = min(limit, backoff.RenewalInterval(e.newest.lifetime))

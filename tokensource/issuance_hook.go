@@ -19,6 +19,7 @@ func (s *Source) announce(ctx, caller context.Context, f *issuance) (context.Con
 	if hook == nil {
 		return ctx, nil
 	}
+	defer close(f.announced)
 	type observed struct {
 		ctx  context.Context
 		done func(IssueResult)

@@ -29,7 +29,7 @@ func TestEntry_LookupReadsOneCacheLine(t *testing.T) {
 
 // The memory of an account includes a JWT of 480 bytes.
 func TestSource_MemoryPerAccount(t *testing.T) {
-	const accounts, limit = 20_000, 800
+	const accounts, limit = 20_000, 780
 	src := newSource(t, granting(opaque(strings.Repeat("x", 480), time.Hour)), func(c *tokensource.Config) { c.MaxAccounts = accounts })
 	before := heapInUse()
 	for i := range accounts {

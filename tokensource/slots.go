@@ -36,31 +36,17 @@ func (s *slots) reserve() *Error {
 // cancel gives a reservation back.
 func (s *slots) cancel() { s.waiting.Add(-1) }
 
-// acquire waits for a slot, and ends the reservation.
-func (s *slots) acquire(ctx context.Context) (*slot, *Error) {
+// acquire waits for a slot, and ends the reservation. The caller must call
+// release afterwards, unless acquire returns an error.
+func (s *slots) acquire(ctx context.Context) *Error {
 	defer s.cancel()
 	select {
 	case s.taken <- struct{}{}:
-		taken := &slot{slots: s}
-		taken.hold()
-		return taken, nil
+		return nil
 	case <-ctx.Done():
-		return nil, NewError(ErrOverloaded, ctx.Err())
+		return NewError(ErrOverloaded, ctx.Err())
 	}
 }
 
-// A slot belongs to an issuance. It is free again when all its holders have
-// released it. The holders are the issuance, and each call of the issuer that
-// has not returned.
-type slot struct {
-	slots   *slots
-	holders atomic.Int32
-}
-
-func (s *slot) hold() { s.holders.Add(1) }
-
-func (s *slot) release() {
-	if s.holders.Add(-1) == 0 {
-		<-s.slots.taken
-	}
-}
+// release makes a slot free again.
+func (s *slots) release() { <-s.taken }

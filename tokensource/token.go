@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -31,6 +32,9 @@ const (
 	maxSafetyMargin = 15 * time.Second
 )
 
+// bearer is the scheme of an Authorization field, with its space.
+const bearer = "Bearer "
+
 // A Token is an access token. It is safe for concurrent use.
 //
 // A Token does not show its value: printing, logging or marshalling it shows
@@ -39,7 +43,7 @@ const (
 type Token struct {
 	end      instant       // the end of its life
 	lifetime time.Duration // the length of its life
-	window   time.Duration // the Source renews it in this last part of its life
+	window   float32       // the Source renews it in this last part of its lifetime
 
 	// repeated means that the endpoint has handed out the token again.
 	// Since no other token is available, the Source hands it out until the
@@ -51,7 +55,6 @@ type Token struct {
 	account       Account
 	serial        uint64
 	authorization Secret // scheme and token, ready for the header
-	scheme        int    // length of the scheme and its space
 }
 
 // SetAuthHeader sets the Authorization field of h to this token, replacing any
@@ -69,7 +72,9 @@ func (t *Token) IsIn(h http.Header) bool {
 
 // Reveal returns the token's value, without a scheme. Few programs need it. Do
 // not print or log the result.
-func (t *Token) Reveal() string { return t.authorization.Reveal()[t.scheme:] }
+func (t *Token) Reveal() string {
+	return strings.TrimPrefix(t.authorization.Reveal(), bearer) // No token holds a space.
+}
 
 // Account returns the account of the token.
 func (t *Token) Account() Account { return t.account }
@@ -91,7 +96,9 @@ func (t *Token) expiring(now instant) bool {
 }
 
 // stale returns the instant from which on the Source renews the token.
-func (t *Token) stale() instant { return t.end.add(-t.window) }
+func (t *Token) stale() instant {
+	return t.end.add(-time.Duration(float64(t.lifetime) * float64(t.window)))
+}
 
 // unusable returns the instant from which on the Source does not hand the token
 // out.
@@ -167,20 +174,18 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 	if err != nil {
 		return nil, err
 	}
-	scheme := "Bearer "
+	scheme := bearer
 	if grant.Bare {
 		scheme = ""
 	}
-	window := time.Duration(float64(lifetime) * renewalWindow * (1 + renewalJitter*(2*rand.Float64()-1)))
 	born := asked.add(-min(max(grant.Age, 0), lifetime))
 	t := &Token{
 		end:           born.add(lifetime),
 		lifetime:      lifetime,
-		window:        window,
+		window:        renewalWindow * (1 + renewalJitter*(2*rand.Float32()-1)), //nolint:gosec // The jitter is no secret.
 		source:        s,
 		account:       account,
 		authorization: NewSecret(scheme + grant.Token.Reveal()),
-		scheme:        len(scheme),
 	}
 	if t.unusable().passed(s.now()) {
 		return nil, NewError(ErrMalformedResponse, errExpiredOnArrival)

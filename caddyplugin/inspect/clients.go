@@ -79,13 +79,13 @@ func writeClients(out io.Writer, address string, asJSON bool) error {
 // write writes the state for people.
 func (c *client) write(out io.Writer) error {
 	lines := []string{
-		"client " + c.Name,
+		"client " + printable(c.Name),
 		fmt.Sprintf("tokens     %d, for %d accounts%s", c.Tokens, c.Accounts, at("; the first expires at", c.NextExpiry)),
 		fmt.Sprintf("issuances  %d%s", c.Issuances, c.failures()),
 		fmt.Sprintf("cooldown   %d accounts%s", c.CoolingDown, at("; every account until", c.BreakerOpenUntil)),
 	}
 	if c.BreakerCause != "" {
-		lines[3] += " (" + c.BreakerCause + ")"
+		lines[3] += " (" + printable(c.BreakerCause) + ")"
 	}
 	if s := c.Store; s != nil {
 		state := "not used yet"
@@ -93,7 +93,7 @@ func (c *client) write(out io.Writer) error {
 		case s.Reachable:
 			state = "reachable"
 		case s.LastError != "":
-			state = "away" + at("; tried again at", s.OpenUntil) + ": " + s.LastError
+			state = "away" + at("; tried again at", s.OpenUntil) + ": " + printable(s.LastError)
 		}
 		lines = append(lines, "store      "+state,
 			fmt.Sprintf("           %d tokens adopted, %d values not used", s.Adopted, s.Poisoned),
@@ -107,7 +107,7 @@ func (c *client) write(out io.Writer) error {
 func (c *client) failures() string {
 	var parts []string
 	for _, kind := range slices.Sorted(maps.Keys(c.Failures)) {
-		parts = append(parts, fmt.Sprintf("%d %s", c.Failures[kind], kind))
+		parts = append(parts, fmt.Sprintf("%d %s", c.Failures[kind], printable(kind)))
 	}
 	if len(parts) == 0 {
 		return ", none failed"

@@ -37,7 +37,7 @@ func TestInspect_ShowsClients(t *testing.T) {
  "cooling_down":3,"breaker_open_until":"2026-11-26T12:00:30Z","breaker_cause":"rate_limited",
  "store":{"reachable":false,"last_error":"fleet: the store failed: claim: READONLY","open_until":"2026-11-26T12:00:10Z","adopted":5,"poisoned":1,"succeeded":9,"failed":5,"skipped":7}},
 {"name":"other","accounts":0,"tokens":0,"issuances":0,"failures":{},"cooling_down":0,"store":{"reachable":true}},
-{"name":"third","accounts":0,"tokens":0,"issuances":0,"failures":{},"cooling_down":0,"store":{"reachable":false}}]`
+{"name":"th\u001bird","accounts":0,"tokens":0,"issuances":0,"failures":{},"cooling_down":0,"store":{"reachable":false}}]`
 	const want = `client main
   tokens     1, for 4 accounts; the first expires at 2026-11-26T12:00:00Z
   issuances  4, failed: 2 rate_limited, 1 timeout
@@ -52,7 +52,7 @@ client other
   store      reachable
              0 tokens adopted, 0 values not used
              0 operations succeeded, 0 failed, 0 skipped
-client third
+client th\u001bird
   tokens     0, for 0 accounts
   issuances  0, none failed
   cooldown   0 accounts

@@ -3,6 +3,7 @@
 package redisstore
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +13,7 @@ import (
 	"os"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/pismoauth/pismoauth/tokensource/fleet"
 	"github.com/pismoauth/pismoauth/tokensource/fleet/redisstore"
@@ -21,6 +23,18 @@ import (
 // connections holds the connections by their options. It is package-level
 // because only package state outlives a configuration.
 var connections = caddy.NewUsagePool()
+
+// quiet drops the lines that the client of Redis writes to standard error. They
+// have the address of the server, and not Caddy's format. The client's own log
+// lines say what fails.
+type quiet struct{}
+
+// Printf implements the logger of the client.
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func init() {
+	redis.SetLogger(quiet{}) // The client of Redis has one logger for the process.
+}
 
 // A connection is a store that several configurations share.
 type connection struct{ *redisstore.Store }

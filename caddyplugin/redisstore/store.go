@@ -214,16 +214,16 @@ func (s *Store) warn(log *slog.Logger) {
 			log.Warn("a file of the token store cannot be read", slog.String("option", option), slog.Any("error", err))
 		}
 	}
-	if s.TLS == nil && s.PasswordFile != "" && !slices.ContainsFunc(s.Address, isLoopback) {
+	if s.TLS == nil && s.PasswordFile != "" && slices.ContainsFunc(s.Address, isRemote) {
 		log.Warn("the password of the token store crosses the network in the clear; set tls")
 	}
 }
 
-// isLoopback reports whether an address is one of this machine.
-func isLoopback(address string) bool {
+// isRemote reports whether an address is not one of this machine's own.
+func isRemote(address string) bool {
 	host, _, _ := net.SplitHostPort(address)
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
 // Interface guards.

@@ -41,6 +41,15 @@ func BenchmarkAccountSourceParallel(b *testing.B) {
 	})
 }
 
+// The same account by Source.Token, which looks it up.
+func BenchmarkSourceOfOne(b *testing.B) {
+	b.Run("side=pismoauth", func(b *testing.B) { runSerially(b, newSourceDraw(b, 1)) })
+	b.Run("side=oauth2", func(b *testing.B) {
+		tokens := newReuseTokenSource()
+		runSerially(b, func(int) (*oauth2.Token, error) { return tokens.Token() })
+	})
+}
+
 // One of many accounts at random.
 func BenchmarkSource(b *testing.B) {
 	b.Run("side=pismoauth", func(b *testing.B) { runSerially(b, newSourceDraw(b, manyAccounts)) })

@@ -23,9 +23,13 @@
 // better what to evict. The difference to xsync is less clear. In 40 further
 // pairs of runs, look-ups in parallel were 1.3 times as fast as with xsync
 // (quartiles 0.9 and 2.0), and on one processor 1.6 times (1.2 and 3.4);
-// insertions took the same time (ratios 0.95 and 0.99). The table stays because
-// every request does a look-up, the other differences are small, and xsync
-// would be one more requirement for every user of the module.
+// insertions took the same time (ratios 0.95 and 0.99). Two later series of ten
+// look-ups in parallel had the medians 100 ns (lru), 114 ns (xsync) and 237 ns
+// (otter) on an idle machine, and 220 ns, 183 ns and 374 ns on a busy one.
+//
+// The table stays because every request does a look-up, the other differences
+// are small, and xsync would be one more requirement for every user of the
+// module.
 package lru
 
 import (
@@ -109,9 +113,8 @@ func (m *Map[K, E, V]) LoadOrCreate(key K, now time.Duration, create func() V) V
 	m.ring = append(m.ring, entry)
 	if m.table.Load().full() {
 		m.rebuild()
-	} else {
-		m.table.Load().insert(m.hash(key), entry)
 	}
+	m.table.Load().insert(m.hash(key), entry)
 	return entry
 }
 
@@ -123,9 +126,7 @@ func (m *Map[K, E, V]) rebuild() {
 		slots *= 2
 	}
 	t := newTable[K, E, V](slots, m.tombstone)
-	for _, entry := range m.ring {
-		t.insert(m.hash(entry.Key()), entry)
-	}
+	t.insertAll(m.table.Load())
 	m.table.Store(t)
 }
 
@@ -165,19 +166,26 @@ func (m *Map[K, E, V]) makeRoom(now time.Duration) {
 }
 
 // scan examines the next few entries and removes the idle ones. It returns the
-// index of the least recently used of the others, or -1.
+// index of the least recently used of the others, or -1. While there is room,
+// scan stops at the second entry in use: each entry costs a cache miss.
 func (m *Map[K, E, V]) scan(now time.Duration) int {
 	oldest := -1
+	var oldestUse time.Duration
+	inUse := 0
 	for range min(sampleSize, len(m.ring)) {
 		i := m.next % len(m.ring)
-		if now-m.ring[i].LastUse() >= m.idle && m.remove(i) {
+		used := m.ring[i].LastUse()
+		if now-used >= m.idle && m.remove(i) {
 			oldest = -1 // The last entry has moved to i. It may have been the oldest.
 			continue
 		}
-		if oldest < 0 || m.ring[i].LastUse() < m.ring[oldest].LastUse() {
-			oldest = i
+		if oldest < 0 || used < oldestUse {
+			oldest, oldestUse = i, used
 		}
 		m.next = i + 1
+		if inUse++; inUse == 2 && len(m.ring) < m.limit {
+			break
+		}
 	}
 	return oldest
 }

@@ -68,6 +68,16 @@ func (t *table[K, E, V]) insert(hash uint64, entry V) {
 	}
 }
 
+// insertAll inserts the entries of another table. It does not read them: their
+// hashes are in the slots.
+func (t *table[K, E, V]) insertAll(from *table[K, E, V]) {
+	for i := range from.slots {
+		if entry := from.slots[i].value.Load(); entry != nil && entry != t.tombstone {
+			t.insert(from.slots[i].hash, entry)
+		}
+	}
+}
+
 // remove removes an entry of the table.
 func (t *table[K, E, V]) remove(hash uint64, entry V) {
 	for i := uint64(0); ; i++ {

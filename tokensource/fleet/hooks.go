@@ -4,6 +4,7 @@ package fleet
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/pismoauth/pismoauth/internal/hooks"
@@ -12,6 +13,9 @@ import (
 // Hooks observe an [Issuer], for telemetry. Any hook may be nil. Hooks run
 // synchronously, must return at once, and must be safe for concurrent use. No
 // hook gets a name, a value or an account.
+//
+// If a hook panics, the Issuer logs that with slog.Default, and goes on as if
+// the hook were nil. No token is lost.
 type Hooks struct {
 	// Operation is called when an operation begins, and the function that it
 	// returns when the operation has ended. The hook may return a context that
@@ -102,13 +106,18 @@ func JoinHooks(a, b Hooks) Hooks {
 // operation begins an operation. The returned function ends it.
 func (i *Issuer) operation(ctx context.Context, op Operation) (context.Context, func(Outcome, error)) {
 	var done func(OperationResult)
-	if i.config.Hooks.Operation != nil {
-		ctx, done = i.config.Hooks.Operation(ctx, op)
+	if hook := i.config.Hooks.Operation; hook != nil {
+		guard(func() {
+			derived, end := hook(ctx, op)
+			if done = end; derived != nil {
+				ctx = derived
+			}
+		})
 	}
 	return ctx, func(outcome Outcome, err error) {
 		i.tally.count(outcome, err)
 		if done != nil {
-			done(OperationResult{Outcome: outcome, Err: err})
+			guard(func() { done(OperationResult{Outcome: outcome, Err: err}) })
 		}
 	}
 }
@@ -116,9 +125,21 @@ func (i *Issuer) operation(ctx context.Context, op Operation) (context.Context, 
 // poisoned counts a value that is not used.
 func (i *Issuer) poisoned(ctx context.Context) {
 	i.tally.poisoned.Add(1)
-	if i.config.Hooks.Poisoned != nil {
-		i.config.Hooks.Poisoned(ctx)
+	if hook := i.config.Hooks.Poisoned; hook != nil {
+		guard(func() { hook(ctx) })
 	}
+}
+
+// guard calls a hook. A panic costs neither the token nor the process: a lease
+// is prolonged on a goroutine whose panic nobody else would catch.
+func guard(hook func()) {
+	defer func() {
+		if recover() != nil {
+			//nolint:forbidigo // A panic must not be silent, and no caller gets it.
+			slog.Error("pismoauth: a hook of fleet.Hooks panicked, but no token is affected")
+		}
+	}()
+	hook()
 }
 
 // claimed returns the outcome of a claim.

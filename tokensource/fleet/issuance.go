@@ -178,6 +178,8 @@ func (o *issuance) shareFailure(ctx context.Context, account, all *cooldown, err
 		cause = e
 	} else if errors.Is(err, context.DeadlineExceeded) {
 		cause = &tokensource.Error{Kind: tokensource.ErrTimeout}
+	} else if errors.Is(err, context.Canceled) { // It says nothing about the endpoint.
+		cause = &tokensource.Error{Kind: tokensource.ErrCanceled}
 	}
 	if concernsAll(cause.Kind) {
 		o.fail(ctx, all, cause)

@@ -28,7 +28,9 @@ type Config struct {
 	// Key returns the secret from which names and sealing keys are derived,
 	// such as the Secret of passport.Credentials. The Issuer calls it for
 	// each issuance. All processes of a fleet need the same key. It must
-	// have at least 16 bytes that cannot be guessed. While Key fails, the
+	// have at least 16 bytes that cannot be guessed. If it is not a part of
+	// the credentials, it must differ for each server key, or Scope must:
+	// otherwise two organizations share their tokens. While Key fails, the
 	// Issuer works without the Store. Required.
 	Key func(ctx context.Context) (tokensource.Secret, error)
 

@@ -29,6 +29,7 @@ type Status struct {
 	// [Hooks.Poisoned].
 	Poisoned uint64
 	// Succeeded and Failed count the operations that the Store was asked for.
+	// Failed also counts the times that the key could not be used.
 	Succeeded, Failed uint64
 	// Skipped counts the operations for which the Store was not asked, because
 	// it had failed several times in a row.

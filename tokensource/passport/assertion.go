@@ -59,6 +59,9 @@ func (o *OpenID) claims(ctx context.Context, account tokensource.Account) (map[s
 		claims[claimExternalAccount] = account.ID()
 		if o.UID != nil {
 			uid = o.UID(account)
+			if reason := textFault(uid); reason != "" {
+				return nil, tokensource.NewError(tokensource.ErrMisconfigured, tokensource.SafeError("OpenID.UID: the result "+reason, nil))
+			}
 		}
 	default:
 		return nil, explainConstant(tokensource.ErrMisconfigured, errZeroAccount)

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pismoauth/pismoauth/tokensource"
 )
@@ -42,10 +43,9 @@ type Key struct {
 //
 // The files in next are for a rotation. Pismo may take hours to approve a new
 // public key, and may withdraw the old key at any time. If the token endpoint
-// answers 401 to the key of one file, [OpenID.Issue] tries the key of the next,
-// and remembers the key that works. A file that is missing or cannot be read is
-// left out while another file can be read. FileKey returns the zero Key if a
-// path is empty.
+// answers 401 to the key of one file, or if that file cannot be used,
+// [OpenID.Issue] tries the key of the next, and remembers the key that works.
+// FileKey returns the zero Key if a path is empty.
 func FileKey(path string, next ...string) Key {
 	paths := append([]string{path}, next...)
 	if slices.Contains(paths, "") {
@@ -53,7 +53,7 @@ func FileKey(path string, next ...string) Key {
 	}
 	ring := new(keyring)
 	for _, path := range paths {
-		ring.sources = append(ring.sources, &keyFile{path: path})
+		ring.sources = append(ring.sources, &keyFile{file: newFileReader(path, maxKeyFile, errLargeKeyFile)})
 	}
 	return Key{ring}
 }
@@ -80,7 +80,7 @@ func SignerKey(signer crypto.Signer, next ...crypto.Signer) Key {
 		if len(signers) > 1 {
 			name = "signer " + strconv.Itoa(i+1)
 		}
-		ring.sources = append(ring.sources, &signerSource{name: name, signer: signer, calls: make(chan struct{}, maxSignerCalls)})
+		ring.sources = append(ring.sources, &signerSource{callee: callee{name, "did not return", make(chan struct{}, maxCalls)}, signer: signer})
 	}
 	return Key{ring}
 }
@@ -140,9 +140,7 @@ type keySource interface {
 // A keyring has the keys of a [Key], and remembers which of them worked.
 type keyring struct {
 	sources []keySource
-
-	mu     sync.Mutex
-	worked [sha256.Size]byte // the fingerprint of the key that worked last
+	worked  atomic.Int32 // the index of the source whose key worked last
 }
 
 func (r *keyring) validate() error {
@@ -153,16 +151,38 @@ func (r *keyring) validate() error {
 	return errors.Join(faults...)
 }
 
-// read returns the different keys that can be read, in their order, and the
-// faults of the others.
+// inOrder returns the sources, beginning with the one whose key worked last.
+func (r *keyring) inOrder() []keySource {
+	first := int(r.worked.Load())
+	rest := slices.Delete(slices.Clone(r.sources), first, first+1)
+	return append([]keySource{r.sources[first]}, rest...)
+}
+
+// prefer makes a source the first.
+func (r *keyring) prefer(source keySource) {
+	r.worked.Store(int32(slices.Index(r.sources, source))) //nolint:gosec // There are few sources.
+}
+
+// read reads all sources at once. It returns the different keys that can be
+// read, in the order of the sources, and the faults of the others.
 func (r *keyring) read(ctx context.Context) (keys []*signingKey, faults []error) {
-	for _, source := range r.sources {
-		key, err := source.read(ctx)
+	sources := r.inOrder()
+	type result struct {
+		key *signingKey
+		err error
+	}
+	results := make([]result, len(sources))
+	var all sync.WaitGroup
+	for i, source := range sources {
+		all.Go(func() { results[i].key, results[i].err = source.read(ctx) })
+	}
+	all.Wait()
+	for _, r := range results {
 		switch {
-		case err != nil:
-			faults = append(faults, err)
-		case !slices.ContainsFunc(keys, key.equal):
-			keys = append(keys, key)
+		case r.err != nil:
+			faults = append(faults, r.err)
+		case !slices.ContainsFunc(keys, r.key.equal):
+			keys = append(keys, r.key)
 		}
 	}
 	return keys, faults
@@ -175,26 +195,7 @@ func (r *keyring) load(ctx context.Context) ([]*signingKey, error) {
 	if len(keys) == 0 {
 		return nil, faults[0]
 	}
-	r.mu.Lock()
-	worked := r.worked
-	r.mu.Unlock()
-	slices.SortStableFunc(keys, func(a, b *signingKey) int {
-		switch {
-		case a.fingerprint == worked:
-			return -1
-		case b.fingerprint == worked:
-			return 1
-		}
-		return 0
-	})
 	return keys, nil
-}
-
-// prefer makes load return key first.
-func (r *keyring) prefer(key *signingKey) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.worked = key.fingerprint
 }
 
 // A signingKey is a key that is suitable for assertions.
@@ -203,7 +204,7 @@ type signingKey struct {
 	signer      crypto.Signer
 	public      *rsa.PublicKey
 	fingerprint [sha256.Size]byte // of the public key's SubjectPublicKeyInfo
-	calls       chan struct{}     // nil: the signer is in memory, and returns
+	callee      *callee           // nil: the signer is in memory, and returns
 }
 
 func (k *signingKey) equal(other *signingKey) bool { return k.fingerprint == other.fingerprint }

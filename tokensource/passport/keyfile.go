@@ -11,16 +11,15 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"sync"
+
+	"github.com/pismoauth/pismoauth/tokensource"
 )
 
 // A keyFile is a PEM file with a private key.
 type keyFile struct {
-	path string
+	file *fileReader
 
 	mu      sync.Mutex
 	content [sha256.Size]byte // of the file when key was parsed
@@ -31,24 +30,21 @@ type keyFile struct {
 // has 6.4 KiB.
 const maxKeyFile = 8 << 10
 
+var errLargeKeyFile = errors.New("it is larger than 8 KiB")
+
 func (f *keyFile) validate() error { return nil }
 
 // read reads the file. It parses the content only if it has changed: the checks
 // of an RSA key take as long as a signature.
-func (f *keyFile) read(context.Context) (*signingKey, error) {
-	name := quotedFile(f.path)
-	content, err := readKeyFile(f.path)
-	if err != nil && isNoPath(f.path) {
-		return nil, keyError(name, "cannot be read", nil)
+func (f *keyFile) read(ctx context.Context) (*signingKey, error) {
+	name := f.file.name
+	content, err := f.file.read(ctx)
+	if e, ok := errors.AsType[*tokensource.Error](err); ok {
+		return nil, e // The read did not end.
 	}
 	if err != nil {
-		reason := "cannot be read"
-		if e, ok := errors.AsType[*fs.PathError](err); ok {
-			reason += ": " + e.Err.Error() // The system's reason, such as "permission denied".
-		} else if errors.Is(err, errLargeKeyFile) {
-			reason += ": " + err.Error()
-		}
-		return nil, keyError(name, reason, err)
+		reason, cause := f.file.reason(err)
+		return nil, keyError(name, reason, cause)
 	}
 	sum := sha256.Sum256(content)
 	f.mu.Lock()
@@ -66,21 +62,6 @@ func (f *keyFile) read(context.Context) (*signingKey, error) {
 	}
 	f.content, f.key = sum, key
 	return key, nil
-}
-
-var errLargeKeyFile = errors.New("it is larger than 8 KiB")
-
-func readKeyFile(path string) ([]byte, error) {
-	file, err := os.Open(path) //nolint:gosec // G304: the caller chooses the file.
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
-	if err == nil && len(content) > maxKeyFile {
-		return nil, errLargeKeyFile
-	}
-	return content, err
 }
 
 // The reasons why a PEM file is refused. They hold no part of the file.

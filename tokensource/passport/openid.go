@@ -24,8 +24,10 @@ import (
 //
 // BaseURL, Key, Issuer, Subject, Audience, TenantID and Group are required.
 // Pismo gives each customer the values: a wrong value looks like a wrong key,
-// so none has a default. tokensource.New reports every fault. Do not change an
-// OpenID that is in use. Its methods are then safe for concurrent use.
+// so none has a default, and a text with a line break, a space around it, or
+// bytes that are not UTF-8 is a fault. tokensource.New reports every fault. Do
+// not change an OpenID that is in use. Its methods are then safe for concurrent
+// use.
 //
 // A token is valid for one account and one permission group. For requests that
 // need different groups, make a Source for each group, and choose between them
@@ -71,7 +73,8 @@ type OpenID struct {
 	OrganizationUID string
 
 	// UID returns the claim uid for an external account, beside the claim
-	// external_account_id. Nil, or an empty result, omits the claim.
+	// external_account_id. Nil, or an empty result, omits the claim. A result
+	// that could not be a field of OpenID is ErrMisconfigured.
 	UID func(tokensource.Account) string
 
 	// KeyID is the field kid in the header of assertions. Empty omits the
@@ -124,6 +127,7 @@ func (o *OpenID) validate() error {
 			faults = append(faults, faultOf("OpenID", field.name, "is not set; use the value that Pismo gave you"))
 		}
 	}
+	faults = append(faults, o.textFaults()...)
 	if d := o.lifetime(); d < minAssertionLifetime || d > maxAssertionLifetime || d%time.Second != 0 {
 		faults = append(faults, faultOf("OpenID", "AssertionLifetime", "is not a whole number of seconds from a minute to an hour; leave it 0 for an hour"))
 	}
@@ -134,9 +138,11 @@ func (o *OpenID) validate() error {
 // assertion. Most code calls [tokensource.Source.Token] instead, which keeps
 // the token.
 //
-// If the endpoint answers 401, and Key has another key, Issue tries that key
-// once. The key that works is the first to be used afterwards. So a 401 for an
-// account that does not exist costs one more request while there are two keys.
+// If the endpoint answers 401, or if a key cannot be used, and Key has another
+// key, Issue tries that key once. The key that works is the first to be used
+// afterwards. So a 401 for an account that does not exist costs one more
+// request while there are two keys. If no key works, the error is that of the
+// first 401, or else that of the first key.
 //
 // Errors are those of [S2S.Issue], with these differences. The text of a 401
 // has the fingerprint of the refused public key, and the difference of the
@@ -154,34 +160,11 @@ func (o *OpenID) Issue(ctx context.Context, account tokensource.Account) (tokens
 	if err != nil {
 		return tokensource.Grant{}, err
 	}
-	keys, err := o.Key.keys.load(ctx)
-	if err != nil {
-		return tokensource.Grant{}, err
-	}
-	var refusal *tokensource.Error
-	for _, key := range keys {
-		grant, err := o.issueWith(ctx, key, claims, account)
-		if err == nil {
-			o.Key.keys.prefer(key)
-			return grant, nil
-		}
-		e, ok := errors.AsType[*tokensource.Error](err)
-		if !ok || e.StatusCode != http.StatusUnauthorized {
-			return tokensource.Grant{}, err
-		}
-		if refusal == nil {
-			refusal = e
-		}
-	}
-	return tokensource.Grant{}, refusal
+	return o.issueWithAnyKey(ctx, claims, account)
 }
 
 // issueWith requests a token with an assertion that key has signed.
-func (o *OpenID) issueWith(ctx context.Context, key *signingKey, claims map[string]any, account tokensource.Account) (tokensource.Grant, error) {
-	assertion, err := o.assertion(ctx, key, claims)
-	if err != nil {
-		return tokensource.Grant{}, err
-	}
+func (o *OpenID) issueWith(ctx context.Context, key *signingKey, assertion tokensource.Secret, account tokensource.Account) (tokensource.Grant, error) {
 	body, err := json.Marshal(map[string]string{"token": assertion.Reveal()})
 	if err != nil {
 		return tokensource.Grant{}, explainConstant(tokensource.ErrMisconfigured, errUnencodableClaims) // Not reached.

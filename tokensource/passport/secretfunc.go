@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -64,6 +62,8 @@ func Env(name string) SecretFunc {
 // maxSecretFile is the size in bytes of the largest file that File reads.
 const maxSecretFile = 4 << 10
 
+var errLargeSecretFile = errors.New("it is larger than 4 KiB")
+
 // File returns a SecretFunc that reads a file. It reads the file in each call,
 // so that a running program picks up a new secret. An empty path gives nil,
 // which S2S.Validate reports as a credential that is not set.
@@ -76,48 +76,27 @@ func File(path string) SecretFunc {
 	if path == "" {
 		return nil
 	}
-	return func(context.Context) (tokensource.Secret, error) {
-		content, err := readFile(path)
+	file := newFileReader(path, maxSecretFile, errLargeSecretFile)
+	return func(ctx context.Context) (tokensource.Secret, error) {
+		content, err := file.read(ctx)
 		if err != nil {
-			return tokensource.Secret{}, unreadableFileError(path, err)
+			return tokensource.Secret{}, unreadableFileError(file, err)
 		}
-		if line, ok := strings.CutSuffix(content, "\n"); ok {
-			content = strings.TrimSuffix(line, "\r")
+		text := string(content)
+		if line, ok := strings.CutSuffix(text, "\n"); ok {
+			text = strings.TrimSuffix(line, "\r")
 		}
-		return checkSecret(quotedFile(path), content)
+		return checkSecret(file.name, text)
 	}
 }
-
-func readFile(path string) (string, error) {
-	file, err := os.Open(path) //nolint:gosec // G304: the caller chooses the file.
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxSecretFile+1))
-	if err != nil {
-		return "", err
-	}
-	if len(content) > maxSecretFile {
-		return "", errLargeFile
-	}
-	return string(content), nil
-}
-
-var errLargeFile = errors.New("it is larger than 4 KiB")
 
 // unreadableFileError returns the error of a file that could not be read.
-func unreadableFileError(path string, err error) *secretError {
-	reason := quotedFile(path) + " cannot be read"
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		reason += ": " + e.Err.Error() // The system's reason, such as "permission denied".
-	} else if errors.Is(err, errLargeFile) {
-		reason += ": " + err.Error()
+func unreadableFileError(file *fileReader, err error) error {
+	if e, ok := errors.AsType[*tokensource.Error](err); ok {
+		return e // The read did not end.
 	}
-	if isNoPath(path) {
-		err = nil // It holds the path.
-	}
-	return &secretError{reason: reason, cause: err}
+	reason, cause := file.reason(err)
+	return &secretError{reason: file.name + " " + reason, cause: cause}
 }
 
 // A secretError says why a value cannot be read or used. Its reason is safe to

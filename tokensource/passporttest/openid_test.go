@@ -251,6 +251,9 @@ func TestServer_OpenIDGroups(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(t, path, a.status, want)
+		if want == http.StatusForbidden {
+			check(t, path+", body", string(a.body), `{"message":"Forbidden"}`)
+		}
 	}
 	counts := s.Counts()
 	check(t, "issued", counts.Issued, 1) // The 403 causes no renewal.

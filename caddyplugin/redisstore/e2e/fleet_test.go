@@ -227,6 +227,11 @@ func TestFleet_WorksWithoutRedis(t *testing.T) {
 		if !strings.Contains(s.log(), "token store is failing") {
 			t.Error("the log does not say that the store fails")
 		}
+		for line := range strings.Lines(s.log()) {
+			if !strings.HasPrefix(line, "{") {
+				t.Errorf("a line is not in Caddy's format: %s", line)
+			}
+		}
 		// A Caddy that starts now does not wait for Redis.
 		s.stop()
 		s.start()

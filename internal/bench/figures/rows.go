@@ -73,6 +73,12 @@ var table = []row{
 		must: []limit{timeRatio(0.4, 0), noAllocations},
 	},
 	{
+		what: "`Source.Token(ctx, acct)`, one account, against x/oauth2 `ReuseTokenSource`",
+		ours: "SourceOfOne/side=pismoauth",
+		peer: "SourceOfOne/side=oauth2",
+		must: []limit{timeRatio(1, 0.8), noAllocations},
+	},
+	{
 		what: "`Source.Token(ctx, acct)`, at random from 10,000 accounts, against a map of x/oauth2 sources behind an RWMutex",
 		ours: "Source/side=pismoauth",
 		peer: "Source/side=map",
@@ -148,6 +154,41 @@ var table = []row{
 		peer: "Lookup/side=For",
 		must: []limit{timeRatio(8, 0)},
 	},
+}
+
+// accountsTable is the table of docs/benchmarks.md for very many accounts.
+var accountsTable = []row{
+	accounts("a random id of 100,000 is parsed and looked up, against golang-lru expirable", "accounts=100000", "serial", 0.8),
+	accounts("the same on all processors", "accounts=100000", "parallel", 0.4),
+	accounts("a random id of 1,000,000, against golang-lru expirable", "accounts=1000000", "serial", 1),
+	accounts("the same on all processors", "accounts=1000000", "parallel", 0.4),
+	{
+		what: "1,000,000 accounts: one garbage collection, against golang-lru expirable",
+		ours: "AccountsMemory/accounts=1000000/side=pismoauth",
+		peer: "AccountsMemory/accounts=1000000/side=expirable-lru",
+		once: true,
+		must: []limit{
+			{atMost, 1, "ms/GC", "the time", true, 0},
+			absolute(atMost, 780, "B/account", "per account"),
+		},
+	},
+	{
+		what: "the first token of each of 100,000 accounts, without a network, against an insertion into golang-lru expirable",
+		ours: "AccountsFill/side=pismoauth",
+		peer: "AccountsFill/side=expirable-lru",
+		once: true,
+		must: []limit{absolute(atMost, 6000, "ns/account", "ns per account")},
+	},
+}
+
+// accounts returns a row for look-ups of many accounts.
+func accounts(what, number, how string, bound float64) row {
+	return row{
+		what: what,
+		ours: "Accounts/" + number + "/side=pismoauth/" + how,
+		peer: "Accounts/" + number + "/side=expirable-lru/" + how,
+		must: []limit{timeRatio(bound, 0)},
+	}
 }
 
 func revocation(what, variant string) row {
