@@ -133,6 +133,19 @@ func (s *fixture) joinFleet(store fleet.Store) {
 	s.build(s.sourceHooks, s.requestHooks)
 }
 
+// issueElsewhere issues a token in another process of the fleet, which has no
+// telemetry.
+func (s *fixture) issueElsewhere(store fleet.Store) {
+	issuer := s.pismo.Issuer()
+	shared, err := fleet.New(fleet.Config{Issuer: issuer, Store: store, Key: issuer.Credentials.Secret})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, err := shared.Issue(s.Context(), s.account); err != nil {
+		s.Fatal(err)
+	}
+}
+
 // joinHooks returns hooks that signal when a caller joins an issuance.
 func (s *fixture) joinHooks() tokensource.Hooks {
 	return tokensource.Hooks{

@@ -190,11 +190,7 @@ var scenarios = []scenario{
 	}, false},
 	{"fleet, a token of another process", func(s *fixture) {
 		store := new(fleettest.Memory)
-		other := *s
-		other.joinFleet(store)
-		if _, err := other.source.Token(s.Context(), s.account); err != nil {
-			s.Fatal(err)
-		}
+		s.issueElsewhere(store)
 		s.joinFleet(store)
 		s.want(s.read("request"), http.StatusOK)
 	}, false},

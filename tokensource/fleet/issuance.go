@@ -48,7 +48,7 @@ func (o *issuance) run(ctx context.Context) (tokensource.Grant, error) {
 		return tokensource.Grant{}, err
 	}
 	asked := time.Now()
-	grant, life, err := o.ask(ctx)
+	grant, life, err := o.ask(ctx, account, all)
 	// The result is worth sharing even if nobody waits for it any more.
 	ctx = context.WithoutCancel(ctx)
 	if err != nil {
@@ -67,12 +67,16 @@ func (o *issuance) run(ctx context.Context) (tokensource.Grant, error) {
 }
 
 // ask asks the inner Issuer, and keeps the lease meanwhile. A panic ends the
-// lease before it goes on.
-func (o *issuance) ask(ctx context.Context) (grant tokensource.Grant, life time.Duration, err error) {
+// lease, and those of probes, before it goes on.
+func (o *issuance) ask(ctx context.Context, probes ...*cooldown) (grant tokensource.Grant, life time.Duration, err error) {
 	returned := false
 	defer func() {
 		if !returned {
-			o.end(context.WithoutCancel(ctx), o.name)
+			ctx := context.WithoutCancel(ctx)
+			for _, probe := range probes {
+				o.release(ctx, probe)
+			}
+			o.end(ctx, o.name)
 		}
 	}()
 	defer o.keepLease(ctx)()

@@ -235,3 +235,25 @@ func TestStore_FailureSpeaksOnlyOfItself(t *testing.T) {
 		token(t, newSource(t, p, store), acct(t, 2))
 	})
 }
+
+// A process that panics while it tries after a cooldown does not keep the
+// others from trying.
+func TestStore_PanicEndsTheProbe(t *testing.T) {
+	bubble(t, func(t *testing.T, p *platform, store *fleettest.Memory) {
+		p.fail(tokensource.NewError(tokensource.ErrAccountRejected, nil))
+		_, _ = newSource(t, p, store).Token(t.Context(), acct(t, 1))
+		p.fail(nil)
+		time.Sleep(1500 * time.Millisecond) // The cooldown is over.
+		_, err := newSource(t, panickingIssuer{}, store).Token(t.Context(), acct(t, 1))
+		if !errors.Is(err, tokensource.ErrIssuerPanic) {
+			t.Errorf("got %v, want the panic", err)
+		}
+		token(t, newSource(t, p, store), acct(t, 1))
+	})
+}
+
+type panickingIssuer struct{}
+
+func (panickingIssuer) Issue(context.Context, tokensource.Account) (tokensource.Grant, error) {
+	panic("issuer")
+}
