@@ -30,8 +30,9 @@ type Config struct {
 	// Client is a client of your own, such as a *redis.Client or a
 	// *redis.ClusterClient. Set its MaxRetries to -1: package fleet decides
 	// what follows a failure. Set its ContextTimeoutEnabled, so that a server
-	// that hangs keeps no connection. With Client, only Prefix has an effect
-	// beside it.
+	// that hangs keeps no connection. A *redis.ClusterClient sends a command
+	// again after most failures, as often as its MaxRedirects says; a Store
+	// with Addr does not. With Client, only Prefix has an effect beside it.
 	Client redis.Scripter
 
 	// Addr are addresses of servers, as host:port. More than one means a

@@ -131,7 +131,7 @@ func TestStore_CommandsTellNothing(t *testing.T) {
 		}
 	}
 	record := stop()
-	for _, key := range strings.Fields(s.cli(t, "--scan")) {
+	for key := range strings.FieldsSeq(s.cli(t, "--scan")) {
 		record += key + s.cli(t, "GET", key) + s.cli(t, "--no-raw", "GET", key)
 	}
 	for _, want := range []string{`"eval"`, `"evalsha"`, `:value"`, `:lease"`, `:budget"`} {

@@ -73,10 +73,8 @@ type Store struct {
 	config Config
 	calls  atomic.Uint64 // the number of calls
 	own    atomic.Pointer[ownClient]
+	closed atomic.Bool
 }
-
-// An ownClient is the client of a Store without Config.Client.
-type ownClient struct{ redis.UniversalClient }
 
 // New returns a Store. It contacts no server: the Store connects when it is
 // used first, and again after a failure. The error reports every fault in the
@@ -97,6 +95,7 @@ func New(config Config) (*Store, error) {
 
 // Close ends the connections. It does not close a Config.Client.
 func (s *Store) Close() error {
+	s.closed.Store(true)
 	if own := s.own.Load(); own != nil {
 		return own.Close()
 	}
@@ -193,4 +192,7 @@ func (s *Store) reconnect(old *ownClient) {
 		return
 	}
 	_ = old.Close() // Calls that still run fail.
+	if s.closed.Load() {
+		_ = next.Close() // Close may have closed only the old one.
+	}
 }

@@ -42,6 +42,7 @@ func tamper(t *testing.T, s *server) *tamperer {
 }
 
 // answer makes the tamperer replace each answer. With nil it changes nothing.
+// If change returns nil, the connection ends.
 func (p *tamperer) answer(change func(answer []byte) []byte) {
 	if change == nil {
 		p.change.Store(nil)
@@ -72,7 +73,9 @@ func (p *tamperer) serve(ctx context.Context, client net.Conn, addr string) {
 		}
 		answer := buffer[:n]
 		if change := p.change.Load(); change != nil {
-			answer = (*change)(answer)
+			if answer = (*change)(answer); answer == nil {
+				return
+			}
 		}
 		if _, err := client.Write(answer); err != nil {
 			return
