@@ -182,7 +182,7 @@ func (s *Source) newToken(account Account, grant Grant, asked instant) (*Token, 
 	t := &Token{
 		end:           born.add(lifetime),
 		lifetime:      lifetime,
-		window:        renewalWindow * (1 + renewalJitter*(2*rand.Float32()-1)), //nolint:gosec // The jitter is no secret.
+		window:        renewalWindow * (1 + renewalJitter*(2*rand.Float32()-1)),
 		source:        s,
 		account:       account,
 		authorization: NewSecret(scheme + grant.Token.Reveal()),
