@@ -55,7 +55,8 @@ type Config struct {
 	// Database is the number of the database. A cluster has only 0.
 	Database int
 
-	// Prefix begins each key. Empty means "pismo:".
+	// Prefix begins each key. It has no braces: in a cluster, a brace would
+	// decide which keys a server has. Empty means "pismo:".
 	Prefix string
 }
 
@@ -70,6 +71,9 @@ func (c *Config) validate() error {
 	}
 	if c.Database < 0 {
 		faults = append(faults, &tokensource.ConfigError{Field: "Config.Database", Reason: "is negative"})
+	}
+	if strings.ContainsAny(c.Prefix, "{}") {
+		faults = append(faults, &tokensource.ConfigError{Field: "Config.Prefix", Reason: "has a brace, which has a meaning in a cluster; use letters, digits and colons"})
 	}
 	return errors.Join(faults...)
 }

@@ -88,7 +88,7 @@ func TestStore_FollowsSentinel(t *testing.T) {
 func startNode(t *testing.T) *server {
 	t.Helper()
 	for {
-		s := startRedis(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1000", "--cluster-port", "0")
+		s := startRedis(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "15000", "--cluster-port", "0")
 		if s == nil {
 			return nil
 		}
@@ -99,21 +99,33 @@ func startNode(t *testing.T) *server {
 	}
 }
 
+// clusterPermissions are those that the page names for a cluster.
+var clusterPermissions = strings.Fields("resetkeys ~pismo:* -@all +eval +evalsha +get +set +pttl +del +cluster|slots")
+
 func TestStore_KeepsTheContractInACluster(t *testing.T) {
 	t.Parallel()
+	var servers []*server
 	var addrs []string
+	var config redisstore.Config
 	for range 3 {
 		s := startNode(t)
 		if s == nil {
 			return
 		}
-		addrs = append(addrs, s.addr)
+		servers, addrs = append(servers, s), append(addrs, s.addr)
+		config = s.allow(t, clusterPermissions)
 	}
 	args := slices.Concat([]string{"--cluster", "create"}, addrs, []string{"--cluster-yes"})
 	if out, err := exec.CommandContext(t.Context(), "redis-cli", args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	store := newStore(t, redisstore.Config{Addr: addrs})
+	for _, s := range servers {
+		awaitTrue(t, "the cluster is whole", func() bool {
+			return strings.Contains(s.cli(t, "CLUSTER", "INFO"), "cluster_state:ok")
+		})
+	}
+	config.Addr, config.Database = addrs, 0
+	store := newStore(t, config)
 	awaitNil(t, func() error { return useAll(t, store) })
 	fleettest.Run(t, func(t *testing.T) fleet.Store { return store })
 

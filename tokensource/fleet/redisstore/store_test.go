@@ -28,8 +28,8 @@ func newStore(t *testing.T, config redisstore.Config) *redisstore.Store {
 }
 
 func TestNew_ReportsEveryFault(t *testing.T) {
-	_, err := redisstore.New(redisstore.Config{UserFile: "x", Database: -1})
-	for _, field := range []string{"Config.Addr", "Config.PasswordFile", "Config.Database"} {
+	_, err := redisstore.New(redisstore.Config{UserFile: "x", Database: -1, Prefix: "{a}:"})
+	for _, field := range []string{"Config.Addr", "Config.PasswordFile", "Config.Database", "Config.Prefix"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("the error %v does not name %s", err, field)
 		}
