@@ -38,7 +38,7 @@ func TestOpenID_AgreesWithJWX(t *testing.T) {
 	}))
 	t.Cleanup(endpoint.Close)
 	for i := range 50 {
-		text := fmt.Sprintf("%c<&>\"\\ é %d", rune(32+i*7), i)
+		text := fmt.Sprintf("%c<&>\"\\ é %d", rune(0xc0+i*7), i) // These are letters.
 		issuer := &passport.OpenID{
 			BaseURL: endpoint.URL, Key: passport.SignerKey(key), KeyID: text,
 			Issuer: "iss " + text, Subject: "sub " + text, Audience: "aud " + text, TenantID: "TN-" + text, Group: "group " + text,
