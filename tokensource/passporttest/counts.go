@@ -4,7 +4,9 @@ package passporttest
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"strings"
 	"sync"
 )
 
@@ -60,6 +62,16 @@ type Recipient struct {
 // MarshalText implements [encoding.TextMarshaler], so that Counts can be
 // encoded as JSON.
 func (r Recipient) MarshalText() ([]byte, error) { return []byte(r.Replica + "/" + r.Account), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. An account has no slash.
+func (r *Recipient) UnmarshalText(text []byte) error {
+	i := strings.LastIndexByte(string(text), '/')
+	if i < 0 {
+		return errors.New("passporttest: a recipient has no slash")
+	}
+	r.Replica, r.Account = string(text[:i]), string(text[i+1:])
+	return nil
+}
 
 // AccountCounts are the [Counts] of one account.
 type AccountCounts struct {
