@@ -39,8 +39,12 @@ func init() {
 // A connection is a store that several configurations share.
 type connection struct{ *redisstore.Store }
 
-// Destruct implements [caddy.Destructor].
-func (c connection) Destruct() error { return c.Close() }
+// Destruct implements [caddy.Destructor]. The connections end in any case: a
+// server that has closed one first is no fault of the configuration.
+func (c connection) Destruct() error {
+	_ = c.Close()
+	return nil
+}
 
 // connect returns the shared store for resolved options, and its key. The
 // caller must disconnect. It contacts no server.
