@@ -3,6 +3,9 @@
 package caddyplugin
 
 import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -40,7 +43,7 @@ func (o *OpenID) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		return nil
 	case "signer":
-		return o.unmarshalSigner(d)
+		return unmarshalModule(d, "pismo.signers.", "", &o.SignerRaw)
 	case "assertion_lifetime":
 		return unmarshalDuration(d, &o.AssertionLifetime)
 	default:
@@ -52,19 +55,24 @@ func (o *OpenID) unmarshalOption(d *caddyfile.Dispenser) error {
 	}
 }
 
-// unmarshalSigner parses the option signer, whose module parses the rest.
-func (o *OpenID) unmarshalSigner(d *caddyfile.Dispenser) error {
-	if o.SignerRaw != nil {
-		return d.Err("signer is set twice")
+// unmarshalModule parses an option whose argument names a module of a
+// namespace. The module parses the rest. The hint ends the error for a module
+// that this Caddy does not have.
+func unmarshalModule(d *caddyfile.Dispenser, namespace, hint string, raw *json.RawMessage) error {
+	if *raw != nil {
+		return d.Errf("%s is set twice", d.Val())
 	}
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
 	name := d.Val()
-	module, err := caddyfile.UnmarshalModule(d, "pismo.signers."+name)
+	if _, err := caddy.GetModule(namespace + name); err != nil {
+		return d.Errf("this Caddy has no module %s%s: build it in%s", namespace, name, hint)
+	}
+	module, err := caddyfile.UnmarshalModule(d, namespace+name)
 	if err != nil {
 		return err
 	}
-	o.SignerRaw = caddyconfig.JSONModuleObject(module, "module", name, nil)
+	*raw = caddyconfig.JSONModuleObject(module, "module", name, nil)
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/pismoauth/pismoauth/caddyplugin/internal/storagestore"
@@ -92,22 +91,8 @@ func (s *StorageStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // unmarshalStore parses the option store, whose module parses the rest.
 func (c *Client) unmarshalStore(d *caddyfile.Dispenser) error {
-	if c.StoreRaw != nil {
-		return d.Err("store is set twice")
-	}
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	name := d.Val()
-	if _, err := caddy.GetModule("pismo.stores." + name); err != nil {
-		return d.Errf("this Caddy has no module pismo.stores.%s: build it in, such as github.com/pismoauth/pismoauth/caddyplugin/redisstore for redis", name)
-	}
-	module, err := caddyfile.UnmarshalModule(d, "pismo.stores."+name)
-	if err != nil {
-		return err
-	}
-	c.StoreRaw = caddyconfig.JSONModuleObject(module, "module", name, nil)
-	return nil
+	const hint = ", such as github.com/pismoauth/pismoauth/caddyplugin/redisstore for redis"
+	return unmarshalModule(d, "pismo.stores.", hint, &c.StoreRaw)
 }
 
 // loadStore returns the store of a client, or nil if it has none.

@@ -71,26 +71,35 @@ func (s *fixture) store() store {
 	return *got
 }
 
+// restart starts Caddy several times, and stops it each time. Each time it
+// sends a request and calls look. All starts together cost one issuance.
+func (s *fixture) restart(config string, starts int, look func(start int)) {
+	s.t.Helper()
+	for n := range starts {
+		if err := load(config); err != nil {
+			s.t.Fatal(err)
+		}
+		wantStatus(s.t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
+		look(n)
+		if err := caddy.Stop(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if n := s.pismo.Counts().Issued; n != 1 {
+		s.t.Errorf("%d tokens were issued, want 1", n)
+	}
+}
+
 // After a restart, Caddy finds its tokens in its own storage.
 func TestStorageStore_TokensOutliveCaddy(t *testing.T) {
 	s := newFixture(t, passporttest.Config{})
 	storage := t.TempDir()
 	config := strings.Replace(s.caddyfile("store caddy", byHeader), "persist_config off", "persist_config off\nstorage file_system "+storage, 1)
-	for n := range 3 {
-		if err := load(config); err != nil {
-			t.Fatal(err)
-		}
-		wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
+	s.restart(config, 3, func(n int) {
 		if got := s.store(); !got.Reachable || got.Adopted != uint64(min(n, 1)) || got.Failed != 0 {
 			t.Errorf("after start %d the store is %+v", n+1, got)
 		}
-		if err := caddy.Stop(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := s.pismo.Counts().Issued; n != 1 {
-		t.Errorf("%d tokens were issued, want 1", n)
-	}
+	})
 	if lines := s.warnings(); len(lines) != 0 {
 		t.Errorf("Caddy warns: %s", lines)
 	}
@@ -252,18 +261,7 @@ func TestStore_SharesTokensOfOpenID(t *testing.T) {
 	s.writeKey("pem", keyOne())
 	s.writeSecret("store-key", "a secret of more than 16 bytes")
 	config := strings.Replace(s.openIDCaddyfile("key_file $SECRETS/pem"), "openid {", s.expand("store test\nstore_key {file.$SECRETS/store-key}\nopenid {"), 1)
-	for range 2 {
-		if err := load(config); err != nil {
-			t.Fatal(err)
-		}
-		wantStatus(t, s.get(alice, withField("X-Account", alice)), http.StatusOK)
-		if err := caddy.Stop(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := s.pismo.Counts().Issued; n != 1 {
-		t.Errorf("%d tokens were issued, want 1", n)
-	}
+	s.restart(config, 2, func(int) {})
 }
 
 // A store is the state of a store in the admin API.
