@@ -17,8 +17,8 @@ import (
 )
 
 // FleetHooks returns hooks for [fleet.Config]. They count the operations of the
-// store. An operation beneath an issuance has a span. The hooks of a nil or
-// zero Telemetry do nothing.
+// store. An operation of an issuance has a span. The hooks of a nil or zero
+// Telemetry do nothing.
 func (t *Telemetry) FleetHooks() fleet.Hooks {
 	if t.isZero() {
 		return fleet.Hooks{}

@@ -32,7 +32,7 @@ func TestFleetHooks_SpanOnlyBeneathAnother(t *testing.T) {
 	operate(ctx)
 	parent.End()
 	if n := len(spans.Ended()); n != 2 || spans.Ended()[0].Name() != "pismo.store.claim" {
-		t.Errorf("beneath a span there are %d spans, want 2", n)
+		t.Errorf("with a parent there are %d spans, want 2", n)
 	}
 }
 

@@ -38,9 +38,9 @@ func (m *Memory) RollBack(values map[string][]byte, ttl time.Duration) {
 }
 
 // SetLies makes the next calls answer what is not true. Each claim that finds
-// no value gets the lease, whoever holds it. Each value lives for a year. Each
-// publication is stored, but the value is dropped. Each budget is empty for an
-// hour.
+// no value gets the lease, even if another owner holds it. Each value lives for
+// a year. Each publication is stored, but the value is dropped. Each budget is
+// empty for an hour.
 func (m *Memory) SetLies(lies bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -87,11 +87,16 @@ func TestStore_KilledAndBack(t *testing.T) {
 				return r.issuer.Status().LastError
 			})
 		}
-		before = e.calls.Load()
+		before, failed := e.calls.Load(), withoutStore(replicas)
 		fresh++
 		together(fresh)
-		if n := e.calls.Load() - before; n != 1 {
-			t.Errorf("with the server back, %d replicas issued %d tokens for an account, want 1", count, n)
+		// On a starved machine a call of the store can take longer than 250 ms.
+		// The replica then issues for itself, and counts the failure.
+		most := 1 + int64(withoutStore(replicas)-failed)
+		if n := e.calls.Load() - before; n < 1 || n > most {
+			t.Errorf("with the server back, %d replicas issued %d tokens for an account, want 1 to %d", count, n, most)
+		} else if n > 1 {
+			t.Logf("%d issuances, %d at most: %v", n, most, replicas[0].issuer.Status())
 		}
 		fresh++
 	}
