@@ -14,23 +14,23 @@ type Clocks struct{ mono, wall atomic.Int64 }
 
 // PartClocks returns the clocks of s. Call it before s is used.
 func (s *Source) PartClocks() *Clocks {
-	c := &Clocks{}
-	s.clock = func() instant {
-		now := time.Now()
-		return instant{
-			mono: now.Sub(s.epoch) + time.Duration(c.mono.Load()),
-			wall: now.UnixNano() + c.wall.Load(),
-		}
-	}
+	c, monotonic, wall := &Clocks{}, s.clock.monotonic, s.clock.wall
+	s.clock.monotonic = func() time.Duration { return monotonic() + time.Duration(c.mono.Load()) }
+	s.clock.wall = func() int64 { return wall() + c.wall.Load() }
 	return c
 }
 
 // Suspend acts like a suspended machine: the wall clock advances, and the
-// monotonic clock stops.
-func (c *Clocks) Suspend(d time.Duration) { c.wall.Add(int64(d)) }
+// monotonic clock stops. It returns a millisecond later: then the Source must
+// have noticed.
+func (c *Clocks) Suspend(d time.Duration) { c.SetWall(d) }
 
-// SetWall moves the wall clock forward by d.
-func (c *Clocks) SetWall(d time.Duration) { c.wall.Add(int64(d)) }
+// SetWall moves the wall clock forward by d. It returns a millisecond later, as
+// Suspend does.
+func (c *Clocks) SetWall(d time.Duration) {
+	c.wall.Add(int64(d))
+	c.mono.Add(int64(time.Millisecond))
+}
 
 // PassWithWallStopped advances the monotonic clock by d and leaves the wall
 // clock, as if the wall clock had been set back by d.

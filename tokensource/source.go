@@ -57,8 +57,7 @@ type Source struct {
 	breaker  breaker
 	revision revision
 
-	epoch time.Time
-	clock func() instant // set only by tests
+	clock clock
 }
 
 // New returns a Source. It contacts no server. The error reports every fault in
@@ -72,8 +71,8 @@ func New(config Config) (*Source, error) {
 		issuer:  config.Issuer,
 		hooks:   config.Hooks,
 		entries: lru.New[Account, entry](config.MaxAccounts, idleAccount, Account.hash),
-		epoch:   time.Now(),
 	}
+	s.clock.start()
 	s.limits.Store(newLimits(config.limits(), nil))
 	s.revision.reviser, _ = config.Issuer.(reviser)
 	return s, nil
@@ -90,8 +89,9 @@ func New(config Config) (*Source, error) {
 // The context bounds only the caller's own wait. The issuance continues for the
 // other callers. Errors are of type [*Error].
 func (s *Source) Token(ctx context.Context, account Account) (*Token, error) {
+	now := s.now()
 	if e, ok := s.entries.Load(account); ok {
-		if t := e.fresh(s.now()); t != nil {
+		if t := e.fresh(now); t != nil {
 			return s.cached(ctx, t), nil
 		}
 	}
@@ -133,13 +133,7 @@ func (s *Source) BeginRenewal(ctx context.Context, refused *Token) {
 	s.beginRenewal(ctx, refused)
 }
 
-func (s *Source) now() instant {
-	if s.clock != nil {
-		return s.clock()
-	}
-	now := time.Now()
-	return instant{mono: now.Sub(s.epoch), wall: now.UnixNano()}
-}
+func (s *Source) now() instant { return s.clock.now() }
 
 // cached reports t to the Acquire hook, and returns t.
 func (s *Source) cached(ctx context.Context, t *Token) *Token {
