@@ -16,7 +16,7 @@ import (
 
 // A comparison is fair only if all sides send the same.
 func TestPeers_SendTheSame(t *testing.T) {
-	for _, side := range sides {
+	for _, side := range append(slices.Clip(sides), least) {
 		t.Run(side.name, func(t *testing.T) {
 			base := &inProcessBase{}
 			rt, req := side.over(t, base), newGet(t, "https://"+apiHost+"/v1/accounts/1")
@@ -35,6 +35,26 @@ func TestPeers_SendTheSame(t *testing.T) {
 				t.Errorf("sent %s %s", base.last.Method, base.last.URL)
 			}
 		})
+	}
+}
+
+func TestProxies_SendTheSame(t *testing.T) {
+	var sent []http.Header
+	for _, side := range proxies {
+		base := &inProcessBase{}
+		side.over(t, base).ServeHTTP(newDiscard(), newInbound(t))
+		header := base.last.Header.Clone()
+		if got := len(header.Get("Authorization")); got != len("Bearer ")+tokenSize {
+			t.Errorf("%s: Authorization has %d bytes", side.name, got)
+		}
+		header.Del("Authorization")
+		sent = append(sent, header)
+		if got := base.last.URL.String(); got != "https://"+apiHost+"/v1/accounts/1" {
+			t.Errorf("%s: sent to %s", side.name, got)
+		}
+	}
+	if !maps.EqualFunc(sent[0], sent[1], slices.Equal) {
+		t.Errorf("sent %v and %v", sent[0], sent[1])
 	}
 }
 
