@@ -107,12 +107,12 @@ func (x *exchange) getBody() func() (io.ReadCloser, error) {
 	case x.body.empty, !x.body.replayable(), !x.transport.learned.http1.Load():
 		return nil
 	}
-	c := x.connection
+	c, get := x.connection, x.body.get
 	return func() (io.ReadCloser, error) {
 		if !c.wasObtained() || c.hasIdempotencyKey.Load() || c.http2.Load() {
 			return nil, errMayBeExecuted
 		}
-		return x.body.get()
+		return get()
 	}
 }
 

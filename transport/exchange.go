@@ -27,8 +27,6 @@ type exchange struct {
 	// it, the Source counts the next call of Token as a repetition, so that hooks
 	// count the request once.
 	token *tokensource.Token
-
-	first http.Request // the first outgoing request; saves an allocation
 }
 
 // prepare determines the account, the outgoing header and the body of the
@@ -133,8 +131,9 @@ func (x *exchange) outgoing(token *tokensource.Token) (*http.Request, error) {
 func (x *exchange) copyRequest() *http.Request {
 	ctx, traced := withoutToken(x.req.Context())
 	if x.repeatable && !traced && x.sent == 0 {
-		x.first = *x.req
-		return &x.first
+		out := new(http.Request)
+		*out = *x.req
+		return out
 	}
 	if !x.repeatable {
 		ctx = x.traceConnection(ctx)

@@ -83,6 +83,7 @@ func (x *exchange) mayRepeat(resp *http.Response, err error) bool {
 // not pay for the library. Its own rules for retries, waits, bodies, headers,
 // redirects, errors and idle connections do not apply.
 func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*http.Response, error) {
+	defer x.body.finish()
 	attempts, again := 0, true
 	attempt := func(standIn *http.Request) (*http.Response, error) {
 		if attempts++; attempts > 1 {
@@ -111,6 +112,16 @@ func (x *exchange) retry(resp *http.Response, err error, wait time.Duration) (*h
 		return nil, doErr // The caller left during a wait, after the response was discarded.
 	}
 	return resp, err
+}
+
+// moved returns a copy of x that takes over the body. The functions of retry
+// keep the copy on the heap. So the exchange of an ordinary request needs no
+// allocation.
+func (x *exchange) moved() *exchange {
+	kept := new(exchange)
+	*kept = *x
+	x.body = body{}
+	return kept
 }
 
 // discardOutcome discards an outcome before another attempt. It returns the

@@ -64,7 +64,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer x.body.finish()
 	resp, err := x.attempt()
 	if wait, again := x.nextAttempt(1, resp, err); again {
-		return x.retry(resp, err, wait)
+		return x.moved().retry(resp, err, wait)
 	}
 	return resp, err
 }

@@ -25,10 +25,10 @@ func (x *exchange) judgeRefusal(resp *http.Response, token *tokensource.Token) *
 	refusal := x.readRefusal(resp)
 	refusal.TokenExpired = token.Expired()
 	refusal.Verdict = refusal.classify()
-	if x.transport.classify != nil {
+	if classify := x.transport.classify; classify != nil {
 		// A Classify that blocks may still read its copy later.
 		shown := refusal.copy()
-		refusal.Verdict = callGuarded(x.req.Context(), Unrecognized, func() Verdict { return x.transport.classify(shown) })
+		refusal.Verdict = callGuarded(x.req.Context(), Unrecognized, func() Verdict { return classify(shown) })
 	}
 	switch refusal.Verdict {
 	case TokenRefused:
