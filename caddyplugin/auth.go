@@ -196,7 +196,8 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		out.Header = r.Header
 	}
 	setPlaceholders(r.Context(), token)
-	if err := next.ServeHTTP(w, out.WithContext(ctx)); err != nil {
+	*out = *out.WithContext(ctx) // Out is a copy already. This does not put another on the heap.
+	if err := next.ServeHTTP(w, out); err != nil {
 		return a.answerUnreachable(w, r, err)
 	}
 	return nil

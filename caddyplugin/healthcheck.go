@@ -85,7 +85,8 @@ func (h *healthChecks) passResponse(req *http.Request) *http.Response {
 // refuses a check without a token. A check fails if the configuration keeps it
 // from being sent.
 func (t *Transport) sendHealthCheck(req *http.Request) (*http.Response, error) {
-	out := withoutField(req, healthCheckField)
+	out := req.WithContext(req.Context())
+	dropField(out, healthCheckField)
 	if t.health.account == (tokensource.Account{}) {
 		return t.sendBareHealthCheck(out)
 	}
@@ -150,14 +151,13 @@ func (t *Transport) provisionHealth(checks *reverseproxy.HealthChecks) error {
 	return nil
 }
 
-// withoutField returns a copy of a request without a header field.
-func withoutField(req *http.Request, field string) *http.Request {
-	out := req.WithContext(req.Context())
-	if _, ok := req.Header[field]; ok {
-		out.Header = req.Header.Clone()
+// dropField removes a header field of a request. The request must be a copy,
+// but its header may be shared.
+func dropField(out *http.Request, field string) {
+	if _, ok := out.Header[field]; ok {
+		out.Header = out.Header.Clone()
 		delete(out.Header, field)
 	}
-	return out
 }
 
 // isClientRequest reports whether a request comes from a client of this server.

@@ -95,7 +95,8 @@ func (t *Transport) send(req *http.Request, in *requestState) (*http.Response, e
 func (t *Transport) authorize(out *http.Request) (*http.Response, error) {
 	to := &dialTarget{url: *out.URL, host: out.Host}
 	t.setScheme(&to.url)
-	out = withoutField(out.WithContext(context.WithValue(out.Context(), dialKey{}, to)), "Authorization")
+	*out = *out.WithContext(context.WithValue(out.Context(), dialKey{}, to)) // As in [Auth.ServeHTTP].
+	dropField(out, "Authorization")
 	if err := t.pinVerifiedHost(out, to); err != nil {
 		return nil, err
 	}
