@@ -29,6 +29,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -70,6 +71,8 @@ func run(ctx context.Context, s series, rows []row, only, raw string) error {
 		}
 		defer file.Close()
 		kept = file
+		fmt.Fprintf(kept, "date: %s\ngo: %s\ncores: %d\ncommand: %s\n",
+			time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), strings.Join(append([]string{"figures"}, os.Args[1:]...), " "))
 	}
 	bench, err := build(ctx, kept)
 	if err != nil {

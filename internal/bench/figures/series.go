@@ -121,5 +121,10 @@ func (s series) measure(ctx context.Context, bench *suite, r row, round int) (p 
 			return pair{}, err
 		}
 	}
+	for _, l := range r.must {
+		if _, ok := p.ours[l.unit]; !ok {
+			return pair{}, fmt.Errorf("%s does not report %s", r.ours, l.unit)
+		}
+	}
 	return p, nil
 }

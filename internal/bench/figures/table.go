@@ -104,6 +104,8 @@ func (l limit) format(value float64) string {
 		return time.Duration(math.Round(value * 1e9)).String()
 	case l.unit == "B/op", l.unit == "B/account", l.unit == "peak-bytes":
 		return size(value)
+	case l.unit == "ms/GC":
+		return fmt.Sprintf("%.0f ms", value)
 	default:
 		return fmt.Sprintf("%.0f", value)
 	}

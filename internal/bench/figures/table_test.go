@@ -3,9 +3,23 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/perf/benchunit"
 )
+
+// Package benchfmt turns ns into sec, also in a unit such as ns/account.
+func TestTable_UnitsAreThoseOfBenchfmt(t *testing.T) {
+	for _, r := range slices.Concat(table, accountsTable) {
+		for _, l := range r.must {
+			if _, tidy := benchunit.Tidy(1, l.unit); tidy != l.unit {
+				t.Errorf("%s: the unit is %s, want %s", r.what, l.unit, tidy)
+			}
+		}
+	}
+}
 
 func TestTable_SaysWhichTargetIsMissed(t *testing.T) {
 	ns, ns2 := result{"sec/op": 40e-9, "allocs/op": 0}, result{"sec/op": 41e-9, "allocs/op": 1}
