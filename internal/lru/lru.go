@@ -20,8 +20,8 @@
 //
 // otter chooses better what to evict. It is slower and larger, and cannot keep
 // an entry that refuses to be evicted. An xsync.Map is as good as the table
-// here: its times overlap with ours. The table stays, because xsync would be one
-// more requirement for every user of the module.
+// here: its times overlap with ours. The table stays, because xsync would be
+// one more requirement for every user of the module.
 package lru
 
 import (
