@@ -89,7 +89,7 @@ func New(config Config) (*Source, error) {
 // The context bounds only the caller's own wait. The issuance continues for the
 // other callers. Errors are of type [*Error].
 func (s *Source) Token(ctx context.Context, account Account) (*Token, error) {
-	now := s.now()
+	now := s.now() // Before the look-up: a processor waits for all earlier loads before it reads a clock.
 	if e, ok := s.entries.Load(account); ok {
 		if t := e.fresh(now); t != nil {
 			return s.cached(ctx, t), nil
