@@ -48,6 +48,7 @@ var sides = map[string]string{
 	"map":              "a map of x/oauth2 sources",
 	"retryablehttp":    "go-retryablehttp on x/oauth2",
 	"DefaultTransport": "http.DefaultTransport",
+	"least":            "the least possible",
 }
 
 // results are the values of benchmarks, and how they were measured.
