@@ -14,8 +14,8 @@ import (
 const wallInterval = time.Millisecond
 
 // A clock reads the monotonic clock for every instant, and the wall clock once
-// in each wallInterval. To read both would take twice as long, and most
-// requests do nothing else that takes as long as that.
+// in each wallInterval. To read both takes twice as long, and reading the clock
+// is most of what it takes to hand out a cached token.
 type clock struct {
 	monotonic func() time.Duration // since the Source was made
 	wall      func() int64         // nanoseconds since 1970

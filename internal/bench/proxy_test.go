@@ -3,14 +3,11 @@
 package bench
 
 import (
-	"io"
-	"log"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
-	"sync"
 	"testing"
 
+	"github.com/pismoauth/pismoauth/internal/bench/bareproxy"
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/transport"
@@ -39,34 +36,13 @@ func newPismoauthProxy(tb testing.TB, base http.RoundTripper) http.Handler {
 	return p
 }
 
-// The usual proxy, with a static token.
 func newBareProxy(_ testing.TB, base http.RoundTripper) http.Handler {
-	authorization := "Bearer " + tokenValue(1)
-	return &httputil.ReverseProxy{
-		Transport:  base,
-		BufferPool: new(buffers),
-		ErrorLog:   log.New(io.Discard, "", 0),
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(proxyTarget)
-			r.SetXForwarded()
-			r.Out.Header.Set("Authorization", authorization)
-		},
-	}
+	proxy := bareproxy.New(proxyTarget, base, "Bearer "+tokenValue(1))
+	proxy.BufferPool = new(bareproxy.Buffers)
+	return proxy
 }
 
 var proxyTarget = &url.URL{Scheme: "https", Host: apiHost}
-
-// buffers is an efficient BufferPool.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) Get() []byte {
-	if buffer, ok := b.pool.Get().(*[32 << 10]byte); ok {
-		return buffer[:]
-	}
-	return make([]byte, 32<<10)
-}
-
-func (b *buffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
 
 // A discardWriter is a ResponseWriter that keeps nothing but the header.
 type discardWriter struct{ header http.Header }

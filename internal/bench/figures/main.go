@@ -11,8 +11,8 @@
 // used the processors meanwhile. It takes four minutes on an idle machine, and
 // at most eight on a busy machine.
 //
-// With -accounts it prints the table for up to a million accounts instead. That
-// takes a quarter of an hour.
+// With -accounts -for 18m it prints the table for up to a million accounts
+// instead, in a quarter of an hour.
 //
 // The command prints a missed target as missed, and does not fail. With -raw
 // file it keeps all results, for benchstat -col /side file. With -quick it runs

@@ -4,16 +4,13 @@ package main
 
 import (
 	"context"
-	"io"
-	"log"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/pismoauth/pismoauth/internal/bench/bareproxy"
 	"github.com/pismoauth/pismoauth/middleware"
 	"github.com/pismoauth/pismoauth/tokensource"
 	"github.com/pismoauth/pismoauth/tokensource/passport"
@@ -96,9 +93,9 @@ func (v variant) handler(p platform) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy := static(target, "Bearer "+token.Reveal())
+	proxy := bareproxy.New(target, transport.NewBase(), "Bearer "+token.Reveal()) // The same base as on the other side.
 	if v == pooledProxy {
-		proxy.BufferPool = new(buffers)
+		proxy.BufferPool = new(bareproxy.Buffers)
 	}
 	return proxy, nil
 }
@@ -111,35 +108,6 @@ func authenticated(target *url.URL, source *tokensource.Source, find middleware.
 	}
 	return middleware.NewProxy(middleware.ProxyConfig{Target: target, Transport: rt, Account: find})
 }
-
-// static returns the usual proxy with a static token. In all other respects it
-// does the same as the proxy of package middleware.
-func static(target *url.URL, authorization string) *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{
-		Transport: transport.NewBase(), // The same base as on the other side.
-		ErrorLog:  log.New(io.Discard, "", 0),
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.SetXForwarded()
-			r.Out.Header.Set("Authorization", authorization)
-		},
-	}
-}
-
-// buffers is an efficient BufferPool. It keeps pointers, which sync.Pool stores
-// without an allocation, to buffers of ReverseProxy's default size.
-type buffers struct{ pool sync.Pool }
-
-const bufferSize = 32 << 10
-
-func (b *buffers) Get() []byte {
-	if buffer, ok := b.pool.Get().(*[bufferSize]byte); ok {
-		return buffer[:]
-	}
-	return make([]byte, bufferSize)
-}
-
-func (b *buffers) Put(buffer []byte) { b.pool.Put((*[bufferSize]byte)(buffer)) }
 
 // verification is the configuration for inbound JWTs.
 var verification = middleware.JWTConfig{
